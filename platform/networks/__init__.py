@@ -1,0 +1,1 @@
+"""The networks every method shares, and what they cost."""

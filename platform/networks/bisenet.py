@@ -1,0 +1,230 @@
+"""BiSeNet on ResNet-18, as the original study built it.
+
+Source: Yu, Wang, Peng, Gao, Yu, Sang, "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation",
+ECCV 2018, arXiv 1808.00897; ResNet-18: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
+arXiv 1512.03385.
+
+Departure of the original study from the paper, kept: the fusion and the classifiers work in as many channels as there
+are classes.
+
+Departures from the original study, none of which changes a function it could compute: every 1x1 classifier runs before
+the bilinear upsampling, not after it (both are linear and the weights of an interpolation sum to one, so they commute);
+ResNet's unused ImageNet classifier is left out; features are upsampled to a size, not by a factor, so that images need
+not be divisible by 32. One changes the function on purpose: images are normalised as the ImageNet weights expect.
+"""
+
+import math
+import pickle
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.resnet import BasicBlock, ResNet18_Weights
+
+from platform.shifts.labels import NUM_CLASSES
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+"""Mean of red, green and blue in ImageNet, on the scale [0, 255]."""
+IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
+"""Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
+
+
+class Features(NamedTuple):
+    """What the classifiers see."""
+
+    fused: Tensor
+    """(batch, classes, ceil(height / 8), ceil(width / 8)), for the final classifier."""
+    context: tuple[Tensor, Tensor]
+    """Refined context at 1/16 and at 1/32 of the image, for the auxiliary classifiers."""
+
+
+class Prediction(NamedTuple):
+    """Logits at 1/8 of the image, of the final classifier and of the auxiliary ones."""
+
+    logits: Tensor
+    """(batch, classes, ceil(height / 8), ceil(width / 8))."""
+    auxiliary: tuple[Tensor, ...]
+    """Shaped like `logits`, from the context at 1/16 and at 1/32; empty unless asked for."""
+
+
+class BiSeNet(nn.Module):
+    """Real-time segmentation by a shallow spatial path beside a deep context path.
+
+    Images are float RGB in [0, 255], shape (batch, 3, height, width); the network normalises them itself, so that
+    nothing which belongs before normalisation can be done after it. In training mode a batch needs two images at least:
+    the attention normalises maps of one pixel over the batch.
+
+    `width` scales every channel count but those that equal the number of classes; `pretrained` starts the context path
+    from ImageNet. Raises ValueError for a width that leaves no channel, and for pretrained weights that do not exist
+    for the width or cannot be had.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False) -> None:
+        super().__init__()
+        if not 1 / 64 <= width < math.inf:
+            raise ValueError(f"BiSeNet's width must be at least 1/64, which leaves one channel, got {width!r}")
+        if pretrained and width != 1:
+            raise ValueError(f"ImageNet weights exist for width 1 only, got {width!r}: set width=1 or pretrained=False")
+        eighth, sixteenth, thirty_second = (_scaled(channels, width) for channels in (256, 256, 512))
+        self.spatial_path = nn.Sequential(
+            ConvolutionBlock(3, _scaled(64, width), stride=2),
+            ConvolutionBlock(_scaled(64, width), _scaled(128, width), stride=2),
+            ConvolutionBlock(_scaled(128, width), eighth, stride=2),
+        )
+        self.context_path = ContextPath(width)
+        self.refinements = nn.ModuleList([AttentionRefinement(sixteenth), AttentionRefinement(thirty_second)])
+        self.fusion = FeatureFusion(eighth + sixteenth + thirty_second, num_classes)
+        self.classifier = nn.Conv2d(num_classes, num_classes, 1)
+        self.auxiliary_classifiers = nn.ModuleList(
+            [nn.Conv2d(sixteenth, num_classes, 1), nn.Conv2d(thirty_second, num_classes, 1)]
+        )
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
+        if pretrained:
+            load_imagenet_weights(self.context_path)
+
+    def forward(self, images: Tensor, auxiliary: bool = False) -> Prediction:
+        """Logits at 1/8 of the images; `auxiliary` adds those that only training on labels needs."""
+        features = self.features(images)
+        logits = self.classifier(features.fused)
+        if not auxiliary:
+            return Prediction(logits, ())
+        size = _size(logits)
+        heads = zip(self.auxiliary_classifiers, features.context, strict=True)
+        return Prediction(logits, tuple(upsample(classify(context), size) for classify, context in heads))
+
+    def features(self, images: Tensor) -> Features:
+        """Everything before the classifiers, for images of shape (batch, 3, height, width) in [0, 255]."""
+        normalised = (images - self.mean) / self.deviation
+        spatial = self.spatial_path(normalised)
+        sixteenth, thirty_second, tail = self.context_path(normalised)
+        refine_sixteenth, refine_thirty_second = self.refinements
+        sixteenth = refine_sixteenth(sixteenth)
+        thirty_second = refine_thirty_second(thirty_second) * tail
+        size = _size(spatial)
+        fused = self.fusion(torch.cat([spatial, upsample(sixteenth, size), upsample(thirty_second, size)], dim=1))
+        return Features(fused, (sixteenth, thirty_second))
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution 3x3, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) to (batch, outputs, ceil(height / stride), ceil(width / stride))."""
+        y: Tensor = self.relu(self.norm(self.convolution(x)))
+        return y
+
+
+class ContextPath(nn.Module):
+    """ResNet-18 up to its last block; parameters are named as torchvision names them, so that its weights fit."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        quarter, eighth, sixteenth, thirty_second = (_scaled(channels, width) for channels in (64, 128, 256, 512))
+        self.conv1 = nn.Conv2d(3, quarter, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(quarter)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _residual_stage(quarter, quarter, stride=1)
+        self.layer2 = _residual_stage(quarter, eighth, stride=2)
+        self.layer3 = _residual_stage(eighth, sixteenth, stride=2)
+        self.layer4 = _residual_stage(sixteenth, thirty_second, stride=2)
+        self.channels = thirty_second
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at 1/16 and 1/32 of the images, and the mean of the latter, shape (batch, channels, 1, 1)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        sixteenth = self.layer3(self.layer2(self.layer1(x)))
+        thirty_second = self.layer4(sixteenth)
+        return sixteenth, thirty_second, thirty_second.mean((2, 3), keepdim=True)
+
+
+class AttentionRefinement(nn.Module):
+    """Channels weighed by their global context: x * sigmoid(BN(conv1x1(mean(x))))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.convolution = nn.Conv2d(channels, channels, 1)
+        self.norm = nn.BatchNorm2d(channels)
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of `x`, (batch, channels, height, width)."""
+        attention: Tensor = self.sigmoid(self.norm(self.convolution(self.pool(x))))
+        return x * attention
+
+
+class FeatureFusion(nn.Module):
+    """y + y * a, with y = ReLU(BN(conv3x3(x))) and a = sigmoid(conv1x1(ReLU(conv1x1(mean(y)))))."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.block = ConvolutionBlock(inputs, outputs, stride=1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = nn.Conv2d(outputs, outputs, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.excite = nn.Conv2d(outputs, outputs, 1)
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) to (batch, outputs, height, width)."""
+        y: Tensor = self.block(x)
+        attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
+        return y + y * attention
+
+
+def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (batch, channels, h, w) bilinearly to (batch, channels, *size), pixels taken as areas."""
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def load_imagenet_weights(context_path: ContextPath) -> None:
+    """Load torchvision's ImageNet weights of ResNet-18, from torch hub's checkpoint folder or downloaded into it.
+
+    Raises ValueError when they cannot be downloaded, or when the file in the folder is not what its name says.
+    """
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        context_path.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+    except OSError as error:
+        raise ValueError(
+            f"the ImageNet weights of ResNet-18 are not at {file} and cannot be downloaded ({error}): "
+            f"place {weights.url} there, or set pretrained=False"
+        ) from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{file} does not hold the ImageNet weights of ResNet-18: "
+            f"replace it by {weights.url}, delete it to have it downloaded, or set pretrained=False"
+        ) from error
+
+
+def _residual_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    shortcut: nn.Module | None = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))
+
+
+def _scaled(channels: int, width: float) -> int:
+    return round(channels * width)
+
+
+def _size(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]
