@@ -1,0 +1,116 @@
+"""What a method is: how a source batch and a target batch become losses, one per player.
+
+A player is a module with its own optimiser. Every player descends its own loss with respect to its own parameters only,
+all gradients taken at the same weights, all players stepping together. One forward pass may therefore serve several
+losses: the adversarial methods judge the target once and use that judgement for both sides.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from platform.hyperparameters import check
+from platform.networks.bisenet import Prediction, upsample
+from platform.shifts.labels import VOID
+from platform.shifts.shift import Labelled, Unlabelled
+
+SEGMENTATION = "segmentation"
+"""The player that every method has: the segmentation network."""
+
+
+class Player(NamedTuple):
+    """A module that a method trains beside the segmentation network."""
+
+    module: nn.Module
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class Integer(NamedTuple):
+    """A real hyperparameter that acts only through an integer, so that a search need not train one integer twice."""
+
+    name: str
+    of: Callable[[float], int]
+    value: Callable[[int], float]
+    """A value of the hyperparameter for an integer: `of(value(n)) == n`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step offers a method: the batches, after translation and augmentation, and the networks."""
+
+    source: Labelled
+    target: Unlabelled | None
+    """None for methods that do not look at the target."""
+    segment: Callable[[Tensor], Prediction]
+    """The segmentation network with its auxiliary heads, for labelled images (batch, 3, height, width) in [0, 255]."""
+    segment_target: Callable[[Tensor], Tensor]
+    """Its main logits at 1/8 of the size, for target images; the recipe says what batch norm does with them."""
+    modules: Mapping[str, nn.Module]
+    """The method's own players."""
+    auxiliary_weight: float
+    terms: MutableMapping[str, Tensor]
+    """Where `term` notes what is to be logged."""
+
+    def term(self, name: str, value: Tensor) -> Tensor:
+        """Note a loss term for the records as `loss/<name>`, and return it."""
+        self.terms[name] = value.detach()
+        return value
+
+    def cross_entropy(self, prediction: Prediction) -> Tensor:
+        """CE(prediction, source labels) + auxiliary_weight * sum of CE(auxiliary heads, source labels).
+
+        Means over the pixels that are not void, on logits upsampled to the labels' size (Yu et al., BiSeNet, ECCV 2018,
+        arXiv 1808.00897).
+        """
+        labels = self.source.labels
+        loss = self.term("cross_entropy", cross_entropy(prediction.logits, labels))
+        for logits in prediction.auxiliary:
+            loss = loss + self.auxiliary_weight * cross_entropy(logits, labels)
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A frozen dataclass whose fields are the method's hyperparameters, with the published values as defaults."""
+
+    labelled: ClassVar[Literal["source", "target"]] = "source"
+    """The domain whose labels train the network; "target" is for upper bounds only."""
+    sees_target: ClassVar[bool] = True
+    """Whether training looks at target images."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def players(self) -> Mapping[str, Player]:
+        """The modules that this method trains beside the segmentation network, by name."""
+        return {}
+
+    @classmethod
+    def integer(cls, field: str, size: tuple[int, int]) -> Integer | None:
+        """The integer through which a field acts at an image size (height, width); None for most fields."""
+        return None
+
+    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
+        """The source images in the style of the target, before augmentation; `memory` keeps what target images share.
+
+        Shapes (batch, 3, height, width), values in [0, 255]. The default leaves them as they are.
+        """
+        return source.images
+
+    @abstractmethod
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        """The scalar loss of each player: `segmentation`, and one for each of `players`."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over pixels that are not void; 0 where all are.
+
+    Logits (batch, classes, h, w) are upsampled to the labels' (batch, height, width).
+    """
+    total = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="sum")
+    return total / (labels != VOID).sum().clamp(min=1)

@@ -1,0 +1,281 @@
+"""One training run: advance, evaluate, save, restore. Plain PyTorch, knowing neither Ray nor MLflow.
+
+Randomness is addressed by (seed, purpose, step), the learning rate is a function of the step, and the order of the data a
+function of (seed, epoch). The state of a run is therefore its step, its weights and its optimisers, and a restored run
+goes on exactly as it would have gone on.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from platform.augmentation import augment
+from platform.metrics import confusion
+from platform.methods.method import SEGMENTATION, Method, Step
+from platform.networks.bisenet import BiSeNet, Prediction, upsample
+from platform.randomness import derive, generator
+from platform.recipe import Recipe
+from platform.shifts.shift import Images, Labelled, LabelledImages, Splits, Unlabelled
+
+EVALUATION_BATCH = 8
+KEPT = 4
+"""Test images whose predictions a confirm trial keeps."""
+
+
+class Diverged(ArithmeticError):
+    """A loss that is not finite."""
+
+
+@dataclass
+class Trained:
+    """A module with its optimiser, and the learning rate that its optimiser began with."""
+
+    module: nn.Module
+    optimiser: Optimizer
+    learning_rate: float
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+
+
+class TrainingRun:
+    """A method trained by a recipe on a shift, from one seed, for a given number of steps."""
+
+    def __init__(
+        self, method: Method, recipe: Recipe, splits: Splits, seed: int, steps: int, device: torch.device
+    ) -> None:
+        self.method = method
+        self.recipe = recipe
+        self.splits = splits
+        self.seed = seed
+        self.steps = steps
+        self.device = device
+        self.step = 0
+        self._labelled = splits.source_train if method.labelled == "source" else splits.oracle.adapt
+        self._memory: dict[int, Tensor] = {}
+        self._trained = {SEGMENTATION: self._segmentation(), **self._players()}
+        # One scale for all players keeps them at the same weights; on the CPU it is a pass-through.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
+        if self._smallest_split() < recipe.batch:
+            raise ValueError(
+                f"a training split must hold at least one batch of {recipe.batch} images, "
+                f"it holds {self._smallest_split()}; lower the recipe's batch or add images"
+            )
+
+    @property
+    def network(self) -> BiSeNet:
+        """The segmentation network."""
+        network = self._trained[SEGMENTATION].module
+        assert isinstance(network, BiSeNet)
+        return network
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the segmentation network at the present step."""
+        return self.recipe.learning_rate * self._decay()
+
+    def advance(self, steps: int) -> dict[str, float]:
+        """Take steps and return the mean of each loss term over them; raise Diverged at a loss that is not finite."""
+        sums: dict[str, Tensor] = {}
+        for _ in range(steps):
+            for name, value in self._take_step().items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float()
+        return {name: total.item() / steps for name, total in sums.items()}
+
+    def evaluate(self, split: LabelledImages) -> np.ndarray:
+        """The confusion matrix over a whole split, shape (20, 20), on logits upsampled to the labels' size."""
+        total = np.zeros((20, 20), np.int64)
+        for indices, predicted in self._predict(split.images, split.labels.shape[1:], range(len(split))):
+            total += confusion(predicted, split.labels[indices])
+        return total
+
+    def predictions(self, split: LabelledImages) -> dict[str, np.ndarray]:
+        """Images, truth and prediction of a few images of a split, evenly spaced, as uint8 arrays."""
+        chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
+        batches = [predicted for _, predicted in self._predict(split.images, split.labels.shape[1:], chosen)]
+        return {
+            "images": np.ascontiguousarray(split.images.pixels[chosen]),
+            "truth": np.ascontiguousarray(split.labels[chosen]),
+            "prediction": np.concatenate(batches),
+        }
+
+    def save(self, extra: Mapping[str, Any]) -> bytes:
+        """The state, and what the caller wants kept with it."""
+        state = {
+            "step": self.step,
+            "modules": {name: trained.module.state_dict() for name, trained in self._trained.items()},
+            "optimisers": {name: trained.optimiser.state_dict() for name, trained in self._trained.items()},
+            "scaler": self._scaler.state_dict(),
+            "extra": dict(extra),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        return buffer.getvalue()
+
+    def restore(self, saved: bytes) -> dict[str, Any]:
+        """Take over a saved state and return what was kept with it."""
+        state = torch.load(io.BytesIO(saved), map_location=self.device, weights_only=True)
+        for name, trained in self._trained.items():
+            trained.module.load_state_dict(state["modules"][name])
+            trained.optimiser.load_state_dict(state["optimisers"][name])
+        self._scaler.load_state_dict(state["scaler"])
+        self.step = state["step"]
+        extra: dict[str, Any] = state["extra"]
+        return extra
+
+    def _take_step(self) -> dict[str, Tensor]:
+        torch.manual_seed(derive(self.seed, "step", self.step))
+        self._set_learning_rates()
+        terms: dict[str, Tensor] = {}
+        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            losses = self.method.losses(self._batch(terms))
+        for name, loss in losses.items():
+            if not torch.isfinite(loss):
+                raise Diverged(f"the {name} loss is {loss.item()} at step {self.step + 1}")
+        # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
+        for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
+            self._differentiate(name, losses[name], keep_graph=position < len(losses) - 1)
+        for trained in self._trained.values():
+            self._scaler.step(trained.optimiser)
+        self._scaler.update()
+        self.step += 1
+        return {f"loss/{name}": value for name, value in terms.items()}
+
+    def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
+        """Give a player the gradient of its own loss with respect to its own parameters, and of nothing else."""
+        parameters = self._trained[name].parameters()
+        gradients = torch.autograd.grad(
+            self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
+        )
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def _batch(self, terms: dict[str, Tensor]) -> Step:
+        source = self._labelled.batch(self._order("labelled", len(self._labelled)))
+        source = Labelled(source.images.to(self.device), source.labels.to(self.device), source.indices)
+        target = None
+        if self.method.sees_target:
+            adapt = self.splits.target_adapt
+            target = adapt.batch(self._order("target", len(adapt)))
+            target = replace(target, images=target.images.to(self.device))
+        translated = self.method.translate(source, target, self._memory)
+        return Step(
+            source=self._augment_source(replace(source, images=translated)),
+            target=None if target is None else self._augment_target(target),
+            segment=self._segment,
+            segment_target=self._segment_target,
+            modules={name: trained.module for name, trained in self._trained.items() if name != SEGMENTATION},
+            auxiliary_weight=self.recipe.auxiliary_weight,
+            terms=terms,
+        )
+
+    def _augment_source(self, batch: Labelled) -> Labelled:
+        random = generator(self.seed, "augment labelled", self.step)
+        images, labels = augment(batch.images, batch.labels, self.recipe.augmentation, random)
+        assert labels is not None
+        return replace(batch, images=images, labels=labels)
+
+    def _augment_target(self, batch: Unlabelled) -> Unlabelled:
+        random = generator(self.seed, "augment target", self.step)
+        return replace(batch, images=augment(batch.images, None, self.recipe.augmentation, random)[0])
+
+    def _order(self, purpose: str, length: int) -> list[int]:
+        """Positions of this step's images: every epoch is a permutation of the split."""
+        first = self.step * self.recipe.batch
+        positions = range(first, first + self.recipe.batch)
+        epochs = {position // length for position in positions}
+        orders = {epoch: generator(self.seed, purpose, epoch).permutation(length) for epoch in epochs}
+        return [int(orders[position // length][position % length]) for position in positions]
+
+    def _segment(self, images: Tensor) -> Prediction:
+        self._set_mode(training=self.recipe.batch_norm != "frozen")
+        prediction: Prediction = self.network(images, auxiliary=True)
+        return prediction
+
+    def _segment_target(self, images: Tensor) -> Tensor:
+        self._set_mode(training=self.recipe.batch_norm != "frozen")
+        with _statistics_kept(self.network, kept=self.recipe.batch_norm == "source"):
+            logits: Tensor = self.network(images).logits
+        return logits
+
+    def _set_mode(self, training: bool) -> None:
+        if self.network.training != training:
+            self.network.train(training)
+
+    def _predict(
+        self, images: Images, size: tuple[int, ...], indices: range | list[int]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Predicted train ids, uint8, shape (batch, *size), for the images at these positions, batch by batch."""
+        self._set_mode(training=False)
+        for start in range(0, len(indices), EVALUATION_BATCH):
+            chosen = list(indices[start : start + EVALUATION_BATCH])
+            with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+                logits = self.network(images.batch(chosen).images.to(self.device)).logits
+                # One image at a time: 19 classes at full resolution are 160 MB.
+                predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits.float()]
+            yield chosen, torch.cat(predicted).cpu().numpy()
+
+    def _segmentation(self) -> Trained:
+        torch.manual_seed(derive(self.seed, "network"))
+        network = BiSeNet(width=self.recipe.network_width, pretrained=self.recipe.pretrained).to(self.device)
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=self.recipe.learning_rate,
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
+        )
+        return Trained(network, optimiser, self.recipe.learning_rate)
+
+    def _players(self) -> dict[str, Trained]:
+        torch.manual_seed(derive(self.seed, "players"))
+        trained = {}
+        for name, player in self.method.players().items():
+            module = player.module.to(self.device)
+            optimiser = player.optimiser(module.parameters())
+            trained[name] = Trained(module, optimiser, optimiser.param_groups[0]["lr"])
+        return trained
+
+    def _set_learning_rates(self) -> None:
+        for trained in self._trained.values():
+            for group in trained.optimiser.param_groups:
+                group["lr"] = trained.learning_rate * self._decay()
+
+    def _decay(self) -> float:
+        return float((1 - self.step / self.steps) ** self.recipe.power)
+
+    def _smallest_split(self) -> int:
+        lengths = [len(self._labelled)]
+        if self.method.sees_target:
+            lengths.append(len(self.splits.target_adapt))
+        return min(lengths)
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module, kept: bool) -> Iterator[None]:
+    """Let batch norm normalise by the batch without updating its running statistics, if `kept`."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)] if kept else []
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
+def make_deterministic(threads: int) -> None:
+    """Make this process give the same numbers for the same seed, with as many threads as the trial has CPUs."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    # Bilinear upsampling has no deterministic backward on some devices: a warning there beats no training at all.
+    torch.use_deterministic_algorithms(True, warn_only=True)
