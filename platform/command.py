@@ -1,0 +1,189 @@
+"""The command line: `python -m platform.study FILE`.
+
+Exit codes: 0 the study is complete, 1 an arm has no result, 2 bad input, 130 interrupted.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from platform import plan
+from platform.files import write_whole
+from platform.ledger import Ledger
+from platform.loading import StudyFile, StudyFileError, load
+from platform.progress import Progress
+from platform.provenance import ROOT
+from platform.records import Ask, Record, Store, StudyHeader
+from platform.shifts.shift import DATA_VARIABLE, DataError
+from platform.smoke import smoke
+from platform.study import Study
+
+RESULTS = ROOT / "results"
+COMPLETE, INCOMPLETE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+ANSWER_SECONDS = 5
+"""How long a Ray address may take to answer."""
+
+
+class BadInput(ValueError):
+    """A user's mistake, said in one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _command(options)
+    except (BadInput, DataError, StudyFileError) as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted before the study began", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m platform.study",
+        description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
+        epilog="exit codes: 0 complete, 1 an arm has no result, 2 bad input, 130 interrupted",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--plan", action="store_true", help="print rows, trials, steps, rungs and cost; start nothing")
+    what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
+    parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
+    parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster to run on (default: start Ray here)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help=f"the data root (default: ${DATA_VARIABLE})")
+    return parser
+
+
+def _command(options: argparse.Namespace) -> int:
+    if options.data is not None:
+        if not options.data.is_dir():
+            raise BadInput(f"--data must name a folder that exists, got {options.data}")
+        os.environ[DATA_VARIABLE] = str(options.data.resolve())
+    file = load(options.file)
+    if options.smoke:
+        file = replace(file, name=f"{file.name}-smoke", study=smoke(file.study))
+    if options.plan:
+        print(plan.describe(file.study, file.name))
+        return COMPLETE
+    store = Store(RESULTS)
+    if options.report:
+        header = store.header(file.name)
+        if header is None:
+            raise BadInput(f"there are no records of {file.name} in {RESULTS}; run the study first, without --report")
+        return _report(Ledger(store, file.name, [arm.name for arm in header.arms]), header)
+    return _run(file, store, options.address)
+
+
+def _run(file: StudyFile, store: Store, address: str | None) -> int:
+    study = file.study
+    study.shift.check()
+    _check_writable(store.study_folder(file.name))
+    if address is not None:
+        _check_answers(address)
+    identity = study.shift.identity()
+    ledger = Ledger(store, file.name, list(study.arms))
+    _refuse_changed_trials(study, ledger, identity)
+    header = plan.header(study, file.name, file.question, identity, file.source)
+    # Importing MLflow and Ray takes seconds, which neither a plan nor a mistake should wait for.
+    from platform import tracking, tuner
+
+    try:
+        tracker = tracking.Tracker(tracking.default_uri(ROOT), header, file.path)
+    except ValueError as mistake:
+        raise BadInput(str(mistake)) from mistake
+    print(plan.describe(study, file.name), flush=True)
+    planned, ended = plan.plan(study).trials, sum(ledger.ended(ask) is not None for ask in ledger.asks)
+    ledger.listeners += [tracker, Progress(study.select, planned, ended)]
+    finished = False
+    try:
+        store.announce(header)
+        with tuner.cluster(address, ROOT):
+            finished = tuner.run(study, ledger, identity)
+    except KeyboardInterrupt:
+        pass
+    except OSError as fault:
+        tracker.close(state="interrupted")
+        raise BadInput(f"the results cannot be written: {fault}; make room, then run the same command to go on") from fault
+    if not finished:
+        owed = tracker.close(state="interrupted")
+        print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
+        return INTERRUPTED
+    code = _report(ledger, header)
+    owed = tracker.close(_result_files(store.study_folder(file.name)))
+    print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
+    return code
+
+
+def _report(ledger: Ledger, header: StudyHeader) -> int:
+    """Write the table's files, print the table and their paths."""
+    # scipy and matplotlib take seconds to import.
+    from platform import report, results
+
+    asks, records = ledger.asks, ledger.records
+    table = results.table(header, asks, records)
+    folder = ledger.store.study_folder(header.name)
+    files = report.write(table, header, asks, records, folder, ledger.store.trial_folder)
+    print(f"\n{report.terminal(table)}\n")
+    for path in files:
+        print(f"  {_shown(path)}")
+    without = [row.arm for row in table.rows if not row.seeds]
+    if without:
+        print(f"\nno result: {', '.join(without)}; {_shown(folder / 'table.md')} says why", file=sys.stderr)
+    return INCOMPLETE if without else COMPLETE
+
+
+def _result_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in {".md", ".csv", ".tex", ".parquet", ".png"})
+
+
+def _undelivered(owed: int) -> str:
+    return f"MLflow is owed {owed} events, which the next run of the command delivers; " if owed else ""
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder / ".writable"
+    try:
+        write_whole(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"the results folder must be writable, got {folder}: {error.strerror}; free it or run in another checkout"
+        ) from error
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadInput(f"--address must be HOST:PORT of a Ray cluster's head, got {address!r}; its port is 6379 by default")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise BadInput(
+            f"no Ray cluster answers at {address} ({error}); start one with ray up cluster.yaml, or leave --address out"
+        ) from error
+
+
+def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
+    """A study that goes on must mean the same trials by its records as its file means now."""
+    for ask in ledger.asks:
+        values = {name: value for name, value in (ask.trial.hyperparameters | ask.trial.recipe).items()}
+        chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
+        now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
+        if now.id != ask.trial.id:
+            field = next(name for name in vars(now) if getattr(now, name) != getattr(ask.trial, name))
+            raise BadInput(
+                f"arm {ask.arm!r} already has trials with another {field} "
+                f"({getattr(ask.trial, field)!r}, now {getattr(now, field)!r}); "
+                f"copy the study file to a new name, or move {_shown(ledger.store.study_folder(ledger.study))} away"
+            )

@@ -1,0 +1,263 @@
+"""A study: a question, asked of arms that share a shift, a recipe, a budget and a way to be searched.
+
+    python -m platform.study studies/fda_beta.py
+
+A study file defines one `Study`; its arms' names are the rows of the table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from platform.hyperparameters import check_value, rule_of, unknown_field
+from platform.methods.adversarial import Adversarial
+from platform.methods.method import Method
+from platform.networks.cost import Cost, cost
+from platform.recipe import Recipe
+from platform.selectors import check_selector
+from platform.shifts.shift import Shift
+from platform.space import Dimension, Integers, LogUniform, OneOf, Range, Uniform
+from platform.trials import Trial
+
+__all__ = ["ASHA", "Arm", "Budget", "Integers", "LogUniform", "OneOf", "Recipe", "Study", "Uniform"]
+
+
+@dataclass(frozen=True, init=False)
+class Arm:
+    """One row of the table: a method, and values or ranges for its hyperparameters and for the recipe's fields."""
+
+    method: type[Method]
+    fields: Mapping[str, Any]
+
+    def __init__(self, method: type[Method], /, **values: Any) -> None:
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
+        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "fields", MappingProxyType(values))
+        for name, value in values.items():
+            self._check(name, value)
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The searched fields."""
+        return {name: value for name, value in self.fields.items() if isinstance(value, Range)}
+
+    def filled(self, chosen: Mapping[str, Any], recipe: Recipe) -> tuple[Method, Recipe]:
+        """The method and the recipe with every range replaced: by the chosen value, else by the default."""
+        values = {name: value for name, value in self.fields.items() if not isinstance(value, Range)} | dict(chosen)
+        own = _names(self.method)
+        method = self.method(**{name: value for name, value in values.items() if name in own})
+        return method, replace(recipe, **{name: value for name, value in values.items() if name not in own})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arm, (self.method, dict(self.fields))
+
+    def _check(self, name: str, value: Any) -> None:
+        owner: type = self.method if name in _names(self.method) else Recipe
+        if name not in _names(owner):
+            raise unknown_field(self.method.__name__, name, [*_names(self.method), *_names(Recipe)])
+        if not isinstance(value, Range):
+            check_value(owner, name, value)
+            return
+        default = next(entry.default for entry in fields(owner) if entry.name == name)
+        if not rule_of(owner, name).searchable:
+            raise ValueError(f"{owner.__name__}.{name} takes no range, got {value}; give each of its values an arm")
+        if type(default) not in value.takes:
+            kinds = " or ".join(kind.__name__ for kind in value.takes)
+            raise ValueError(
+                f"{owner.__name__}.{name} is of type {type(default).__name__}, but {value} gives {kinds}; "
+                f"use {_fitting(type(default))}"
+            )
+        for end in value.ends():
+            check_value(owner, name, end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every trial may use."""
+
+    steps: int
+    """Optimiser steps of a full-length trial."""
+    evaluations: int
+    """How often a trial is evaluated, evenly spaced, the last time at its last step."""
+    gpus: float = 0.0
+    """GPUs per trial, fractions allowed; a cluster without GPUs runs on CPUs."""
+    cpus: int = 1
+    """CPU threads per trial; the numbers of a trial may differ between thread counts."""
+
+    def __post_init__(self) -> None:
+        for name, low in (("steps", 1), ("evaluations", 1), ("cpus", 1), ("gpus", 0)):
+            value = getattr(self, name)
+            kinds = (int, float) if name == "gpus" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not value >= low:
+                raise ValueError(f"Budget.{name} must be {'a whole number ' * (name != 'gpus')}at least {low}, got {value!r}")
+        if self.evaluations > self.steps:
+            raise ValueError(
+                f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}; evaluate less often"
+            )
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"Budget.gpus must be a fraction below 1 or a whole number, got {self.gpus!r}")
+
+    @property
+    def evaluated_steps(self) -> tuple[int, ...]:
+        """The steps at which a trial is evaluated."""
+        return tuple(self.steps * number // self.evaluations for number in range(1, self.evaluations + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASHA:
+    """Asynchronous successive halving, the stopping variant (Li et al., MLSys 2020, arXiv 1810.05934).
+
+    At each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen at that rung so far.
+    """
+
+    trials: int
+    """Search trials per arm; the published default is the first."""
+    grace: float = 0.2
+    """Fraction of the steps before the first rung."""
+    reduction: int = 3
+    """One in `reduction` trials goes on, and each rung has `reduction` times the steps of the one before."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.trials, int) or self.trials < 1:
+            raise ValueError(f"ASHA.trials must be a whole number at least 1, got {self.trials!r}")
+        if not 0 < self.grace <= 1:
+            raise ValueError(f"ASHA.grace must be above 0 and at most 1 (which stops no trial), got {self.grace!r}")
+        if not isinstance(self.reduction, int) or self.reduction < 2:
+            raise ValueError(f"ASHA.reduction must be a whole number at least 2, got {self.reduction!r}")
+
+    def rungs(self, budget: Budget) -> tuple[int, ...]:
+        """The steps at which trials may be stopped: evaluated ones, before the last."""
+        wanted, rungs = self.grace * budget.steps, []
+        while wanted < budget.steps:
+            rungs.append(next(step for step in budget.evaluated_steps if step >= wanted - 1e-9))
+            wanted *= self.reduction
+        return tuple(sorted({rung for rung in rungs if rung < budget.steps}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question, everything known before anything runs; checked when it is made."""
+
+    shift: Shift
+    arms: Mapping[str, Arm]
+    reference: str
+    """The arm that differences are taken to."""
+    select: str = "source/miou"
+    """The metric that stops and picks in the search, higher being better; `oracle/` ones use target labels."""
+    search: ASHA | None = None
+    """How arms with ranges are searched; None where no arm has any."""
+    budget: Budget
+    seeds: int = 5
+    """Confirm trials per arm, each on a fresh seed."""
+    recipe: Recipe = field(default_factory=Recipe)
+    """The base that arms may override field by field."""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("shift", Shift), ("budget", Budget), ("recipe", Recipe)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"Study.{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ValueError(f"Study.seeds must be a whole number at least 1, got {self.seeds!r}; an interval needs 2, better 5")
+        self._check_arms()
+        check_selector(self.select)
+        if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
+            raise ValueError(f"arm {searched[0]!r} has ranges but Study.search is missing; add search=ASHA(trials=12)")
+
+    def _check_arms(self) -> None:
+        if not isinstance(self.arms, Mapping) or not self.arms:
+            raise ValueError(f"Study.arms must map at least one name to an Arm, got {self.arms!r}")
+        folded: dict[str, str] = {}
+        for name, arm in self.arms.items():
+            if not isinstance(arm, Arm):
+                raise ValueError(f"arm {name!r} must be an Arm, got {arm!r}; write Arm(FDA, beta=0.01)")
+            if not isinstance(name, str) or not name.strip() or "\n" in name:
+                raise ValueError(f"an arm's name must be one line of text, got {name!r}; it becomes a row of the table")
+            key = " ".join(name.lower().split())
+            if key in folded:
+                raise ValueError(f"arm names must differ by more than case and blanks: {folded[key]!r} and {name!r}")
+            folded[key] = name
+        if self.reference not in self.arms:
+            raise ValueError(f"Study.reference must be one of the arms ({', '.join(self.arms)}), got {self.reference!r}")
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The steps at which search trials may be stopped."""
+        return () if self.search is None else self.search.rungs(self.budget)
+
+    def dimensions(self, name: str) -> dict[str, Dimension]:
+        """The searched fields of an arm, as Optuna sees them at the shift's size."""
+        arm = self.arms[name]
+        return {
+            field_: Dimension(range_, arm.method.integer(field_, self.shift.size)) for field_, range_ in arm.ranges.items()
+        }
+
+    def search_trials(self, name: str) -> int:
+        """How many search trials an arm gets: the budget's, or fewer where its ranges hold fewer values."""
+        dimensions = self.dimensions(name)
+        if self.search is None or not dimensions:
+            return 0
+        points = 1
+        for dimension in dimensions.values():
+            points *= len(dimension)
+        return min(self.search.trials, points) if points else self.search.trials
+
+    def trial(self, name: str, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
+        """An arm's trial for chosen values of its ranges; those not chosen stand at their defaults."""
+        method, recipe = self.arms[name].filled(chosen, self.recipe)
+        return Trial(
+            method=type(method).__name__,
+            hyperparameters=_values(method),
+            recipe=_values(recipe),
+            shift=shift_identity,
+            resolved=resolved(method, self.shift.size),
+            seed=seed,
+            steps=self.budget.steps,
+            evaluations=self.budget.evaluations,
+        )
+
+    def cost(self, name: str) -> Cost:
+        """Parameters and GFLOPs of an arm's networks, at the defaults of what is searched."""
+        method, recipe = self.arms[name].filled({}, self.recipe)
+        return cost_of(method, recipe)
+
+
+def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """The integers through which hyperparameters act at a size: `{"beta": {"band": 5}}`."""
+    integers = {name: type(method).integer(name, size) for name in _names(type(method))}
+    return {
+        name: {integer.name: integer.of(getattr(method, name))} for name, integer in integers.items() if integer is not None
+    }
+
+
+def cost_of(method: Method, recipe: Recipe) -> Cost:
+    """Parameters and GFLOPs of what a method trains."""
+    discriminator = (method.width, method.separable) if isinstance(method, Adversarial) else None
+    return cost(recipe.network_width, discriminator)
+
+
+def _names(cls: type) -> list[str]:
+    return [entry.name for entry in fields(cls)]
+
+
+def _values(instance: Method | Recipe) -> dict[str, Any]:
+    return {name: getattr(instance, name) for name in _names(type(instance))}
+
+
+def _arm(method: type[Method], values: dict[str, Any]) -> Arm:
+    return Arm(method, **values)
+
+
+def _fitting(kind: type) -> str:
+    return {float: "LogUniform, Uniform or OneOf", int: "Integers or OneOf"}.get(kind, "OneOf")
+
+
+if __name__ == "__main__":
+    # Run as a command this file is the module __main__, while the study file imports platform.study: the command must
+    # see the same classes as the study file.
+    import sys
+
+    from platform.command import main
+
+    sys.exit(main())

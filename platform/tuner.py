@@ -1,0 +1,222 @@
+"""The one Tuner of a study: Ray's searcher and scheduler around the decisions of `platform.search`.
+
+`Tuner.restore` is not used. A study goes on by replaying its records: trials that had not ended are handed out first, the
+others are decided as if the study had never stopped.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from platform import search
+from platform.ledger import Ledger
+from platform.provenance import provenance
+from platform.records import CHECKPOINT, Ask, End, Phase, Record
+from platform.recipe import Recipe
+from platform.study import Study, cost_of
+from platform.trainable import FAILURE, REPORT, Assignment, TrialTrainable
+from platform.trials import SEARCH_SEED
+
+WORKER_LOSSES = 3
+"""How often a trial is resumed from its checkpoint after its worker died."""
+
+
+class StudySearcher(Searcher):
+    """Hands out, arm by arm: unfinished trials, search trials, then the confirm trials of the best one.
+
+    An arm that waits for its last search trials holds up no other arm. Outcomes are read from the ledger, which the
+    scheduler keeps, so nothing is learnt from Ray's own callbacks.
+    """
+
+    def __init__(self, study: Study, ledger: Ledger, shift_identity: dict[str, Any]) -> None:
+        super().__init__()
+        self.study = study
+        self.ledger = ledger
+        self.shift_identity = shift_identity
+        self.unfinished = [ask for ask in ledger.asks if ledger.ended(ask) is None]
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.ledger.fault is not None:
+            return Searcher.FINISHED
+        if self.unfinished:
+            return self._assign(self.unfinished.pop(0))
+        waiting = False
+        for arm in self.study.arms:
+            while (ask := self._next(arm)) is not None:
+                self.ledger.ask(ask, self._record(ask))
+                if self.ledger.ended(ask) is None:
+                    return self._assign(ask)
+            waiting = waiting or self._searching(arm)
+        return None if waiting else Searcher.FINISHED
+
+    def finished(self) -> bool:
+        """Whether every trial that was asked for has ended, and none is left to ask for."""
+        ended = all(self.ledger.ended(ask) is not None for ask in self.ledger.asks)
+        return ended and all(self._next(arm) is None for arm in self.study.arms)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the ledger knows."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the records are the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, see `save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def _next(self, arm: str) -> Ask | None:
+        """The arm's next ask, None when it has none now: it waits, or is done."""
+        searched = self.ledger.asked(arm, "search")
+        if len(searched) < self.study.search_trials(arm):
+            values = search.propose(
+                self.study.dimensions(arm), searched, self.ledger.records, self.study.select, (self.ledger.study, arm)
+            )
+            return self._ask(arm, "search", len(searched), values, SEARCH_SEED)
+        confirmed = len(self.ledger.asked(arm, "confirm"))
+        if self._searching(arm) or confirmed == self.study.seeds:
+            return None
+        if not searched:
+            return self._ask(arm, "confirm", confirmed, {}, SEARCH_SEED + 1 + confirmed)
+        best = search.best(searched, self.ledger.records, self.study.select)
+        if best is None:
+            return None
+        values = search.chosen_values(best.trial, self.study.arms[arm].ranges)
+        return self._ask(arm, "confirm", confirmed, values, SEARCH_SEED + 1 + confirmed)
+
+    def _searching(self, arm: str) -> bool:
+        return any(self.ledger.ended(ask) is None for ask in self.ledger.asked(arm, "search"))
+
+    def _ask(self, arm: str, phase: Phase, number: int, values: dict[str, Any], seed: int) -> Ask:
+        return Ask(arm, phase, number, self.study.trial(arm, values, seed, self.shift_identity))
+
+    def _record(self, ask: Ask) -> Record:
+        method = self.study.arms[ask.arm].method(**ask.trial.hyperparameters)
+        cost = cost_of(method, Recipe(**ask.trial.recipe))
+        return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
+
+    def _assign(self, ask: Ask) -> dict[str, Any]:
+        self.ledger.begin(ask)
+        assignment = Assignment(
+            ask=ask,
+            method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
+            recipe=Recipe(**ask.trial.recipe),
+            shift=self.study.shift,
+            evaluated_steps=self.study.budget.evaluated_steps,
+            results=self.ledger.store.folder,
+            reported=self.ledger.records[ask.trial.id].step,
+            cpus=self.study.budget.cpus,
+        )
+        return {"assignment": assignment}
+
+
+class ArmASHA(FIFOScheduler):
+    """Enters every report into the ledger, and ends trials: complete, failed, or stopped at a rung within their arm."""
+
+    def __init__(self, study: Study, ledger: Ledger) -> None:
+        super().__init__()
+        self.study = study
+        self.ledger = ledger
+
+    def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
+        ask = trial.config["assignment"].ask
+        if (report := result.get(REPORT)) is not None:
+            self.ledger.report(ask, report)
+        end = self._end(ask, result.get(FAILURE))
+        if end is not None:
+            self.ledger.end(ask, end)
+            self._remove_checkpoint(ask, end)
+        over = end is not None or self.ledger.fault is not None
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
+        ask = trial.config["assignment"].ask
+        step = self.ledger.records[ask.trial.id].step
+        reason = f"worker lost {WORKER_LOSSES + 1} times; run the study again to go on from step {step}"
+        self.ledger.end(ask, End("failed", reason, step))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def _end(self, ask: Ask, failure: str | None) -> End | None:
+        record = self.ledger.records[ask.trial.id]
+        if failure is not None:
+            return End("failed", failure, record.step)
+        if record.step >= ask.trial.steps:
+            return End("complete", "", record.step)
+        if ask.phase == "confirm" or self.study.search is None or record.step not in self.study.rungs:
+            return None
+        rivals = self.ledger.asked(ask.arm, "search")
+        values = search.rung_values(rivals, self.ledger.records, self.study.select, record.step)
+        cut = search.cut(values, self.study.search.reduction)
+        value = record.reports[-1].metrics[self.study.select]
+        if value >= cut:
+            return None
+        return End("stopped", f"rung {record.step}: {self.study.select} {value:.4f} is below the cut {cut:.4f}", record.step)
+
+    def _remove_checkpoint(self, ask: Ask, end: End) -> None:
+        """Keep the final weights of confirm trials, and no others."""
+        if not (ask.phase == "confirm" and end.state == "complete"):
+            (self.ledger.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True)
+
+
+@contextmanager
+def cluster(address: str | None, root: Path) -> Iterator[None]:
+    """Ray, started on this machine or joined at an address, with this checkout's code on every worker's path."""
+    environment: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    ray.init(address=address or "local", runtime_env=environment, **quiet, **local)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any]) -> bool:
+    """Run what the study has not run yet on the connected cluster; False when it was interrupted before its end."""
+    searcher = StudySearcher(study, ledger, shift_identity)
+    budget = study.budget
+    gpus = budget.gpus if ray.cluster_resources().get("GPU", 0) else 0
+    bundle = {"CPU": float(budget.cpus)} | ({"GPU": float(gpus)} if gpus else {})
+    slots = min(int(ray.cluster_resources().get(name, 0) // amount) for name, amount in bundle.items())
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    with tempfile.TemporaryDirectory(prefix="study-") as scratch:
+        tune.Tuner(
+            tune.with_resources(TrialTrainable, tune.PlacementGroupFactory([bundle])),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=ArmASHA(study, ledger),
+                num_samples=-1,
+                max_concurrent_trials=max(1, slots),
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name=ledger.study,
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=WORKER_LOSSES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        ).fit()
+    if ledger.fault is not None:
+        raise ledger.fault
+    return searcher.finished()
+
+
+def _name(trial: RayTrial) -> str:
+    name: str = trial.config["assignment"].name
+    return name
