@@ -1,0 +1,136 @@
+"""What every shift gives: a labelled source, an unlabelled target, and target labels behind one door named `oracle`."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from platform.shifts.labels import Groups
+
+DATA_VARIABLE = "PLATFORM_DATA"
+"""The environment variable that names the folder of the data sets."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class DataError(ValueError):
+    """Data that is missing or wrong; the message names the file, the rule and the remedy."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """A batch of images: float32 RGB in [0, 255], shape (batch, 3, height, width). There is no label field."""
+
+    images: Tensor
+    indices: Tensor
+    """Position of each image in its split, shape (batch,): the key of whatever a method caches per image."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A batch with labels: train ids, int64, 255 for void, shape (batch, height, width)."""
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """An unlabelled split: uint8 RGB, shape (number, height, width, 3), memory-mapped and read-only."""
+
+    pixels: Pixels
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, indices: Sequence[int]) -> Unlabelled:
+        """The images at these positions."""
+        return Unlabelled(_images(self.pixels, indices), torch.as_tensor(list(indices)))
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A labelled split: images, and train ids as uint8, shape (number, label height, label width).
+
+    The labels of a test split keep the ground truth's own resolution, which may exceed the images'.
+    """
+
+    images: Images
+    labels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Sequence[int]) -> Labelled:
+        """Images and labels at these positions."""
+        unlabelled = self.images.batch(indices)
+        labels = torch.from_numpy(np.ascontiguousarray(self.labels[list(indices)])).long()
+        return Labelled(unlabelled.images, labels, unlabelled.indices)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Target labels: for the supervised upper bound, for what is reported as `oracle/`, and for the final table."""
+
+    adapt: LabelledImages
+    val: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a shift, mapped from the node's cache."""
+
+    source_train: LabelledImages
+    source_val: LabelledImages
+    target_adapt: Images
+    target_val: Images
+    oracle: Oracle
+
+
+@dataclass(frozen=True)
+class Shift(ABC):
+    """A source and a target that differ; a frozen dataclass, cheap to make and to send, that opens its data on demand."""
+
+    size: tuple[int, int]
+    """Height and width of the images that networks see."""
+    groups: Groups
+    """The classes that the ground truth distinguishes, as groups of train ids."""
+
+    name = "shift"
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What decides the pixels, labels and splits, as plain JSON values, with the name; reads at most a manifest."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise DataError, naming what is missing and how to get it, when the data cannot be had on this machine."""
+
+    @abstractmethod
+    def open(self) -> Splits:
+        """The splits, read-only; the first caller on a node builds the cache, others wait for it."""
+
+    @abstractmethod
+    def smoke(self) -> Self | "Shift":
+        """A shift of the same groups that needs no data and takes seconds, for `--smoke`."""
+
+
+def cache_folder() -> Path:
+    """The folder of decoded data on this machine: under XDG_CACHE_HOME, by default ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "domain-adaptation-platform"
+
+
+def _images(pixels: Pixels, indices: Sequence[int]) -> Tensor:
+    chosen = np.ascontiguousarray(pixels[list(indices)])
+    return torch.from_numpy(chosen).permute(0, 3, 1, 2).float()

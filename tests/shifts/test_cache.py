@@ -1,0 +1,92 @@
+"""The cache of decoded splits: built once, complete or absent, shared read-only."""
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from platform.shifts.cache import allocate, cached, load, write_names
+from platform.shifts.shift import cache_folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def build(folder: Path) -> None:
+    allocate(folder, "a.images", (2, 3, 4, 3))[1] = 7
+    allocate(folder, "a.labels", (2, 6, 8))[0] = 255
+    write_names(folder, "a", ["first", "second"])
+
+
+def test_what_was_built_is_loaded():
+    split = load(cached("key", build), "a")
+    assert split.images.names == ("first", "second")
+    assert split.images.pixels.tolist() == [np.zeros((3, 4, 3)).tolist(), np.full((3, 4, 3), 7).tolist()]
+    assert split.labels.tolist() == [np.full((6, 8), 255).tolist(), np.zeros((6, 8)).tolist()]
+    assert len(split) == 2
+
+
+def test_what_was_loaded_cannot_be_written():
+    split = load(cached("key", build), "a")
+    with pytest.raises(ValueError, match="read-only"):
+        split.images.pixels[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        split.labels[0] = 1
+
+
+def test_the_folder_lies_where_the_environment_says(tmp_path):
+    assert cached("key", build) == tmp_path / "domain-adaptation-platform" / "key"
+
+
+def test_a_second_call_builds_nothing():
+    first = cached("key", build)
+    assert cached("key", lambda folder: pytest.fail("built twice")) == first
+
+
+def test_a_build_that_fails_leaves_nothing_and_the_next_one_succeeds():
+    def fail(folder: Path) -> None:
+        allocate(folder, "a.images", (1, 1, 1, 3))
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        cached("key", fail)
+    assert [path.name for path in cache_folder().iterdir()] == ["key.lock"]
+    assert len(load(cached("key", build), "a")) == 2
+
+
+def killed(folder: Path) -> None:
+    allocate(folder, "b.images", (1, 1, 1, 3))
+    os._exit(9)
+
+
+def test_what_a_killed_build_left_behind_is_cleared_away():
+    process = multiprocessing.get_context("fork").Process(target=cached, args=("key", killed))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    folder = cached("key", build)
+    assert {path.name for path in cache_folder().iterdir()} == {"key", "key.lock"}
+    assert {path.name for path in folder.iterdir()} == {"a.images.npy", "a.labels.npy", "a.json"}
+
+
+def slow(folder: Path) -> None:
+    with (folder.parent / "builds").open("a") as file:
+        file.write("build\n")
+    time.sleep(0.2)
+    build(folder)
+
+
+def test_of_several_processes_one_builds_and_the_others_wait():
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=cached, args=("key", slow)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert (cache_folder() / "builds").read_text() == "build\n"
