@@ -1,0 +1,242 @@
+"""Pictures of a study: learning curves, and predictions side by side in Cityscapes' colours."""
+
+import io
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from platform.records import Ask, Record, StudyHeader
+from platform.results import ArmTrials, trials_by_arm
+from platform.shifts.labels import CLASSES, VOID, Groups, group_names, palette
+
+Pixels = npt.NDArray[np.uint8]
+
+DOTS_PER_INCH = 120
+
+# Okabe and Ito's colours (2008), told apart under every common colour blindness; lightness alone also separates them.
+CONFIRM, REFERENCE, SEARCH, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#000000"
+COLUMNS = 5
+"""Panels side by side before the next arm starts a new line."""
+
+
+def curves(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Figure:
+    """Selector and oracle mIoU against the step: one panel per arm, axes shared, search thin, confirm runs thick."""
+    trials = trials_by_arm(header, asks)
+    names = tuple(dict.fromkeys((header.select, "oracle/miou")))
+    columns = min(len(header.arms), COLUMNS)
+    lines = math.ceil(len(header.arms) / columns)
+    size = (max(2.1 * columns, 6.3), 0.9 + lines * (0.5 + 1.6 * len(names)))
+    figure = Figure(size, DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots(lines * len(names), columns, sharex=True, squeeze=False)
+    for position, name in enumerate(names):
+        panels: list[Axes] = axes[position :: len(names)].ravel().tolist()
+        reference = _mean_and_range(_confirmed(trials[header.reference], records), name)
+        for panel, arm in zip(panels, header.arms, strict=False):
+            _search_curves(panel, trials[arm.name], records, name)
+            _confirm_curve(panel, _confirmed(trials[arm.name], records), name)
+            if arm.name != header.reference:
+                panel.plot(reference[0], reference[1], "--", color=REFERENCE, linewidth=1.2, zorder=2)
+            if position == 0:
+                panel.set_title(_wrapped(arm.name, 24), fontsize=9, fontweight="bold", parse_math=False)
+            if not any(ask.trial.id in records for ask in (*trials[arm.name].search, *trials[arm.name].confirm)):
+                panel.text(
+                    0.5, 0.05, "nothing ran yet", ha="center", va="bottom", transform=panel.transAxes, color="grey"
+                )
+        _style(panels, header, name)
+        for panel in panels[len(header.arms) :]:
+            panel.set_visible(False)
+    for panel in axes[len(names) - 1 :: len(names)].flat:
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("step", fontsize=8)
+    _curves_legend(figure, header)
+    return figure
+
+
+def comparison(images: Pixels, truth: Pixels, predictions: Mapping[str, Pixels], groups: Groups) -> Figure:
+    """One line per image: the image, its ground truth and each arm's prediction, coloured by the evaluated groups.
+
+    `images` is uint8 RGB of shape (number, height, width, 3); `truth` and each prediction are train ids of shape
+    (number, label height, label width), whatever their resolution. A group has the colour of its first member; what
+    belongs to no group is black.
+    """
+    titles = ["image", "ground truth", *predictions]
+    number, height, width = images.shape[:3]
+    cell = min(max(11 / len(titles), 1.2), 3)
+    cell_height, gap = cell * height / width, 0.04
+    names = _present([truth, *predictions.values()], groups)
+    titles = [_wrapped(title, int(cell * 13)) for title in titles]
+    head = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)
+    total = len(titles) * (cell + gap) + gap
+    per_line = max(1, min(len(names), int(total / (0.45 + 0.075 * max(map(len, names))))))
+    foot = 0.12 + 0.17 * math.ceil(len(names) / per_line)
+    tall = head + number * (cell_height + gap) + foot
+    figure = Figure((total, tall), DOTS_PER_INCH)
+    for column, (title, stack) in enumerate(zip(titles, (images, truth, *predictions.values()), strict=True)):
+        coloured = stack if column == 0 else _coloured(stack, groups)
+        left = gap + column * (cell + gap)
+        for line in range(number):
+            bottom = tall - head - (line + 1) * cell_height - line * gap
+            panel = figure.add_axes((left / total, bottom / tall, cell / total, cell_height / tall))
+            panel.imshow(coloured[line], aspect="auto", interpolation="antialiased" if column == 0 else "nearest")
+            panel.set_axis_off()
+            if line == 0:
+                panel.set_title(title, fontsize=9, pad=4, parse_math=False)
+    handles = [Patch(facecolor=colour, edgecolor="#888888", linewidth=0.4) for colour in names.values()]
+    figure.legend(
+        handles,
+        list(names),
+        loc="lower center",
+        ncols=per_line,
+        fontsize=8,
+        frameon=False,
+        handlelength=1.2,
+        handleheight=0.9,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+        labelspacing=0.35,
+    )
+    return figure
+
+
+def prediction_picture(images: Pixels, truth: Pixels, prediction: Pixels, groups: Groups) -> Figure:
+    """The comparison of a single trial, with the shapes of `comparison`."""
+    return comparison(images, truth, {"prediction": prediction}, groups)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file's bytes, equal for equal figures."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _series(record: Record, name: str) -> tuple[list[int], list[float]]:
+    points = [(report.step, report.metrics[name]) for report in record.reports if name in report.metrics]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+def _confirmed(trials: ArmTrials, records: Mapping[str, Record]) -> list[Record]:
+    """The complete confirm runs, or what has started of them while none is."""
+    started = [records[ask.trial.id] for ask in trials.confirm if ask.trial.id in records]
+    return [record for record in started if record.end and record.end.state == "complete"] or started
+
+
+def _mean_and_range(runs: Sequence[Record], name: str) -> tuple[list[int], list[float], list[float], list[float]]:
+    """Steps that all runs reported, with the mean, minimum and maximum over runs."""
+    values = [dict(zip(*_series(run, name), strict=True)) for run in runs]
+    steps = sorted(set.intersection(*map(set, values))) if values else []
+    at = [[run[step] for run in values] for step in steps]
+    return steps, [float(np.mean(each)) for each in at], [min(each) for each in at], [max(each) for each in at]
+
+
+def _search_curves(panel: Axes, trials: ArmTrials, records: Mapping[str, Record], name: str) -> None:
+    for ask in trials.search:
+        record = records.get(ask.trial.id)
+        if record is None:
+            continue
+        steps, values = _series(record, name)
+        panel.plot(steps, values, _point(steps), color=SEARCH, linewidth=0.9, zorder=1)
+        if record.end and record.end.state == "stopped":
+            panel.plot(steps[-1:], values[-1:], "o", color=SEARCH, markersize=3, zorder=1)
+        elif record.end and record.end.state == "failed":
+            panel.plot(steps[-1:], values[-1:], "x", color=FAILED, markersize=5, zorder=4)
+
+
+def _confirm_curve(panel: Axes, runs: Sequence[Record], name: str) -> None:
+    steps, mean, low, high = _mean_and_range(runs, name)
+    panel.fill_between(steps, low, high, color=CONFIRM, alpha=0.25, linewidth=0, zorder=2)
+    panel.plot(steps, mean, _point(steps), color=CONFIRM, linewidth=2, zorder=3)
+
+
+def _point(steps: Sequence[int]) -> str:
+    return "-" if len(steps) > 1 else "."  # a line through a single point is invisible
+
+
+def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
+    """Share the axes among the panels of one metric, and say at the left what it is."""
+    drawn = [panel.get_ylim() for panel in panels if any(np.size(line.get_xdata()) for line in panel.lines)]
+    bottom, top = min((low for low, _ in drawn), default=0.0), max((high for _, high in drawn), default=1.0)
+    for number, panel in enumerate(panels):
+        panel.set_ylim(bottom, top)
+        panel.set_xlim(0, header.steps)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(axis="y", color="#E5E5E5", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.tick_params(labelsize=8, length=2, labelleft=number % COLUMNS == 0)
+        panel.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        panel.yaxis.set_major_locator(MaxNLocator(5))
+        for rung in header.rungs:
+            if rung < header.steps:
+                panel.axvline(rung, color="#BBBBBB", linestyle=":", linewidth=0.8, zorder=0)
+        if number % COLUMNS == 0:
+            role = "selects" if name == header.select else "reported only"
+            panel.set_ylabel(f"{name}\n({role})", fontsize=8)
+
+
+def _curves_legend(figure: Figure, header: StudyHeader) -> None:
+    band = Patch(color=CONFIRM, alpha=0.25, linewidth=0), Line2D([], [], color=CONFIRM, linewidth=2)
+    entries: dict[str, Any] = {
+        "confirm runs: mean and range over seeds": band,
+        f"reference: {_wrapped(header.reference, 40)}": Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.2),
+        "search trial": Line2D([], [], color=SEARCH, linewidth=0.9),
+        "stopped early": Line2D([], [], color=SEARCH, marker="o", markersize=3, linewidth=0.9),
+        "failed": Line2D([], [], color=FAILED, marker="x", markersize=5, linestyle=""),
+        "rung": Line2D([], [], color="#BBBBBB", linestyle=":", linewidth=0.8),
+    }
+    legend = figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=6 if len(header.arms) >= COLUMNS else 3,
+        fontsize=8,
+        frameon=False,
+        handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _coloured(train_ids: Pixels, groups: Groups) -> Pixels:
+    """RGB of shape (..., 3) from train ids of shape (...): each group in its first member's colour."""
+    colours: Pixels = palette()[_first_members(groups)[train_ids]]
+    return colours
+
+
+def _first_members(groups: Groups) -> Pixels:
+    """Lookup table of 256 entries: each train id's group by its first member, void for ids in no group."""
+    first = np.full(256, VOID, np.uint8)
+    for group in groups:
+        first[list(group)] = group[0]
+    return first
+
+
+def _present(stacks: Sequence[Pixels], groups: Groups) -> dict[str, tuple[float, float, float]]:
+    """The names and colours, in [0, 1], of the groups that occur, and of void where it does."""
+    lookup = _first_members(groups)
+    occurring = set(np.unique(np.concatenate([np.unique(lookup[stack]) for stack in stacks])).tolist())
+    named = {
+        name: _fractions(CLASSES[group[0]].colour)
+        for group, name in zip(groups, group_names(groups), strict=True)
+        if group[0] in occurring
+    }
+    return {**named, "void": (0.0, 0.0, 0.0)} if VOID in occurring else named
+
+
+def _fractions(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(" ".join(text.split()), max(width, 8))

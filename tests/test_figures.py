@@ -1,0 +1,155 @@
+"""Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
+
+import io
+
+import numpy as np
+import pytest
+from invented_study import arm, ask, full, record, study
+from PIL import Image
+
+from platform import figures
+from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
+
+
+def opened(figure):
+    image = Image.open(io.BytesIO(figures.png(figure)))
+    image.load()
+    return image
+
+
+def colours(image):
+    pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    return {tuple(colour) for colour in np.unique(pixels, axis=0).tolist()}
+
+
+def scene(number=2, height=32, width=64, scale=2, train_ids=(0, 10)):
+    """Images, and ground truth at twice their size that is split between two classes."""
+    images = np.full((number, height, width, 3), 127, np.uint8)
+    truth = np.full((number, height * scale, width * scale), train_ids[0], np.uint8)
+    truth[:, :height] = train_ids[1]
+    return images, truth
+
+
+# Learning curves
+
+
+def five_arms(qualities=0.5):
+    header = study(
+        *(arm(name) for name in ("source only", "adversarial", "lightweight adversarial", "FDA", "supervised"))
+    )
+    return header, *full(header, dict.fromkeys((entry.name for entry in header.arms), qualities))
+
+
+def test_curves_have_two_lines_of_panels_that_share_their_axes():
+    figure = figures.curves(*five_arms())
+    assert len(figure.axes) == 10
+    for line in (figure.axes[:5], figure.axes[5:]):
+        assert len({panel.get_ylim() for panel in line}) == 1
+    assert {panel.get_xlim() for panel in figure.axes} == {(0, 1000)}
+    assert [panel.get_title() for panel in figure.axes[:5]][2] == "lightweight adversarial"
+    assert opened(figure).size == (1260, 552)
+
+
+def test_curves_of_equal_records_are_equal_and_of_others_differ():
+    header = study(arm("source only"), search_trials=2)
+    once, again, other = (
+        figures.png(figures.curves(header, *full(header, {"source only": quality}))) for quality in (0.5, 0.5, 0.6)
+    )
+    assert once == again
+    assert once != other
+
+
+def test_the_thick_line_is_the_mean_of_the_confirm_runs():
+    header, asks, records = five_arms()
+    runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
+    mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs], axis=0)
+    drawn = [line for line in figures.curves(header, asks, records).axes[3].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+
+
+def test_an_oracle_that_selects_is_drawn_once():
+    header = study(arm("source only"), select="oracle/miou")
+    assert len(figures.curves(header, *full(header, {"source only": 0.5})).axes) == 1
+
+
+def test_curves_without_any_record():
+    figure = figures.curves(study(arm("source only"), arm("FDA")), [], {})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing ran yet"]
+    opened(figure)
+
+
+def test_curves_of_trials_that_failed_before_their_first_report_or_have_one_report():
+    header = study(arm("source only"))
+    asks = [ask(header, "source only", "search", 0), ask(header, "source only", "confirm", 0)]
+    records = {
+        asks[0].trial.id: record(asks[0], state="failed", reason="out of memory", reports=0),
+        asks[1].trial.id: record(asks[1], reports=1),
+    }
+    panel = figures.curves(header, asks, records).axes[0]
+    assert any(line.get_marker() == "." and len(line.get_xdata()) == 1 for line in panel.lines)
+
+
+def test_seven_arms_take_a_second_line_and_names_may_hold_anything():
+    names = [r"$\frac{a}$", "_hidden", "β → ∞", "a" * 80, "100 % & more", "f", "g"]
+    header = study(*map(arm, names))
+    figure = figures.curves(header, *full(header, dict.fromkeys(names, 0.4)))
+    assert figure.axes[0].get_title() == names[0]
+    assert opened(figure).height > 552
+
+
+# Predictions
+
+
+def test_comparison_shows_each_column_in_the_colours_of_its_classes():
+    images, truth = scene()
+    prediction = np.full((2, 32, 64), 13, np.uint8)
+    shown = colours(opened(figures.comparison(images, truth, {"FDA": prediction}, SINGLE_CLASSES)))
+    assert {(127, 127, 127), CLASSES[0].colour, CLASSES[10].colour, CLASSES[13].colour} <= shown
+    assert CLASSES[11].colour not in shown
+
+
+def test_the_legend_names_what_occurs():
+    images, truth = scene()
+    truth[0, 0, 0] = VOID
+    figure = figures.comparison(images, truth, {"FDA": np.full((2, 8, 16), 13, np.uint8)}, SINGLE_CLASSES)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "sky", "car", "void"]
+
+
+def test_members_of_a_group_share_its_colour():
+    images, truth = scene(train_ids=(13, 10))
+    figure = figures.comparison(images, truth, {"FDA": np.full((2, 32, 64), 15, np.uint8)}, CAMVID_11)
+    shown = colours(opened(figure))
+    assert CLASSES[13].colour in shown
+    assert CLASSES[15].colour not in shown
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sky", "car+truck+bus+train"]
+
+
+def test_train_ids_in_no_group_are_void():
+    images, truth = scene(train_ids=(0, 10))
+    figure = figures.comparison(images, truth, {"FDA": truth}, ((0,),))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "void"]
+
+
+@pytest.mark.parametrize(("number", "arms"), [(1, 1), (4, 5), (3, 12)])
+def test_comparison_grows_with_images_and_keeps_their_shape(number, arms):
+    images, truth = scene(number)
+    figure = figures.comparison(images, truth, {f"arm {position}": truth for position in range(arms)}, SINGLE_CLASSES)
+    assert len(figure.axes) == number * (arms + 2)
+    box = figure.axes[0].get_window_extent()
+    assert box.width / box.height == pytest.approx(2, abs=1e-6)
+    assert opened(figure).width == pytest.approx(figure.get_figwidth() * figures.DOTS_PER_INCH, abs=1)
+
+
+def test_comparison_differs_when_a_prediction_does():
+    images, truth = scene()
+    other = truth.copy()
+    other[:, :20, :20] = 11
+    assert figures.png(figures.comparison(images, truth, {"FDA": truth}, SINGLE_CLASSES)) != figures.png(
+        figures.comparison(images, truth, {"FDA": other}, SINGLE_CLASSES)
+    )
+
+
+def test_a_prediction_picture_has_three_columns():
+    images, truth = scene(3)
+    figure = figures.prediction_picture(images, truth, truth, SINGLE_CLASSES)
+    assert [panel.get_title() for panel in figure.axes[::3]] == ["image", "ground truth", "prediction"]

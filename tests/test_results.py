@@ -1,0 +1,346 @@
+"""The comparison table says what the records say: every number against a computation of its own, every gap aloud."""
+
+import dataclasses
+import math
+import statistics
+
+import numpy as np
+import pytest
+from invented_study import COST, arm, ask, full, record, study
+from scipy import stats
+
+from platform import metrics
+from platform.records import Store
+from platform.results import FIXED, Row, Table, final_confusion, interval, table, trials_by_arm
+from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES
+
+ISSUE = (
+    "arm method tuned seeds miou miou_ci accuracy accuracy_ci delta delta_ci parameters discriminator_parameters "
+    "gflops discriminator_gflops trials stopped failed hours selected_by"
+)
+
+
+def two_arms(**changes):
+    header = study(arm("source only"), arm("FDA"), **changes)
+    return header, *full(header, {"source only": 0.4, "FDA": 0.6})
+
+
+def row(made: Table, name: str) -> Row:
+    (found,) = [row for row in made.rows if row.arm == name]
+    return found
+
+
+def confirms(asks, records, name):
+    return [records[ask.trial.id] for ask in asks if (ask.arm, ask.phase) == (name, "confirm")]
+
+
+# The interval
+
+
+@pytest.mark.parametrize(("number", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262)])
+def test_half_width_uses_the_published_t_quantile(number, quantile):
+    values = np.random.default_rng(number).normal(size=number).tolist()
+    mean, half_width = interval(values)
+    assert mean == pytest.approx(statistics.fmean(values))
+    assert half_width == pytest.approx(quantile * statistics.stdev(values) / math.sqrt(number), rel=2e-4)
+
+
+def test_half_width_agrees_with_scipy():
+    values = [0.2, 0.23, 0.27, 0.21]
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    mean, half_width = interval(values)
+    assert (mean - half_width, mean + half_width) == pytest.approx((low, high))
+
+
+def test_three_seeds_cover_the_truth_in_95_of_100_studies():
+    draws = np.random.default_rng(7).normal(0.3, 0.02, (4000, 3))
+    covered = [abs(mean - 0.3) <= half for mean, half in map(interval, draws.tolist())]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.011)  # three standard errors
+
+
+def test_one_value_has_no_interval_and_none_has_no_mean():
+    assert interval([0.3])[0] == 0.3
+    assert math.isnan(interval([0.3])[1])
+    assert all(map(math.isnan, interval([])))
+
+
+# Numbers
+
+
+def test_scores_are_those_of_the_test_confusions_of_the_confirm_runs():
+    header, asks, records = two_arms()
+    found = row(table(header, asks, records), "FDA")
+    scores = [metrics.cityscapes(final_confusion(run)) for run in confirms(asks, records, "FDA")]
+    low, high = stats.t.interval(0.95, 2, 0, stats.sem([score.miou for score in scores]))
+    assert found.miou == pytest.approx(np.mean([score.miou for score in scores]))
+    assert found.miou_ci == pytest.approx((high - low) / 2)
+    assert found.accuracy == pytest.approx(np.mean([score.accuracy for score in scores]))
+    assert found.iou == pytest.approx(np.mean([score.iou for score in scores], axis=0))
+    originals = [metrics.original(final_confusion(run)) for run in confirms(asks, records, "FDA")]
+    assert found.miou_original == pytest.approx(np.mean([score.miou for score in originals]))
+    assert found.accuracy_original == pytest.approx(np.mean([score.accuracy for score in originals]))
+
+
+def test_the_difference_is_paired_by_seed():
+    header, asks, records = two_arms(seeds=5)
+    by_seed = [
+        {run.trial.seed: metrics.cityscapes(final_confusion(run)).miou for run in confirms(asks, records, name)}
+        for name in ("source only", "FDA")
+    ]
+    differences = [by_seed[1][seed] - by_seed[0][seed] for seed in range(1, 6)]
+    found = row(table(header, asks, records), "FDA")
+    assert found.delta == pytest.approx(statistics.fmean(differences))
+    assert found.delta_ci == pytest.approx(2.7764 * statistics.stdev(differences) / math.sqrt(5), rel=1e-4)
+    assert found.seeds_paired == 5
+
+
+def test_the_order_of_asks_does_not_change_the_pairs():
+    header, asks, records = two_arms()
+    assert table(header, asks[::-1], records) == table(header, asks, records)
+
+
+def test_the_reference_differs_from_itself_by_nothing():
+    found = row(table(*two_arms()), "source only")
+    assert (found.delta, found.delta_ci, found.differs) == (0, 0, False)
+
+
+def test_a_row_differs_only_when_its_interval_excludes_zero():
+    base = row(table(*two_arms()), "FDA")
+    for delta, half_width, expected in [
+        (0.1, 0.09, True),
+        (-0.1, 0.09, True),
+        (0.1, 0.11, False),
+        (0.1, math.nan, False),
+    ]:
+        assert dataclasses.replace(base, delta=delta, delta_ci=half_width).differs is expected
+
+
+def test_search_trials_never_enter_the_scores():
+    header, asks, records = two_arms()
+    without = {trial_id: record for trial_id, record in records.items() if record.trial.confirms}
+    scores = [(found.miou, found.delta, found.accuracy) for found in table(header, asks, records).rows]
+    assert scores == [(found.miou, found.delta, found.accuracy) for found in table(header, asks, without).rows]
+
+
+def test_counts_hours_and_cost():
+    header = study(
+        arm("source only"), arm("adversarial", discriminator_parameters=2_781_121, discriminator_gflops=30.88)
+    )
+    asks, records = full(header, {"source only": 0.4, "adversarial": 0.5})
+    broken = ask(header, "adversarial", "search", 0)
+    records[broken.trial.id] = record(broken, state="failed", reason="the loss is not finite", reports=1)
+    found = row(table(header, asks, records), "adversarial")
+    assert (found.trials, found.stopped, found.failed) == (4, 2, 1)
+    assert found.hours == pytest.approx(1.5 * (1 + 2 + 10 + 2 + 3 * 10) / 3600)
+    assert (found.parameters, found.discriminator_parameters) == (12_581_672, 2_781_121)
+    assert (found.gflops, found.discriminator_gflops) == (51.26, 30.88)
+    assert found.reasons == ("the loss is not finite",)
+
+
+def test_a_searched_width_costs_what_the_chosen_configuration_costs():
+    header, asks, records = two_arms()
+    for run in confirms(asks, records, "FDA"):
+        records[run.trial.id] = dataclasses.replace(run, cost={**COST, "parameters": 800_000.0})
+    assert row(table(header, asks, records), "FDA").parameters == 800_000
+
+
+def test_fields_begin_as_the_columns_of_table_csv():
+    assert [field.name for field in dataclasses.fields(Row)][:19] == ISSUE.split()
+
+
+# What was tuned
+
+
+def test_tuned_names_the_chosen_values_and_what_they_resolve_to():
+    header = study(
+        arm("source only", searched={}), arm("FDA", searched={"beta": "LogUniform", "learning_rate": "LogUniform"})
+    )
+    made = table(header, *full(header, {"source only": 0.4, "FDA": 0.5}))
+    assert [found.tuned for found in made.rows] == [FIXED, "beta=0.0117 (band 6), learning_rate=0.031"]
+    assert row(made, "source only").trials == 0
+
+
+def test_nothing_is_tuned_before_the_search_has_chosen():
+    header, asks, records = two_arms()
+    made = table(header, [ask for ask in asks if ask.phase == "search"], records)
+    assert row(made, "FDA").tuned == ""
+
+
+# What is missing
+
+
+def test_a_finished_study_has_no_notes():
+    assert table(*two_arms()).notes == ()
+
+
+def test_every_arm_has_a_row_in_the_order_of_the_study_though_nothing_ran():
+    header = study(arm("b"), arm("a"), arm("c"))
+    made = table(header, [], {})
+    assert [found.arm for found in made.rows] == ["b", "a", "c"]
+    assert all(math.isnan(found.miou) and math.isnan(found.delta) and found.seeds == 0 for found in made.rows)
+    assert made.notes == ("b: nothing ran yet", "a: nothing ran yet", "c: nothing ran yet")
+
+
+def test_asked_but_not_started_trials_are_nothing_yet():
+    header, asks, _ = two_arms()
+    assert "FDA: nothing ran yet" in table(header, asks, {}).notes
+
+
+def test_an_arm_whose_every_trial_failed():
+    header, asks, records = two_arms()
+    for each in asks:
+        if each.arm == "FDA":
+            records[each.trial.id] = record(each, state="failed", reason="CUDA\nout of   memory", reports=0)
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    assert (found.failed, found.seeds, found.seeds_missing, found.hours) == (7, 0, 3, 0)
+    assert math.isnan(found.miou)
+    assert "FDA: 4 of 4 search trials failed: CUDA out of memory" in made.notes
+    assert "FDA: 3 of 3 seeds missing (3 failed: CUDA out of memory)" in made.notes
+
+
+def test_a_long_reason_is_cut_to_a_line():
+    header, asks, records = two_arms()
+    records[asks[0].trial.id] = record(asks[0], state="failed", reason="word " * 1000, reports=1)
+    assert all(len(note) < 300 for note in table(header, asks, records).notes)
+
+
+def test_missing_seeds_of_an_arm_and_of_the_reference():
+    header, asks, records = two_arms()
+    for name, seed in [("source only", 1), ("FDA", 2)]:
+        (gone,) = [each.trial.id for each in asks if each.arm == name and each.trial.seed == seed]
+        del records[gone]
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    assert (found.seeds, found.seeds_missing, found.seeds_paired) == (2, 1, 1)
+    assert math.isnan(found.delta_ci)
+    assert made.notes == (
+        "source only: 1 of 3 seeds missing",
+        "FDA: 1 of 3 seeds missing",
+        "FDA: shares 1 of its 2 seeds with the reference, source only",
+    )
+
+
+def test_a_reference_without_runs_leaves_scores_but_no_differences():
+    header, asks, records = two_arms()
+    for each in asks:
+        if each.arm == "source only":
+            del records[each.trial.id]
+    made = table(header, asks, records)
+    assert row(made, "FDA").miou > 0
+    assert math.isnan(row(made, "FDA").delta)
+    assert "FDA: shares no seed with the reference, source only" in made.notes
+
+
+def test_a_single_seed_has_a_mean_and_no_interval():
+    found = row(table(*two_arms(seeds=1)), "FDA")
+    assert found.miou > 0
+    assert math.isnan(found.miou_ci)
+    assert not found.differs
+
+
+def test_a_confirm_run_that_has_not_ended_does_not_count():
+    header, asks, records = two_arms()
+    last = asks[-1].trial.id
+    records[last] = dataclasses.replace(records[last], end=None)
+    assert table(header, asks, records).notes == ("FDA: 1 of 3 seeds missing",)
+
+
+def test_a_search_that_goes_on_is_said():
+    header, asks, records = two_arms()
+    asks = [ask for ask in asks if ask.arm == "source only" or (ask.phase == "search" and ask.number < 3)]
+    assert "FDA: 1 of 4 search trials have not ended" in table(header, asks, records).notes
+
+
+def test_a_small_space_may_end_its_search_early():
+    header, asks, records = two_arms()
+    asks = [ask for ask in asks if not (ask.phase == "search" and ask.number == 3)]
+    assert table(header, asks, records).notes == ()
+
+
+# A study that is run again
+
+
+def test_repeated_asks_change_nothing():
+    header, asks, records = two_arms()
+    assert table(header, asks + asks, records) == table(header, asks, records)
+
+
+def test_a_replaced_configuration_leaves_the_table_with_all_its_seeds():
+    header, asks, records = two_arms()
+    renewed = ask(header, "FDA", "confirm", 0, recipe={"learning_rate": 0.002, "batch": 4})
+    records[renewed.trial.id] = record(renewed, 0.9)
+    found = row(table(header, [*asks, renewed], records), "FDA")
+    assert (found.seeds, found.seeds_missing, found.tuned) == (1, 2, "learning_rate=0.002")
+    assert found.miou == metrics.cityscapes(final_confusion(records[renewed.trial.id])).miou
+
+
+@pytest.mark.parametrize("change", [{"steps": 2000}, {"shift": {"name": "town", "size": [32, 64], "groups": []}}])
+def test_runs_of_another_length_or_shift_do_not_count(change):
+    header, asks, records = two_arms()
+    old = [dataclasses.replace(each, trial=dataclasses.replace(each.trial, **change)) for each in asks]
+    old_records = {
+        new.trial.id: dataclasses.replace(records[each.trial.id], trial=new.trial)
+        for each, new in zip(asks, old, strict=True)
+    }
+    assert table(header, [*asks, *old], {**old_records, **records}) == table(header, asks, records)
+
+
+def test_fewer_seeds_than_were_run_are_the_first_ones():
+    header, asks, records = two_arms(seeds=5)
+    fewer = dataclasses.replace(header, seeds=3)
+    assert [ask.number for ask in trials_by_arm(fewer, asks)["FDA"].confirm] == [0, 1, 2]
+    assert row(table(fewer, asks, records), "FDA").seeds == 3
+
+
+def test_arms_that_left_the_study_have_no_row():
+    header, asks, records = two_arms()
+    assert len(table(dataclasses.replace(header, arms=header.arms[:1]), asks, records).rows) == 1
+
+
+def test_records_read_from_disk_give_the_same_table(tmp_path):
+    header, asks, records = two_arms()
+    header = dataclasses.replace(header, shift={**header.shift, "groups": SINGLE_CLASSES, "size": (64, 128)})
+    store = Store(tmp_path)
+    store.announce(header)
+    for each in asks:
+        store.ask(header.name, each)
+        run = records[each.trial.id]
+        store.begin(run)
+        for report in run.reports:
+            store.report(each.trial.id, report)
+        store.end(each.trial.id, run.end)
+    read = {each.trial.id: store.read(each.trial.id) for each in store.asked(header.name)}
+    assert table(store.header(header.name), store.asked(header.name), read) == table(header, asks, records)
+
+
+# Classes
+
+
+def test_a_class_that_the_test_split_never_holds_is_named_and_left_out():
+    header = study(arm("source only"), seeds=2)
+    asks = [ask(header, "source only", "confirm", number) for number in range(2)]
+    records = {each.trial.id: record(each, absent=(16, 14)) for each in asks}
+    made = table(header, asks, records)
+    assert made.absent == ("truck", "train")
+    (found,) = made.rows
+    assert math.isnan(found.iou[14])
+    assert math.isnan(found.iou[16])
+    assert found.miou == pytest.approx(np.nanmean(found.iou))
+
+
+def test_groups_are_scored_as_groups_and_the_original_convention_is_left_out():
+    header, asks, records = two_arms(groups=CAMVID_11)
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    expected = [metrics.cityscapes(final_confusion(run), CAMVID_11).miou for run in confirms(asks, records, "FDA")]
+    assert found.miou == pytest.approx(np.mean(expected))
+    assert len(found.iou) == len(made.groups) == 11
+    assert made.groups[3] == "wall+fence"
+    assert math.isnan(found.miou_original)
+
+
+def test_an_oracle_selector_is_known_as_one():
+    assert table(*two_arms(select="oracle/miou")).oracle
+    assert not table(*two_arms()).oracle
+    assert {found.selected_by for found in table(*two_arms(select="oracle/miou")).rows} == {"oracle/miou"}
