@@ -8,7 +8,9 @@ from torch.nn import functional
 LARGEST_SCALE = 2.0
 
 
-def augment(images: Tensor, labels: Tensor | None, kind: str, random: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+def augment(
+    images: Tensor, labels: Tensor | None, kind: str, random: np.random.Generator
+) -> tuple[Tensor, Tensor | None]:
     """Augment images (batch, 3, height, width) and their labels (batch, height, width) alike, keeping their size.
 
     `kind` is a value of `Recipe.augmentation`. Images are resampled bilinearly, labels by nearest neighbour.

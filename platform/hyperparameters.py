@@ -1,9 +1,9 @@
-"""Hyperparameters are the fields of a frozen dataclass; each field states its default, its bounds and whether it may be searched."""
+"""Hyperparameters: the fields of a frozen dataclass, with their defaults, their bounds and whether to search them."""
 
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -44,8 +44,7 @@ class Rule:
         if self.choices is not None:
             return any(value is choice or (type(value) is type(choice) and value == choice) for choice in self.choices)
         return (
-            math.isfinite(value)
-            and (self.at_least is None or value >= self.at_least)
+            (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)
             and (self.below is None or value < self.below)
@@ -59,9 +58,15 @@ def rule_of(cls: type, name: str) -> Rule:
 
 
 def check(instance: Any) -> None:
-    """Raise ValueError with rule, value and remedy for the first field whose value its rule does not admit."""
+    """Raise ValueError with rule, value and remedy for the first field whose value its rule does not admit.
+
+    A whole number in a real field becomes a float, so that 1 and 1.0 are the same trial.
+    """
     for field in dataclasses.fields(instance):
-        check_value(type(instance), field.name, getattr(instance, field.name))
+        value = getattr(instance, field.name)
+        check_value(type(instance), field.name, value)
+        if isinstance(field.default, float):
+            object.__setattr__(instance, field.name, float(value))
 
 
 def check_value(cls: type, name: str, value: Any) -> None:
@@ -71,9 +76,11 @@ def check_value(cls: type, name: str, value: Any) -> None:
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         kind = " or ".join(sorted({kind.__name__ for kind in expected}, reverse=True))
         raise ValueError(f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}")
+    finite = not isinstance(value, float) or math.isfinite(value)
     rule = rule_of(cls, name)
-    if (isinstance(value, int | float) or rule.choices is not None) and not rule.admits(value):
-        raise ValueError(f"{cls.__name__}.{name} must be {rule or 'finite'}, got {value!r}; its default is {default!r}")
+    if not (finite and rule.admits(value)):
+        wanted = str(rule) if finite else "finite"
+        raise ValueError(f"{cls.__name__}.{name} must be {wanted}, got {value!r}; its default is {default!r}")
 
 
 def unknown_field(owner: str, name: str, known: Sequence[str]) -> ValueError:
@@ -81,8 +88,3 @@ def unknown_field(owner: str, name: str, known: Sequence[str]) -> ValueError:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"{owner} has no field {name!r}. It has: {', '.join(known)}.{hint}")
-
-
-def plain(instance: Any) -> Mapping[str, Any]:
-    """The fields as plain JSON values."""
-    return {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance)}

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def derive(*address: str | int) -> int:
-    """The 63-bit seed that belongs to an address: the leading bits of its SHA-256, so that neighbours are independent."""
+    """The 63-bit seed of an address: the leading bits of its SHA-256, so that neighbours are independent."""
     digest = hashlib.sha256(repr(address).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

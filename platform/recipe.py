@@ -36,3 +36,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.pretrained and self.network_width != 1:
+            raise ValueError(
+                f"Recipe.pretrained must be False unless network_width is 1, got network_width={self.network_width!r}; "
+                "ImageNet weights exist for the published width only"
+            )

@@ -1,16 +1,16 @@
 """One training run: advance, evaluate, save, restore. Plain PyTorch, knowing neither Ray nor MLflow.
 
-Randomness is addressed by (seed, purpose, step), the learning rate is a function of the step, and the order of the data a
-function of (seed, epoch). The state of a run is therefore its step, its weights and its optimisers, and a restored run
-goes on exactly as it would have gone on.
+Randomness is addressed by (seed, purpose, step), the learning rate is a function of the step, and the order of the data
+a function of (seed, epoch). The state of a run is therefore its step, its weights and its optimisers, and a restored
+run goes on exactly as it would have gone on.
 """
 
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from platform.augmentation import augment
-from platform.metrics import confusion
 from platform.methods.method import SEGMENTATION, Method, Step
+from platform.metrics import SIZE, Counts, confusion
 from platform.networks.bisenet import BiSeNet, Prediction, upsample
 from platform.randomness import derive, generator
 from platform.recipe import Recipe
-from platform.shifts.shift import Images, Labelled, LabelledImages, Splits, Unlabelled
+from platform.shifts.shift import Images, Labelled, LabelledImages, Pixels, Splits, Unlabelled
 
 EVALUATION_BATCH = 8
 KEPT = 4
@@ -34,16 +34,11 @@ class Diverged(ArithmeticError):
     """A loss that is not finite."""
 
 
-@dataclass
-class Trained:
-    """A module with its optimiser, and the learning rate that its optimiser began with."""
+class Trained(NamedTuple):
+    """A module with its optimiser."""
 
     module: nn.Module
     optimiser: Optimizer
-    learning_rate: float
-
-    def parameters(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
 
 
 class TrainingRun:
@@ -60,15 +55,17 @@ class TrainingRun:
         self.device = device
         self.step = 0
         self._labelled = splits.source_train if method.labelled == "source" else splits.oracle.adapt
-        self._memory: dict[int, Tensor] = {}
-        self._trained = {SEGMENTATION: self._segmentation(), **self._players()}
-        # One scale for all players keeps them at the same weights; on the CPU it is a pass-through.
-        self._scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
         if self._smallest_split() < recipe.batch:
             raise ValueError(
                 f"a training split must hold at least one batch of {recipe.batch} images, "
                 f"it holds {self._smallest_split()}; lower the recipe's batch or add images"
             )
+        self._memory: dict[int, Tensor] = {}
+        self._trained = {SEGMENTATION: self._segmentation(), **self._players()}
+        self._half_precision = device.type == "cuda"
+        # One scale for all players, of whom one whose gradients overflow skips its step. Without half precision the
+        # scaler passes everything through.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half_precision)
 
     @property
     def network(self) -> BiSeNet:
@@ -90,14 +87,14 @@ class TrainingRun:
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.float()
         return {name: total.item() / steps for name, total in sums.items()}
 
-    def evaluate(self, split: LabelledImages) -> np.ndarray:
+    def evaluate(self, split: LabelledImages) -> Counts:
         """The confusion matrix over a whole split, shape (20, 20), on logits upsampled to the labels' size."""
-        total = np.zeros((20, 20), np.int64)
+        total = np.zeros((SIZE, SIZE), np.int64)
         for indices, predicted in self._predict(split.images, split.labels.shape[1:], range(len(split))):
             total += confusion(predicted, split.labels[indices])
         return total
 
-    def predictions(self, split: LabelledImages) -> dict[str, np.ndarray]:
+    def predictions(self, split: LabelledImages) -> dict[str, Pixels]:
         """Images, truth and prediction of a few images of a split, evenly spaced, as uint8 arrays."""
         chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
         batches = [predicted for _, predicted in self._predict(split.images, split.labels.shape[1:], chosen)]
@@ -135,14 +132,18 @@ class TrainingRun:
         torch.manual_seed(derive(self.seed, "step", self.step))
         self._set_learning_rates()
         terms: dict[str, Tensor] = {}
-        with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            losses = self.method.losses(self._batch(terms))
-        for name, loss in losses.items():
-            if not torch.isfinite(loss):
-                raise Diverged(f"the {name} loss is {loss.item()} at step {self.step + 1}")
+        # Half precision is for the networks alone: a method's translation and the augmentation stay outside it.
+        batch = self._batch(terms)
+        with self._autocast():
+            losses = self.method.losses(batch)
+        assert losses.keys() == self._trained.keys(), "a method must give each of its players a loss, and no other"
         # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
         for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
             self._differentiate(name, losses[name], keep_graph=position < len(losses) - 1)
+        # Looked at only now, since reading a loss makes the CPU wait for the device.
+        for name, loss in losses.items():
+            if not torch.isfinite(loss):
+                raise Diverged(f"the {name} loss is {loss.item()} at step {self.step + 1}")
         for trained in self._trained.values():
             self._scaler.step(trained.optimiser)
         self._scaler.update()
@@ -151,7 +152,7 @@ class TrainingRun:
 
     def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
         """Give a player the gradient of its own loss with respect to its own parameters, and of nothing else."""
-        parameters = self._trained[name].parameters()
+        parameters = list(self._trained[name].module.parameters())
         gradients = torch.autograd.grad(
             self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
         )
@@ -202,9 +203,12 @@ class TrainingRun:
 
     def _segment_target(self, images: Tensor) -> Tensor:
         self._set_mode(training=self.recipe.batch_norm != "frozen")
-        with _statistics_kept(self.network, kept=self.recipe.batch_norm == "source"):
+        with _statistics_kept(self.network) if self.recipe.batch_norm == "source" else nullcontext():
             logits: Tensor = self.network(images).logits
         return logits
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, enabled=self._half_precision)
 
     def _set_mode(self, training: bool) -> None:
         if self.network.training != training:
@@ -212,12 +216,12 @@ class TrainingRun:
 
     def _predict(
         self, images: Images, size: tuple[int, ...], indices: range | list[int]
-    ) -> Iterator[tuple[list[int], np.ndarray]]:
+    ) -> Iterator[tuple[list[int], Pixels]]:
         """Predicted train ids, uint8, shape (batch, *size), for the images at these positions, batch by batch."""
         self._set_mode(training=False)
         for start in range(0, len(indices), EVALUATION_BATCH):
             chosen = list(indices[start : start + EVALUATION_BATCH])
-            with torch.inference_mode(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+            with torch.inference_mode(), self._autocast():
                 logits = self.network(images.batch(chosen).images.to(self.device)).logits
                 # One image at a time: 19 classes at full resolution are 160 MB.
                 predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits.float()]
@@ -232,21 +236,20 @@ class TrainingRun:
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
         )
-        return Trained(network, optimiser, self.recipe.learning_rate)
+        return _from_step_0(network, optimiser)
 
     def _players(self) -> dict[str, Trained]:
         torch.manual_seed(derive(self.seed, "players"))
         trained = {}
         for name, player in self.method.players().items():
             module = player.module.to(self.device)
-            optimiser = player.optimiser(module.parameters())
-            trained[name] = Trained(module, optimiser, optimiser.param_groups[0]["lr"])
+            trained[name] = _from_step_0(module, player.optimiser(module.parameters()))
         return trained
 
     def _set_learning_rates(self) -> None:
         for trained in self._trained.values():
             for group in trained.optimiser.param_groups:
-                group["lr"] = trained.learning_rate * self._decay()
+                group["lr"] = group["initial_lr"] * self._decay()
 
     def _decay(self) -> float:
         return float((1 - self.step / self.steps) ** self.recipe.power)
@@ -258,18 +261,24 @@ class TrainingRun:
         return min(lengths)
 
 
+def _from_step_0(module: nn.Module, optimiser: Optimizer) -> Trained:
+    """Note the learning rates of step 0 under the name that torch's own schedulers use."""
+    for group in optimiser.param_groups:
+        group["initial_lr"] = group["lr"]
+    return Trained(module, optimiser)
+
+
 @contextmanager
-def _statistics_kept(network: nn.Module, kept: bool) -> Iterator[None]:
-    """Let batch norm normalise by the batch without updating its running statistics, if `kept`."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)] if kept else []
-    momenta = [layer.momentum for layer in layers]
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in layers:
-        layer.momentum = 0.0
+        layer.track_running_stats = False
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def make_deterministic(threads: int) -> None:
@@ -277,5 +286,5 @@ def make_deterministic(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
-    # Bilinear upsampling has no deterministic backward on some devices: a warning there beats no training at all.
+    # Where a device knows no deterministic way, a warning beats no training at all.
     torch.use_deterministic_algorithms(True, warn_only=True)

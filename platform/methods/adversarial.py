@@ -65,7 +65,7 @@ class Adversarial(Method):
 
 def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
     """Softmax over classes, shape (batch, classes, height, width), of logits (batch, classes, h, w)."""
-    return torch.softmax(upsample(logits, size).float(), dim=1)
+    return torch.softmax(upsample(logits, size), dim=1)
 
 
 def judged_as(judgement: Tensor, domain: float) -> Tensor:

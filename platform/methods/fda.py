@@ -1,19 +1,19 @@
 """Fourier Domain Adaptation (Yang and Soatto, CVPR 2020, arXiv 2004.05498).
 
-The source image takes the target's amplitudes at low frequencies, W = {(u, v): |u| <= b, |v| <= b}, and keeps its phases:
+The source takes the target's amplitudes at low frequencies, W = {(u, v): |u| <= b, |v| <= b}, and keeps its own phases:
 
     x_{s->t} = F^-1( [1_W |F x_t| + (1 - 1_W) |F x_s|] * exp(i arg F x_s) ),   b = floor(beta * min(height, width))
     min  CE(S(x_{s->t}), y_s) + entropy_weight * mean( (H(p(x_t))^2 + 1e-8)^eta ),   H in [0, 1]
 
 per colour channel, on images in [0, 255] before any normalisation.
 
-Only frequencies in W change, so x_{s->t} = x_s + F^-1(1_W (|F x_t| - |F x_s|) exp(i arg F x_s)): two thin matrix products
+Only frequencies in W change, so x_{s->t} = x_s + F^-1(1_W (|F x_t| - |F x_s|) exp(i arg F x_s)): thin matrix products
 instead of two full FFTs, and a target image is remembered by its (2b + 1)(b + 1) amplitudes. The spectrum of a real
 image is Hermitian, so v >= 0 suffices.
 
-Departures: the window is the symmetric one of the authors' NumPy code; their PyTorch code takes |u|, |v| in [-b, b - 1],
-which is not Hermitian, and drops an imaginary part. Multi-band transfer and self-training rounds are left out. The image
-may leave [0, 255] slightly, as in the authors' code.
+Departures: the window is the symmetric one of the authors' NumPy code; their PyTorch code takes u and v in [-b, b - 1],
+which is not Hermitian, and drops an imaginary part. Multi-band transfer and self-training rounds are left out. The
+image may leave [0, 255] slightly, as in the authors' code.
 """
 
 import math
@@ -81,7 +81,7 @@ def smallest_beta(number: int, shorter: int) -> float:
 def low_frequencies(images: Tensor, b: int) -> Tensor:
     """F_uv for u in -b..b, v in 0..b of images (..., height, width): complex, shape (..., 2b + 1, b + 1)."""
     rows, columns = _waves(*images.shape[-2:], b, images.device, images.dtype)
-    return rows @ (images.to(columns.dtype) @ columns)
+    return rows @ torch.view_as_complex((images @ columns).view(*images.shape[:-1], b + 1, 2))
 
 
 def lend_amplitudes(images: Tensor, amplitudes: Tensor, b: int) -> Tensor:
@@ -93,33 +93,33 @@ def lend_amplitudes(images: Tensor, amplitudes: Tensor, b: int) -> Tensor:
     height, width = images.shape[-2:]
     if 2 * b >= min(height, width):
         raise ValueError(f"FDA's band must be below half the shorter side, {min(height, width)}, got {b}; lower beta")
-    rows, columns = _waves(height, width, b, images.device, images.dtype)
-    spectrum = rows @ (images.to(columns.dtype) @ columns)
-    magnitude = spectrum.abs()
-    phase = torch.where(magnitude > 0, spectrum / magnitude.clamp(min=torch.finfo(images.dtype).tiny), 1.0)
+    spectrum = low_frequencies(images, b)
+    phase = torch.where(spectrum == 0, 1.0, spectrum.sgn())
     weights = torch.full((b + 1,), 2.0, device=images.device, dtype=images.dtype)
     weights[0] = 1.0
-    change = weights * (amplitudes - magnitude) * phase
-    return images + (rows.mH @ change @ columns.mH).real / (height * width)
+    change = weights * (amplitudes - spectrum.abs()) * phase / (height * width)
+    rows, columns = _waves(height, width, b, images.device, images.dtype)
+    # Re(z conj(c)) = Re z Re c + Im z Im c: one real product.
+    return images + torch.view_as_real(rows.mH @ change).flatten(-2) @ columns.mT
 
 
 @lru_cache(maxsize=8)
-def _waves(
-    height: int, width: int, b: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """exp(-2 pi i u h / H), shape (2b + 1, height), and exp(-2 pi i v w / W), shape (width, b + 1)."""
+def _waves(height: int, width: int, b: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """exp(-2 pi i u h / H), complex, shape (2b + 1, height), and exp(-2 pi i v w / W), shape (width, 2b + 2).
+
+    The latter as real numbers, real and imaginary part of each v side by side, since it is multiplied with real images.
+    """
     u = torch.arange(-b, b + 1, dtype=torch.float64)
     v = torch.arange(0, b + 1, dtype=torch.float64)
     h = torch.arange(height, dtype=torch.float64)
     w = torch.arange(width, dtype=torch.float64)
     rows = torch.polar(torch.ones(2 * b + 1, height, dtype=torch.float64), -2 * math.pi * torch.outer(u, h) / height)
     columns = torch.polar(torch.ones(width, b + 1, dtype=torch.float64), -2 * math.pi * torch.outer(w, v) / width)
-    complex_dtype = torch.complex128 if dtype == torch.float64 else torch.complex64
-    return rows.to(device, complex_dtype), columns.to(device, complex_dtype)
+    return rows.to(device, dtype.to_complex()), torch.view_as_real(columns).flatten(-2).to(device, dtype)
 
 
 def robust_entropy(logits: Tensor, eta: float) -> Tensor:
     """mean( (H^2 + 1e-8)^eta ), H = -sum_c p_c log p_c / log C in [0, 1], of logits (batch, C, h, w)."""
-    log_p = torch.log_softmax(logits.float(), dim=1)
+    log_p = torch.log_softmax(logits, dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1) / math.log(logits.shape[1])
     return ((entropy**2 + 1e-8) ** eta).mean()

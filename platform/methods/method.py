@@ -98,7 +98,7 @@ class Method(ABC):
     def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
         """The source images in the style of the target, before augmentation; `memory` keeps what target images share.
 
-        Shapes (batch, 3, height, width), values in [0, 255]. The default leaves them as they are.
+        Shapes (batch, 3, height, width), values in [0, 255], always in float32. The default leaves them as they are.
         """
         return source.images
 
@@ -112,5 +112,6 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
     Logits (batch, classes, h, w) are upsampled to the labels' (batch, height, width).
     """
-    total = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="sum")
-    return total / (labels != VOID).sum().clamp(min=1)
+    # CUDA sums in no fixed order inside `cross_entropy`, and in a fixed one outside it.
+    pixels = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="none")
+    return pixels.sum() / (labels != VOID).sum().clamp(min=1)

@@ -1,0 +1,74 @@
+"""What a step offers every method."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from platform.methods.method import Step, cross_entropy
+from platform.networks.bisenet import Prediction, upsample
+from platform.shifts.labels import VOID
+from platform.shifts.shift import Labelled
+
+
+def logits(seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(2, 19, 2, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def labels() -> Tensor:
+    drawn = torch.randint(0, 19, (2, 16, 24), generator=torch.Generator().manual_seed(1))
+    drawn[:, :5] = VOID
+    drawn[1, :, :7] = VOID
+    return drawn
+
+
+def by_hand(scores: Tensor, truth: Tensor) -> float:
+    """-mean log p over the pixels that are not void."""
+    upsampled = upsample(scores, truth.shape[-2:]).numpy()
+    surprises = []
+    for image, row, column in np.ndindex(*truth.shape):
+        if truth[image, row, column] != VOID:
+            pixel = upsampled[image, :, row, column]
+            surprises.append(math.log(sum(math.exp(x) for x in pixel)) - pixel[truth[image, row, column]])
+    return float(np.mean(surprises))
+
+
+def step(auxiliary_weight: float) -> Step:
+    source = Labelled(torch.zeros(2, 3, 16, 24), labels(), torch.tensor([0, 1]))
+    return Step(source, None, _unused, _unused, {}, auxiliary_weight, {})
+
+
+def _unused(images: Tensor) -> Tensor:  # type: ignore[misc]
+    raise AssertionError("no network is needed here")
+
+
+def test_cross_entropy_leaves_void_out() -> None:
+    assert cross_entropy(logits(), labels()).item() == pytest.approx(by_hand(logits(), labels()), rel=1e-12)
+
+
+def test_cross_entropy_of_void_alone_is_0_with_a_gradient_of_0() -> None:
+    scores = logits().requires_grad_()
+    loss = cross_entropy(scores, torch.full((2, 16, 24), VOID))
+    loss.backward()
+    assert loss.item() == 0
+    assert scores.grad is not None
+    assert not scores.grad.any()
+
+
+@pytest.mark.parametrize("auxiliary_weight", [0.0, 1.0, 0.25])
+def test_auxiliary_heads_are_weighed_and_only_the_main_one_is_noted(auxiliary_weight: float) -> None:
+    offered = step(auxiliary_weight)
+    main, *others = (by_hand(logits(seed), labels()) for seed in range(3))
+    loss = offered.cross_entropy(Prediction(logits(0), (logits(1), logits(2))))
+    assert loss.item() == pytest.approx(main + auxiliary_weight * sum(others))
+    assert offered.terms.keys() == {"cross_entropy"}
+    assert offered.terms["cross_entropy"].item() == pytest.approx(main)
+
+
+def test_a_noted_term_is_returned_with_its_graph_and_kept_without() -> None:
+    offered, value = step(1.0), torch.ones((), requires_grad=True) * 2
+    assert offered.term("doubled", value) is value
+    assert not offered.terms["doubled"].requires_grad
+    assert offered.terms["doubled"].item() == 2
