@@ -8,8 +8,9 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from platform import plan
 from platform.files import write_whole
@@ -17,7 +18,7 @@ from platform.ledger import Ledger
 from platform.loading import StudyFile, StudyFileError, load
 from platform.progress import Progress
 from platform.provenance import ROOT
-from platform.records import Ask, Record, Store, StudyHeader
+from platform.records import Store, StudyHeader
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.smoke import smoke
 from platform.study import Study
@@ -100,12 +101,12 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         raise BadInput(str(mistake)) from mistake
     print(plan.describe(study, file.name), flush=True)
     planned, ended = plan.plan(study).trials, sum(ledger.ended(ask) is not None for ask in ledger.asks)
+    ledger.replay(tracker)
     ledger.listeners += [tracker, Progress(study.select, planned, ended)]
     finished = False
     try:
         store.announce(header)
-        with tuner.cluster(address, ROOT):
-            finished = tuner.run(study, ledger, identity)
+        finished = tuner.run(study, ledger, identity, address, ROOT)
     except KeyboardInterrupt:
         pass
     except OSError as fault:
@@ -177,13 +178,20 @@ def _check_answers(address: str) -> None:
 def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
     """A study that goes on must mean the same trials by its records as its file means now."""
     for ask in ledger.asks:
-        values = {name: value for name, value in (ask.trial.hyperparameters | ask.trial.recipe).items()}
+        values = ask.trial.hyperparameters | ask.trial.recipe
         chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
         now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
         if now.id != ask.trial.id:
-            field = next(name for name in vars(now) if getattr(now, name) != getattr(ask.trial, name))
             raise BadInput(
-                f"arm {ask.arm!r} already has trials with another {field} "
-                f"({getattr(ask.trial, field)!r}, now {getattr(now, field)!r}); "
+                f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; "
                 f"copy the study file to a new name, or move {_shown(ledger.store.study_folder(ledger.study))} away"
             )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting that differs: `recipe.batch = 4, which is now 8`."""
+    name = next(name for name in before | now if before.get(name) != now.get(name))
+    old, new = before.get(name), now.get(name)
+    if isinstance(old, dict) and isinstance(new, dict):
+        return f"{name}.{_difference(old, new)}"
+    return f"{name} = {old!r}, which is now {new!r}"

@@ -56,6 +56,15 @@ class Ledger:
         if known is None:
             self._write(lambda: self.store.begin(record))
         self.records[ask.trial.id] = known or record
+        if known is not None and known.end is not None:
+            for listener in self.listeners:
+                self._tell_whole(listener, ask)
+
+    def replay(self, listener: Listener) -> None:
+        """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
+        for ask in self.asks:
+            if self.ended(ask) is not None:
+                self._tell_whole(listener, ask)
 
     def begin(self, ask: Ask) -> None:
         """Tell the listeners that a trial begins or goes on."""
@@ -80,7 +89,17 @@ class Ledger:
         self._write(lambda: self.store.end(ask.trial.id, end))
         self.records[ask.trial.id] = replace(record, end=end)
         for listener in self.listeners:
-            listener.end(ask, end, [self.store.trial_folder(ask.trial.id) / PICTURE])
+            listener.end(ask, end, self._pictures(ask))
+
+    def _tell_whole(self, listener: Listener, ask: Ask) -> None:
+        record = self.records[ask.trial.id]
+        assert record.end is not None
+        listener.begin(ask, record)
+        listener.end(ask, record.end, self._pictures(ask))
+
+    def _pictures(self, ask: Ask) -> list[Path]:
+        picture = self.store.trial_folder(ask.trial.id) / PICTURE
+        return [picture] if picture.exists() else []
 
     def _write(self, write: Callable[[], None]) -> None:
         if self.fault is None:

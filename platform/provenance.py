@@ -2,10 +2,10 @@
 
 import functools
 import importlib.metadata
+import socket
 import subprocess
+import sys
 from pathlib import Path
-
-from platform import node, python_version
 
 ROOT = Path(__file__).resolve().parents[1]
 """The root of the checkout: the folder that holds `platform/`."""
@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def provenance() -> dict[str, str]:
     """Host, versions, and the git commit, with `+` behind it when the checkout has changes that are not committed."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "ray", "optuna")}
-    return {"host": node(), "python": python_version(), **versions, "git_commit": _commit()}
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"host": socket.gethostname(), "python": python, **versions, "git_commit": _commit()}
 
 
 def _commit() -> str:

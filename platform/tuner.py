@@ -45,7 +45,8 @@ class StudySearcher(Searcher):
         self.shift_identity = shift_identity
         self.unfinished = [ask for ask in ledger.asks if ledger.ended(ask) is None]
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
+        """The configuration of the next trial, None to be asked again later, FINISHED at the end of the study."""
         if self.ledger.fault is not None:
             return Searcher.FINISHED
         if self.unfinished:
@@ -125,7 +126,7 @@ class ArmASHA(FIFOScheduler):
     """Enters every report into the ledger, and ends trials: complete, failed, or stopped at a rung within their arm."""
 
     def __init__(self, study: Study, ledger: Ledger) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.study = study
         self.ledger = ledger
 
@@ -171,27 +172,44 @@ class ArmASHA(FIFOScheduler):
             (self.ledger.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True)
 
 
+def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: str | None, root: Path) -> bool:
+    """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
+
+    Every worker gets the checkout at `root` on its path. Raises OSError when the records cannot be written.
+    """
+    searcher = StudySearcher(study, ledger, shift_identity)
+    if not searcher.finished():
+        with _cluster(address, root):
+            _tune(study, ledger, searcher)
+    if ledger.fault is not None:
+        raise ledger.fault
+    return searcher.finished()
+
+
 @contextmanager
-def cluster(address: str | None, root: Path) -> Iterator[None]:
-    """Ray, started on this machine or joined at an address, with this checkout's code on every worker's path."""
-    environment: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+def _cluster(address: str | None, root: Path) -> Iterator[None]:
+    # On one machine the path is enough; a cluster is sent the code.
+    code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
-    ray.init(address=address or "local", runtime_env=environment, **quiet, **local)
+    ray.init(address=address or "local", runtime_env=code, log_to_driver=False, logging_level="ERROR", **local)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any]) -> bool:
-    """Run what the study has not run yet on the connected cluster; False when it was interrupted before its end."""
-    searcher = StudySearcher(study, ledger, shift_identity)
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher) -> None:
     budget = study.budget
-    gpus = budget.gpus if ray.cluster_resources().get("GPU", 0) else 0
-    bundle = {"CPU": float(budget.cpus)} | ({"GPU": float(gpus)} if gpus else {})
-    slots = min(int(ray.cluster_resources().get(name, 0) // amount) for name, amount in bundle.items())
+    offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    bundle = {"CPU": float(budget.cpus)}
+    if budget.gpus and offered.get("GPU"):
+        bundle["GPU"] = float(budget.gpus)
+    slots = min(int(offered.get(name, 0) // amount) for name, amount in bundle.items())
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # Ray's handler would wait for every running step; the records make it safe to leave at once.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    # The newer engine prints its own header even when it is told to be silent.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.Tuner(
             tune.with_resources(TrialTrainable, tune.PlacementGroupFactory([bundle])),
@@ -212,9 +230,6 @@ def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any]) -> bool:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
-    if ledger.fault is not None:
-        raise ledger.fault
-    return searcher.finished()
 
 
 def _name(trial: RayTrial) -> str:

@@ -188,7 +188,7 @@ class FeatureFusion(nn.Module):
         return y + y * attention
 
 
-def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """Resize (batch, channels, h, w) bilinearly to (batch, channels, *size), pixels taken as areas."""
     return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 

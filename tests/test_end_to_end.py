@@ -1,0 +1,205 @@
+"""The whole path with real parts: a study file, Ray, Optuna, a SQLite MLflow store, records, table."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests import checkout
+from tests.checkout import Checkout
+
+pytestmark = pytest.mark.slow
+
+STUDY = '''"""Does the whole path work?"""
+
+from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.shifts import town
+from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
+
+rate = LogUniform(1e-3, 1e-1)
+study = Study(
+    shift=town(size=(64, 64), source_images=(16, 4), target_images=(16, 4, 6)),
+    arms={
+        "source only": Arm(SourceOnly, learning_rate=rate),
+        "light": Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-1), width=4, separable=True),
+        "FDA bands": Arm(FDA, beta=LogUniform(0.016, 0.1)),
+        "fixed": Arm(FDA, beta=0.05),
+        "target supervised": Arm(TargetSupervised, learning_rate=rate),
+    },
+    reference="source only",
+    search=ASHA(trials=4, grace=0.25, reduction=2),
+    budget=Budget(steps=8, evaluations=4),
+    seeds=2,
+    recipe=Recipe(network_width=0.125, batch=2),
+)
+'''
+ARMS = ["source only", "light", "FDA bands", "fixed", "target supervised"]
+COLUMNS = (
+    "arm method tuned seeds miou miou_ci accuracy accuracy_ci delta delta_ci parameters discriminator_parameters "
+    "gflops discriminator_gflops trials stopped failed hours selected_by"
+).split()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Checkout, str]:
+    """A checkout in which the study ran to its table, and what the command printed."""
+    made = checkout.make(tmp_path_factory.mktemp("finished") / "checkout", cache)
+    code, output = made.study(made.write("whole.py", STUDY))
+    assert code == 0, output
+    return made, output
+
+
+def events(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """The lines of every trial's record."""
+    records = (root / "results" / "trials").glob("*/record.jsonl")
+    return {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in records}
+
+
+def numbers(lines: list[dict[str, Any]]) -> list[Any]:
+    """What a trial's id decides: its reports without their durations."""
+    reports = {line["step"]: (line["metrics"], line["confusions"]) for line in lines if line["event"] == "report"}
+    return sorted(reports.items())
+
+
+def test_table_has_a_line_per_arm_in_order(finished: tuple[Checkout, str]) -> None:
+    table = pd.read_csv(finished[0].root / "results/whole/table.csv")
+    assert list(table["arm"]) == ARMS
+    assert list(table.columns[: len(COLUMNS)]) == COLUMNS
+    assert (table["seeds"] == 2).all()
+    assert (table["failed"] == 0).all()
+    assert list(table["trials"]) == [4, 4, 4, 0, 4]
+    assert table["miou"].between(0, 1).all()
+    assert (table["selected_by"] == "source/miou").all()
+
+
+def test_the_terminal_fits_80_columns_and_ends_with_the_files(finished: tuple[Checkout, str]) -> None:
+    lines = finished[1].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("results/whole/table.md" in line for line in lines)
+    assert "target supervised" in finished[1]
+    assert "Traceback" not in finished[1]
+
+
+def test_every_file_is_there_and_opens(finished: tuple[Checkout, str]) -> None:
+    folder = finished[0].root / "results/whole"
+    assert "Does the whole path work?" in (folder / "table.md").read_text()
+    assert r"\toprule" in (folder / "table.tex").read_text()
+    assert len(pd.read_parquet(folder / "records.parquet")) > 20
+    for name in ("curves.png", "comparison.png"):
+        assert min(Image.open(folder / name).size) > 200
+
+
+def test_confirm_trials_use_fresh_seeds_and_only_they_see_the_test_split(finished: tuple[Checkout, str]) -> None:
+    for lines in events(finished[0].root).values():
+        trial, reports = lines[0]["trial"], [line for line in lines if line["event"] == "report"]
+        tested = ["target/test" in report["confusions"] for report in reports]
+        assert tested == [False] * len(reports) if trial["seed"] == 0 else tested == [False] * 3 + [True]
+
+
+def test_asha_stops_at_rungs_with_reason_and_value(finished: tuple[Checkout, str]) -> None:
+    ends = [lines[-1] for lines in events(finished[0].root).values()]
+    stopped = [end for end in ends if end["state"] == "stopped"]
+    assert stopped
+    assert {end["step"] for end in stopped} <= {2, 4}
+    assert all("source/miou" in end["reason"] and "cut" in end["reason"] for end in stopped)
+
+
+def test_no_band_is_trained_twice_in_the_search(finished: tuple[Checkout, str]) -> None:
+    trials = [lines[0]["trial"] for lines in events(finished[0].root).values()]
+    bands = [
+        trial["resolved"]["beta"]["band"]
+        for trial in trials
+        if trial["method"] == "FDA" and trial["seed"] == 0 and trial["hyperparameters"]["beta"] != 0.05
+    ]
+    assert len(bands) == 4
+    assert len(set(bands)) == 4
+
+
+def test_checkpoints_remain_of_finished_confirm_trials_only(finished: tuple[Checkout, str]) -> None:
+    records = events(finished[0].root)
+    kept = {path.parent.name for path in (finished[0].root / "results/trials").glob("*/checkpoint.pt")}
+    assert kept == {trial for trial, lines in records.items() if lines[0]["trial"]["seed"] != 0}
+
+
+def test_mlflow_holds_each_trial_once_under_one_parent(finished: tuple[Checkout, str]) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{finished[0].root}/mlflow.db")
+    experiment = client.get_experiment_by_name("whole")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    trials = [run.data.tags["trial_id"] for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert len(parents) == 1
+    assert sorted(trials) == sorted(events(finished[0].root))
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_running_again_trains_nothing_and_gives_the_same_table(finished: tuple[Checkout, str]) -> None:
+    root = finished[0].root
+    before, table = events(root), (root / "results/whole/table.csv").read_bytes()
+    code, output = finished[0].study("studies/whole.py")
+    assert code == 0, output
+    assert "begins" not in output
+    assert events(root) == before
+    assert (root / "results/whole/table.csv").read_bytes() == table
+
+
+def test_report_needs_only_the_records(finished: tuple[Checkout, str]) -> None:
+    root = finished[0].root
+    table = (root / "results/whole/table.csv").read_bytes()
+    (root / "results/whole/table.csv").unlink()
+    code, output = finished[0].study("studies/whole.py", "--report")
+    assert code == 0, output
+    assert (root / "results/whole/table.csv").read_bytes() == table
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
+    finished: tuple[Checkout, str], fresh_checkout: Checkout, sign: signal.Signals
+) -> None:
+    study = fresh_checkout.write("whole.py", STUDY)
+    process = fresh_checkout.start(study)
+    assert process.stdout is not None
+    begun = 0
+    for line in process.stdout:
+        begun += "begins" in line
+        if begun == 6:
+            break
+    os.killpg(process.pid, sign)
+    rest, _ = process.communicate(timeout=60)
+    if sign is signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on from here" in rest
+    interrupted = events(fresh_checkout.root)
+    assert not all(lines[-1]["event"] == "end" for lines in interrupted.values())
+
+    code, output = fresh_checkout.study(study)
+    assert code == 0, output
+    resumed, undisturbed = events(fresh_checkout.root), events(finished[0].root)
+    assert all([line["event"] for line in lines].count("end") == 1 for lines in resumed.values())
+    # What the search proposes may depend on the order in which trials end; what a trial gives may not.
+    common = resumed.keys() & undisturbed.keys()
+    assert len(common) >= 5
+    for trial in common:
+        mine, theirs = numbers(resumed[trial]), numbers(undisturbed[trial])
+        shorter = min(len(mine), len(theirs))
+        assert mine[:shorter] == theirs[:shorter]
+
+
+def test_the_quickstart_smokes(fresh_checkout: Checkout) -> None:
+    code, output = fresh_checkout.study("studies/quickstart.py", "--smoke")
+    assert code == 0, output
+    assert len(pd.read_csv(fresh_checkout.root / "results/quickstart-smoke/table.csv")) == 5
+
+
+def test_no_process_is_left_behind(finished: tuple[Checkout, str]) -> None:
+    code, output = finished[0].study("studies/whole.py", "--plan")
+    assert code == 0, output
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(finished[0].root) not in listing
