@@ -1,4 +1,4 @@
-"""What a running study knows of its trials: every event goes to the store first, then to memory, then to who listens."""
+"""What a running study knows of its trials: an event goes to the store first, then to memory, then to who listens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -50,11 +50,12 @@ class Ledger:
 
     def ask(self, ask: Ask, record: Record) -> None:
         """Note that the study asked for a trial; a record that another study left behind is taken over."""
-        self._write(lambda: self.store.ask(self.study, ask))
-        self.asks.append(ask)
         known = self.store.read(ask.trial.id)
         if known is None:
+            # Before the ask: a record without an ask is harmless, an ask without its record is not.
             self._write(lambda: self.store.begin(record))
+        self._write(lambda: self.store.ask(self.study, ask))
+        self.asks.append(ask)
         self.records[ask.trial.id] = known or record
         if known is not None and known.end is not None:
             for listener in self.listeners:

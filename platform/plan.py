@@ -1,7 +1,10 @@
 """The plan of a study: everything that is known before anything runs. It needs no data and starts nothing."""
 
-from dataclasses import asdict, dataclass
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
+from platform.recipe import Recipe
 from platform.records import ArmHeader, StudyHeader
 from platform.study import Study, resolved
 
@@ -12,6 +15,8 @@ MOST_RANGES = 5
 """Searched fields per row beyond which a plan warns: the budget would be spread too thin."""
 BACKWARD = 3
 """FLOPs of a training step in forward passes: one forward, and about two for its backward."""
+COLUMNS = 80
+"""Width of the terminal that a plan is written for."""
 COST_PIXELS = 512 * 1024
 """Pixels of the image that `platform.networks.cost` counts for."""
 
@@ -23,8 +28,8 @@ class PlannedArm:
     name: str
     search_trials: int
     confirm_trials: int
-    settings: str
-    """Ranges and fixed fields, as text."""
+    settings: dict[str, str]
+    """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
     petaflops: float
     """Of training all trials at full length."""
 
@@ -45,6 +50,11 @@ class Plan:
     def trials(self) -> int:
         """Search and confirm trials of all arms."""
         return sum(arm.search_trials + arm.confirm_trials for arm in self.arms)
+
+    @property
+    def petaflops(self) -> float:
+        """Of training all trials of all arms at full length."""
+        return sum(arm.petaflops for arm in self.arms)
 
 
 def plan(study: Study) -> Plan:
@@ -69,31 +79,30 @@ def plan(study: Study) -> Plan:
 
 def describe(study: Study, name: str) -> str:
     """The plan as text for an 80-column terminal."""
-    planned = plan(study)
+    planned, budget = plan(study), study.budget
+    search = sum(arm.search_trials for arm in planned.arms)
+    confirm = sum(arm.confirm_trials for arm in planned.arms)
     height, width = study.shift.size
-    lines = [
-        f"{name}: {study.shift.name} at {height} x {width}, "
-        f"{len(study.shift.groups)} classes, reference {study.reference!r}",
-        f"  {len(planned.arms)} rows, {planned.trials} trials: "
-        f"{sum(arm.search_trials for arm in planned.arms)} search (seed 0) "
-        f"+ {sum(arm.confirm_trials for arm in planned.arms)} confirm (seeds 1 to {study.seeds})",
-        f"  {study.budget.steps:,} steps a trial, {study.budget.evaluations} evaluations; "
-        f"{planned.steps_at_least:,} to {planned.steps_at_most:,} steps in all",
-        f"  selected by {study.select}" + (", which uses target labels" if study.select.startswith("oracle/") else ""),
-    ]
-    if study.search is not None:
-        rungs = ", ".join(f"{rung:,}" for rung in study.rungs) or "none"
-        lines.append(f"  rungs at steps {rungs}; 1 trial in {study.search.reduction} of an arm goes on")
-    lines.append(
-        f"  at most {sum(arm.petaflops for arm in planned.arms):,.2g} PFLOP of training, "
-        f"about {planned.hours:,.2g} h on {planned.device}"
-    )
-    label = max(len(arm.name) for arm in planned.arms)
+    facts = {
+        "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
+        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})",
+        "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
+        f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
+        "rungs": _rungs(study),
+        "select": study.select + (", which uses target labels" if study.select.startswith("oracle/") else ""),
+        "recipe": _recipe(study.recipe),
+        "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
+        f"{_duration(planned.hours)} on {planned.device}",
+    }
+    blocks = [[name, *_fields(facts, indent=2)]]
     for arm in planned.arms:
-        lines.append(f"\n  {arm.name:<{label}}  {arm.search_trials} search + {arm.confirm_trials} confirm")
-        lines.extend(f"      {setting}" for setting in arm.settings.splitlines())
-    lines.extend(f"\nnote: {warning}" for warning in planned.warnings)
-    return "\n".join(lines)
+        title = arm.name + (" (reference)" if arm.name == study.reference else "")
+        counts = f"{arm.search_trials} search + {arm.confirm_trials} confirm"
+        title_lines = textwrap.wrap(title, COLUMNS - len(counts) - 4, initial_indent="  ", subsequent_indent="  ")
+        title_lines[0] = f"{title_lines[0]:<{COLUMNS - len(counts) - 2}}  {counts}"
+        blocks.append([*title_lines, *_fields(arm.settings, indent=6)])
+    blocks += [textwrap.wrap(f"note: {note}", COLUMNS, subsequent_indent="      ") for note in planned.warnings]
+    return "\n\n".join("\n".join(block) for block in blocks)
 
 
 def header(study: Study, name: str, question: str, shift_identity: dict[str, object], source: str) -> StudyHeader:
@@ -106,6 +115,7 @@ def header(study: Study, name: str, question: str, shift_identity: dict[str, obj
                 name=arm_name,
                 method=arm.method.__name__,
                 supervised=arm.method.labelled == "target",
+                select=study.selector(arm_name),
                 searched={field: str(range_) for field, range_ in arm.ranges.items()},
                 cost=asdict(study.cost(arm_name)),
             )
@@ -128,7 +138,7 @@ def _planned(study: Study, name: str) -> PlannedArm:
 
 
 def _petaflops(study: Study, name: str) -> float:
-    """Of one full-length trial: source and target passes of the network, three judgements of the discriminator."""
+    """Of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
     method, recipe = study.arms[name].filled({}, study.recipe)
     cost = study.cost(name)
     per_image = cost.deployed_gflops * (2 if method.sees_target else 1) + 2 * cost.discriminator_gflops
@@ -136,23 +146,21 @@ def _petaflops(study: Study, name: str) -> float:
     return study.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
 
 
-def _settings(study: Study, name: str) -> str:
-    arm, lines = study.arms[name], []
-    integers = {field: arm.method.integer(field, study.shift.size) for field in arm.ranges}
+def _settings(study: Study, name: str) -> dict[str, str]:
+    arm = study.arms[name]
+    settings = {}
     for field, range_ in arm.ranges.items():
-        integer = integers[field]
-        meaning = ""
-        if integer is not None:
-            values = sorted(integer.of(end) for end in range_.ends())
-            meaning = f", {integer.name} {values[0]} to {values[-1]}"
-        lines.append(f"{field}: {range_}{meaning}")
+        integer = arm.method.integer(field, study.shift.size)
+        bounds = sorted(integer.of(end) for end in range_.ends()) if integer else []
+        settings[field] = f"{range_}, {integer.name} {bounds[0]} to {bounds[-1]}" if integer else str(range_)
     method, _ = arm.filled({}, study.recipe)
-    for field, meanings in resolved(method, study.shift.size).items():
-        if field not in arm.ranges:
-            lines.append(f"{field}: {getattr(method, field)}, " + ", ".join(f"{k} {v}" for k, v in meanings.items()))
-    fixed = {k: v for k, v in arm.fields.items() if k not in arm.ranges and k not in resolved(method, study.shift.size)}
-    lines.extend(f"{field}: {value}" for field, value in fixed.items())
-    return "\n".join(lines)
+    meanings = resolved(method, study.shift.size)
+    # A field that acts through an integer is shown at its default too: what it means depends on the size.
+    fixed = dict(arm.fields) | {field: getattr(method, field) for field in meanings}
+    for field in (field for field in fixed if field not in arm.ranges):
+        meaning = "".join(f", {integer} {number}" for integer, number in meanings.get(field, {}).items())
+        settings[field] = f"{fixed[field]}{meaning}"
+    return settings
 
 
 def _warnings(study: Study, arms: tuple[PlannedArm, ...]) -> tuple[str, ...]:
@@ -161,9 +169,49 @@ def _warnings(study: Study, arms: tuple[PlannedArm, ...]) -> tuple[str, ...]:
         for name, arm in study.arms.items()
         if len(arm.ranges) > MOST_RANGES
     ]
+    for name in study.arms:
+        outside = [
+            f"{field} {study.defaults(name)[field]}"
+            for field, dimension in study.dimensions(name).items()
+            if not dimension.holds(study.defaults(name)[field])
+        ]
+        if outside:
+            warnings.append(f"{name!r} tries its default first, outside of its ranges: {', '.join(outside)}")
     if len({arm.search_trials for arm in arms}) > 1:
         counts = ", ".join(f"{arm.name}: {arm.search_trials}" for arm in arms)
         warnings.append(f"the rows do not get the same number of search trials ({counts})")
     if study.seeds < 2:
         warnings.append("one seed gives no interval; take at least 3")
     return tuple(warnings)
+
+
+def _rungs(study: Study) -> str:
+    if study.search is None:
+        return "none, nothing is searched"
+    rungs = ", ".join(f"{rung:,}" for rung in study.rungs)
+    return f"{rungs}: 1 trial in {study.search.reduction} of a row goes on" if rungs else "none, no trial is stopped"
+
+
+def _recipe(recipe: Recipe) -> str:
+    changed = [
+        f"{entry.name}={value!r}" for entry in fields(recipe) if (value := getattr(recipe, entry.name)) != entry.default
+    ]
+    return ", ".join([*changed, "the rest at its defaults"]) if changed else "at its defaults"
+
+
+def _fields(values: Mapping[str, str], indent: int) -> list[str]:
+    """Names in a column, values wrapped beside them."""
+    label = max((len(name) for name in values), default=0)
+    lines = []
+    for name, value in values.items():
+        first = f"{'':{indent}}{name:<{label}}  "
+        lines += textwrap.wrap(value, COLUMNS, initial_indent=first, subsequent_indent=" " * len(first))
+    return lines
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _duration(hours: float) -> str:
+    return f"{_rounded(hours)} h" if hours >= 1 else f"{_rounded(60 * hours)} min"

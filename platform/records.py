@@ -89,6 +89,8 @@ class ArmHeader:
     method: str
     supervised: bool
     """Whether the method trains on target labels: an upper bound, not an adaptation."""
+    select: str
+    """The metric that stops and picks this arm's trials."""
     searched: dict[str, str]
     """The fields that hold ranges, and the ranges, as text."""
     cost: dict[str, float]

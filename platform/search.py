@@ -4,20 +4,29 @@ Everything here is a function of the records. A study that goes on after a crash
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from platform.randomness import derive, generator
+from platform.randomness import derive
 from platform.records import Ask, Record
 from platform.space import Dimension
 from platform.trials import Trial
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+STARTUP = 4
+"""Ended trials before which proposals are random.
+
+With Optuna's 10 a search of 8 trials would be blind: on a quadratic response of two logarithmic fields (100 draws) the
+best of 8 lies 4.3e-3 below the optimum with 4, but 8.6e-3 with 10 as without TPE; the best of 12, 2.1e-3 and 2.8e-3.
+"""
 ATTEMPTS = 8
-"""Proposals of Optuna that may repeat a trial before an untried point is drawn instead."""
+"""Proposals of TPE that may repeat a trial before points are drawn at random instead."""
 
 
 def history(
@@ -46,24 +55,30 @@ def propose(
 ) -> dict[str, Any]:
     """Values for the next search trial of an arm: the published default first (no values), then TPE's proposals.
 
-    The sampler of the n-th proposal is seeded from the address (study, arm) and n. Values that would train what was
-    trained already are not proposed: an integer behind a real hyperparameter counts once.
+    TPE: Bergstra et al., NeurIPS 2011. The sampler of the n-th proposal is seeded from the address (study, arm) and n.
+    Values that would train what was trained already are not proposed: an integer behind a real hyperparameter counts
+    once. The ranges must hold an untried point.
     """
     if not asks:
         return {}
     known = history(dimensions, asks, records, select)
+    distributions = {name: dimension.distribution() for name, dimension in dimensions.items()}
     tried = [_proposals(ask.trial, dimensions) for ask in asks]
-    for attempt in range(ATTEMPTS):
-        proposed = _ask(known, dimensions, derive(*address, len(asks), attempt))
-        if proposed not in tried:
-            return {name: dimensions[name].value(value) for name, value in proposed.items()}
-    untried = [point for point in _grid(dimensions) if point not in tried]
-    chosen = untried[generator(*address, len(asks)).integers(len(untried))]
-    return {name: dimensions[name].value(value) for name, value in chosen.items()}
+    for attempt in itertools.count():
+        seed = derive(*address, len(asks), attempt) % 2**32
+        known.sampler = (
+            TPESampler(n_startup_trials=STARTUP, seed=seed) if attempt < ATTEMPTS else RandomSampler(seed=seed)
+        )
+        proposal = known.ask(distributions)
+        if proposal.params not in tried:
+            break
+        # TPE learns nothing from failed trials.
+        known.tell(proposal, state=TrialState.FAIL)
+    return {name: dimensions[name].value(value) for name, value in proposal.params.items()}
 
 
 def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask | None:
-    """The search trial with the highest selector at its last step, among those that trained all steps; the earliest of equals."""
+    """The complete trial with the highest selector at its last step, the earliest of equals; None before any is."""
     complete = [ask for ask in asks if (end := records[ask.trial.id].end) is not None and end.state == "complete"]
     return max(complete, key=lambda ask: records[ask.trial.id].reports[-1].metrics[select], default=None)
 
@@ -78,21 +93,12 @@ def cut(values: Sequence[float], reduction: int) -> float:
 
 def rung_values(asks: Sequence[Ask], records: Mapping[str, Record], select: str, step: int) -> list[float]:
     """The selector of every trial of an arm that has reported at a step."""
-    return [
-        report.metrics[select] for ask in asks for report in records[ask.trial.id].reports if report.step == step
-    ]
+    return [report.metrics[select] for ask in asks for report in records[ask.trial.id].reports if report.step == step]
 
 
 def chosen_values(trial: Trial, names: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     """A trial's values of the named fields, the method's before the recipe's."""
     return {name: trial.hyperparameters.get(name, trial.recipe.get(name)) for name in names}
-
-
-def _ask(known: optuna.Study, dimensions: Mapping[str, Dimension], seed: int) -> dict[str, Any]:
-    # A copy is asked, so that a proposal that is dropped leaves no trace in the history.
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed % 2**32))
-    study.add_trials(known.trials)
-    return study.ask({name: dimension.distribution() for name, dimension in dimensions.items()}).params
 
 
 def _frozen(
@@ -102,23 +108,22 @@ def _frozen(
     distributions: dict[str, BaseDistribution],
     select: str,
 ) -> FrozenTrial | None:
-    params = _proposals(trial, dimensions)
-    if not all(distributions[name]._contains(distributions[name].to_internal_repr(params[name])) for name in params):
+    values = chosen_values(trial, dimensions)
+    if not all(dimension.holds(values[name]) for name, dimension in dimensions.items()):
         return None
     states = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
     state = TrialState.RUNNING if record.end is None else states[record.end.state]
-    curve = {report.step: report.metrics[select] for report in record.reports}
-    value = curve[record.step] if state is TrialState.COMPLETE else None
+    # TPE ranks stopped trials by how far they came, then by their last value: it reads no more of the curve.
+    last = {report.step: report.metrics[select] for report in record.reports[-1:]}
     return create_trial(
-        state=state, value=value, params=params, distributions=distributions, intermediate_values=curve
+        state=state,
+        value=last[record.step] if state is TrialState.COMPLETE else None,
+        params=_proposals(trial, dimensions),
+        distributions=distributions,
+        intermediate_values=last,
     )
 
 
 def _proposals(trial: Trial, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
     values = chosen_values(trial, dimensions)
     return {name: dimension.proposal(values[name]) for name, dimension in dimensions.items()}
-
-
-def _grid(dimensions: Mapping[str, Dimension]) -> Iterator[dict[str, Any]]:
-    for point in itertools.product(*(dimension.values() for dimension in dimensions.values())):
-        yield dict(zip(dimensions, point, strict=True))

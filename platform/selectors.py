@@ -1,4 +1,4 @@
-"""The numbers that may stop and pick trials: higher is better, and those that use target labels say so in their name."""
+"""The numbers that may stop and pick trials: higher is better; those that use target labels are named so."""
 
 import difflib
 

@@ -1,6 +1,8 @@
 """Ranges that a study may put where an arm's value would stand, and what Optuna makes of them."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +35,10 @@ class Uniform(Range):
     takes = (float,)
 
     def __post_init__(self) -> None:
-        _check_order(self, self.low, self.high)
+        _check_ends(self, self.low, self.high)
+
+    def __repr__(self) -> str:
+        return f"Uniform({self.low}, {self.high})"
 
     def ends(self) -> tuple[float, ...]:
         return self.low, self.high
@@ -51,9 +56,12 @@ class LogUniform(Range):
     takes = (float,)
 
     def __post_init__(self) -> None:
-        _check_order(self, self.low, self.high)
+        _check_ends(self, self.low, self.high)
         if self.low <= 0:
             raise ValueError(f"{self} must begin above 0, where the logarithm does; use Uniform to include 0")
+
+    def __repr__(self) -> str:
+        return f"LogUniform({self.low}, {self.high})"
 
     def ends(self) -> tuple[float, ...]:
         return self.low, self.high
@@ -72,11 +80,14 @@ class Integers(Range):
     takes = (int,)
 
     def __post_init__(self) -> None:
-        _check_order(self, self.low, self.high)
+        _check_ends(self, self.low, self.high)
         if not all(isinstance(end, int) for end in self.ends()):
             raise ValueError(f"{self} must have whole ends; use Uniform or LogUniform for real numbers")
         if self.log and self.low < 1:
-            raise ValueError(f"{self} must begin at 1 or above, where the logarithm does")
+            raise ValueError(f"{self} must begin at 1 or above, where the logarithm does; leave log out to include 0")
+
+    def __repr__(self) -> str:
+        return f"Integers({self.low}, {self.high}{', log=True' * self.log})"
 
     def ends(self) -> tuple[int, ...]:
         return self.low, self.high
@@ -95,7 +106,11 @@ class OneOf(Range):
     def __init__(self, *values: Any) -> None:
         object.__setattr__(self, "values", values)
         if len(values) < 2:
-            raise ValueError(f"{self} must list at least two values, got {len(values)}; write a fixed value without OneOf")
+            raise ValueError(
+                f"{self} must list at least two values, got {len(values)}; write a fixed value without OneOf"
+            )
+        if not all(isinstance(value, self.takes) for value in values):
+            raise ValueError(f"{self} must list numbers, truth values or texts; give anything else an arm of its own")
         if len(set(values)) < len(values):
             raise ValueError(f"{self} lists a value twice; list each once")
 
@@ -122,39 +137,51 @@ class Dimension:
             return self.range.distribution()
         if isinstance(self.range, OneOf):
             return CategoricalDistribution(sorted({self.integer.of(value) for value in self.range.values}))
-        low, high = (self.integer.of(end) + self._shift for end in self.range.ends())
+        low, high = (self.proposal(end) for end in self.range.ends())
         return IntDistribution(low, high, log=isinstance(self.range, LogUniform))
 
     def value(self, proposed: Any) -> Any:
-        """The field's value for what Optuna proposed."""
-        return proposed if self.integer is None else self.integer.value(proposed - self._shift)
+        """The field's value for what Optuna proposed, within the range: `proposal(value(proposed)) == proposed`."""
+        if self.integer is None:
+            return proposed
+        if isinstance(self.range, OneOf):
+            return next(value for value in self.range.values if self.proposal(value) == proposed)
+        low, high = self.range.ends()
+        return min(max(self.integer.value(proposed - self._shift), low), high)
 
     def proposal(self, value: Any) -> Any:
-        """What Optuna would have proposed for a field's value: the inverse of `value`."""
+        """What Optuna would have proposed for a field's value."""
         return value if self.integer is None else self.integer.of(value) + self._shift
 
-    def __len__(self) -> int:
-        """How many different values there are; 0 for a continuum."""
-        distribution = self.distribution()
-        if isinstance(distribution, CategoricalDistribution):
-            return len(distribution.choices)
-        if isinstance(distribution, IntDistribution):
-            return distribution.high - distribution.low + 1
-        return 0
+    def proposals(self) -> Sequence[Any] | None:
+        """All that Optuna may propose; None for a continuum."""
+        match self.distribution():
+            case CategoricalDistribution(choices=choices):
+                return choices
+            case IntDistribution(low=low, high=high):
+                return range(low, high + 1)
+        return None
 
-    def values(self) -> list[Any]:
-        """All proposals of a finite dimension."""
-        distribution = self.distribution()
-        if isinstance(distribution, CategoricalDistribution):
-            return list(distribution.choices)
-        assert isinstance(distribution, IntDistribution)
-        return list(range(distribution.low, distribution.high + 1))
+    def holds(self, value: Any) -> bool:
+        """Whether Optuna may propose a field's value, or another one that acts through the same integer."""
+        proposals = self.proposals()
+        if proposals is not None:
+            return self.proposal(value) in proposals
+        low, high = self.range.ends()
+        return bool(low <= value <= high)
 
     @property
     def _shift(self) -> int:
         return int(isinstance(self.range, LogUniform))
 
 
-def _check_order(range_: Range, low: float, high: float) -> None:
+def _check_ends(range_: Range, low: Any, high: Any) -> None:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise ValueError(
+                f"{range_} must have finite numbers as ends, got {end!r}; write the values that may be tried"
+            )
     if not low < high:
-        raise ValueError(f"{range_} is empty: its low end must lie below its high end; write a fixed value without a range")
+        raise ValueError(
+            f"{range_} is empty: its low end must lie below its high end; write a fixed value without a range"
+        )

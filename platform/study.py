@@ -5,7 +5,9 @@
 A study file defines one `Study`; its arms' names are the rows of the table.
 """
 
-from collections.abc import Mapping
+import difflib
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -87,17 +89,12 @@ class Budget:
     """CPU threads per trial; the numbers of a trial may differ between thread counts."""
 
     def __post_init__(self) -> None:
-        for name, low in (("steps", 1), ("evaluations", 1), ("cpus", 1), ("gpus", 0)):
-            value = getattr(self, name)
-            kinds = (int, float) if name == "gpus" else (int,)
-            if isinstance(value, bool) or not isinstance(value, kinds) or not value >= low:
-                raise ValueError(f"Budget.{name} must be {'a whole number ' * (name != 'gpus')}at least {low}, got {value!r}")
+        for name in ("steps", "evaluations", "cpus"):
+            _check_whole(self, name, least=1)
+        share = "at least 0, and a whole number from 1 on"
+        _check_number(self, "gpus", share, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
         if self.evaluations > self.steps:
-            raise ValueError(
-                f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}; evaluate less often"
-            )
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError(f"Budget.gpus must be a fraction below 1 or a whole number, got {self.gpus!r}")
+            raise ValueError(f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}")
 
     @property
     def evaluated_steps(self) -> tuple[int, ...]:
@@ -120,12 +117,9 @@ class ASHA:
     """One in `reduction` trials goes on, and each rung has `reduction` times the steps of the one before."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.trials, int) or self.trials < 1:
-            raise ValueError(f"ASHA.trials must be a whole number at least 1, got {self.trials!r}")
-        if not 0 < self.grace <= 1:
-            raise ValueError(f"ASHA.grace must be above 0 and at most 1 (which stops no trial), got {self.grace!r}")
-        if not isinstance(self.reduction, int) or self.reduction < 2:
-            raise ValueError(f"ASHA.reduction must be a whole number at least 2, got {self.reduction!r}")
+        _check_whole(self, "trials", least=1)
+        _check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
+        _check_whole(self, "reduction", least=2)
 
     def rungs(self, budget: Budget) -> tuple[int, ...]:
         """The steps at which trials may be stopped: evaluated ones, before the last."""
@@ -158,8 +152,9 @@ class Study:
         for name, kind in (("shift", Shift), ("budget", Budget), ("recipe", Recipe)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"Study.{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
-        if not isinstance(self.seeds, int) or self.seeds < 1:
-            raise ValueError(f"Study.seeds must be a whole number at least 1, got {self.seeds!r}; an interval needs 2, better 5")
+        if self.search is not None and not isinstance(self.search, ASHA):
+            raise ValueError(f"Study.search must be an ASHA or None, got {self.search!r}; write search=ASHA(trials=12)")
+        _check_whole(self, "seeds", least=1)
         self._check_arms()
         check_selector(self.select)
         if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
@@ -178,30 +173,58 @@ class Study:
             if key in folded:
                 raise ValueError(f"arm names must differ by more than case and blanks: {folded[key]!r} and {name!r}")
             folded[key] = name
-        if self.reference not in self.arms:
-            raise ValueError(f"Study.reference must be one of the arms ({', '.join(self.arms)}), got {self.reference!r}")
+            try:
+                arm.filled({}, self.recipe)
+            except ValueError as error:
+                raise ValueError(f"arm {name!r}: {error}") from error
+        if self.reference not in list(self.arms):
+            near = difflib.get_close_matches(str(self.reference), self.arms, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            names = ", ".join(map(repr, self.arms))
+            raise ValueError(f"Study.reference must be one of the arms, {names}, got {self.reference!r}.{hint}")
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """The steps at which search trials may be stopped."""
         return () if self.search is None else self.search.rungs(self.budget)
 
+    def selector(self, name: str) -> str:
+        """The metric that stops and picks an arm's trials: `select`, of the domain whose labels train the arm.
+
+        An upper bound that is trained on target labels would be no upper bound if its score on the source picked it.
+        """
+        return f"oracle/{self.select.split('/')[1]}" if self.arms[name].method.labelled == "target" else self.select
+
     def dimensions(self, name: str) -> dict[str, Dimension]:
         """The searched fields of an arm, as Optuna sees them at the shift's size."""
         arm = self.arms[name]
         return {
-            field_: Dimension(range_, arm.method.integer(field_, self.shift.size)) for field_, range_ in arm.ranges.items()
+            field_: Dimension(range_, arm.method.integer(field_, self.shift.size))
+            for field_, range_ in arm.ranges.items()
         }
 
     def search_trials(self, name: str) -> int:
-        """How many search trials an arm gets: the budget's, or fewer where its ranges hold fewer values."""
+        """How many search trials an arm gets: the budget's, or fewer where its ranges hold fewer values.
+
+        A default that lies outside the ranges is tried beside them.
+        """
         dimensions = self.dimensions(name)
         if self.search is None or not dimensions:
             return 0
-        points = 1
-        for dimension in dimensions.values():
-            points *= len(dimension)
-        return min(self.search.trials, points) if points else self.search.trials
+        proposals = [dimension.proposals() for dimension in dimensions.values()]
+        points = math.prod(math.inf if values is None else len(values) for values in proposals)
+        return int(min(self.search.trials, points + (not self.holds_default(name))))
+
+    def holds_default(self, name: str) -> bool:
+        """Whether an arm's ranges hold the defaults of their fields: the first search trial."""
+        defaults = self.defaults(name)
+        return all(dimension.holds(defaults[field_]) for field_, dimension in self.dimensions(name).items())
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The values of an arm's searched fields in its first search trial."""
+        method, recipe = self.arms[name].filled({}, self.recipe)
+        values = _values(recipe) | _values(method)
+        return {field_: values[field_] for field_ in self.arms[name].ranges}
 
     def trial(self, name: str, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
         """An arm's trial for chosen values of its ranges; those not chosen stand at their defaults."""
@@ -227,7 +250,9 @@ def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]
     """The integers through which hyperparameters act at a size: `{"beta": {"band": 5}}`."""
     integers = {name: type(method).integer(name, size) for name in _names(type(method))}
     return {
-        name: {integer.name: integer.of(getattr(method, name))} for name, integer in integers.items() if integer is not None
+        name: {integer.name: integer.of(getattr(method, name))}
+        for name, integer in integers.items()
+        if integer is not None
     }
 
 
@@ -247,6 +272,23 @@ def _values(instance: Method | Recipe) -> dict[str, Any]:
 
 def _arm(method: type[Method], values: dict[str, Any]) -> Arm:
     return Arm(method, **values)
+
+
+def _check_whole(owner: Any, name: str, *, least: int) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _refused(owner, name, f"a whole number of at least {least}", value)
+
+
+def _check_number(owner: Any, name: str, rule: str, admits: Callable[[float], bool]) -> None:
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not admits(value):
+        raise _refused(owner, name, rule, value)
+
+
+def _refused(owner: Any, name: str, rule: str, value: Any) -> ValueError:
+    remedy = "; only the fields of an Arm take ranges" if isinstance(value, Range) else ""
+    return ValueError(f"{type(owner).__name__}.{name} must be {rule}, got {value!r}{remedy}")
 
 
 def _fitting(kind: type) -> str:

@@ -1,6 +1,7 @@
 """A trial: an arm with every range filled in, and a seed. Its id is the hash of all that decides its outcome."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any
@@ -27,7 +28,7 @@ class Trial:
     steps: int
     evaluations: int
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """12 hexadecimal digits; hyperparameters that resolve to the same meaning give the same id."""
         decisive = dataclasses.asdict(self)

@@ -1,9 +1,10 @@
 """The one Tuner of a study: Ray's searcher and scheduler around the decisions of `platform.search`.
 
-`Tuner.restore` is not used. A study goes on by replaying its records: trials that had not ended are handed out first, the
-others are decided as if the study had never stopped.
+`Tuner.restore` is not used. A study goes on by replaying its records: trials that had not ended are handed out first,
+the others are decided as if the study had never stopped.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from ray.tune.search import Searcher
 from platform import search
 from platform.ledger import Ledger
 from platform.provenance import provenance
-from platform.records import CHECKPOINT, Ask, End, Phase, Record
 from platform.recipe import Recipe
+from platform.records import CHECKPOINT, Ask, End, Phase, Record
 from platform.study import Study, cost_of
 from platform.trainable import FAILURE, REPORT, Assignment, TrialTrainable
 from platform.trials import SEARCH_SEED
@@ -82,7 +83,11 @@ class StudySearcher(Searcher):
         searched = self.ledger.asked(arm, "search")
         if len(searched) < self.study.search_trials(arm):
             values = search.propose(
-                self.study.dimensions(arm), searched, self.ledger.records, self.study.select, (self.ledger.study, arm)
+                self.study.dimensions(arm),
+                searched,
+                self.ledger.records,
+                self.study.selector(arm),
+                (self.ledger.study, arm),
             )
             return self._ask(arm, "search", len(searched), values, SEARCH_SEED)
         confirmed = len(self.ledger.asked(arm, "confirm"))
@@ -90,7 +95,7 @@ class StudySearcher(Searcher):
             return None
         if not searched:
             return self._ask(arm, "confirm", confirmed, {}, SEARCH_SEED + 1 + confirmed)
-        best = search.best(searched, self.ledger.records, self.study.select)
+        best = search.best(searched, self.ledger.records, self.study.selector(arm))
         if best is None:
             return None
         values = search.chosen_values(best.trial, self.study.arms[arm].ranges)
@@ -158,13 +163,13 @@ class ArmASHA(FIFOScheduler):
             return End("complete", "", record.step)
         if ask.phase == "confirm" or self.study.search is None or record.step not in self.study.rungs:
             return None
-        rivals = self.ledger.asked(ask.arm, "search")
-        values = search.rung_values(rivals, self.ledger.records, self.study.select, record.step)
+        rivals, selector = self.ledger.asked(ask.arm, "search"), self.study.selector(ask.arm)
+        values = search.rung_values(rivals, self.ledger.records, selector, record.step)
         cut = search.cut(values, self.study.search.reduction)
-        value = record.reports[-1].metrics[self.study.select]
+        value = record.reports[-1].metrics[selector]
         if value >= cut:
             return None
-        return End("stopped", f"rung {record.step}: {self.study.select} {value:.4f} is below the cut {cut:.4f}", record.step)
+        return End("stopped", f"rung {record.step}: {selector} {value:.4f} is below the cut {cut:.4f}", record.step)
 
     def _remove_checkpoint(self, ask: Ask, end: End) -> None:
         """Keep the final weights of confirm trials, and no others."""
@@ -191,7 +196,7 @@ def _cluster(address: str | None, root: Path) -> Iterator[None]:
     # On one machine the path is enough; a cluster is sent the code.
     code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
-    ray.init(address=address or "local", runtime_env=code, log_to_driver=False, logging_level="ERROR", **local)
+    ray.init(address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         yield
     finally:

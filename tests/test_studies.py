@@ -1,0 +1,140 @@
+"""Every file in `studies/`: it loads without data, plans, and shrinks to a smoke run."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from platform.labels import CAMVID_11
+from platform.loading import load
+from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.networks.cost import cost
+from platform.plan import describe, header, plan
+from platform.shifts.shift import DATA_VARIABLE
+from platform.smoke import smoke
+from platform.study import Recipe, Study
+
+FOLDER = Path(__file__).parents[1] / "studies"
+FILES = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.fixture(autouse=True)
+def without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study is planned where its data are not."""
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+
+
+def named(stem: str) -> Study:
+    """The study of a file."""
+    return load(FOLDER / f"{stem}.py").study
+
+
+def test_the_questions_of_the_issue_are_there() -> None:
+    names = {"quickstart", "comparison", "comparison_small", "fda_beta", "lambda_adv", "discriminator_width"}
+    assert names <= {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_asks_a_question(path: Path) -> None:
+    file = load(path)
+    assert file.question.endswith("?")
+    assert file.name == path.stem
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_is_fair_and_bounded(path: Path) -> None:
+    study = load(path).study
+    planned = plan(study)
+    assert planned.warnings == ()
+    assert len({arm.search_trials for arm in planned.arms}) == 1, "every row gets the same search"
+    assert study.seeds >= 3
+    assert not study.select.startswith("oracle/")
+    assert any(arm.method is SourceOnly for arm in study.arms.values()), "a lower bound"
+    assert all("learning_rate" in arm.ranges for arm in study.arms.values())
+    assert all(len(arm.ranges) <= 5 for arm in study.arms.values())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_plan_fits_the_terminal_before_and_after_shrinking(path: Path) -> None:
+    file = load(path)
+    for study in (file.study, smoke(file.study)):
+        assert max(map(len, describe(study, f"{file.name}-smoke").splitlines())) <= 80
+        assert [arm.name for arm in header(study, file.name, file.question, {}, file.source).arms] == list(study.arms)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
+    study = load(path).study
+    small = smoke(study)
+    assert list(small.arms) == list(study.arms)
+    small.shift.check()
+    for name in small.arms:
+        trial = small.trial(name, {}, 0, small.shift.identity())
+        assert trial.steps == 4
+        assert Recipe(**trial.recipe).network_width < 0.2
+        assert small.search_trials(name) <= 2
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_two_rows_are_the_same(path: Path) -> None:
+    study = load(path).study
+    for one, other in itertools.combinations(study.arms.values(), 2):
+        assert (one.method, dict(one.fields)) != (other.method, dict(other.fields))
+
+
+def test_the_comparison_has_the_original_studys_rows_and_the_one_it_lacked() -> None:
+    study = named("comparison")
+    rows = {name: (arm.method, arm.fields.get("separable", False)) for name, arm in study.arms.items()}
+    assert rows == {
+        "source only": (SourceOnly, False),
+        "adversarial": (Adversarial, False),
+        "lightweight adversarial": (Adversarial, True),
+        "FDA": (FDA, False),
+        "target supervised": (TargetSupervised, False),
+    }
+    assert study.shift.size == (512, 1024)
+    assert study.recipe.pretrained
+    assert study.cost("adversarial").discriminator_parameters == 2_781_121
+    assert study.cost("lightweight adversarial").discriminator_parameters == 191_364
+
+
+def test_the_small_comparison_has_the_same_rows_at_a_laptops_size() -> None:
+    small, full = named("comparison_small"), named("comparison")
+    assert {name: arm.ranges for name, arm in small.arms.items()} == {
+        name: arm.ranges for name, arm in full.arms.items()
+    }
+    assert (small.reference, small.select) == (full.reference, full.select)
+    assert (small.shift.size, small.shift.groups) == ((96, 128), CAMVID_11)
+    assert (small.recipe.network_width, small.recipe.pretrained, small.seeds) == (0.25, False, 3)
+    assert small.budget.gpus == 0
+    assert plan(small).hours < 24 * 2 / 60, "about ten minutes on two cores"
+
+
+def test_the_bands_of_the_beta_study_are_those_it_means() -> None:
+    study = named("fda_beta")
+    bands = [
+        study.trial(name, {}, 1, {}).resolved["beta"]["band"] for name, arm in study.arms.items() if arm.method is FDA
+    ]
+    assert bands == [0, 1, 5, 25, 46]
+
+
+def test_the_weight_study_spans_the_published_value() -> None:
+    arms = named("lambda_adv").arms.values()
+    weights = [arm.fields["lambda_adv"] for arm in arms if arm.method is Adversarial]
+    assert weights == sorted(weights)
+    assert weights[0] == 0
+    assert Adversarial().lambda_adv in weights
+    assert max(weights) == 10 * Adversarial().lambda_adv
+
+
+def test_the_discriminator_study_crosses_kind_and_width() -> None:
+    study = named("discriminator_width")
+    kinds = {
+        name: (arm.fields["width"], arm.fields["separable"])
+        for name, arm in study.arms.items()
+        if arm.method is Adversarial
+    }
+    assert set(kinds.values()) == set(itertools.product((16, 32, 64), (False, True)))
+    for name, discriminator in kinds.items():
+        assert study.cost(name) == cost(1.0, discriminator)
+    assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)
