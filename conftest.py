@@ -1,7 +1,8 @@
-"""Bare `pytest` imports the standard library's `platform` before this folder is on the path: give it ours as its path."""
+"""Bare `pytest` imports the standard `platform` before this folder is on the path: give that module ours as path."""
+
+from pathlib import Path
 
 import platform
-from pathlib import Path
 
 if not hasattr(platform, "__path__"):
     platform.__path__ = [str(Path(__file__).parent / "platform")]

@@ -5,8 +5,8 @@ import. Running the original's source here gives them exactly that module, while
 `__path__` to this folder. Nothing else ever goes into this file.
 """
 
-import os as _os
+from pathlib import Path as _Path
+from sysconfig import get_path as _get_path
 
-_source = _os.path.join(_os.path.dirname(_os.__file__), "platform.py")
-with open(_source, "rb") as _file:
-    exec(compile(_file.read(), _source, "exec"))
+_source = _Path(_get_path("stdlib")) / "platform.py"
+exec(compile(_source.read_bytes(), _source, "exec"))

@@ -102,7 +102,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     print(plan.describe(study, file.name), flush=True)
     planned, ended = plan.plan(study).trials, sum(ledger.ended(ask) is not None for ask in ledger.asks)
     ledger.replay(tracker)
-    ledger.listeners += [tracker, Progress(study.select, planned, ended)]
+    ledger.listeners += [tracker, Progress(study.select, planned, ended, study.selector)]
     finished = False
     try:
         store.announce(header)
@@ -111,7 +111,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         pass
     except OSError as fault:
         tracker.close(state="interrupted")
-        raise BadInput(f"the results cannot be written: {fault}; make room, then run the same command to go on") from fault
+        raise BadInput(f"the results cannot be written: {fault}; make room, then run the command again") from fault
     if not finished:
         owed = tracker.close(state="interrupted")
         print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
@@ -166,7 +166,7 @@ def _check_writable(folder: Path) -> None:
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise BadInput(f"--address must be HOST:PORT of a Ray cluster's head, got {address!r}; its port is 6379 by default")
+        raise BadInput(f"--address must be HOST:PORT of a Ray cluster's head, got {address!r}; the port is mostly 6379")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
     except OSError as error:

@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from platform.labels import CLASSES, VOID, Groups, group_names, palette
 from platform.records import Ask, Record, StudyHeader
 from platform.results import ArmTrials, trials_by_arm
-from platform.shifts.labels import CLASSES, VOID, Groups, group_names, palette
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
+from platform.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
 
 SIZE = NUM_CLASSES + 1
 """Rows and columns of a confusion matrix: the 19 train ids, then void at index 19."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from platform.shifts.labels import LARGEST_LABEL_ID, NUM_CLASSES, VOID, label_id_to_train_id
+from platform.labels import LARGEST_LABEL_ID, NUM_CLASSES, VOID, label_id_to_train_id
 
 Ids = Literal["train", "label"]
 

@@ -32,12 +32,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from platform import figures
-from platform.records import Ask, Record, StudyHeader
+from platform.files import write_whole
+from platform.records import PREDICTIONS, Ask, Record, StudyHeader
 from platform.results import FIXED, Row, Table, final_confusion, trials_by_arm
-
-PREDICTION = "prediction.npz"
-"""What a confirm trial leaves in its folder for the comparison picture: arrays `images`, `truth` and `prediction`,
-with the shapes of `platform.figures.comparison`."""
 
 NONE = "–"  # noqa: RUF001
 
@@ -68,8 +65,7 @@ def write(
         first = next(iter(pictures.values()))
         predictions = {arm: picture["prediction"] for arm, picture in pictures.items()}
         files["comparison.png"] = figures.png(figures.comparison(first["images"], first["truth"], predictions, groups))
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_replace(folder / name, content) for name, content in files.items()]
+    return [write_whole(folder / name, content) for name, content in files.items()]
 
 
 def terminal(table: Table, width: int = 80) -> str:
@@ -320,7 +316,7 @@ def _pictures(
     pictures: dict[str, dict[str, npt.NDArray[np.uint8]]] = {}
     for arm, trials in trials_by_arm(header, asks).items():
         complete = (ask.trial.id for ask in trials.confirm if final_confusion(records.get(ask.trial.id)))
-        found = (_picture(trial_folder(trial_id) / PREDICTION) for trial_id in complete)
+        found = (_picture(trial_folder(trial_id) / PREDICTIONS) for trial_id in complete)
         picture = next((picture for picture in found if picture), None)
         if picture and all(np.array_equal(picture["images"], other["images"]) for other in pictures.values()):
             pictures[arm] = picture
@@ -333,16 +329,6 @@ def _picture(path: Path) -> dict[str, npt.NDArray[np.uint8]] | None:
             return {name: stored[name] for name in ("images", "truth", "prediction")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # absent, or torn by a crash: the table is worth more than one column of its picture
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def _reading(table: Table) -> list[str]:

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from platform import metrics
+from platform.labels import SINGLE_CLASSES, Groups, group_names
 from platform.records import ArmHeader, Ask, Confusion, Record, StudyHeader
-from platform.shifts.labels import SINGLE_CLASSES, Groups, group_names
 from platform.trials import SEARCH_SEED, Trial
 
 FIXED = "fixed"
@@ -56,6 +56,7 @@ class Row:
     hours: float
     """Training and evaluation of all the arm's trials."""
     selected_by: str
+    """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
     deployed_parameters: int
     deployed_gflops: float
     original_gflops: float
@@ -271,7 +272,7 @@ def _row(
         stopped=_count(trials.search, records, "stopped"),
         failed=_count((*trials.search, *trials.confirm), records, "failed"),
         hours=sum(record.hours for record in runs.values() if record),
-        selected_by=header.select,
+        selected_by=arm.select,
         deployed_parameters=int(cost["deployed_parameters"]),
         deployed_gflops=cost["deployed_gflops"],
         original_gflops=cost["original_gflops"],

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from platform.labels import NAMES, NUM_CLASSES
 from platform.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.labels import NAMES, NUM_CLASSES
-from platform.shifts.pictures import Ids, Pair, pair, read_labels
+from platform.pictures import Ids, Pair, pair, read_labels
 
 ENDINGS = {"train": "_gtFine_labelTrainIds", "label": "_gtFine_labelIds"}
 OTHER_TRUTHS = ("_gtFine_color", "_gtFine_instanceIds", "_gtFine_instanceTrainIds")

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from platform.labels import Groups
 from platform.metrics import cityscapes
 from platform.records import Ask, End, Record, Report, State, StudyHeader
-from platform.shifts.labels import Groups
 
 ANSWER_SECONDS = 8
 """How long one call may take before the store counts as unreachable."""

@@ -102,9 +102,7 @@ def start(assignment: Assignment) -> tuple[TrainingRun, Report | None]:
     make_deterministic(assignment.cpus)
     trial = assignment.ask.trial
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = TrainingRun(
-        assignment.method, assignment.recipe, assignment.shift.open(), trial.seed, trial.steps, device
-    )
+    run = TrainingRun(assignment.method, assignment.recipe, assignment.shift.open(), trial.seed, trial.steps, device)
     checkpoint = _folder(assignment) / CHECKPOINT
     if not checkpoint.exists():
         return run, None

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from platform.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
 from platform.records import ArmHeader, Ask, Confusion, End, Phase, Record, Report, State, StudyHeader
-from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
 from platform.trials import Trial
 
 SHARES = (33, 5, 21, 1, 1, 1.5, 0.5, 1, 14, 1, 8, 1.5, 0.5, 7, 0.6, 0.5, 0.4, 0.3, 0.7)
@@ -41,7 +41,7 @@ def confusion(quality: float, seed: int = 0, absent: Sequence[int] = ()) -> Conf
 def arm(name: str, *, searched: Mapping[str, str] | None = None, **cost: float) -> ArmHeader:
     """An arm that searches the learning rate unless told otherwise."""
     ranges = {"learning_rate": "LogUniform(0.001, 0.05)"} if searched is None else dict(searched)
-    return ArmHeader(name, name.title().replace(" ", ""), "supervised" in name, ranges, {**COST, **cost})
+    return ArmHeader(name, name.title().replace(" ", ""), "supervised" in name, "source/miou", ranges, {**COST, **cost})
 
 
 def study(

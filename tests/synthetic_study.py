@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from platform.labels import CAMVID_11
 from platform.metrics import confusion
 from platform.records import ArmHeader, Ask, Confusion, End, Phase, Record, Report, StudyHeader
-from platform.shifts.labels import CAMVID_11
 from platform.trials import SEARCH_SEED, Trial
 
 ARMS: dict[str, tuple[str, dict[str, float | bool | int]]] = {
@@ -23,7 +23,7 @@ def study_header(name: str = "quickstart", arms: tuple[str, ...] = tuple(ARMS)) 
     return StudyHeader(
         name=name,
         question="Does adapting help on a small shift?",
-        arms=tuple(ArmHeader(arm, ARMS[arm][0], arm == "target supervised", {}, COST) for arm in arms),
+        arms=tuple(ArmHeader(arm, ARMS[arm][0], arm == "target supervised", "source/miou", {}, COST) for arm in arms),
         reference=arms[0],
         select="source/miou",
         seeds=3,

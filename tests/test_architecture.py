@@ -35,6 +35,7 @@ DOWNWARDS = (
     "score",
     "metrics",
     "shifts",
+    "pictures",
     "labels",
     "randomness",
     "provenance",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from platform.augmentation import LARGEST_SCALE, augment
+from platform.labels import VOID
 from platform.randomness import generator
-from platform.shifts.labels import VOID
 
 HEIGHT, WIDTH = 32, 64
 

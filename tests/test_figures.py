@@ -8,7 +8,7 @@ from invented_study import arm, ask, full, record, study
 from PIL import Image
 
 from platform import figures
-from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
+from platform.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
 
 
 def opened(figure):

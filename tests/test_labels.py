@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from platform.shifts import labels
-from platform.shifts.labels import CAMVID_11, CLASSES, NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID
+from platform import labels
+from platform.labels import CAMVID_11, CLASSES, NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID
 
 
 def test_there_are_nineteen_classes_and_none_twice():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from platform import metrics
-from platform.shifts.labels import CAMVID_11, NAMES, SINGLE_CLASSES, VOID, Groups, groups
+from platform.labels import CAMVID_11, NAMES, SINGLE_CLASSES, VOID, Groups, groups
 
 FIXTURE = Path(__file__).parent / "fixtures" / "original_study_confusions.json"
 

@@ -13,9 +13,9 @@ from PIL import Image
 from rich.cells import cell_len
 
 from platform import report
-from platform.records import Store
+from platform.labels import CAMVID_11
+from platform.records import PREDICTIONS, Store
 from platform.results import table
-from platform.shifts.labels import CAMVID_11
 
 AWKWARD = (
     r"\textbf{100 %} & $x_1^2$ #1 ~ <b>|</b>",
@@ -40,7 +40,7 @@ def picture(folder, value, images=None):
     folder.mkdir(parents=True)
     images = np.full((2, 16, 32, 3), 90, np.uint8) if images is None else images
     truth = np.zeros((2, 32, 64), np.uint8)
-    np.savez(folder / report.PREDICTION, images=images, truth=truth, prediction=np.full_like(truth, value))
+    np.savez(folder / PREDICTIONS, images=images, truth=truth, prediction=np.full_like(truth, value))
 
 
 # Files
@@ -91,7 +91,7 @@ def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_
     picture(tmp_path / confirm["FDA", 1], 13)
     picture(tmp_path / confirm["other images", 1], 13, np.zeros((2, 16, 32, 3), np.uint8))
     (tmp_path / confirm["torn", 1]).mkdir()
-    (tmp_path / confirm["torn", 1] / report.PREDICTION).write_bytes(b"PK\x03\x04 torn")
+    (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
     found = report._pictures(header, asks, records, tmp_path.joinpath)
     assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
 

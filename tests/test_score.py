@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from platform import metrics, score
-from platform.shifts.labels import CLASSES, NAMES, VOID, palette
+from platform.labels import CLASSES, NAMES, VOID, palette
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,9 +13,9 @@ from mlflow.entities import Run
 from mlflow_server import Server
 from synthetic_study import ARMS, COMPLETE, ask, record, report, steps, study_header
 
+from platform.labels import CAMVID_11
 from platform.metrics import cityscapes
 from platform.records import End
-from platform.shifts.labels import CAMVID_11
 from platform.tracking import Tracker, default_uri
 
 STUDY_FILE = Path("studies/quickstart.py")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from platform.labels import VOID
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.methods.method import SEGMENTATION, Step
-from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
 from platform.training import Diverged, TrainingRun, make_deterministic
 from tests.tiny_splits import (

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def both_modules() -> tuple[str, str]:
     """What the standard module says, and a name from ours."""
     import platform
-    from platform.shifts.labels import NAMES
+    from platform.labels import NAMES
 
     return platform.system(), NAMES[0]
 
@@ -26,9 +26,7 @@ EXPECTED = (os.uname().sysname, "road")
 
 def run(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
@@ -52,9 +50,10 @@ def test_study_classes_are_the_same_in_the_command_and_in_a_study_file(tmp_path:
     file.write_text(
         "from platform.methods import SourceOnly\nfrom platform.shifts import town\n"
         "from platform.study import Arm, Budget, Study\n"
-        "study = Study(shift=town(), arms={'a': Arm(SourceOnly)}, reference='a', budget=Budget(steps=1, evaluations=1))\n"
+        "budget = Budget(steps=1, evaluations=1)\n"
+        "study = Study(shift=town(), arms={'a': Arm(SourceOnly)}, reference='a', budget=budget)\n"
     )
-    assert "1 rows" in run(sys.executable, "-m", "platform.study", str(file), "--plan")
+    assert "5 confirm" in run(sys.executable, "-m", "platform.study", str(file), "--plan")
 
 
 @pytest.mark.parametrize("command", [[sys.executable, "-m", "pytest"], [str(Path(sys.executable).parent / "pytest")]])

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from platform.labels import NUM_CLASSES, VOID
 from platform.methods import Method
 from platform.recipe import Recipe
-from platform.shifts.labels import NUM_CLASSES, VOID
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training import TrainingRun
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.resnet import BasicBlock, ResNet18_Weights
 
-from platform.shifts.labels import NUM_CLASSES
+from platform.labels import NUM_CLASSES
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 """Mean of red, green and blue in ImageNet, on the scale [0, 255]."""

@@ -7,7 +7,7 @@ unpack to `leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png` and `gtFine/SPLIT/CITY/N
 from pathlib import Path
 from typing import Literal
 
-from platform.shifts.pictures import Pair, pair
+from platform.pictures import Pair, pair
 
 Split = Literal["train", "val"]
 

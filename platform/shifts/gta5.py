@@ -7,7 +7,7 @@ Richter, Vineet, Roth, Koltun, Playing for Data, ECCV 2016, arXiv:1608.02192. Th
 import logging
 from pathlib import Path
 
-from platform.shifts.pictures import Pair, pair
+from platform.pictures import Pair, pair
 
 KNOWN_MISSING = frozenset(
     f"{number:05}"

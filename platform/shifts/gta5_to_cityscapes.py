@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from platform.labels import SINGLE_CLASSES, Groups
+from platform.pictures import Pair, read_image, read_labels
 from platform.shifts import cityscapes, gta5
 from platform.shifts.cache import allocate, cached, load, write_names
-from platform.shifts.labels import SINGLE_CLASSES, Groups
-from platform.shifts.pictures import Pair, read_image, read_labels
 from platform.shifts.shift import DATA_VARIABLE, DataError, Oracle, Pixels, Shift, Splits
 
 MOST_HELD_OUT = 250

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from platform.shifts.labels import Groups
+from platform.labels import Groups
 
 DATA_VARIABLE = "PLATFORM_DATA"
 """The environment variable that names the folder of the data sets."""
@@ -99,7 +99,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Shift(ABC):
-    """A source and a target that differ; a frozen dataclass, cheap to make and to send, that opens its data on demand."""
+    """A source and a target that differ: a frozen dataclass, cheap to make and to send; its data open on demand."""
 
     size: tuple[int, int]
     """Height and width of the images that networks see."""

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from platform.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID, label_id_to_train_id
 from platform.shifts import DataError, gta5_to_cityscapes
 from platform.shifts.gta5 import KNOWN_MISSING
-from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID, label_id_to_train_id
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT / ".." / "shared" / "data"

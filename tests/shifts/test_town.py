@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from platform.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
 from platform.networks.bisenet import BiSeNet
-from platform.shifts.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
 from platform.shifts.shift import LabelledImages, Pixels, Shift, Splits
 from platform.shifts.town import Town, town
 from platform.shifts.town.canvas import HOLE, SKY, Camera, Canvas, Sun

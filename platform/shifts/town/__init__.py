@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from platform import randomness
+from platform import labels, randomness
+from platform.labels import SINGLE_CLASSES, Groups
 from platform.randomness import generator
-from platform.shifts import labels
 from platform.shifts.cache import allocate, cached, load, write_names
-from platform.shifts.labels import SINGLE_CLASSES, Groups
 from platform.shifts.shift import Oracle, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 from platform.shifts.town.photograph import photograph
