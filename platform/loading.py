@@ -129,7 +129,7 @@ def _refuse_repeated_keys(path: Path, source: str) -> None:
         for key in (key for key in display.keys if isinstance(key, ast.Constant)):
             if key.value in seen:
                 raise StudyFileError(
-                    f"{path}:{key.lineno}: two arms or settings are named {key.value!r}, of which a dict keeps the last; "
-                    "give each its own name"
+                    f"{path}:{key.lineno}: two arms or settings are named {key.value!r}, of which a dict keeps "
+                    "the last; give each its own name"
                 )
             seen.add(key.value)

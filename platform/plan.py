@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from platform.networks.cost import estimate
 from platform.recipe import Recipe
 from platform.records import ArmHeader, StudyHeader
-from platform.study import Study, resolved
+from platform.study import Study, networks_of, resolved
 
 GPU_TERAFLOPS = 5.0
 CPU_TERAFLOPS = 0.03
@@ -140,8 +141,8 @@ def _planned(study: Study, name: str) -> PlannedArm:
 def _petaflops(study: Study, name: str) -> float:
     """Of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
     method, recipe = study.arms[name].filled({}, study.recipe)
-    cost = study.cost(name)
-    per_image = cost.deployed_gflops * (2 if method.sees_target else 1) + 2 * cost.discriminator_gflops
+    network, discriminator = estimate(*networks_of(method, recipe))
+    per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
     pixels = study.shift.size[0] * study.shift.size[1] / COST_PIXELS
     return study.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
 

@@ -258,8 +258,13 @@ def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]
 
 def cost_of(method: Method, recipe: Recipe) -> Cost:
     """Parameters and GFLOPs of what a method trains."""
+    return cost(*networks_of(method, recipe))
+
+
+def networks_of(method: Method, recipe: Recipe) -> tuple[float, tuple[int, bool] | None]:
+    """The width of the network, and width and kind of the discriminator if there is one: what `cost` takes."""
     discriminator = (method.width, method.separable) if isinstance(method, Adversarial) else None
-    return cost(recipe.network_width, discriminator)
+    return recipe.network_width, discriminator
 
 
 def _names(cls: type) -> list[str]:

@@ -21,7 +21,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.resnet import BasicBlock, ResNet18_Weights
 
 from platform.labels import NUM_CLASSES
 
@@ -153,6 +152,29 @@ class ContextPath(nn.Module):
         return sixteenth, thirty_second, thirty_second.mean((2, 3), keepdim=True)
 
 
+class BasicBlock(nn.Module):
+    """ReLU(shortcut(x) + BN(conv3x3(ReLU(BN(conv3x3(x)))))), the residual block of ResNet-18."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            projection = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, height, width) to (batch, outputs, ceil(height / stride), ceil(width / stride))."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        residual = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y: Tensor = self.relu(residual + shortcut)
+        return y
+
+
 class AttentionRefinement(nn.Module):
     """Channels weighed by their global context: x * sigmoid(BN(conv1x1(mean(x))))."""
 
@@ -198,6 +220,9 @@ def load_imagenet_weights(context_path: ContextPath) -> None:
 
     Raises ValueError when they cannot be downloaded, or when the file in the folder is not what its name says.
     """
+    # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
+    from torchvision.models.resnet import ResNet18_Weights
+
     weights = ResNet18_Weights.IMAGENET1K_V1
     file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
     try:
@@ -216,10 +241,7 @@ def load_imagenet_weights(context_path: ContextPath) -> None:
 
 
 def _residual_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    shortcut: nn.Module | None = None
-    if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs))
-    return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1))
 
 
 def _scaled(channels: int, width: float) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from platform.labels import NUM_CLASSES
 from platform.networks.bisenet import BiSeNet, upsample
@@ -20,6 +19,8 @@ from platform.networks.discriminator import Discriminator
 
 SIZE = (512, 1024)
 """Height and width, in pixels, of the image that every count is for."""
+SMALLEST = (32, 64)
+"""Of the image that `estimate` runs: 32 pixels are one of the deepest features."""
 IMAGENET_CLASSES = 1000
 
 
@@ -81,6 +82,23 @@ def cost(network_width: float, discriminator: tuple[int, bool] | None) -> Cost:
     )
 
 
+@functools.cache
+def estimate(network_width: float, discriminator: tuple[int, bool] | None) -> tuple[float, float]:
+    """`deployed_gflops` and `discriminator_gflops` of `cost` within 3 %, for plans that cannot wait for them.
+
+    Counted on a small image and scaled by pixels: torch's counter and its meta device import the compiler of torch,
+    which takes longer than all else that a plan does.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = BiSeNet(width=network_width).eval()
+        adversary = nn.Identity() if discriminator is None else Discriminator(NUM_CLASSES, *discriminator)
+    scale = math.prod(SIZE) / math.prod(SMALLEST) / 1e9
+    return (
+        scale * torchscan_operations(network, torch.zeros(1, 3, *SMALLEST)),
+        scale * torchscan_operations(adversary, torch.zeros(1, NUM_CLASSES, *SMALLEST)),
+    )
+
+
 def parameters(module: nn.Module) -> int:
     """How many parameters a module holds."""
     return sum(parameter.numel() for parameter in module.parameters())
@@ -88,6 +106,9 @@ def parameters(module: nn.Module) -> int:
 
 def multiply_add_operations(module: nn.Module, x: Tensor) -> int:
     """Operations of `module(x)`, two per multiply-accumulate, by torch's FlopCounterMode."""
+    # It imports the compiler of torch, which plans do without.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(x)
     operations: int = counter.get_total_flops()

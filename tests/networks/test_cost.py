@@ -14,6 +14,7 @@ from platform.networks.cost import (
     Cost,
     PublishedOrder,
     cost,
+    estimate,
     multiply_add_operations,
     parameters,
     torchscan_operations,
@@ -206,3 +207,12 @@ def test_counting_is_cached_plain_and_draws_no_random_number() -> None:
     assert torch.equal(state, torch.get_rng_state())
     assert cost(0.375, (8, False)) is counted
     assert Cost(**json.loads(json.dumps(dataclasses.asdict(counted)))) == counted
+
+
+@pytest.mark.parametrize("width", [0.125, 0.25, 1.0])
+@pytest.mark.parametrize("discriminator", [None, (64, False), (64, True), (16, False), (16, True)])
+def test_the_estimate_is_near_the_cost(width: float, discriminator: tuple[int, bool] | None) -> None:
+    exact = cost(width, discriminator)
+    assert estimate(width, discriminator) == pytest.approx(
+        (exact.deployed_gflops, exact.discriminator_gflops), rel=0.03
+    )
