@@ -8,13 +8,14 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from platform import plan
 from platform.files import write_whole
-from platform.ledger import Ledger
+from platform.ledger import Ledger, StoreFault
 from platform.loading import StudyFile, StudyFileError, load
 from platform.progress import Progress
 from platform.provenance import ROOT
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted before the study began", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain about it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COMPLETE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,15 +108,14 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     planned, ended = plan.plan(study).trials, sum(ledger.ended(ask) is not None for ask in ledger.asks)
     ledger.replay(tracker)
     ledger.listeners += [tracker, Progress(study.select, planned, ended, study.selector)]
+    ledger.announce(header)
     finished = False
     try:
-        store.announce(header)
-        finished = tuner.run(study, ledger, identity, address, ROOT)
-    except KeyboardInterrupt:
-        pass
-    except OSError as fault:
+        with suppress(KeyboardInterrupt):
+            finished = tuner.run(study, ledger, identity, address, ROOT)
+    except (StoreFault, ConnectionError) as fault:
         tracker.close(state="interrupted")
-        raise BadInput(f"the results cannot be written: {fault}; make room, then run the command again") from fault
+        raise BadInput(_explained(fault)) from fault
     if not finished:
         owed = tracker.close(state="interrupted")
         print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
@@ -120,6 +124,12 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     owed = tracker.close(_result_files(store.study_folder(file.name)))
     print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
     return code
+
+
+def _explained(fault: StoreFault | ConnectionError) -> str:
+    if isinstance(fault, StoreFault):
+        return f"the results cannot be written: {fault}; make room, then run the same command to go on"
+    return f"Ray does not start: {' '.join(str(fault).split())}; check --address and the versions of Ray on both sides"
 
 
 def _report(ledger: Ledger, header: StudyHeader) -> int:

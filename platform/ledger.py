@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from platform.records import PICTURE, Ask, End, Phase, Record, Report, Store
+from platform.records import PICTURE, Ask, End, Phase, Record, Report, Store, StudyHeader
 
 
 class Listener(Protocol):
@@ -18,6 +18,10 @@ class Listener(Protocol):
     def end(self, ask: Ask, end: End, pictures: Sequence[Path]) -> None: ...
 
 
+class StoreFault(Exception):
+    """The store cannot be written."""
+
+
 class Ledger:
     """The asks of one study and the records of their trials, read back from the store when the study goes on.
 
@@ -28,7 +32,7 @@ class Ledger:
         self.store = store
         self.study = study
         self.listeners: list[Listener] = []
-        self.fault: OSError | None = None
+        self.fault: Exception | None = None
         self.asks = [ask for ask in store.asked(study) if ask.arm in arms]
         self.records: dict[str, Record] = {}
         for ask in self.asks:
@@ -61,6 +65,10 @@ class Ledger:
             for listener in self.listeners:
                 self._tell_whole(listener, ask)
 
+    def announce(self, header: StudyHeader) -> None:
+        """Note what the table must know of the study as it now stands."""
+        self._write(lambda: self.store.announce(header))
+
     def replay(self, listener: Listener) -> None:
         """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
@@ -89,8 +97,10 @@ class Ledger:
             return
         self._write(lambda: self.store.end(ask.trial.id, end))
         self.records[ask.trial.id] = replace(record, end=end)
-        for listener in self.listeners:
-            listener.end(ask, end, self._pictures(ask))
+        # Arms that mean the same trial share its end.
+        for same in (other for other in self.asks if other.trial.id == ask.trial.id):
+            for listener in self.listeners:
+                listener.end(same, end, self._pictures(same))
 
     def _tell_whole(self, listener: Listener, ask: Ask) -> None:
         record = self.records[ask.trial.id]
@@ -106,5 +116,5 @@ class Ledger:
         if self.fault is None:
             try:
                 write()
-            except OSError as fault:
-                self.fault = fault
+            except OSError as error:
+                self.fault = StoreFault(str(error))

@@ -44,22 +44,33 @@ class StudySearcher(Searcher):
         self.study = study
         self.ledger = ledger
         self.shift_identity = shift_identity
-        self.unfinished = [ask for ask in ledger.asks if ledger.ended(ask) is None]
+        self.running: set[str] = set()
+        """Ids of trials that were handed out: two arms may mean the same trial, which is trained once for both."""
 
     def suggest(self, trial_id: str) -> Any:
         """The configuration of the next trial, None to be asked again later, FINISHED at the end of the study."""
-        if self.ledger.fault is not None:
+        try:
+            return Searcher.FINISHED if self.ledger.fault is not None else self._suggest()
+        except Exception as fault:
+            # Ray Tune would hang on it.
+            self.ledger.fault = fault
             return Searcher.FINISHED
-        if self.unfinished:
-            return self._assign(self.unfinished.pop(0))
+
+    def _suggest(self) -> Any:
+        unfinished = next(filter(self._is_new, self.ledger.asks), None)
+        if unfinished is not None:
+            return self._assign(unfinished)
         waiting = False
         for arm in self.study.arms:
             while (ask := self._next(arm)) is not None:
                 self.ledger.ask(ask, self._record(ask))
-                if self.ledger.ended(ask) is None:
+                if self._is_new(ask):
                     return self._assign(ask)
             waiting = waiting or self._searching(arm)
         return None if waiting else Searcher.FINISHED
+
+    def _is_new(self, ask: Ask) -> bool:
+        return self.ledger.ended(ask) is None and ask.trial.id not in self.running
 
     def finished(self) -> bool:
         """Whether every trial that was asked for has ended, and none is left to ask for."""
@@ -90,16 +101,17 @@ class StudySearcher(Searcher):
                 (self.ledger.study, arm),
             )
             return self._ask(arm, "search", len(searched), values, SEARCH_SEED)
-        confirmed = len(self.ledger.asked(arm, "confirm"))
-        if self._searching(arm) or confirmed == self.study.seeds:
+        if self._searching(arm):
             return None
-        if not searched:
-            return self._ask(arm, "confirm", confirmed, {}, SEARCH_SEED + 1 + confirmed)
         best = search.best(searched, self.ledger.records, self.study.selector(arm))
-        if best is None:
+        if searched and best is None:
             return None
-        values = search.chosen_values(best.trial, self.study.arms[arm].ranges)
-        return self._ask(arm, "confirm", confirmed, values, SEARCH_SEED + 1 + confirmed)
+        values = {} if best is None else search.chosen_values(best.trial, self.study.arms[arm].ranges)
+        wanted = (
+            self._ask(arm, "confirm", number, values, SEARCH_SEED + 1 + number) for number in range(self.study.seeds)
+        )
+        confirmed = {ask.trial.id for ask in self.ledger.asked(arm, "confirm")}
+        return next((ask for ask in wanted if ask.trial.id not in confirmed), None)
 
     def _searching(self, arm: str) -> bool:
         return any(self.ledger.ended(ask) is None for ask in self.ledger.asked(arm, "search"))
@@ -113,6 +125,7 @@ class StudySearcher(Searcher):
         return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
 
     def _assign(self, ask: Ask) -> dict[str, Any]:
+        self.running.add(ask.trial.id)
         self.ledger.begin(ask)
         assignment = Assignment(
             ask=ask,
@@ -136,15 +149,14 @@ class ArmASHA(FIFOScheduler):
         self.ledger = ledger
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
-        ask = trial.config["assignment"].ask
-        if (report := result.get(REPORT)) is not None:
-            self.ledger.report(ask, report)
-        end = self._end(ask, result.get(FAILURE))
-        if end is not None:
-            self.ledger.end(ask, end)
-            self._remove_checkpoint(ask, end)
-        over = end is not None or self.ledger.fault is not None
-        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+        """Whether a trial goes on after what it reported."""
+        over = True
+        try:
+            over = self._is_over(trial.config["assignment"].ask, result)
+        except Exception as fault:
+            # Ray Tune would call the trial failed and go on.
+            self.ledger.fault = fault
+        return TrialScheduler.STOP if over or self.ledger.fault is not None else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         ask = trial.config["assignment"].ask
@@ -154,6 +166,15 @@ class ArmASHA(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    def _is_over(self, ask: Ask, result: dict[str, Any]) -> bool:
+        if (report := result.get(REPORT)) is not None:
+            self.ledger.report(ask, report)
+        end = self._end(ask, result.get(FAILURE))
+        if end is not None:
+            self.ledger.end(ask, end)
+            self._remove_checkpoint(ask, end)
+        return end is not None
 
     def _end(self, ask: Ask, failure: str | None) -> End | None:
         record = self.ledger.records[ask.trial.id]
@@ -180,7 +201,8 @@ class ArmASHA(FIFOScheduler):
 def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: str | None, root: Path) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
-    Every worker gets the checkout at `root` on its path. Raises OSError when the records cannot be written.
+    Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written, and
+    ConnectionError when Ray refuses the address.
     """
     searcher = StudySearcher(study, ledger, shift_identity)
     if not searcher.finished():
@@ -196,7 +218,12 @@ def _cluster(address: str | None, root: Path) -> Iterator[None]:
     # On one machine the path is enough; a cluster is sent the code.
     code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
-    ray.init(address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        ray.init(
+            address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
+        )
+    except RuntimeError as error:
+        raise ConnectionError(str(error)) from error
     try:
         yield
     finally:

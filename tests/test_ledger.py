@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.ledger import Ledger
+from platform.ledger import Ledger, StoreFault
 from platform.records import PICTURE, Ask, End, Phase, Record, Report, Store
 from platform.trials import Trial
 
@@ -211,7 +211,7 @@ def test_a_store_that_fails_is_a_fault_and_no_exception(tmp_path: Path, event: s
     if event == "end":
         fail("trials")
     book.end(asked, COMPLETE)
-    assert isinstance(book.fault, OSError)
+    assert isinstance(book.fault, StoreFault)
     assert book.records[asked.trial.id].reports == (report(10),), "memory goes on, so that Ray can end its trials"
     assert book.ended(asked) == COMPLETE
     assert len(ear.heard) == 3
@@ -224,7 +224,7 @@ def test_after_a_fault_nothing_more_is_written(tmp_path: Path) -> None:
     (tmp_path / "trials").touch()
     book.report(first, report(10))
     fault = book.fault
-    assert isinstance(fault, OSError)
+    assert isinstance(fault, StoreFault)
     (tmp_path / "trials").unlink()
     shutil.move(tmp_path / "aside", tmp_path / "trials")
     book.report(first, report(20))

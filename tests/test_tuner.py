@@ -1,0 +1,230 @@
+"""The searcher and the scheduler as Ray Tune calls them, on made-up curves: no cluster, a whole study in a moment."""
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from platform.ledger import Ledger
+from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.records import Record, Report, Store
+from platform.shifts import town
+from platform.study import ASHA, Arm, Budget, LogUniform, Study
+from platform.trainable import FAILURE, REPORT, Assignment
+from platform.tuner import ArmASHA, StudySearcher
+
+RATE = LogUniform(1e-3, 1e-1)
+STUDY = Study(
+    shift=town(size=(64, 64)),
+    arms={
+        "source only": Arm(SourceOnly, learning_rate=RATE),
+        "adversarial": Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-1)),
+        "bands": Arm(FDA, beta=LogUniform(0.016, 0.1)),
+        "fixed": Arm(FDA, beta=0.05),
+        "target supervised": Arm(TargetSupervised, learning_rate=RATE),
+    },
+    reference="source only",
+    search=ASHA(trials=6, grace=0.25, reduction=2),
+    budget=Budget(steps=8, evaluations=4),
+    seeds=2,
+)
+IDENTITY = STUDY.shift.identity()
+
+
+def score(assignment: Assignment, step: int) -> float:
+    """A curve that rises with the steps, to a height that the trial's id decides."""
+    return step / 16 + int(assignment.ask.trial.id[:4], 16) / 2**18
+
+
+class Simulation:
+    """Ray Tune's part: asks for trials while slots are free, advances them in turn, obeys the scheduler."""
+
+    def __init__(self, folder: Path, study: Study = STUDY, slots: int = 2) -> None:
+        self.ledger = Ledger(Store(folder), "simulated", list(study.arms))
+        self.searcher = StudySearcher(study, self.ledger, IDENTITY)
+        self.scheduler = ArmASHA(study, self.ledger)
+        self.slots = slots
+        self.running: list[Assignment] = []
+        self.reports = 0
+
+    def run(self, most_reports: int | None = None, fails: str = "") -> None:
+        """Run to the end, or to a number of reports, after which the driver is gone."""
+        finished = False
+        while not finished or self.running:
+            while len(self.running) < self.slots and not finished:
+                suggested = self.searcher.suggest("ray's id")
+                if suggested is None:
+                    assert self.running, "everything waits, and nothing runs"
+                    break
+                finished = suggested == Searcher.FINISHED
+                if not finished:
+                    self.running.append(suggested["assignment"])
+            if self.running:
+                self.advance(self.running.pop(0), fails)
+                self.reports += 1
+            if self.reports == most_reports:
+                return
+
+    def advance(self, assignment: Assignment, fails: str) -> None:
+        done = self.ledger.records[assignment.ask.trial.id].step
+        step = next(step for step in assignment.evaluated_steps if step > done)
+        value = score(assignment, step)
+        result: dict[str, Any] = {
+            REPORT: Report(step, 0.0, {"source/miou": value, "oracle/miou": 1 - value}, {}),
+        }
+        if assignment.ask.arm == fails:
+            result = {FAILURE: "diverged: the segmentation loss is nan at step 1"}
+        trial = SimpleNamespace(config={"assignment": assignment})
+        decision = self.scheduler.on_trial_result(None, trial, result)  # type: ignore[arg-type]
+        if decision == TrialScheduler.CONTINUE:
+            self.running.insert(len(self.running) // 2, assignment)
+
+    def record(self, arm: str, phase: Any) -> list[Record]:
+        return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
+
+
+def states(records: list[Record]) -> list[str]:
+    return [record.end.state for record in records if record.end is not None]
+
+
+def test_every_arm_gets_its_search_and_its_confirm_trials(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run()
+    assert simulation.searcher.finished()
+    for arm in STUDY.arms:
+        searched, confirmed = simulation.record(arm, "search"), simulation.record(arm, "confirm")
+        assert len(searched) == (0 if arm == "fixed" else 6)
+        assert states(confirmed) == ["complete", "complete"]
+        assert {record.trial.seed for record in searched} <= {0}
+        assert [record.trial.seed for record in confirmed] == [1, 2]
+
+
+def test_confirm_trials_have_the_values_of_the_best_complete_search_trial(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run()
+    for arm in ("source only", "adversarial", "target supervised"):
+        complete = [record for record in simulation.record(arm, "search") if states([record]) == ["complete"]]
+        best = max(complete, key=lambda record: record.reports[-1].metrics[STUDY.selector(arm)])
+        for confirmed in simulation.record(arm, "confirm"):
+            assert confirmed.trial.hyperparameters == best.trial.hyperparameters
+            assert confirmed.trial.recipe == best.trial.recipe
+
+
+def test_trials_stop_at_rungs_below_the_cut_of_their_own_arm(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run()
+    stopped = 0
+    for arm in STUDY.arms:
+        records = simulation.record(arm, "search")
+        for record in records:
+            assert record.end is not None
+            if record.end.state == "stopped":
+                stopped += 1
+                assert record.end.step in STUDY.rungs
+                selector = STUDY.selector(arm)
+                value = record.reports[-1].metrics[selector]
+                rivals = [
+                    report.metrics[selector]
+                    for rival in records
+                    for report in rival.reports
+                    if report.step == record.end.step
+                ]
+                assert value < max(rivals)
+                assert f"rung {record.end.step}: {selector} {value:.4f} is below the cut" in record.end.reason
+    assert stopped >= 4
+
+
+def test_confirm_trials_are_never_stopped_early(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run()
+    assert {record.end.step for arm in STUDY.arms for record in simulation.record(arm, "confirm") if record.end} == {8}
+
+
+def test_an_arm_that_waits_holds_up_no_other(tmp_path: Path) -> None:
+    """With more slots than an arm has trials, the next arms begin before the first one's search has ended."""
+    simulation = Simulation(tmp_path, slots=10)
+    simulation.run(most_reports=1)
+    assert {assignment.ask.arm for assignment in simulation.running} >= {"source only", "adversarial"}
+
+
+def test_a_failed_arm_has_no_confirm_trials_and_the_others_go_on(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run(fails="adversarial")
+    assert set(states(simulation.record("adversarial", "search"))) == {"failed"}
+    assert simulation.record("adversarial", "confirm") == []
+    assert len(simulation.record("source only", "confirm")) == 2
+    assert simulation.searcher.finished()
+
+
+def test_arms_that_mean_the_same_trial_train_it_once_and_both_get_it(tmp_path: Path) -> None:
+    twins = {"one": Arm(FDA, beta=0.05), "other": Arm(FDA, beta=0.0501)}
+    study = Study(shift=STUDY.shift, arms=twins, reference="one", budget=STUDY.budget, seeds=2)
+    simulation = Simulation(tmp_path, study, slots=4)
+    simulation.run()
+    assert simulation.reports == 2 * 4
+    assert states(simulation.record("other", "confirm")) == ["complete", "complete"]
+    assert simulation.searcher.finished()
+
+
+@pytest.mark.parametrize("reports", [1, 2, 5, 9, 20, 40, 60])
+def test_a_study_that_died_goes_on_from_its_records(tmp_path: Path, reports: int) -> None:
+    Simulation(tmp_path).run(most_reports=reports)
+    resumed = Simulation(tmp_path)
+    resumed.run()
+    assert resumed.searcher.finished()
+    ids = [ask.trial.id for ask in resumed.ledger.asks]
+    assert len(ids) == len(set(ids))
+    for arm in STUDY.arms:
+        assert len(resumed.record(arm, "confirm")) == 2
+        assert len(resumed.record(arm, "search")) == (0 if arm == "fixed" else 6)
+
+
+def test_more_trials_seeds_and_arms_extend_a_finished_study(tmp_path: Path) -> None:
+    Simulation(tmp_path).run()
+    before = len(Ledger(Store(tmp_path), "simulated", list(STUDY.arms)).asks)
+    more = Study(
+        shift=STUDY.shift,
+        arms={**STUDY.arms, "new": Arm(FDA, beta=0.08)},
+        reference="source only",
+        search=ASHA(trials=6, grace=0.25, reduction=2),
+        budget=STUDY.budget,
+        seeds=3,
+    )
+    simulation = Simulation(tmp_path, more)
+    simulation.run()
+    assert len(simulation.ledger.asks) == before + len(STUDY.arms) + 3
+
+
+def test_a_fault_of_the_store_ends_the_study_without_an_exception(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    simulation.run(most_reports=3)
+    trials = tmp_path / "trials"
+    trials.rename(tmp_path / "gone")
+    trials.write_text("a file where the folder belongs")
+    simulation.run()
+    assert simulation.ledger.fault is not None
+
+
+def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = Simulation(tmp_path)
+
+    def broken(*_: Any) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr("platform.search.propose", broken)
+    assert simulation.searcher.suggest("") == Searcher.FINISHED
+    assert isinstance(simulation.ledger.fault, KeyError)
+
+
+def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path)
+    names = [simulation.searcher.suggest("")["assignment"].name for _ in range(7)]
+    assert names[0].startswith("source_only-SourceOnly-search0-")
+    assert names[6].startswith("adversarial-Adversarial-search0-")
+    assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))
