@@ -138,6 +138,14 @@ def test_mlflow_holds_each_trial_once_under_one_parent(finished: tuple[Checkout,
     assert len(parents) == 1
     assert sorted(trials) == sorted(events(finished[0].root))
     assert {run.info.status for run in runs} == {"FINISHED"}
+    confirmed = [run for run in runs if run.data.tags["phase"] == "confirm"]
+    assert {run.info.run_name for run in confirmed} == {f"{arm} seed {seed}" for arm in ARMS for seed in (1, 2)}
+    for run in confirmed:
+        assert {"test/miou", "source/miou", "oracle/accuracy", "learning_rate"} <= run.data.metrics.keys()
+        assert "loss/cross_entropy" in run.data.metrics
+        assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["prediction.png"]
+    files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
+    assert files >= {"whole.py", "table.md", "table.csv", "comparison.png", "records.parquet"}
 
 
 def test_running_again_trains_nothing_and_gives_the_same_table(finished: tuple[Checkout, str]) -> None:
@@ -192,10 +200,13 @@ def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
         assert mine[:shorter] == theirs[:shorter]
 
 
-def test_the_quickstart_smokes(fresh_checkout: Checkout) -> None:
-    code, output = fresh_checkout.study("studies/quickstart.py", "--smoke")
+@pytest.mark.parametrize("study", sorted(path.stem for path in (checkout.ROOT / "studies").glob("*.py")))
+def test_every_study_smokes_without_data(study: str, fresh_checkout: Checkout) -> None:
+    code, output = fresh_checkout.study(f"studies/{study}.py", "--smoke")
     assert code == 0, output
-    assert len(pd.read_csv(fresh_checkout.root / "results/quickstart-smoke/table.csv")) == 5
+    table = pd.read_csv(fresh_checkout.root / f"results/{study}-smoke/table.csv")
+    assert len(table) >= 5
+    assert (table["seeds"] == 1).all()
 
 
 def test_no_process_is_left_behind(finished: tuple[Checkout, str]) -> None:

@@ -4,11 +4,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from tests.mlflow_server import Server
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,6 +78,23 @@ class AskEachItem(Dataset[tuple[str, str]]):
     def __getitem__(self, index: int) -> tuple[str, str]:
         assert torch.utils.data.get_worker_info() is not None
         return both_modules()
+
+
+@pytest.mark.slow
+def test_a_ray_worker() -> None:
+    """With the path that a study gives its workers: they import the standard module before the study's code."""
+    program = (
+        "import ray; from pathlib import Path; from platform.tuner import _cluster; from tests import test_ways_in\n"
+        "with _cluster(None, Path.cwd()):\n"
+        "    print(ray.get(ray.remote(test_ways_in.both_modules).remote()))"
+    )
+    assert run(sys.executable, "-c", program).splitlines()[-1] == str(EXPECTED)
+
+
+@pytest.mark.slow
+def test_mlflow_ui_as_a_module_at_the_root(tmp_path: Path) -> None:
+    with Server(tmp_path, "ui") as server, urllib.request.urlopen(server.uri, timeout=10) as answer:
+        assert b"<title>MLflow</title>" in answer.read()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -57,7 +57,7 @@ class Town(Shift):
         """Nothing can be missing."""
 
     def open(self) -> Splits:
-        """The splits, mapped from the cache; the first caller on a node renders them, in about 20 ms per image."""
+        """The splits, mapped from the cache; the first caller on a node renders them."""
         pixels = {name: value for name, value in self.identity().items() if name != "groups"}
         key = hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:12]
         folder = cached(f"town-{key}", self._build)
