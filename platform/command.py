@@ -1,6 +1,6 @@
 """The command line: `python -m platform.study FILE`.
 
-Exit codes: 0 the study is complete, 1 an arm has no result, 2 bad input, 130 interrupted.
+Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 130 interrupted.
 """
 
 import argparse
@@ -28,6 +28,8 @@ RESULTS = ROOT / "results"
 COMPLETE, INCOMPLETE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 ANSWER_SECONDS = 5
 """How long a Ray address may take to answer."""
+PATIENCE_SECONDS = 3
+"""How long an interrupted study waits for MLflow."""
 
 
 class BadInput(ValueError):
@@ -43,19 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {mistake}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ninterrupted before the study began", file=sys.stderr)
+        print("\ninterrupted; what was recorded is kept, and the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain about it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return COMPLETE
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m platform.study",
         description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
-        epilog="exit codes: 0 complete, 1 an arm has no result, 2 bad input, 130 interrupted",
+        epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 130 interrupted",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
     what = parser.add_mutually_exclusive_group()
@@ -95,7 +97,10 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         _check_answers(address)
     identity = study.shift.identity()
     ledger = Ledger(store, file.name, list(study.arms))
+    _refuse_another_search(study, store.header(file.name), ledger)
     _refuse_changed_trials(study, ledger, identity)
+    # Decoding in here once finds what is wrong with the data before any trial begins.
+    study.shift.open()
     header = plan.header(study, file.name, file.question, identity, file.source)
     # Importing MLflow and Ray takes seconds, which neither a plan nor a mistake should wait for.
     from platform import tracking, tuner
@@ -105,19 +110,20 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     except ValueError as mistake:
         raise BadInput(str(mistake)) from mistake
     print(plan.describe(study, file.name), flush=True)
-    planned, ended = plan.plan(study).trials, sum(ledger.ended(ask) is not None for ask in ledger.asks)
+    ends = [end for ask in ledger.asks if (end := ledger.ended(ask)) is not None and not end.retry]
     ledger.replay(tracker)
-    ledger.listeners += [tracker, Progress(study.select, planned, ended, study.selector)]
+    ledger.listeners += [tracker, Progress(study.select, plan.plan(study).trials, len(ends), study.selector)]
     ledger.announce(header)
     finished = False
     try:
         with suppress(KeyboardInterrupt):
             finished = tuner.run(study, ledger, identity, address, ROOT)
-    except (StoreFault, ConnectionError) as fault:
-        tracker.close(state="interrupted")
+    except (StoreFault, ConnectionError, tuner.TooLarge) as fault:
         raise BadInput(_explained(fault)) from fault
+    finally:
+        if not finished:
+            owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
     if not finished:
-        owed = tracker.close(state="interrupted")
         print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
         return INTERRUPTED
     code = _report(ledger, header)
@@ -126,10 +132,12 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     return code
 
 
-def _explained(fault: StoreFault | ConnectionError) -> str:
+def _explained(fault: Exception) -> str:
     if isinstance(fault, StoreFault):
         return f"the results cannot be written: {fault}; make room, then run the same command to go on"
-    return f"Ray does not start: {' '.join(str(fault).split())}; check --address and the versions of Ray on both sides"
+    if isinstance(fault, ConnectionError):
+        return f"Ray does not start: {' '.join(str(fault).split())}; see that both sides have the same version of Ray"
+    return str(fault)
 
 
 def _report(ledger: Ledger, header: StudyHeader) -> int:
@@ -144,10 +152,10 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     print(f"\n{report.terminal(table)}\n")
     for path in files:
         print(f"  {_shown(path)}")
-    without = [row.arm for row in table.rows if not row.seeds]
-    if without:
-        print(f"\nno result: {', '.join(without)}; {_shown(folder / 'table.md')} says why", file=sys.stderr)
-    return INCOMPLETE if without else COMPLETE
+    short = [row.arm for row in table.rows if row.seeds_missing]
+    if short:
+        print(f"\nresults are missing: {', '.join(short)}; {_shown(folder / 'table.md')} says why", file=sys.stderr)
+    return INCOMPLETE if short else COMPLETE
 
 
 def _result_files(folder: Path) -> list[Path]:
@@ -181,8 +189,25 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
     except OSError as error:
         raise BadInput(
-            f"no Ray cluster answers at {address} ({error}); start one with ray up cluster.yaml, or leave --address out"
+            f"no Ray cluster answers at {address} ({error}); start one with ray start --head, or leave --address out"
         ) from error
+
+
+def _refuse_another_search(study: Study, before: StudyHeader | None, ledger: Ledger) -> None:
+    """Trials that were stopped and picked by another rule would stand in the table as if this one had judged them."""
+    if before is None or study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
+        return
+    rules = {
+        "select": (before.select, study.select),
+        "rungs": (before.rungs, study.rungs),
+        "reduction": (before.reduction, study.search.reduction),
+    }
+    for name, (then, now) in rules.items():
+        if then != now:
+            raise BadInput(
+                f"this study has searched with {name} = {then!r}, which is now {now!r}; copy the study file to a new "
+                f"name, or move {_shown(ledger.store.study_folder(ledger.study))} away"
+            )
 
 
 def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:

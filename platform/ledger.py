@@ -35,9 +35,10 @@ class Ledger:
         self.fault: Exception | None = None
         self.asks = [ask for ask in store.asked(study) if ask.arm in arms]
         self.records: dict[str, Record] = {}
-        for ask in self.asks:
-            if (record := store.read(ask.trial.id)) is not None:
-                self.records[ask.trial.id] = record
+        stopped = store.stopped(study)
+        for trial_id in {ask.trial.id for ask in self.asks}:
+            if (record := store.read(trial_id)) is not None:
+                self.records[trial_id] = replace(record, end=record.end or stopped.get(trial_id))
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
@@ -54,16 +55,25 @@ class Ledger:
 
     def ask(self, ask: Ask, record: Record) -> None:
         """Note that the study asked for a trial; a record that another study left behind is taken over."""
-        known = self.store.read(ask.trial.id)
-        if known is None:
-            # Before the ask: a record without an ask is harmless, an ask without its record is not.
-            self._write(lambda: self.store.begin(record))
+        known = self._begun(record)
         self._write(lambda: self.store.ask(self.study, ask))
         self.asks.append(ask)
-        self.records[ask.trial.id] = known or record
-        if known is not None and known.end is not None:
+        self.records[ask.trial.id] = known
+        if known.end is not None:
             for listener in self.listeners:
                 self._tell_whole(listener, ask)
+
+    def reopen(self, first: Callable[[Ask], Record]) -> None:
+        """Take up the study again: trials that failed for outside reasons, or whose record is lost, have not ended.
+
+        `first` gives the record that a trial begins with. A trial that took all its steps ended, whether or not its
+        driver lived to write it down.
+        """
+        for ask in self.asks:
+            record = self.records.get(ask.trial.id) or self._begun(first(ask))
+            self.records[ask.trial.id] = _retried(record)
+            if record.end is None and record.step >= ask.trial.steps:
+                self.end(ask, End("complete", "", record.step))
 
     def announce(self, header: StudyHeader) -> None:
         """Note what the table must know of the study as it now stands."""
@@ -95,12 +105,23 @@ class Ledger:
         record = self.records[ask.trial.id]
         if record.end is not None:
             return
-        self._write(lambda: self.store.end(ask.trial.id, end))
+        if end.state == "stopped":
+            self._write(lambda: self.store.stop(self.study, ask.trial.id, end))
+        else:
+            self._write(lambda: self.store.end(ask.trial.id, end))
         self.records[ask.trial.id] = replace(record, end=end)
         # Arms that mean the same trial share its end.
         for same in (other for other in self.asks if other.trial.id == ask.trial.id):
             for listener in self.listeners:
                 listener.end(same, end, self._pictures(same))
+
+    def _begun(self, record: Record) -> Record:
+        """The record of a trial, with what another study left of it, or with its first line written."""
+        known = self.store.read(record.trial.id)
+        if known is not None:
+            return _retried(known)
+        self._write(lambda: self.store.begin(record))
+        return record
 
     def _tell_whole(self, listener: Listener, ask: Ask) -> None:
         record = self.records[ask.trial.id]
@@ -118,3 +139,7 @@ class Ledger:
                 write()
             except OSError as error:
                 self.fault = StoreFault(str(error))
+
+
+def _retried(record: Record) -> Record:
+    return replace(record, end=None) if record.end is not None and record.end.retry else record

@@ -55,6 +55,8 @@ def load(path: Path) -> StudyFile:
 def _read(path: Path) -> str:
     if not path.is_file():
         raise StudyFileError(_missing(path))
+    if path.stem == "trials":
+        raise StudyFileError(f"a study must not be named trials, where results keep the trials; rename {path}")
     if path.suffix != ".py":
         raise StudyFileError(f"a study file must be a Python file, got {path}; name it {path.stem}.py")
     try:

@@ -128,6 +128,7 @@ def header(study: Study, name: str, question: str, shift_identity: dict[str, obj
         search_trials=study.search.trials if study.search else 0,
         steps=study.budget.steps,
         rungs=study.rungs,
+        reduction=study.search.reduction if study.search else 0,
         shift=shift_identity,
         source=source,
     )

@@ -47,7 +47,7 @@ class Progress:
     def end(self, ask: Ask, end: End, pictures: Sequence[Path]) -> None:
         """A trial ended."""
         self.done += 1
-        last = self._last.pop(ask.trial.id, None)
+        last = self._last.get(ask.trial.id)
         selector = self.selector(ask.arm)
         other = "" if selector == self.select else f" {selector}"
         value = f"{last.metrics[selector]:.3f}{other}" if last else "no value"

@@ -1,7 +1,10 @@
 """Where a trial's numbers come from: the code's commit, the machine, the versions."""
 
+import ast
 import functools
+import hashlib
 import importlib.metadata
+import inspect
 import socket
 import subprocess
 import sys
@@ -9,6 +12,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """The root of the checkout: the folder that holds `platform/`."""
+
+
+TRAINING_CODE = ("augmentation.py", "methods", "metrics.py", "networks", "randomness.py", "recipe.py", "training.py")
+"""What, besides a shift, decides a trial's numbers."""
+
+
+@functools.cache
+def training_code(method: type) -> str:
+    """12 digits that change with the code that trains a method, or with torch; comments and layout do not count."""
+    package = ROOT / "platform"
+    files = [file for name in TRAINING_CODE for file in sorted((package / name).glob("*.py")) or [package / name]]
+    texts = [file.read_text() for file in files]
+    if not method.__module__.startswith("platform."):
+        texts.append(inspect.getsource(sys.modules[method.__module__]))
+    meaning = "".join(ast.dump(ast.parse(text)) for text in texts) + importlib.metadata.version("torch")
+    return hashlib.sha256(meaning.encode()).hexdigest()[:12]
 
 
 @functools.cache

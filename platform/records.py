@@ -1,9 +1,12 @@
 """The append-only store of what trials left behind: the source of truth, on disk, flushed at every report.
 
     results/trials/<trial id>/record.jsonl   one line for the trial, one per report, one for its end
-    results/<study>/asked.jsonl              one line for the study's header, one per trial that it asked for, in order
+    results/<study>/asked.jsonl              one line for the study's header, one per trial that it asked for, in order,
+                                             one per trial that its search stopped
 
-A line that is written twice changes nothing: reports are keyed by their step, and the first line of a key counts.
+A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
+ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial is the study's
+affair and not the trial's: another study may want all its steps.
 """
 
 import dataclasses
@@ -32,7 +35,7 @@ class Report:
 
     step: int
     seconds: float
-    """Time spent training since the previous report."""
+    """Time spent training and evaluating since the previous report."""
     metrics: dict[str, float]
     """By name: `source/miou`, `source/accuracy`, `oracle/miou`, `oracle/accuracy`, `loss/<name>`, `learning_rate`."""
     confusions: dict[str, Confusion]
@@ -41,11 +44,13 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class End:
-    """How a trial ended: all its steps, stopped early by the search, or failed."""
+    """How a trial ended: all its steps, stopped early by a study's search, or failed."""
 
     state: State
     reason: str
     step: int
+    retry: bool = False
+    """Whether it failed for a reason outside the trial: running the study again tries it again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +119,8 @@ class StudyHeader:
     steps: int
     rungs: tuple[int, ...]
     """Steps at which the search may stop a trial."""
+    reduction: int
+    """One in `reduction` trials goes on at a rung; 0 without a search."""
     shift: dict[str, Any]
     """`Shift.identity()`, with `name`, `size` and `groups`."""
     source: str
@@ -121,7 +128,7 @@ class StudyHeader:
 
 
 class Store:
-    """The folder of results; the driver of a study is its only writer."""
+    """The folder of results: the driver of a study writes the records, workers what else their trials leave."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -164,6 +171,17 @@ class Store:
                 header = StudyHeader(**{**values, "arms": arms, "rungs": tuple(values["rungs"])})
         return header
 
+    def stop(self, study: str, trial_id: str, end: End) -> None:
+        """Append that a study's search stopped a trial."""
+        self._append(
+            self.study_folder(study) / "asked.jsonl", "stop", {"trial": trial_id, "end": dataclasses.asdict(end)}
+        )
+
+    def stopped(self, study: str) -> dict[str, End]:
+        """The trials that a study's search stopped, by id."""
+        lines = _lines(self.study_folder(study) / "asked.jsonl")
+        return {values["trial"]: End(**values["end"]) for event, values in lines if event == "stop"}
+
     def asked(self, study: str) -> list[Ask]:
         """The trials a study asked for, in order."""
         lines = _lines(self.study_folder(study) / "asked.jsonl")
@@ -181,7 +199,7 @@ class Store:
             elif event == "report":
                 reports.setdefault(values["step"], Report(**values))
             else:
-                end = end or End(**values)
+                end = End(**values)
         if record is None:
             return None
         return dataclasses.replace(record, reports=tuple(reports[step] for step in sorted(reports)), end=end)

@@ -74,9 +74,17 @@ def propose(
 
 
 def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask | None:
-    """The complete trial with the highest selector at its last step, the earliest of equals; None before any is."""
-    complete = [ask for ask in asks if (end := records[ask.trial.id].end) is not None and end.state == "complete"]
-    return max(complete, key=lambda ask: records[ask.trial.id].reports[-1].metrics[select], default=None)
+    """The trial that came furthest without failing; of several the one with the highest selector there, the earliest.
+
+    It is a complete trial, unless those that stopped all others failed later. None when all failed.
+    """
+    healthy = [ask for ask in asks if (end := records[ask.trial.id].end) is not None and end.state != "failed"]
+
+    def reached(ask: Ask) -> tuple[int, float]:
+        last = records[ask.trial.id].reports[-1]
+        return last.step, last.metrics[select]
+
+    return max(healthy, key=reached, default=None)
 
 
 def cut(values: Sequence[float], reduction: int) -> float:

@@ -16,6 +16,7 @@ from platform.hyperparameters import check_value, rule_of, unknown_field
 from platform.methods.adversarial import Adversarial
 from platform.methods.method import Method
 from platform.networks.cost import Cost, cost
+from platform.provenance import training_code
 from platform.recipe import Recipe
 from platform.selectors import check_selector
 from platform.shifts.shift import Shift
@@ -238,6 +239,8 @@ class Study:
             seed=seed,
             steps=self.budget.steps,
             evaluations=self.budget.evaluations,
+            threads=self.budget.cpus,
+            code=training_code(type(method)),
         )
 
     def cost(self, name: str) -> Cost:

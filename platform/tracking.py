@@ -279,7 +279,8 @@ class Tracker:
 
     def _deliver_trial(self, trial_id: str, events: Sequence[_TrialEvent]) -> None:
         run = self._runs.get(trial_id) or self._find_or_create(trial_id, events[0])
-        if run.ended:
+        again = any(isinstance(event, _Begun) and event.record.end is None for event in events)
+        if run.ended and not again:
             return
         if run.status != "RUNNING":
             self._client.update_run(run.id, status="RUNNING")

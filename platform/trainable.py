@@ -5,7 +5,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,14 @@ from platform.training import Diverged, TrainingRun, make_deterministic
 
 REPORT = "report"
 FAILURE = "failure"
+
+
+class Failure(NamedTuple):
+    """Why a trial cannot go on."""
+
+    reason: str
+    retry: bool
+    """Whether the reason lies outside the trial."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,15 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         self.assignment: Assignment = config["assignment"]
         self._run: TrainingRun | None = None
+        self._broken = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial; not after an unknown error, which may have left the process or its GPU broken."""
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        usable = not self._broken
         self.setup(new_config)
-        return True
+        return usable
 
     def __repr__(self) -> str:
         return self.assignment.name
@@ -67,15 +80,16 @@ class TrialTrainable(tune.Trainable):
         try:
             return {REPORT: self._next_report()}
         except Diverged as reason:
-            return {FAILURE: f"diverged: {reason}"}
+            return {FAILURE: Failure(f"diverged: {reason}", retry=False)}
         except torch.OutOfMemoryError as reason:
             remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
-            return {FAILURE: f"out of memory: {_line(reason)}; {remedy}"}
+            return {FAILURE: Failure(f"out of memory: {_line(reason)}; {remedy}", retry=True)}
         except DataError as reason:
-            return {FAILURE: f"data: {_line(reason)}"}
+            return {FAILURE: Failure(f"data: {_line(reason)}", retry=True)}
         except Exception as reason:
             traceback.print_exc()
-            return {FAILURE: f"{type(reason).__name__}: {_line(reason)}"}
+            self._broken = True
+            return {FAILURE: Failure(f"{type(reason).__name__}: {_line(reason)}", retry=True)}
 
     def cleanup(self) -> None:
         self._run = None
@@ -114,7 +128,6 @@ def advance(assignment: Assignment, run: TrainingRun) -> Report:
     """Train to the next evaluation, evaluate, and leave a checkpoint that holds the report."""
     began = time.perf_counter()
     target = next(step for step in assignment.evaluated_steps if step > run.step)
-    learning_rate = run.learning_rate
     losses = run.advance(target - run.step)
     groups = assignment.shift.groups
     confusions = {
@@ -133,7 +146,7 @@ def advance(assignment: Assignment, run: TrainingRun) -> Report:
             "source/accuracy": source.accuracy,
             "oracle/miou": oracle.miou,
             "oracle/accuracy": oracle.accuracy,
-            "learning_rate": learning_rate,
+            "learning_rate": run.learning_rate,
             **losses,
         },
         confusions={split: matrix.tolist() for split, matrix in confusions.items()},

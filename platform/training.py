@@ -76,8 +76,9 @@ class TrainingRun:
 
     @property
     def learning_rate(self) -> float:
-        """Of the segmentation network at the present step."""
-        return self.recipe.learning_rate * self._decay()
+        """Of the segmentation network in the last step taken."""
+        rate: float = self._trained[SEGMENTATION].optimiser.param_groups[0]["lr"]
+        return rate
 
     def advance(self, steps: int) -> dict[str, float]:
         """Take steps and return the mean of each loss term over them; raise Diverged at a loss that is not finite."""

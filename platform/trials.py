@@ -27,6 +27,10 @@ class Trial:
     seed: int
     steps: int
     evaluations: int
+    threads: int
+    """CPU threads: they decide the order of sums."""
+    code: str
+    """`platform.provenance.training_code` of the method."""
 
     @functools.cached_property
     def id(self) -> str:

@@ -6,6 +6,7 @@ the others are decided as if the study had never stopped.
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +22,20 @@ from ray.tune.search import Searcher
 
 from platform import search
 from platform.ledger import Ledger
+from platform.methods.method import Method
 from platform.provenance import provenance
 from platform.recipe import Recipe
 from platform.records import CHECKPOINT, Ask, End, Phase, Record
 from platform.study import Study, cost_of
-from platform.trainable import FAILURE, REPORT, Assignment, TrialTrainable
+from platform.trainable import FAILURE, REPORT, Assignment, Failure, TrialTrainable
 from platform.trials import SEARCH_SEED
 
 WORKER_LOSSES = 3
 """How often a trial is resumed from its checkpoint after its worker died."""
+
+
+class TooLarge(ValueError):
+    """A trial asks for more than the machine has."""
 
 
 class StudySearcher(Searcher):
@@ -53,7 +59,7 @@ class StudySearcher(Searcher):
             return Searcher.FINISHED if self.ledger.fault is not None else self._suggest()
         except Exception as fault:
             # Ray Tune would hang on it.
-            self.ledger.fault = fault
+            self.ledger.fault = self.ledger.fault or fault
             return Searcher.FINISHED
 
     def _suggest(self) -> Any:
@@ -63,7 +69,7 @@ class StudySearcher(Searcher):
         waiting = False
         for arm in self.study.arms:
             while (ask := self._next(arm)) is not None:
-                self.ledger.ask(ask, self._record(ask))
+                self.ledger.ask(ask, self.first_record(ask))
                 if self._is_new(ask):
                     return self._assign(ask)
             waiting = waiting or self._searching(arm)
@@ -119,7 +125,8 @@ class StudySearcher(Searcher):
     def _ask(self, arm: str, phase: Phase, number: int, values: dict[str, Any], seed: int) -> Ask:
         return Ask(arm, phase, number, self.study.trial(arm, values, seed, self.shift_identity))
 
-    def _record(self, ask: Ask) -> Record:
+    def first_record(self, ask: Ask) -> Record:
+        """What is known of a trial before its first step."""
         method = self.study.arms[ask.arm].method(**ask.trial.hyperparameters)
         cost = cost_of(method, Recipe(**ask.trial.recipe))
         return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
@@ -155,14 +162,14 @@ class ArmASHA(FIFOScheduler):
             over = self._is_over(trial.config["assignment"].ask, result)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
-            self.ledger.fault = fault
+            self.ledger.fault = self.ledger.fault or fault
         return TrialScheduler.STOP if over or self.ledger.fault is not None else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         ask = trial.config["assignment"].ask
         step = self.ledger.records[ask.trial.id].step
-        reason = f"worker lost {WORKER_LOSSES + 1} times; run the study again to go on from step {step}"
-        self.ledger.end(ask, End("failed", reason, step))
+        error = " ".join(str(trial.get_error() or "no error recorded").split())[-300:]
+        self.ledger.end(ask, End("failed", f"worker lost {WORKER_LOSSES + 1} times: {error}", step, retry=True))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -176,10 +183,10 @@ class ArmASHA(FIFOScheduler):
             self._remove_checkpoint(ask, end)
         return end is not None
 
-    def _end(self, ask: Ask, failure: str | None) -> End | None:
+    def _end(self, ask: Ask, failure: Failure | None) -> End | None:
         record = self.ledger.records[ask.trial.id]
         if failure is not None:
-            return End("failed", failure, record.step)
+            return End("failed", failure.reason, record.step, failure.retry)
         if record.step >= ask.trial.steps:
             return End("complete", "", record.step)
         if ask.phase == "confirm" or self.study.search is None or record.step not in self.study.rungs:
@@ -193,8 +200,8 @@ class ArmASHA(FIFOScheduler):
         return End("stopped", f"rung {record.step}: {selector} {value:.4f} is below the cut {cut:.4f}", record.step)
 
     def _remove_checkpoint(self, ask: Ask, end: End) -> None:
-        """Keep the final weights of confirm trials, and no others."""
-        if not (ask.phase == "confirm" and end.state == "complete"):
+        """Keep the weights of finished confirm trials, and of trials that may be tried again."""
+        if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
             (self.ledger.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -205,9 +212,10 @@ def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: s
     ConnectionError when Ray refuses the address.
     """
     searcher = StudySearcher(study, ledger, shift_identity)
+    ledger.reopen(searcher.first_record)
     if not searcher.finished():
         with _cluster(address, root):
-            _tune(study, ledger, searcher)
+            _tune(study, ledger, searcher, may_grow=address is not None)
     if ledger.fault is not None:
         raise ledger.fault
     return searcher.finished()
@@ -230,13 +238,20 @@ def _cluster(address: str | None, root: Path) -> Iterator[None]:
         ray.shutdown()
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher) -> None:
-    budget = study.budget
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool) -> None:
     offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    bundle = {"CPU": float(budget.cpus)}
-    if budget.gpus and offered.get("GPU"):
-        bundle["GPU"] = float(budget.gpus)
-    slots = min(int(offered.get(name, 0) // amount) for name, amount in bundle.items())
+    bundle = {"CPU": float(study.budget.cpus)}
+    if study.budget.gpus and offered.get("GPU"):
+        bundle["GPU"] = float(study.budget.gpus)
+    # A share like 0.1 is no exact binary fraction: ten of them must still fit.
+    slots = min(int(offered.get(name, 0) / amount + 1e-9) for name, amount in bundle.items())
+    if slots < 1 and not may_grow:
+        raise TooLarge(
+            f"a trial needs {bundle}, this machine has {offered.get('CPU', 0):g} CPUs and "
+            f"{offered.get('GPU', 0):g} GPUs; lower Budget.cpus or Budget.gpus"
+        )
+    for arm in study.arms.values():
+        _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     # Ray's handler would wait for every running step; the records make it safe to leave at once.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
@@ -262,6 +277,12 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher) -> None:
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
+
+
+def _send_by_value(method: type[Method]) -> None:
+    """Let workers have a method that a study file defines: they cannot import a study file."""
+    if not method.__module__.startswith("platform."):
+        ray.cloudpickle.register_pickle_by_value(sys.modules[method.__module__])  # type: ignore[no-untyped-call]
 
 
 def _name(trial: RayTrial) -> str:

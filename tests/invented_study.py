@@ -58,6 +58,7 @@ def study(
         search_trials=search_trials,
         steps=1000,
         rungs=(200, 500),
+        reduction=2,
         shift={"name": "town", "size": [64, 128], "groups": [list(group) for group in groups], "seed": 0},
         source="study = Study(...)",
     )
@@ -76,6 +77,8 @@ def ask(header: StudyHeader, arm_name: str, phase: Phase, number: int, **changes
         seed=number + 1 if phase == "confirm" else 0,
         steps=header.steps,
         evaluations=10,
+        threads=1,
+        code="0123456789ab",
     )
     return Ask(arm_name, phase, number, dataclasses.replace(trial, **changes))
 

@@ -30,6 +30,7 @@ def study_header(name: str = "quickstart", arms: tuple[str, ...] = tuple(ARMS)) 
         search_trials=4,
         steps=STEPS,
         rungs=(100,),
+        reduction=2,
         shift={"name": "town", "size": [64, 128], "groups": [list(group) for group in CAMVID_11]},
         source='"""Does adapting help on a small shift?"""\n',
     )
@@ -47,6 +48,8 @@ def ask(arm: str, phase: Phase, number: int) -> Ask:
         seed=SEARCH_SEED if phase == "search" else number + 1,
         steps=STEPS,
         evaluations=EVALUATIONS,
+        threads=1,
+        code="0123456789ab",
     )
     return Ask(arm, phase, number, trial)
 

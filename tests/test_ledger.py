@@ -21,7 +21,7 @@ def ask(arm: str = "FDA", phase: Phase = "search", number: int = 0) -> Ask:
     """The ask of a trial that no other arm, phase or number has."""
     recipe = {"learning_rate": 0.01 * (1 + number + 100 * ARMS.index(arm))} if arm in ARMS else {}
     seed = 0 if phase == "search" else number + 1
-    return Ask(arm, phase, number, Trial("FDA", {}, recipe, {"name": "town"}, {}, seed, 20, 2))
+    return Ask(arm, phase, number, Trial("FDA", {}, recipe, {"name": "town"}, {}, seed, 20, 2, 1, "code"))
 
 
 def record(asked: Ask) -> Record:

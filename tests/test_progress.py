@@ -14,7 +14,9 @@ from platform.trials import Trial
 
 def ask(arm: str = "FDA", phase: Phase = "search", number: int = 0) -> Ask:
     """The ask of a trial."""
-    return Ask(arm, phase, number, Trial("FDA", {}, {}, {}, {}, 0 if phase == "search" else number + 1, 20_000, 20))
+    return Ask(
+        arm, phase, number, Trial("FDA", {}, {}, {}, {}, 0 if phase == "search" else number + 1, 20_000, 20, 1, "code")
+    )
 
 
 def report(step: int, value: float = 0.41234) -> Report:

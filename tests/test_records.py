@@ -20,6 +20,8 @@ TRIAL = Trial(
     seed=1,
     steps=30,
     evaluations=3,
+    threads=1,
+    code="0123456789ab",
 )
 RECORD = Record(TRIAL, {"host": "näther", "git_commit": "0123abc"}, {"parameters": 12_581_672.0, "gflops": 51.26})
 REPORTS = tuple(
@@ -40,6 +42,7 @@ HEADER = StudyHeader(
     search_trials=4,
     steps=30,
     rungs=(10, 20),
+    reduction=2,
     shift={"name": "town", "size": [64, 128], "groups": [[0], [1, 2]]},
     source="study = Study(...)\n",
 )
@@ -111,7 +114,6 @@ def test_what_is_written_twice_counts_once(tmp_path: Path) -> None:
     full(store)
     store.begin(dataclasses.replace(RECORD, provenance={"host": "elsewhere"}))
     store.report(TRIAL.id, dataclasses.replace(REPORTS[0], seconds=99.0))
-    store.end(TRIAL.id, End("failed", "later", 30))
     assert store.read(TRIAL.id) == dataclasses.replace(RECORD, reports=REPORTS, end=END)
 
 
@@ -226,4 +228,24 @@ def test_a_line_is_plain_json_that_names_its_event(tmp_path: Path) -> None:
     assert [line["event"] for line in lines] == ["trial", "report", "report", "report", "end"]
     assert lines[0]["trial"]["hyperparameters"] == {"beta": 0.012, "eta": 2.0}
     assert lines[1]["metrics"]["source/miou"] == 10 / 70
-    assert lines[4] == {"event": "end", "state": "complete", "reason": "", "step": 30}
+    assert lines[4] == {"event": "end", "state": "complete", "reason": "", "step": 30, "retry": False}
+
+
+def test_the_last_end_counts_since_a_failed_trial_may_be_tried_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.begin(RECORD)
+    store.end(TRIAL.id, End("failed", "out of memory", 10, retry=True))
+    store.end(TRIAL.id, END)
+    assert store.read(TRIAL.id) == dataclasses.replace(RECORD, end=END)
+
+
+def test_that_a_search_stopped_a_trial_belongs_to_its_study(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.begin(RECORD)
+    stopped = End("stopped", "rung 10", 10)
+    store.stop("question", TRIAL.id, stopped)
+    assert store.stopped("question") == {TRIAL.id: stopped}
+    assert store.stopped("another") == {}
+    record = store.read(TRIAL.id)
+    assert record is not None
+    assert record.end is None

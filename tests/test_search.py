@@ -289,12 +289,15 @@ def test_the_best_is_among_the_complete_at_their_last_step() -> None:
     assert book.values(winner) == {"lambda_adv": 0.005, "learning_rate": 0.025}
 
 
-def test_without_a_complete_trial_there_is_no_best() -> None:
+def test_without_a_complete_trial_the_best_is_the_one_that_came_furthest() -> None:
     book = Notebook(two_logarithmic_fields())
     assert search.best(book.asks, book.records, SELECT) is None
-    book.note({}, [0.1], "stopped")
     book.note({"lambda_adv": 0.002}, [], "failed")
     assert search.best(book.asks, book.records, SELECT) is None
+    book.note({}, [0.9], "stopped")
+    further = book.note({"lambda_adv": 0.003}, [0.1, 0.2], "stopped")
+    book.note({"lambda_adv": 0.004}, [0.1, 0.1], "stopped")
+    assert search.best(book.asks, book.records, SELECT) is further
 
 
 def test_an_oracle_picks_by_its_own_metric() -> None:

@@ -17,11 +17,13 @@ TRIAL = Trial(
     seed=1,
     steps=300,
     evaluations=6,
+    threads=1,
+    code="0123456789ab",
 )
 
 
 def test_the_id_is_the_same_in_every_process_and_for_ever() -> None:
-    assert TRIAL.id == "a55b5b31252e"
+    assert TRIAL.id == "8183463daa42"
 
 
 def test_the_id_survives_pickling_and_a_record() -> None:
@@ -54,6 +56,8 @@ def test_the_order_of_settings_decides_nothing() -> None:
         {"seed": 2},
         {"steps": 301},
         {"evaluations": 5},
+        {"threads": 2},
+        {"code": "ba9876543210"},
     ],
     ids=str,
 )
@@ -63,6 +67,7 @@ def test_whatever_decides_the_outcome_decides_the_id(change: dict[str, Any]) -> 
 
 def test_every_field_is_changed_by_the_test_above() -> None:
     changed = {"method", "hyperparameters", "recipe", "shift", "resolved", "seed", "steps", "evaluations"}
+    changed |= {"threads", "code"}
     assert changed == {field.name for field in dataclasses.fields(Trial)}
 
 

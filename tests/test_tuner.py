@@ -1,6 +1,8 @@
 """The searcher and the scheduler as Ray Tune calls them, on made-up curves: no cluster, a whole study in a moment."""
 
+import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +11,12 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.ledger import Ledger
+from platform.ledger import Ledger, StoreFault
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
-from platform.records import Record, Report, Store
+from platform.records import End, Record, Report, Store
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
-from platform.trainable import FAILURE, REPORT, Assignment
+from platform.trainable import FAILURE, REPORT, Assignment, Failure
 from platform.tuner import ArmASHA, StudySearcher
 
 RATE = LogUniform(1e-3, 1e-1)
@@ -43,13 +45,15 @@ def score(assignment: Assignment, step: int) -> float:
 class Simulation:
     """Ray Tune's part: asks for trials while slots are free, advances them in turn, obeys the scheduler."""
 
-    def __init__(self, folder: Path, study: Study = STUDY, slots: int = 2) -> None:
-        self.ledger = Ledger(Store(folder), "simulated", list(study.arms))
+    def __init__(self, folder: Path, study: Study = STUDY, slots: int = 2, name: str = "simulated") -> None:
+        self.ledger = Ledger(Store(folder), name, list(study.arms))
         self.searcher = StudySearcher(study, self.ledger, IDENTITY)
         self.scheduler = ArmASHA(study, self.ledger)
         self.slots = slots
         self.running: list[Assignment] = []
         self.reports = 0
+        self.failure = Failure("diverged: the segmentation loss is nan at step 1", retry=False)
+        self.ledger.reopen(self.searcher.first_record)
 
     def run(self, most_reports: int | None = None, fails: str = "") -> None:
         """Run to the end, or to a number of reports, after which the driver is gone."""
@@ -77,7 +81,7 @@ class Simulation:
             REPORT: Report(step, 0.0, {"source/miou": value, "oracle/miou": 1 - value}, {}),
         }
         if assignment.ask.arm == fails:
-            result = {FAILURE: "diverged: the segmentation loss is nan at step 1"}
+            result = {FAILURE: self.failure}
         trial = SimpleNamespace(config={"assignment": assignment})
         decision = self.scheduler.on_trial_result(None, trial, result)  # type: ignore[arg-type]
         if decision == TrialScheduler.CONTINUE:
@@ -160,6 +164,47 @@ def test_a_failed_arm_has_no_confirm_trials_and_the_others_go_on(tmp_path: Path)
     assert simulation.searcher.finished()
 
 
+def test_a_failure_from_outside_is_tried_again_and_one_of_its_own_is_not(tmp_path: Path) -> None:
+    first = Simulation(tmp_path)
+    first.failure = Failure("out of memory", retry=True)
+    first.run(fails="adversarial")
+    assert first.record("adversarial", "confirm") == []
+    again = Simulation(tmp_path)
+    again.run(fails="source only")
+    assert len(again.record("adversarial", "confirm")) == 2
+    assert states(again.record("source only", "search")) == states(first.record("source only", "search"))
+
+
+def test_a_trial_that_took_its_last_step_has_ended_though_its_driver_died(tmp_path: Path) -> None:
+    first = Simulation(tmp_path, slots=1)
+    first.run(most_reports=4)
+    complete = first.ledger.asks[0]
+    record = tmp_path / "trials" / complete.trial.id / "record.jsonl"
+    lines = record.read_text().splitlines(keepends=True)
+    assert '"end"' in lines[-1]
+    record.write_text("".join(lines[:-1]))
+    assert Simulation(tmp_path).ledger.ended(complete) == End("complete", "", 8)
+
+
+def test_a_trial_whose_folder_was_deleted_is_trained_again(tmp_path: Path) -> None:
+    Simulation(tmp_path).run()
+    lost = next(iter((tmp_path / "trials").iterdir()))
+    shutil.rmtree(lost)
+    again = Simulation(tmp_path)
+    again.run()
+    assert again.searcher.finished()
+    assert (lost / "record.jsonl").exists()
+
+
+def test_what_one_study_stopped_another_may_finish(tmp_path: Path) -> None:
+    Simulation(tmp_path).run()
+    patient = dataclasses.replace(STUDY, search=ASHA(trials=6, grace=1.0))
+    other = Simulation(tmp_path, patient, name="patient")
+    other.run()
+    assert set(states(other.record("source only", "search"))) == {"complete"}
+    assert "stopped" in states(Simulation(tmp_path).record("source only", "search"))
+
+
 def test_arms_that_mean_the_same_trial_train_it_once_and_both_get_it(tmp_path: Path) -> None:
     twins = {"one": Arm(FDA, beta=0.05), "other": Arm(FDA, beta=0.0501)}
     study = Study(shift=STUDY.shift, arms=twins, reference="one", budget=STUDY.budget, seeds=2)
@@ -176,8 +221,8 @@ def test_a_study_that_died_goes_on_from_its_records(tmp_path: Path, reports: int
     resumed = Simulation(tmp_path)
     resumed.run()
     assert resumed.searcher.finished()
-    ids = [ask.trial.id for ask in resumed.ledger.asks]
-    assert len(ids) == len(set(ids))
+    asked = [(ask.arm, ask.trial.id) for ask in resumed.ledger.asks]
+    assert len(asked) == len(set(asked))
     for arm in STUDY.arms:
         assert len(resumed.record(arm, "confirm")) == 2
         assert len(resumed.record(arm, "search")) == (0 if arm == "fixed" else 6)
@@ -206,7 +251,7 @@ def test_a_fault_of_the_store_ends_the_study_without_an_exception(tmp_path: Path
     trials.rename(tmp_path / "gone")
     trials.write_text("a file where the folder belongs")
     simulation.run()
-    assert simulation.ledger.fault is not None
+    assert isinstance(simulation.ledger.fault, StoreFault)
 
 
 def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
