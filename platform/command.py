@@ -6,6 +6,7 @@ Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 130 int
 import argparse
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +28,8 @@ from platform.study import Study
 RESULTS = ROOT / "results"
 COMPLETE, INCOMPLETE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 ANSWER_SECONDS = 5
-"""How long a Ray address may take to answer."""
+"""How long the machine of a Ray address may take to answer, and below, Ray itself."""
+HEALTH_SECONDS = 30
 PATIENCE_SECONDS = 3
 """How long an interrupted study waits for MLflow."""
 
@@ -187,9 +189,13 @@ def _check_answers(address: str) -> None:
         raise BadInput(f"--address must be HOST:PORT of a Ray cluster's head, got {address!r}; the port is mostly 6379")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-    except OSError as error:
+        # Something listens: Ray's own check tells whether it is Ray, which ray.init would ask for minutes.
+        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+        subprocess.run(check, cwd=ROOT, capture_output=True, timeout=HEALTH_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = error if isinstance(error, OSError) else "what listens there is no Ray head"
         raise BadInput(
-            f"no Ray cluster answers at {address} ({error}); start one with ray start --head, or leave --address out"
+            f"no Ray cluster answers at {address} ({reason}); start one with ray start --head, or leave --address out"
         ) from error
 
 

@@ -1,10 +1,12 @@
 """The study command's answers to a user's mistakes: one line, exit code 2, nothing started."""
 
 import re
+import socket
 import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from platform.command import main
 from tests.checkout import Checkout
@@ -96,6 +98,48 @@ def test_a_ray_address_that_does_not_answer(address: str, fresh_checkout: Checko
     assert output.count("\n") == 1
     assert address in output
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.slow
+def test_an_address_where_something_else_listens(fresh_checkout: Checkout) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        code, output = fresh_checkout.study(fresh_checkout.write("good.py", HEAD + GOOD), "--address", address)
+    assert code == 2
+    assert output.startswith(f"error: no Ray cluster answers at {address}")
+    assert output.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_budget_that_the_machine_does_not_hold(fresh_checkout: Checkout) -> None:
+    large = study(budget="Budget(steps=4, evaluations=2, cpus=4096)")
+    code, output = fresh_checkout.study(fresh_checkout.write("large.py", large))
+    assert code == 2
+    assert re.fullmatch(r"error: a trial needs .*4096.* lower Budget.cpus or Budget.gpus", output.splitlines()[-1])
+    assert "Traceback" not in output
+
+
+def test_a_damaged_file_of_a_data_set_is_named_before_anything_starts(fresh_checkout: Checkout, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("gta5/images/00001.png", "gta5/images/00002.png"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 32)).save(data / name)
+        labels = data / name.replace("images", "labels")
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 32), 7).save(labels)
+    for split, frame in (("train", 1), ("train", 2), ("val", 3)):
+        for kind, ending, mode in (("leftImg8bit", "leftImg8bit", "RGB"), ("gtFine", "gtFine_labelIds", "L")):
+            folder = data / "cityscapes" / kind / split / "town"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (64, 32)).save(folder / f"town_{frame:06}_000019_{ending}.png")
+    damaged = data / "gta5/labels/00002.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    real = fresh_checkout.write("real.py", study(shift="gta5_to_cityscapes(size=(32, 64))"))
+    code, output = fresh_checkout.study(real, "--data", str(data))
+    assert code == 2
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+    assert str(damaged) in output
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:1", "nonsense://x", "sqlite:////dev/null/mlflow.db"])

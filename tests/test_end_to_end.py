@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +208,60 @@ def test_every_study_smokes_without_data(study: str, fresh_checkout: Checkout) -
     assert (table["seeds"] == 1).all()
 
 
-def test_no_process_is_left_behind(finished: tuple[Checkout, str]) -> None:
-    code, output = finished[0].study("studies/whole.py", "--plan")
+@pytest.mark.parametrize(
+    "change", [('reference="source only",', 'reference="source only", select="oracle/miou",'), ("steps=8", "steps=12")]
+)
+def test_a_change_that_would_mix_results_is_refused(finished: tuple[Checkout, str], change: tuple[str, str]) -> None:
+    checkout_ = finished[0]
+    study = checkout_.root / "studies/whole.py"
+    study.write_text(STUDY.replace(*change))
+    try:
+        code, output = checkout_.study("studies/whole.py")
+    finally:
+        study.write_text(STUDY)
+    assert code == 2
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+    assert "move results/whole away" in output
+
+
+def test_a_method_of_the_study_file_itself_is_trained(fresh_checkout: Checkout) -> None:
+    study = fresh_checkout.write(
+        "own.py",
+        """
+from dataclasses import dataclass
+from platform.methods import SourceOnly
+from platform.shifts import town
+from platform.study import Arm, Budget, Recipe, Study
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(SourceOnly):
+    def losses(self, step):
+        return {name: 2 * loss for name, loss in super().losses(step).items()}
+
+study = Study(
+    shift=town(size=(64, 64), source_images=(8, 2), target_images=(8, 2, 2)),
+    arms={"mine": Arm(Mine)},
+    reference="mine",
+    budget=Budget(steps=2, evaluations=1),
+    seeds=1,
+    recipe=Recipe(network_width=0.125, batch=2),
+)
+""",
+    )
+    code, output = fresh_checkout.study(study)
     assert code == 0, output
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(finished[0].root) not in listing
+
+
+def test_no_process_of_a_finished_study_is_left_behind(finished: tuple[Checkout, str]) -> None:
+    mark = f"XDG_CACHE_HOME={finished[0].environment['XDG_CACHE_HOME']}".encode()
+    left = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes()
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark in environment and b"pytest" not in command:
+            left.append(command)
+    assert left == []
