@@ -17,6 +17,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 $(VENV)/installed: pyproject.toml constraints.txt
+	@echo "installing into $(VENV): several GB, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@

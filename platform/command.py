@@ -4,6 +4,7 @@ Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 130 int
 """
 
 import argparse
+import fcntl
 import os
 import socket
 import subprocess
@@ -12,12 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from platform import plan
 from platform.files import write_whole
 from platform.ledger import Ledger, StoreFault
 from platform.loading import StudyFile, StudyFileError, load
+from platform.networks.bisenet import BiSeNet
 from platform.progress import Progress
 from platform.provenance import ROOT
 from platform.records import Store, StudyHeader
@@ -95,14 +97,16 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     study = file.study
     study.shift.check()
     _check_writable(store.study_folder(file.name))
+    lock = _lock(store.study_folder(file.name))
     if address is not None:
         _check_answers(address)
     identity = study.shift.identity()
     ledger = Ledger(store, file.name, list(study.arms))
     _refuse_another_search(study, store.header(file.name), ledger)
     _refuse_changed_trials(study, ledger, identity)
-    # Decoding in here once finds what is wrong with the data before any trial begins.
+    # Once here, and what is wrong with data or weights is found before any trial begins.
     study.shift.open()
+    _check_weights(study)
     header = plan.header(study, file.name, file.question, identity, file.source)
     # Importing MLflow and Ray takes seconds, which neither a plan nor a mistake should wait for.
     from platform import tracking, tuner
@@ -111,7 +115,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         tracker = tracking.Tracker(tracking.default_uri(ROOT), header, file.path)
     except ValueError as mistake:
         raise BadInput(str(mistake)) from mistake
-    print(plan.describe(study, file.name), flush=True)
+    print(plan.describe(study, file.name), end="\n\n", flush=True)
     ends = [end for ask in ledger.asks if (end := ledger.ended(ask)) is not None and not end.retry]
     ledger.replay(tracker)
     ledger.listeners += [tracker, Progress(study.select, plan.plan(study).trials, len(ends), study.selector)]
@@ -130,6 +134,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         return INTERRUPTED
     code = _report(ledger, header)
     owed = tracker.close(_result_files(store.study_folder(file.name)))
+    lock.close()
     print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
     return code
 
@@ -183,9 +188,32 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
+def _lock(folder: Path) -> TextIO:
+    """Hold the study for this process until the file is closed; raise BadInput while another process holds it."""
+    file = (folder / "running").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        raise BadInput(f"{folder.name} is already running ({file.read().strip()}); wait for it, or stop it") from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    return file
+
+
+def _check_weights(study: Study) -> None:
+    """Have the ImageNet weights on this machine, if any arm starts from them."""
+    if any(arm.filled({}, study.recipe)[1].pretrained for arm in study.arms.values()):
+        try:
+            BiSeNet(pretrained=True)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+
+
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or "/" in host or not port.isdigit():
         raise BadInput(f"--address must be HOST:PORT of a Ray cluster's head, got {address!r}; the port is mostly 6379")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
@@ -203,7 +231,13 @@ def _refuse_another_search(study: Study, before: StudyHeader | None, ledger: Led
     """Trials that were stopped and picked by another rule would stand in the table as if this one had judged them."""
     if before is None or study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
         return
-    rules = {
+    was = {arm.name: arm.searched for arm in before.arms}
+    ranges = {
+        f"the ranges of {name!r}": (was[name], {field: str(range_) for field, range_ in arm.ranges.items()})
+        for name, arm in study.arms.items()
+        if name in was
+    }
+    rules: dict[str, tuple[object, object]] = ranges | {
         "select": (before.select, study.select),
         "rungs": (before.rungs, study.rungs),
         "reduction": (before.reduction, study.search.reduction),
@@ -218,11 +252,14 @@ def _refuse_another_search(study: Study, before: StudyHeader | None, ledger: Led
 
 def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
     """A study that goes on must mean the same trials by its records as its file means now."""
-    for ask in ledger.asks:
+    for ask in list(ledger.asks):
         values = ask.trial.hyperparameters | ask.trial.recipe
         chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
         now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
-        if now.id != ask.trial.id:
+        end = ledger.ended(ask)
+        if now.id != ask.trial.id and end is not None and end.retry:
+            ledger.forget(ask)  # what stood in its way was mended, which made it another trial
+        elif now.id != ask.trial.id:
             raise BadInput(
                 f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; "
                 f"copy the study file to a new name, or move {_shown(ledger.store.study_folder(ledger.study))} away"

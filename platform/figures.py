@@ -180,7 +180,8 @@ def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
             if rung < header.steps:
                 panel.axvline(rung, color="#BBBBBB", linestyle=":", linewidth=0.8, zorder=0)
         if number % COLUMNS == 0:
-            role = "selects" if name == header.select else "reported only"
+            picked = sum(arm.select == name for arm in header.arms)
+            role = "selects" if picked == len(header.arms) else "selects, but for †" if picked > 1 else "reported only"
             panel.set_ylabel(f"{name}\n({role})", fontsize=8)
 
 

@@ -68,6 +68,18 @@ def groups(*members: str) -> Groups:
     return named
 
 
+def check_groups(evaluated: Groups) -> None:
+    """Raise ValueError unless groups are disjoint tuples of train ids."""
+    flat = [member for group in evaluated for member in group] if isinstance(evaluated, tuple) else []
+    if not flat or not all(type(member) is int and 0 <= member < NUM_CLASSES for member in flat) or () in evaluated:
+        raise ValueError(
+            f"groups must be tuples of train ids from 0 to {NUM_CLASSES - 1}, got {evaluated!r}; "
+            'platform.labels.groups("road", "wall+fence") makes them from names'
+        )
+    if len(set(flat)) < len(flat):
+        raise ValueError(f"a class belongs to one group at most, got {evaluated!r}; name each train id once")
+
+
 def group_names(evaluated: Groups) -> tuple[str, ...]:
     """The name of each group: its members' names, joined by '+'."""
     return tuple("+".join(NAMES[member] for member in group) for group in evaluated)

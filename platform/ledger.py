@@ -75,6 +75,10 @@ class Ledger:
             if record.end is None and record.step >= ask.trial.steps:
                 self.end(ask, End("complete", "", record.step))
 
+    def forget(self, ask: Ask) -> None:
+        """Take an asked trial out of this study."""
+        self.asks.remove(ask)
+
     def announce(self, header: StudyHeader) -> None:
         """Note what the table must know of the study as it now stands."""
         self._write(lambda: self.store.announce(header))

@@ -70,8 +70,10 @@ def _read(path: Path) -> str:
 def _missing(path: Path) -> str:
     if path.is_dir():
         return f"{path} is a folder; name a study file in it"
-    near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.py")], n=1)
-    hint = f" Did you mean {path.parent / near[0]}?" if near else ""
+    files = [*path.parent.glob("*.py"), *Path("studies").glob("*.py")]
+    near = difflib.get_close_matches(f"{path.stem}.py", [file.name for file in files], n=1)
+    found = next((file for file in files if near and file.name == near[0]), None)
+    hint = f" Did you mean {found}?" if found else ""
     return f"there is no study file {path}.{hint}"
 
 

@@ -68,7 +68,14 @@ class Progress:
     def _print(self, clock: str, ended: str, arm: str, trial: str, text: str) -> None:
         count = 2 * len(str(self.planned)) + 1
         beginning = f"{clock:<8}  {ended:>{max(count, 5)}}  {arm:<{ARM_COLUMNS}}  {trial:<9}  "
-        lines = textwrap.wrap(text, COLUMNS, initial_indent=beginning, subsequent_indent=" " * 12)
+        lines = textwrap.wrap(
+            text,
+            COLUMNS,
+            initial_indent=beginning,
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         # A terminal that is gone must not end the study: Ray Tune loses trials when a callback raises.
         with contextlib.suppress(OSError, ValueError):
             print("\n".join(lines), file=self.out, flush=True)

@@ -88,7 +88,7 @@ def terminal(table: Table, width: int = 80) -> str:
     notes = [
         f"mIoU: mean over {_classes(table)}. {_interval(table)}",
         f"Δ: difference to {table.reference}, paired by seed; * where its interval excludes 0.",
-        *(["† trains on target labels: an upper bound."] if any(row.supervised for row in table.rows) else []),
+        *_upper_bound(table),
         *(f"! {note}" for note in table.notes),
     ]
     tuned = [f"{row.arm} tuned to {row.tuned}" for row in table.rows if row.tuned not in (FIXED, "")]
@@ -125,6 +125,7 @@ def markdown(table: Table) -> str:
         (
             _markdown(row.method),
             _markdown(row.tuned or NONE),
+            _markdown(row.searched or NONE),
             str(row.trials),
             str(row.stopped),
             str(row.failed),
@@ -163,7 +164,12 @@ def markdown(table: Table) -> str:
         _bullets(_reading(table)),
         *(["## Missing and failed", _bullets(table.notes)] if table.notes else []),
         "## How each row was reached",
-        _rows(("arm", "method", "tuned", "search trials", "stopped early", "failed", "hours"), arms, efforts, texts=3),
+        _rows(
+            ("arm", "method", "tuned", "ranges", "search trials", "stopped early", "failed", "hours"),
+            arms,
+            efforts,
+            texts=4,
+        ),
         "## Cost",
         _rows(
             (
@@ -331,12 +337,17 @@ def _picture(path: Path) -> dict[str, npt.NDArray[np.uint8]] | None:
         return None  # absent, or torn by a crash: the table is worth more than one column of its picture
 
 
+def _upper_bound(table: Table) -> list[str]:
+    selectors = sorted({row.selected_by for row in table.rows if row.supervised})
+    return [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
+
+
 def _reading(table: Table) -> list[str]:
     """What a reader must know to believe the numbers, one sentence or two each."""
     height, width = table.size
     rungs = " and ".join(f"{rung:,}" for rung in table.rungs if rung < table.steps)
     early = f", stopped early after {rungs} steps where others of its arm did better" if rungs else ""
-    notes = [
+    return [
         f"{_interval(table)} Only confirm runs count: the chosen configuration, all steps, on seeds that the search "
         "never used.",
         f"Δ is the difference in mIoU to {table.reference}, paired by seed; bold where its interval excludes 0.",
@@ -347,10 +358,8 @@ def _reading(table: Table) -> list[str]:
         f"published default first{early}. Selected by {table.select}.",
         "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
         "plus, the discriminator's, which is trained and never deployed.",
+        *_upper_bound(table),
     ]
-    if any(row.supervised for row in table.rows):
-        notes.append("† trains on target labels: an upper bound, not an adaptation.")
-    return notes
 
 
 def _interval(table: Table) -> str:

@@ -57,6 +57,8 @@ class Row:
     """Training and evaluation of all the arm's trials."""
     selected_by: str
     """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
+    searched: str
+    """The ranges that the search drew from."""
     deployed_parameters: int
     deployed_gflops: float
     original_gflops: float
@@ -273,6 +275,7 @@ def _row(
         failed=_count((*trials.search, *trials.confirm), records, "failed"),
         hours=sum(record.hours for record in runs.values() if record),
         selected_by=arm.select,
+        searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         deployed_parameters=int(cost["deployed_parameters"]),
         deployed_gflops=cost["deployed_gflops"],
         original_gflops=cost["original_gflops"],

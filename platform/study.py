@@ -19,7 +19,7 @@ from platform.networks.cost import Cost, cost
 from platform.provenance import training_code
 from platform.recipe import Recipe
 from platform.selectors import check_selector
-from platform.shifts.shift import Shift
+from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.space import Dimension, Integers, LogUniform, OneOf, Range, Uniform
 from platform.trials import Trial
 
@@ -152,7 +152,13 @@ class Study:
     def __post_init__(self) -> None:
         for name, kind in (("shift", Shift), ("budget", Budget), ("recipe", Recipe)):
             if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"Study.{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+                value = getattr(self, name)
+                call = f"; call it: {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""
+                raise ValueError(f"Study.{name} must be a {kind.__name__}, got {value!r}{call}")
+        if min(self.shift.size) < SMALLEST_SIDE:
+            raise ValueError(
+                f"Study.shift must have images of at least {SMALLEST_SIDE} pixels a side, got {self.shift.size}"
+            )
         if self.search is not None and not isinstance(self.search, ASHA):
             raise ValueError(f"Study.search must be an ASHA or None, got {self.search!r}; write search=ASHA(trials=12)")
         _check_whole(self, "seeds", least=1)

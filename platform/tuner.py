@@ -6,6 +6,7 @@ the others are decided as if the study had never stopped.
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -232,6 +233,8 @@ def _cluster(address: str | None, root: Path) -> Iterator[None]:
         )
     except RuntimeError as error:
         raise ConnectionError(str(error)) from error
+    # Ray's own handler aborts the process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

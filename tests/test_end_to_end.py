@@ -166,7 +166,7 @@ def test_report_needs_only_the_records(finished: tuple[Checkout, str]) -> None:
     assert (root / "results/whole/table.csv").read_bytes() == table
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
     finished: tuple[Checkout, str], fresh_checkout: Checkout, sign: signal.Signals
 ) -> None:
@@ -176,11 +176,15 @@ def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
     begun = 0
     for line in process.stdout:
         begun += "begins" in line
-        if begun == 6:
+        if begun == 4:
             break
+    if sign is signal.SIGTERM:
+        code, refusal = fresh_checkout.study(study)
+        assert code == 2
+        assert refusal.startswith(f"error: whole is already running (process {process.pid} on ")
     os.killpg(process.pid, sign)
     rest, _ = process.communicate(timeout=60)
-    if sign is signal.SIGINT:
+    if sign is not signal.SIGKILL:
         assert process.returncode == 130
         assert "The same command goes on from here" in rest
     interrupted = events(fresh_checkout.root)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from platform.labels import SINGLE_CLASSES, Groups
+from platform.labels import SINGLE_CLASSES, Groups, check_groups
 from platform.pictures import Pair, read_image, read_labels
 from platform.shifts import cityscapes, gta5
 from platform.shifts.cache import allocate, cached, load, write_names
@@ -68,6 +68,7 @@ class GTA5ToCityscapes(Shift):
         sides = self.size if isinstance(self.size, tuple) else ()
         if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
             raise ValueError(f"size must be height and width in pixels, got {self.size!r}; the default is (512, 1024)")
+        check_groups(self.groups)
 
     def identity(self) -> dict[str, Any]:
         """Size, groups, and the digest of the files' names and sizes: None where there are no files."""

@@ -17,6 +17,9 @@ from platform.labels import Groups
 DATA_VARIABLE = "PLATFORM_DATA"
 """The environment variable that names the folder of the data sets."""
 
+SMALLEST_SIDE = 32
+"""Of images, in pixels: the network's deepest features are 32 times coarser."""
+
 Pixels = npt.NDArray[np.uint8]
 
 

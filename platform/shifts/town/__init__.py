@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from platform import labels, randomness
-from platform.labels import SINGLE_CLASSES, Groups
+from platform.labels import SINGLE_CLASSES, Groups, check_groups
 from platform.randomness import generator
 from platform.shifts.cache import allocate, cached, load, write_names
-from platform.shifts.shift import Oracle, Shift, Splits
+from platform.shifts.shift import SMALLEST_SIDE, Oracle, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 from platform.shifts.town.photograph import photograph
 from platform.shifts.town.street import draw
-
-SMALLEST = 32
-"""The network's deepest features are 32 times coarser than its images."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,8 @@ class Town(Shift):
     name = "town"
 
     def __post_init__(self) -> None:
-        _check_integers("size", self.size, ("height", "width"), SMALLEST)
+        check_groups(self.groups)
+        _check_integers("size", self.size, ("height", "width"), SMALLEST_SIDE)
         _check_integers("source_images", self.source_images, ("train", "val"), 1)
         _check_integers("target_images", self.target_images, ("adapt", "val", "test"), 1)
         if type(self.seed) is not int or self.seed < 0:
