@@ -56,9 +56,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Che
 
 
 def events(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """The lines of every trial's record."""
+    """The lines of every trial's record, then how the study's search stopped it, if it did."""
     records = (root / "results" / "trials").glob("*/record.jsonl")
-    return {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in records}
+    lines = {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in records}
+    for line in map(json.loads, (root / "results/whole/asked.jsonl").read_text().splitlines()):
+        if line["event"] == "stop":
+            lines[line["trial"]].append({"event": "end", **line["end"]})
+    return lines
 
 
 def numbers(lines: list[dict[str, Any]]) -> list[Any]:
