@@ -9,11 +9,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from platform import plan
 from platform.files import write_whole
@@ -94,23 +94,30 @@ def _command(options: argparse.Namespace) -> int:
 
 
 def _run(file: StudyFile, store: Store, address: str | None) -> int:
-    study = file.study
+    """Check what can be checked, then run what the study has not run yet."""
+    study, folder = file.study, store.study_folder(file.name)
     study.shift.check()
-    _check_writable(store.study_folder(file.name))
-    lock = _lock(store.study_folder(file.name))
+    _check_writable(folder)
     if address is not None:
         _check_answers(address)
-    identity = study.shift.identity()
-    ledger = Ledger(store, file.name, list(study.arms))
-    _refuse_another_search(study, store.header(file.name), ledger)
-    _refuse_changed_trials(study, ledger, identity)
-    # Once here, and what is wrong with data or weights is found before any trial begins.
-    study.shift.open()
-    _check_weights(study)
-    header = plan.header(study, file.name, file.question, identity, file.source)
+    with _locked(folder):
+        identity = study.shift.identity()
+        ledger = Ledger(store, file.name, list(study.arms))
+        _refuse_another_search(study, store.header(file.name), ledger)
+        _refuse_changed_trials(study, ledger, identity)
+        # Once here, and what is wrong with data or weights is found before any trial begins.
+        study.shift.open()
+        _check_weights(study)
+        return _train(file, ledger, identity, address)
+
+
+def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None) -> int:
+    """Train, mirror and tabulate; the exit code."""
     # Importing MLflow and Ray takes seconds, which neither a plan nor a mistake should wait for.
     from platform import tracking, tuner
 
+    study = file.study
+    header = plan.header(study, file.name, file.question, identity, file.source)
     try:
         tracker = tracking.Tracker(tracking.default_uri(ROOT), header, file.path)
     except ValueError as mistake:
@@ -120,7 +127,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
     ledger.replay(tracker)
     ledger.listeners += [tracker, Progress(study.select, plan.plan(study).trials, len(ends), study.selector)]
     ledger.announce(header)
-    finished = False
+    finished, owed = False, 0
     try:
         with suppress(KeyboardInterrupt):
             finished = tuner.run(study, ledger, identity, address, ROOT)
@@ -133,8 +140,7 @@ def _run(file: StudyFile, store: Store, address: str | None) -> int:
         print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
         return INTERRUPTED
     code = _report(ledger, header)
-    owed = tracker.close(_result_files(store.study_folder(file.name)))
-    lock.close()
+    owed = tracker.close(_result_files(ledger.store.study_folder(file.name)))
     print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
     return code
 
@@ -188,18 +194,20 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _lock(folder: Path) -> TextIO:
-    """Hold the study for this process until the file is closed; raise BadInput while another process holds it."""
-    file = (folder / "running").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        raise BadInput(f"{folder.name} is already running ({file.read().strip()}); wait for it, or stop it") from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
-    return file
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the study for this process; raise BadInput while another process holds it."""
+    with (folder / "running").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip()
+            raise BadInput(f"{folder.name} is already running ({holder}); wait for it, or stop it") from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
 
 
 def _check_weights(study: Study) -> None:

@@ -4,13 +4,14 @@
 the others are decided as if the study had never stopped.
 """
 
+import gc
 import logging
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,9 @@ def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: s
     ledger.reopen(searcher.first_record)
     if not searcher.finished():
         with _cluster(address, root):
-            _tune(study, ledger, searcher, may_grow=address is not None)
+            # Here already, so that no frame of the interrupted Tuner outlives Ray.
+            with suppress(KeyboardInterrupt):
+                _tune(study, ledger, searcher, may_grow=address is not None)
     if ledger.fault is not None:
         raise ledger.fault
     return searcher.finished()
@@ -238,6 +241,9 @@ def _cluster(address: str | None, root: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # The Tuner leaves cycles that hold Ray's handles. Whichever thread collects them after the shutdown makes Ray
+        # end the whole process at once, without the table.
+        gc.collect()
         ray.shutdown()
 
 
