@@ -216,10 +216,9 @@ def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: s
     searcher = StudySearcher(study, ledger, shift_identity)
     ledger.reopen(searcher.first_record)
     if not searcher.finished():
-        with _cluster(address, root):
-            # Here already, so that no frame of the interrupted Tuner outlives Ray.
-            with suppress(KeyboardInterrupt):
-                _tune(study, ledger, searcher, may_grow=address is not None)
+        # Suppressed within the cluster, so that no frame of an interrupted Tuner outlives Ray.
+        with _cluster(address, root), suppress(KeyboardInterrupt):
+            _tune(study, ledger, searcher, may_grow=address is not None)
     if ledger.fault is not None:
         raise ledger.fault
     return searcher.finished()

@@ -183,7 +183,9 @@ def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
         if begun == 4:
             break
     if sign is signal.SIGTERM:
+        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot finish while the second one asks
         code, refusal = fresh_checkout.study(study)
+        os.kill(process.pid, signal.SIGCONT)
         assert code == 2
         assert refusal.startswith(f"error: whole is already running (process {process.pid} on ")
     os.killpg(process.pid, sign)
