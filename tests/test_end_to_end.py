@@ -1,5 +1,6 @@
 """The whole path with real parts: a study file, Ray, Optuna, a SQLite MLflow store, records, table."""
 
+import fcntl
 import json
 import os
 import signal
@@ -170,7 +171,7 @@ def test_report_needs_only_the_records(finished: tuple[Checkout, str]) -> None:
     assert (root / "results/whole/table.csv").read_bytes() == table
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
     finished: tuple[Checkout, str], fresh_checkout: Checkout, sign: signal.Signals
 ) -> None:
@@ -182,15 +183,9 @@ def test_a_study_that_was_ended_goes_on_to_the_same_numbers(
         begun += "begins" in line
         if begun == 4:
             break
-    if sign is signal.SIGTERM:
-        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot finish while the second one asks
-        code, refusal = fresh_checkout.study(study)
-        os.kill(process.pid, signal.SIGCONT)
-        assert code == 2
-        assert refusal.startswith(f"error: whole is already running (process {process.pid} on ")
     os.killpg(process.pid, sign)
     rest, _ = process.communicate(timeout=60)
-    if sign is not signal.SIGKILL:
+    if sign is signal.SIGINT:
         assert process.returncode == 130
         assert "The same command goes on from here" in rest
     interrupted = events(fresh_checkout.root)
@@ -233,6 +228,14 @@ def test_a_change_that_would_mix_results_is_refused(finished: tuple[Checkout, st
     assert output.startswith("error: ")
     assert output.count("\n") == 1
     assert "move results/whole away" in output
+
+
+def test_a_second_process_on_a_study_is_refused(finished: tuple[Checkout, str]) -> None:
+    with (finished[0].root / "results/whole/running").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, output = finished[0].study("studies/whole.py")
+    assert code == 2
+    assert output.startswith("error: whole is already running (process ")
 
 
 def test_a_method_of_the_study_file_itself_is_trained(fresh_checkout: Checkout) -> None:
