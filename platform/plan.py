@@ -1,10 +1,11 @@
 """The plan of a study: everything that is known before anything runs. It needs no data and starts nothing."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from platform.networks.cost import estimate
+from platform.networks import cost
 from platform.recipe import Recipe
 from platform.records import ArmHeader, StudyHeader
 from platform.study import Study, networks_of, resolved
@@ -18,8 +19,6 @@ BACKWARD = 3
 """FLOPs of a training step in forward passes: one forward, and about two for its backward."""
 COLUMNS = 80
 """Width of the terminal that a plan is written for."""
-COST_PIXELS = 512 * 1024
-"""Pixels of the image that `platform.networks.cost` counts for."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,9 @@ def _planned(study: Study, name: str) -> PlannedArm:
 def _petaflops(study: Study, name: str) -> float:
     """Of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
     method, recipe = study.arms[name].filled({}, study.recipe)
-    network, discriminator = estimate(*networks_of(method, recipe))
+    network, discriminator = cost.estimate(*networks_of(method, recipe))
     per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
-    pixels = study.shift.size[0] * study.shift.size[1] / COST_PIXELS
+    pixels = study.shift.size[0] * study.shift.size[1] / math.prod(cost.SIZE)
     return study.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
 
 
