@@ -1,24 +1,29 @@
 """The command line: `python -m platform.study FILE`.
 
-Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 130 interrupted.
+Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray) and the same
+command goes on; 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
 """
 
 import argparse
-import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from platform import plan
+from platform.archive import set_aside
+from platform.console import quiet
 from platform.files import write_whole
+from platform.interruption import BEYOND, Interruption
 from platform.ledger import Ledger, StoreFault
 from platform.loading import StudyFile, StudyFileError, load
+from platform.lock import AlreadyRunning, Lock, locked
 from platform.networks.bisenet import BiSeNet
 from platform.progress import Progress
 from platform.provenance import ROOT
@@ -26,9 +31,12 @@ from platform.records import Store, StudyHeader
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.smoke import smoke
 from platform.study import Study
+from platform.tracking import Owed, Tracker, default_uri, result_files
 
 RESULTS = ROOT / "results"
-COMPLETE, INCOMPLETE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+LOG, STOP = "log.txt", "stop"
+"""Files of a study's folder: what Ray and MLflow say; the sign for workers to stop after their current step."""
+COMPLETE, INCOMPLETE, BAD_INPUT, MACHINE_FAILED = 0, 1, 2, 3
 ANSWER_SECONDS = 5
 """How long the machine of a Ray address may take to answer, and below, Ray itself."""
 HEALTH_SECONDS = 30
@@ -36,8 +44,15 @@ PATIENCE_SECONDS = 3
 """How long an interrupted study waits for MLflow."""
 
 
+REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
+
+
 class BadInput(ValueError):
     """A user's mistake, said in one line."""
+
+
+class MachineFailed(Exception):
+    """The disk or Ray failed; what was recorded is kept."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,25 +63,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadInput, DataError, StudyFileError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return BAD_INPUT
+    except MachineFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return MACHINE_FAILED
     except KeyboardInterrupt:
-        print("\ninterrupted; what was recorded is kept, and the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
+        print("\ninterrupted before anything ran", file=sys.stderr)
+        return BEYOND + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain about it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERRUPTED
+        return BEYOND + signal.SIGPIPE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m platform.study",
         description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
-        epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 130 interrupted",
+        epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray), "
+        "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; after all but 2 the same command goes on",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--plan", action="store_true", help="print rows, trials, steps, rungs and cost; start nothing")
     what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
+    what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
     parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
     parser.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster to run on (default: start Ray here)")
     parser.add_argument("--data", type=Path, metavar="DIR", help=f"the data root (default: ${DATA_VARIABLE})")
@@ -86,68 +106,96 @@ def _command(options: argparse.Namespace) -> int:
         return COMPLETE
     store = Store(RESULTS)
     if options.report:
-        header = store.header(file.name)
+        header = store.journal(file.name).header
         if header is None:
             raise BadInput(f"there are no records of {file.name} in {RESULTS}; run the study first, without --report")
-        return _report(Ledger(store, file.name, [arm.name for arm in header.arms]), header)
-    return _run(file, store, options.address)
+        ledger = Ledger(store, file.name, [arm.name for arm in header.arms])
+        _name_damages(store)
+        return _report(ledger, header)
+    return _run(file, store, options.address, options.fresh)
 
 
-def _run(file: StudyFile, store: Store, address: str | None) -> int:
+def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:
     """Check what can be checked, then run what the study has not run yet."""
     study, folder = file.study, store.study_folder(file.name)
     study.shift.check()
     _check_writable(folder)
     if address is not None:
         _check_answers(address)
-    with _locked(folder):
-        identity = study.shift.identity()
-        ledger = Ledger(store, file.name, list(study.arms))
-        _refuse_another_search(study, store.header(file.name), ledger)
-        _refuse_changed_trials(study, ledger, identity)
-        # Once here, and what is wrong with data or weights is found before any trial begins.
-        study.shift.open()
-        _check_weights(study)
-        return _train(file, ledger, identity, address)
-
-
-def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None) -> int:
-    """Train, mirror and tabulate; the exit code."""
-    # Importing MLflow and Ray takes seconds, which neither a plan nor a mistake should wait for.
-    from platform import tracking, tuner
-
-    study = file.study
-    header = plan.header(study, file.name, file.question, identity, file.source)
     try:
-        tracker = tracking.Tracker(tracking.default_uri(ROOT), header, file.path)
+        with locked(folder) as lock:
+            if fresh and (aside := set_aside(store, file.name)) is not None:
+                print(f"starting over; the results so far are in {_shown(aside)}\n")
+            identity = study.shift.identity()
+            ledger = Ledger(store, file.name, list(study.arms))
+            _name_damages(store)
+            _refuse_another_search(study, ledger)
+            _refuse_changed_trials(study, ledger, identity)
+            # Once here, and what is wrong with data or weights is found before any trial begins.
+            study.shift.open()
+            _check_weights(study)
+            return _train(file, ledger, identity, address, lock)
+    except AlreadyRunning as holder:
+        raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
+
+
+def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
+    """Train, mirror and tabulate; the exit code."""
+    # Importing Ray takes seconds, which neither a plan nor a mistake should wait for.
+    from platform import tuner
+
+    study, folder = file.study, ledger.store.study_folder(file.name)
+    began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
+    header = plan.header(study, file.name, file.question, identity, file.source, began)
+    try:
+        tracker = Tracker(default_uri(ROOT), header, ledger.store)
     except ValueError as mistake:
         raise BadInput(str(mistake)) from mistake
     print(plan.describe(study, file.name), end="\n\n", flush=True)
-    ends = [end for ask in ledger.asks if (end := ledger.ended(ask)) is not None and not end.retry]
     ledger.replay(tracker)
-    ledger.listeners += [tracker, Progress(study.select, plan.plan(study).trials, len(ends), study.selector)]
-    ledger.announce(header)
-    finished, owed = False, 0
+    interruption = Interruption(folder / STOP)
+    finished = False
     try:
-        with suppress(KeyboardInterrupt):
-            finished = tuner.run(study, ledger, identity, address, ROOT)
-    except (StoreFault, ConnectionError, tuner.TooLarge) as fault:
-        raise BadInput(_explained(fault)) from fault
+        with quiet(folder / LOG) as terminal, _progress(study, ledger, tracker, terminal) as progress:
+            interruption.say = progress.say
+            interruption.listen()
+            ledger.listeners += [tracker, progress]
+            ledger.announce(header)
+            finished = tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
+    except tuner.TooLarge as mistake:
+        raise BadInput(str(mistake)) from mistake
+    except (StoreFault, ConnectionError, OSError) as fault:
+        raise MachineFailed(_explained(fault)) from fault
     finally:
         if not finished:
             owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
-    if not finished:
-        print(f"\ninterrupted; {_undelivered(owed)}every record is kept. The same command goes on from here.")
-        return INTERRUPTED
+            print(_undelivered(owed), end="")
+    if interruption.signal is not None and not finished:
+        print("stopped; every step is kept, and the same command goes on from here")
+        return interruption.code
     code = _report(ledger, header)
-    owed = tracker.close(_result_files(ledger.store.study_folder(file.name)))
+    owed = tracker.close(result_files(folder))
     print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
     return code
 
 
+def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
+    ended = [(ask, ledger.records[ask.trial.id]) for ask in ledger.asks]
+    return Progress(
+        study=ledger.study,
+        select=study.select,
+        selector=study.selector,
+        planned={arm: (study.search_trials(arm), study.seeds) for arm in study.arms},
+        steps=study.budget.steps,
+        ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
+        owed=tracker.owed,
+        out=out,
+    )
+
+
 def _explained(fault: Exception) -> str:
     if isinstance(fault, StoreFault):
-        return f"the results cannot be written: {fault}; make room, then run the same command to go on"
+        return f"the results cannot be written: {fault}; make room, and the same command goes on from here"
     if isinstance(fault, ConnectionError):
         return f"Ray does not start: {' '.join(str(fault).split())}; see that both sides have the same version of Ray"
     return str(fault)
@@ -161,8 +209,11 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     asks, records = ledger.asks, ledger.records
     table = results.table(header, asks, records)
     folder = ledger.store.study_folder(header.name)
-    files = report.write(table, header, asks, records, folder, ledger.store.trial_folder)
-    print(f"\n{report.terminal(table)}\n")
+    try:
+        files = report.write(table, asks, records, folder, ledger.store.trial_folder)
+    except OSError as error:
+        raise MachineFailed(_explained(StoreFault(str(error)))) from error
+    print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {_shown(path)}")
     short = [row.arm for row in table.rows if row.seeds_missing]
@@ -171,12 +222,14 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     return INCOMPLETE if short else COMPLETE
 
 
-def _result_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in {".md", ".csv", ".tex", ".parquet", ".png"})
-
-
-def _undelivered(owed: int) -> str:
-    return f"MLflow is owed {owed} events, which the next run of the command delivers; " if owed else ""
+def _undelivered(owed: Owed) -> str:
+    """What MLflow lacks, and how it gets that."""
+    if not owed:
+        return ""
+    return (
+        f"MLflow lacks {owed}: run the same command again, or\n"
+        f"  python -m platform.tracking {_shown(RESULTS)} --to URI\n"
+    )
 
 
 def _shown(path: Path) -> Path:
@@ -192,22 +245,6 @@ def _check_writable(folder: Path) -> None:
         raise BadInput(
             f"the results folder must be writable, got {folder}: {error.strerror}; free it or run in another checkout"
         ) from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the study for this process; raise BadInput while another process holds it."""
-    with (folder / "running").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip()
-            raise BadInput(f"{folder.name} is already running ({holder}); wait for it, or stop it") from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
 
 
 def _check_weights(study: Study) -> None:
@@ -235,8 +272,14 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def _refuse_another_search(study: Study, before: StudyHeader | None, ledger: Ledger) -> None:
+def _name_damages(store: Store) -> None:
+    for damage in sorted(store.damages):
+        print(f"note: {_shown(damage.file)} line {damage.line} is {damage.what} and was left out", file=sys.stderr)
+
+
+def _refuse_another_search(study: Study, ledger: Ledger) -> None:
     """Trials that were stopped and picked by another rule would stand in the table as if this one had judged them."""
+    before = ledger.header
     if before is None or study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
         return
     was = {arm.name: arm.searched for arm in before.arms}
@@ -249,13 +292,11 @@ def _refuse_another_search(study: Study, before: StudyHeader | None, ledger: Led
         "select": (before.select, study.select),
         "rungs": (before.rungs, study.rungs),
         "reduction": (before.reduction, study.search.reduction),
+        "smoothing": (before.smoothing, study.search.smoothing),
     }
     for name, (then, now) in rules.items():
         if then != now:
-            raise BadInput(
-                f"this study has searched with {name} = {then!r}, which is now {now!r}; copy the study file to a new "
-                f"name, or move {_shown(ledger.store.study_folder(ledger.study))} away"
-            )
+            raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
 
 
 def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
@@ -269,8 +310,7 @@ def _refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obj
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial
         elif now.id != ask.trial.id:
             raise BadInput(
-                f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; "
-                f"copy the study file to a new name, or move {_shown(ledger.store.study_folder(ledger.study))} away"
+                f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; {REMEDY}"
             )
 
 

@@ -17,21 +17,21 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from platform.labels import CLASSES, VOID, Groups, group_names, palette
 from platform.records import Ask, Record, StudyHeader
-from platform.results import ArmTrials, trials_by_arm
+from platform.results import ArmRuns, Run, runs_by_arm
 
 Pixels = npt.NDArray[np.uint8]
 
 DOTS_PER_INCH = 120
 
 # Okabe and Ito's colours (2008), told apart under every common colour blindness; lightness alone also separates them.
-CONFIRM, REFERENCE, SEARCH, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#000000"
+CONFIRM, REFERENCE, SEARCH, STOPPED, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#666666", "#000000"
 COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
 
 
 def curves(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Figure:
     """Selector and oracle mIoU against the step: one panel per arm, axes shared, search thin, confirm runs thick."""
-    trials = trials_by_arm(header, asks)
+    runs = runs_by_arm(header, asks, records)
     names = tuple(dict.fromkeys((header.select, "oracle/miou")))
     columns = min(len(header.arms), COLUMNS)
     lines = math.ceil(len(header.arms) / columns)
@@ -40,18 +40,17 @@ def curves(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Recor
     axes = figure.subplots(lines * len(names), columns, sharex=True, squeeze=False)
     for position, name in enumerate(names):
         panels: list[Axes] = axes[position :: len(names)].ravel().tolist()
-        reference = _mean_and_range(_confirmed(trials[header.reference], records), name)
+        reference = _mean_and_range(_confirmed(runs[header.reference]), name)
         for panel, arm in zip(panels, header.arms, strict=False):
-            _search_curves(panel, trials[arm.name], records, name)
-            _confirm_curve(panel, _confirmed(trials[arm.name], records), name)
+            _thin_curves(panel, runs[arm.name], name)
+            _confirm_curve(panel, _confirmed(runs[arm.name]), name)
             if arm.name != header.reference:
                 panel.plot(reference[0], reference[1], "--", color=REFERENCE, linewidth=1.2, zorder=2)
             if position == 0:
-                panel.set_title(_wrapped(arm.name, 24), fontsize=9, fontweight="bold", parse_math=False)
-            if not any(ask.trial.id in records for ask in (*trials[arm.name].search, *trials[arm.name].confirm)):
-                panel.text(
-                    0.5, 0.05, "nothing ran yet", ha="center", va="bottom", transform=panel.transAxes, color="grey"
-                )
+                title = _wrapped(f"{arm.name} †" if arm.supervised else arm.name, 24)
+                panel.set_title(title, fontsize=9, fontweight="bold", parse_math=False)
+            if said := _instead_of_curves(runs[arm.name]):
+                panel.text(0.5, 0.05, said, ha="center", va="bottom", transform=panel.transAxes, color="grey")
         _style(panels, header, name)
         for panel in panels[len(header.arms) :]:
             panel.set_visible(False)
@@ -120,18 +119,18 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _series(record: Record, name: str) -> tuple[list[int], list[float]]:
-    points = [(report.step, report.metrics[name]) for report in record.reports if name in report.metrics]
+def _series(run: Run, name: str) -> tuple[list[int], list[float]]:
+    points = [(report.step, report.metrics[name]) for report in run.reports if name in report.metrics]
     return [step for step, _ in points], [value for _, value in points]
 
 
-def _confirmed(trials: ArmTrials, records: Mapping[str, Record]) -> list[Record]:
-    """The complete confirm runs, or what has started of them while none is."""
-    started = [records[ask.trial.id] for ask in trials.confirm if ask.trial.id in records]
-    return [record for record in started if record.end and record.end.state == "complete"] or started
+def _confirmed(runs: ArmRuns) -> list[Run]:
+    """The complete confirm runs, or those that go on while none is."""
+    complete = [run for run in runs.confirm if run.state == "complete"]
+    return complete or [run for run in runs.confirm if run.state is None and run.reports]
 
 
-def _mean_and_range(runs: Sequence[Record], name: str) -> tuple[list[int], list[float], list[float], list[float]]:
+def _mean_and_range(runs: Sequence[Run], name: str) -> tuple[list[int], list[float], list[float], list[float]]:
     """Steps that all runs reported, with the mean, minimum and maximum over runs."""
     values = [dict(zip(*_series(run, name), strict=True)) for run in runs]
     steps = sorted(set.intersection(*map(set, values))) if values else []
@@ -139,20 +138,26 @@ def _mean_and_range(runs: Sequence[Record], name: str) -> tuple[list[int], list[
     return steps, [float(np.mean(each)) for each in at], [min(each) for each in at], [max(each) for each in at]
 
 
-def _search_curves(panel: Axes, trials: ArmTrials, records: Mapping[str, Record], name: str) -> None:
-    for ask in trials.search:
-        record = records.get(ask.trial.id)
-        if record is None:
-            continue
-        steps, values = _series(record, name)
-        panel.plot(steps, values, _point(steps), color=SEARCH, linewidth=0.9, zorder=1)
-        if record.end and record.end.state == "stopped":
-            panel.plot(steps[-1:], values[-1:], "o", color=SEARCH, markersize=3, zorder=1)
-        elif record.end and record.end.state == "failed":
+def _thin_curves(panel: Axes, runs: ArmRuns, name: str) -> None:
+    """Every search run, and the confirm runs that failed, with a mark where one ended early."""
+    failed = [run for run in runs.confirm if run.state == "failed"]
+    for run, colour in (*((run, SEARCH) for run in runs.search), *((run, CONFIRM) for run in failed)):
+        steps, values = _series(run, name)
+        panel.plot(steps, values, _point(steps), color=colour, linewidth=0.9, zorder=1)
+        if run.state == "stopped":
+            panel.plot(steps[-1:], values[-1:], "o", color=STOPPED, markersize=3, zorder=4)
+        elif run.state == "failed":
             panel.plot(steps[-1:], values[-1:], "x", color=FAILED, markersize=5, zorder=4)
 
 
-def _confirm_curve(panel: Axes, runs: Sequence[Record], name: str) -> None:
+def _instead_of_curves(runs: ArmRuns) -> str:
+    """What a panel says that would be empty, or that shows only runs that failed."""
+    if runs.all and all(run.state == "failed" for run in runs.all):
+        return f"all {len(runs.all)} trials failed"
+    return "" if any(run.reports or run.end for run in runs.all) else "nothing ran yet"
+
+
+def _confirm_curve(panel: Axes, runs: Sequence[Run], name: str) -> None:
     steps, mean, low, high = _mean_and_range(runs, name)
     panel.fill_between(steps, low, high, color=CONFIRM, alpha=0.25, linewidth=0, zorder=2)
     panel.plot(steps, mean, _point(steps), color=CONFIRM, linewidth=2, zorder=3)
@@ -180,9 +185,15 @@ def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
             if rung < header.steps:
                 panel.axvline(rung, color="#BBBBBB", linestyle=":", linewidth=0.8, zorder=0)
         if number % COLUMNS == 0:
-            picked = sum(arm.select == name for arm in header.arms)
-            role = "selects" if picked == len(header.arms) else "selects, but for †" if picked > 1 else "reported only"
-            panel.set_ylabel(f"{name}\n({role})", fontsize=8)
+            panel.set_ylabel(f"{name}\n({_role(header, name)})", fontsize=8)
+
+
+def _role(header: StudyHeader, name: str) -> str:
+    """What a metric does in the search, by arm: a dagger marks those that are trained on target labels."""
+    others = any(arm.select != header.select for arm in header.arms)
+    if name == header.select:
+        return "selects, but for †" if others else "selects"
+    return "selects † only" if any(arm.select == name for arm in header.arms) else "reported only"
 
 
 def _curves_legend(figure: Figure, header: StudyHeader) -> None:
@@ -191,7 +202,7 @@ def _curves_legend(figure: Figure, header: StudyHeader) -> None:
         "confirm runs: mean and range over seeds": band,
         f"reference: {_wrapped(header.reference, 40)}": Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.2),
         "search trial": Line2D([], [], color=SEARCH, linewidth=0.9),
-        "stopped early": Line2D([], [], color=SEARCH, marker="o", markersize=3, linewidth=0.9),
+        "stopped early": Line2D([], [], color=STOPPED, marker="o", markersize=3, linestyle=""),
         "failed": Line2D([], [], color=FAILED, marker="x", markersize=5, linestyle=""),
         "rung": Line2D([], [], color="#BBBBBB", linestyle=":", linewidth=0.8),
     }

@@ -1,19 +1,74 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole, and lines that are appended whole, or not at all; on the disk before anybody is told."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+
+PARTIAL = ".partial-"
+"""In the name of a file that a killed process may leave behind."""
 
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write a file by way of a temporary one, on the disk before it takes the name; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(partial, content, os.O_TRUNC)
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
     return path
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line that holds no newline, and its newline; a line that a crash tore off is cut away first.
+
+    When the disk takes only a part of it, the file is left as it was. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, line + b"\n", os.O_APPEND)
+
+
+def _write(path: Path, content: bytes, flag: int) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | flag, 0o666)
+    try:
+        before = _whole_lines(file) if flag == os.O_APPEND else 0
+        os.ftruncate(file, before)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            os.fsync(file)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
+    if flag == os.O_APPEND and before == 0:
+        _sync_folder(path.parent)
+
+
+def _whole_lines(file: int) -> int:
+    """The length of a file up to its last newline."""
+    end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - 65536)
+        newline = os.pread(file, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the folder's names on the disk too, without which a new file may vanish with the power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,21 +1,31 @@
 """What a running study knows of its trials: an event goes to the store first, then to memory, then to who listens."""
 
+import fcntl
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
-from platform.records import PICTURE, Ask, End, Phase, Record, Report, Store, StudyHeader
+from platform.records import CHECKPOINT, Arrival, Ask, End, Phase, Record, Report, Store, StudyHeader
 
 
 class Listener(Protocol):
-    """Whoever follows a running study: the tracker, the terminal. Its methods must not raise."""
+    """Whoever follows a running study: the tracker, the terminal. Its methods must not raise.
 
-    def begin(self, ask: Ask, record: Record) -> None: ...
+    A record is the whole of what the study knows of the trial at that moment.
+    """
 
-    def report(self, ask: Ask, report: Report) -> None: ...
+    def begin(self, ask: Ask, record: Record) -> None:
+        """A trial begins, or goes on from the last report of its record."""
 
-    def end(self, ask: Ask, end: End, pictures: Sequence[Path]) -> None: ...
+    def report(self, ask: Ask, record: Record) -> None:
+        """A trial reported: the last report of its record."""
+
+    def end(self, ask: Ask, record: Record) -> None:
+        """A trial ended, as its record says."""
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        """A trial lost its worker, and goes on from its last checkpoint."""
 
 
 class StoreFault(Exception):
@@ -25,6 +35,7 @@ class StoreFault(Exception):
 class Ledger:
     """The asks of one study and the records of their trials, read back from the store when the study goes on.
 
+    The study sees a trial up to where it ended for this study: what another study trained beyond is no part of it.
     Ray Tune loses trials when a callback raises, so a store that fails is kept as `fault`, and the study ends.
     """
 
@@ -33,12 +44,18 @@ class Ledger:
         self.study = study
         self.listeners: list[Listener] = []
         self.fault: Exception | None = None
-        self.asks = [ask for ask in store.asked(study) if ask.arm in arms]
+        journal = store.journal(study)
+        self.header = journal.header
+        """As the study was when it ran last, None before its first run."""
+        self.asks = [ask for ask in journal.asks if ask.arm in arms]
+        self.arrivals = list(journal.arrivals)
         self.records: dict[str, Record] = {}
-        stopped = store.stopped(study)
-        for trial_id in {ask.trial.id for ask in self.asks}:
-            if (record := store.read(trial_id)) is not None:
-                self.records[trial_id] = replace(record, end=record.end or stopped.get(trial_id))
+        """By trial id, for every ask."""
+        for ask in self.asks:
+            record = store.read(ask.trial.id) or _nothing(ask)
+            self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
+        self._stored_ends: dict[str, End | None] = {}
+        self._claims: dict[str, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
@@ -50,92 +67,135 @@ class Ledger:
 
     def ended(self, ask: Ask) -> End | None:
         """How an asked trial ended, None while it has not."""
-        record = self.records.get(ask.trial.id)
-        return None if record is None else record.end
-
-    def ask(self, ask: Ask, record: Record) -> None:
-        """Note that the study asked for a trial; a record that another study left behind is taken over."""
-        known = self._begun(record)
-        self._write(lambda: self.store.ask(self.study, ask))
-        self.asks.append(ask)
-        self.records[ask.trial.id] = known
-        if known.end is not None:
-            for listener in self.listeners:
-                self._tell_whole(listener, ask)
-
-    def reopen(self, first: Callable[[Ask], Record]) -> None:
-        """Take up the study again: trials that failed for outside reasons, or whose record is lost, have not ended.
-
-        `first` gives the record that a trial begins with. A trial that took all its steps ended, whether or not its
-        driver lived to write it down.
-        """
-        for ask in self.asks:
-            record = self.records.get(ask.trial.id) or self._begun(first(ask))
-            self.records[ask.trial.id] = _retried(record)
-            if record.end is None and record.step >= ask.trial.steps:
-                self.end(ask, End("complete", "", record.step))
-
-    def forget(self, ask: Ask) -> None:
-        """Take an asked trial out of this study."""
-        self.asks.remove(ask)
+        return self.records[ask.trial.id].end
 
     def announce(self, header: StudyHeader) -> None:
         """Note what the table must know of the study as it now stands."""
         self._write(lambda: self.store.announce(header))
 
+    def reopen(self) -> None:
+        """Let trials that failed for a reason outside of them be tried again."""
+        for trial_id, record in self.records.items():
+            if record.end is not None and record.end.retry:
+                self.records[trial_id] = replace(record, end=None)
+
     def replay(self, listener: Listener) -> None:
         """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
             if self.ended(ask) is not None:
-                self._tell_whole(listener, ask)
+                listener.begin(ask, self.records[ask.trial.id])
+                listener.end(ask, self.records[ask.trial.id])
+
+    def forget(self, ask: Ask) -> None:
+        """Take an asked trial out of this study."""
+        self.asks.remove(ask)
+
+    def ask(self, ask: Ask) -> None:
+        """Note that the study asks for a trial."""
+        self._write(lambda: self.store.ask(self.study, ask))
+        self.asks.append(ask)
+        self.records.setdefault(ask.trial.id, _nothing(ask))
+
+    def take_up(self, ask: Ask, first: Callable[[], Record]) -> bool:
+        """Take a trial for this process and see what is on record of it; False while another process holds it.
+
+        `first` gives the record of a trial that nobody has begun.
+        """
+        if self.fault is not None or not self._claim(ask.trial.id):
+            return False
+        known = self.store.read(ask.trial.id)
+        if known is None:
+            known = first()
+            self._write(lambda: self.store.begin(known))
+        self._stored_ends[ask.trial.id] = known.end
+        self.records[ask.trial.id] = replace(known, end=None)
+        return True
+
+    def failed_before(self, ask: Ask) -> End | None:
+        """How a trial that was taken up failed in another study, for a reason of its own."""
+        end = self._stored_ends.get(ask.trial.id)
+        return end if end is not None and end.state == "failed" and not end.retry else None
 
     def begin(self, ask: Ask) -> None:
         """Tell the listeners that a trial begins or goes on."""
-        for listener in self.listeners:
-            listener.begin(ask, self.records[ask.trial.id])
+        self._tell(ask, lambda listener, same, record: listener.begin(same, record))
 
-    def report(self, ask: Ask, report: Report) -> None:
-        """Note a report; one that is known already changes nothing."""
+    def lose(self, ask: Ask) -> None:
+        """Tell the listeners that a trial lost its worker."""
+        self._tell(ask, lambda listener, same, record: listener.lose(same, record))
+
+    def report(self, ask: Ask, report: Report) -> bool:
+        """Note a report; False for one that is known already."""
         record = self.records[ask.trial.id]
-        if report.step <= record.step:
-            return
+        if record.end is not None or report.step <= record.step:
+            return False
         self._write(lambda: self.store.report(ask.trial.id, report))
         self.records[ask.trial.id] = replace(record, reports=(*record.reports, report))
-        for listener in self.listeners:
-            listener.report(ask, report)
+        self._tell(ask, lambda listener, same, record: listener.report(same, record))
+        return True
+
+    def arrive(self, arrival: Arrival) -> list[Arrival]:
+        """Note a trial's arrival at a rung, unless it is known; those at the same rung up to and including it."""
+        here = [known for known in self.arrivals if (known.arm, known.step) == (arrival.arm, arrival.step)]
+        for number, known in enumerate(here, start=1):
+            if known.trial == arrival.trial:
+                return here[:number]
+        self._write(lambda: self.store.arrive(self.study, arrival))
+        self.arrivals.append(arrival)
+        return [*here, arrival]
 
     def end(self, ask: Ask, end: End) -> None:
-        """Note how a trial ended; the first end counts."""
+        """Note how a trial ended, the first end counts, and remove its weights unless somebody may want them."""
         record = self.records[ask.trial.id]
         if record.end is not None:
             return
-        if end.state == "stopped":
-            self._write(lambda: self.store.stop(self.study, ask.trial.id, end))
-        else:
+        if end.state != "stopped" and end != self._stored_ends.get(ask.trial.id):
             self._write(lambda: self.store.end(ask.trial.id, end))
-        self.records[ask.trial.id] = replace(record, end=end)
-        # Arms that mean the same trial share its end.
-        for same in (other for other in self.asks if other.trial.id == ask.trial.id):
+        if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
+            # Ahead of the journal: a kill in between leaves a trial that ends again, not weights that stay for ever.
+            self._write(lambda: (self.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True))
+        self._write(lambda: self.store.conclude(self.study, ask.trial.id, end))
+        self.records[ask.trial.id] = _seen(record, end)
+        self._tell(ask, lambda listener, same, record: listener.end(same, record))
+        self._release(ask.trial.id)
+
+    def close(self) -> None:
+        """Let other processes take the trials that this one held."""
+        for trial_id in list(self._claims):
+            self._release(trial_id)
+
+    def _tell(self, ask: Ask, event: Callable[[Listener, Ask, Record], None]) -> None:
+        """Tell every listener, of every arm that means this trial; but not of what could not be written."""
+        if self.fault is not None:
+            return
+        for same in [other for other in self.asks if other.trial.id == ask.trial.id]:
             for listener in self.listeners:
-                listener.end(same, end, self._pictures(same))
+                event(listener, same, self.records[ask.trial.id])
 
-    def _begun(self, record: Record) -> Record:
-        """The record of a trial, with what another study left of it, or with its first line written."""
-        known = self.store.read(record.trial.id)
-        if known is not None:
-            return _retried(known)
-        self._write(lambda: self.store.begin(record))
-        return record
+    def _claim(self, trial_id: str) -> bool:
+        """Hold a trial for this process, until it ends or the process does."""
+        if trial_id in self._claims:
+            return True
+        try:
+            folder = self.store.trial_folder(trial_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BaseException:
+                os.close(handle)
+                raise
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.fault = StoreFault(str(error))
+            return False
+        self._claims[trial_id] = handle
+        return True
 
-    def _tell_whole(self, listener: Listener, ask: Ask) -> None:
-        record = self.records[ask.trial.id]
-        assert record.end is not None
-        listener.begin(ask, record)
-        listener.end(ask, record.end, self._pictures(ask))
-
-    def _pictures(self, ask: Ask) -> list[Path]:
-        picture = self.store.trial_folder(ask.trial.id) / PICTURE
-        return [picture] if picture.exists() else []
+    def _release(self, trial_id: str) -> None:
+        if (handle := self._claims.pop(trial_id, None)) is not None:
+            os.close(handle)
 
     def _write(self, write: Callable[[], None]) -> None:
         if self.fault is None:
@@ -145,5 +205,16 @@ class Ledger:
                 self.fault = StoreFault(str(error))
 
 
-def _retried(record: Record) -> Record:
-    return replace(record, end=None) if record.end is not None and record.end.retry else record
+def _nothing(ask: Ask) -> Record:
+    """The record of a trial that was asked for and not begun."""
+    return Record(ask.trial, provenance={}, cost={})
+
+
+def _seen(record: Record, end: End | None) -> Record:
+    """A trial's record as a study sees it for which it ended so, or has not ended.
+
+    An end beyond what is on record is none: the record was damaged, and the trial fills the gap first.
+    """
+    if end is None or end.step > record.step:
+        return replace(record, end=None)
+    return replace(record, reports=tuple(report for report in record.reports if report.step <= end.step), end=end)

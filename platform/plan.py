@@ -1,11 +1,17 @@
 """The plan of a study: everything that is known before anything runs. It needs no data and starts nothing."""
 
+import functools
 import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+import torch
+from torch import nn
+
+from platform.methods.method import Method
 from platform.networks import cost
+from platform.networks.bisenet import BiSeNet
 from platform.recipe import Recipe
 from platform.records import ArmHeader, StudyHeader
 from platform.study import Study, networks_of, resolved
@@ -32,6 +38,8 @@ class PlannedArm:
     """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
     petaflops: float
     """Of training all trials at full length."""
+    checkpoint_bytes: int
+    """Of one of its trials."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,16 @@ class Plan:
     def trials(self) -> int:
         """Search and confirm trials of all arms."""
         return sum(arm.search_trials + arm.confirm_trials for arm in self.arms)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Disk space of the checkpoints that stay when the study is done: one for each confirm trial."""
+        return sum(arm.confirm_trials * arm.checkpoint_bytes for arm in self.arms)
+
+    @property
+    def running_bytes(self) -> int:
+        """Disk space that a running trial may need: its newest checkpoint is written beside the one it replaces."""
+        return 2 * max(arm.checkpoint_bytes for arm in self.arms)
 
     @property
     def petaflops(self) -> float:
@@ -93,6 +111,8 @@ def describe(study: Study, name: str) -> str:
         "recipe": _recipe(study.recipe),
         "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
         f"{_duration(planned.hours)} on {planned.device}",
+        "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
+        f"and {_space(planned.running_bytes)} for each trial that runs",
     }
     blocks = [[name, *_fields(facts, indent=2)]]
     for arm in planned.arms:
@@ -105,7 +125,9 @@ def describe(study: Study, name: str) -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def header(study: Study, name: str, question: str, shift_identity: dict[str, object], source: str) -> StudyHeader:
+def header(
+    study: Study, name: str, question: str, shift_identity: dict[str, object], source: str, began: str
+) -> StudyHeader:
     """What the study's records must hold for the table to be made from them alone."""
     return StudyHeader(
         name=name,
@@ -128,14 +150,23 @@ def header(study: Study, name: str, question: str, shift_identity: dict[str, obj
         steps=study.budget.steps,
         rungs=study.rungs,
         reduction=study.search.reduction if study.search else 0,
+        smoothing=study.search.smoothing if study.search else 0,
         shift=shift_identity,
         source=source,
+        began=began,
     )
 
 
 def _planned(study: Study, name: str) -> PlannedArm:
     search, confirm = study.search_trials(name), study.seeds
-    return PlannedArm(name, search, confirm, _settings(study, name), (search + confirm) * _petaflops(study, name))
+    return PlannedArm(
+        name=name,
+        search_trials=search,
+        confirm_trials=confirm,
+        settings=_settings(study, name),
+        petaflops=(search + confirm) * _petaflops(study, name),
+        checkpoint_bytes=_checkpoint_bytes(*study.arms[name].filled({}, study.recipe)),
+    )
 
 
 def _petaflops(study: Study, name: str) -> float:
@@ -145,6 +176,26 @@ def _petaflops(study: Study, name: str) -> float:
     per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
     pixels = study.shift.size[0] * study.shift.size[1] / math.prod(cost.SIZE)
     return study.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
+
+
+def _checkpoint_bytes(method: Method, recipe: Recipe) -> int:
+    """Weights and buffers, and what optimisers keep: SGD its momentum, Adam, which players train with, two moments."""
+    with torch.random.fork_rng(devices=[]):
+        players = method.players().values()
+    network = _network_bytes(recipe.network_width, per_parameter=1 if recipe.momentum else 0)
+    return network + sum(_bytes(player.module, per_parameter=2) for player in players)
+
+
+@functools.cache
+def _network_bytes(width: float, per_parameter: int) -> int:
+    with torch.random.fork_rng(devices=[]):
+        return _bytes(BiSeNet(width=width), per_parameter)
+
+
+def _bytes(module: nn.Module, per_parameter: int) -> int:
+    """Of a module's state, and of so many numbers more per parameter."""
+    tensors = [*module.state_dict().values(), *per_parameter * list(module.parameters())]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _settings(study: Study, name: str) -> dict[str, str]:
@@ -189,8 +240,13 @@ def _warnings(study: Study, arms: tuple[PlannedArm, ...]) -> tuple[str, ...]:
 def _rungs(study: Study) -> str:
     if study.search is None:
         return "none, nothing is searched"
+    if not study.rungs:
+        return "none, no trial is stopped"
     rungs = ", ".join(f"{rung:,}" for rung in study.rungs)
-    return f"{rungs}: 1 trial in {study.search.reduction} of a row goes on" if rungs else "none, no trial is stopped"
+    smoothing, reduction = study.search.smoothing, study.search.reduction
+    compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
+    warm_up = f"after a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps, " if study.warm_up else ""
+    return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
 
 
 def _recipe(recipe: Recipe) -> str:
@@ -212,6 +268,10 @@ def _fields(values: Mapping[str, str], indent: int) -> list[str]:
 
 def _rounded(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _space(size: int) -> str:
+    return f"{_rounded(size / 1e9)} GB" if size >= 1e9 else f"{_rounded(size / 1e6)} MB"
 
 
 def _duration(hours: float) -> str:

@@ -14,11 +14,13 @@ class Recipe:
     """
 
     learning_rate: float = hyperparameter(2.5e-2, above=0.0)
-    """Of SGD at step 0; it decays as (1 - step / steps) ** power."""
+    """Of SGD, before `schedule`."""
     momentum: float = hyperparameter(0.9, at_least=0.0, below=1.0)
     weight_decay: float = hyperparameter(1e-4, at_least=0.0)
     power: float = hyperparameter(0.9, at_least=0.0)
-    """Of the polynomial decay, per step, of every optimiser."""
+    """Of the polynomial decay, per step, of every optimiser's learning rate."""
+    warm_up: float = hyperparameter(0.0, at_least=0.0, below=1.0)
+    """Fraction of the steps over which every optimiser's learning rate rises, linearly; 0 is none, as published."""
     batch: int = hyperparameter(4, at_least=2)
     """Images of each domain per step; at least 2, since batch norm after a global pooling needs two values."""
     auxiliary_weight: float = hyperparameter(1.0, at_least=0.0)
@@ -33,6 +35,14 @@ class Recipe:
     """Factor on every channel count of the network; 1 is the published network."""
     pretrained: bool = hyperparameter(False, choices=(False, True), searchable=False)
     """Whether the context path starts from ImageNet weights."""
+
+    def schedule(self, step: int, steps: int) -> float:
+        """The factor on every learning rate: min(1, (step + 1) / (warm_up * steps)) * (1 - step / steps) ** power.
+
+        Steps count from 0, so that the first one is not lost on a rate of 0.
+        """
+        rise = min(1.0, (step + 1) / (self.warm_up * steps)) if self.warm_up else 1.0
+        return float(rise * (1 - step / steps) ** self.power)
 
     def __post_init__(self) -> None:
         check(self)

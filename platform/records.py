@@ -1,32 +1,55 @@
 """The append-only store of what trials left behind: the source of truth, on disk, flushed at every report.
 
-    results/trials/<trial id>/record.jsonl   one line for the trial, one per report, one for its end
-    results/<study>/asked.jsonl              one line for the study's header, one per trial that it asked for, in order,
-                                             one per trial that its search stopped
+    results/trials/<trial id>/record.jsonl   one line for the trial, one per report, one when it completed or failed
+    results/<study>/journal.jsonl            what the study decided, in order: its header, the trials that it asked for,
+                                             their arrivals at rungs, their ends
 
 A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial is the study's
-affair and not the trial's: another study may want all its steps.
+affair and not the trial's: another study may want all its steps, so only the journal holds it.
+
+Every line carries a checksum, and counts as written when its newline is. A damaged line is named and left out; reports
+behind the gap that it leaves are left out too, until the trial has filled it.
 """
 
 import dataclasses
+import itertools
 import json
-import os
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from platform.files import append_line
 from platform.trials import Trial
 
+RECORD = "record.jsonl"
 CHECKPOINT = "checkpoint.pt"
 PREDICTIONS = "prediction.npz"
 PICTURE = "prediction.png"
-"""Files of a trial's folder: weights; images, truth and prediction of a few test images; their picture."""
+"""Files of a trial's folder: its record; weights; images, truth and prediction of a few test images; their picture."""
+JOURNAL = "journal.jsonl"
+"""File of a study's folder."""
 
 State = Literal["complete", "stopped", "failed"]
+Cause = Literal[
+    "below the cut",
+    "diverged",
+    "out of memory",
+    "data",
+    "discriminator collapsed",
+    "discriminator saturated",
+    "predictions collapsed",
+    "worker lost",
+    "error",
+]
+"""Why a trial ended before its last step, or what is wrong with one that went on."""
 Phase = Literal["search", "confirm"]
 Confusion = list[list[int]]
 """20 x 20 counts, row = ground truth, column = prediction, index 19 = void (see `platform.metrics`)."""
+
+CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"}$')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +60,12 @@ class Report:
     seconds: float
     """Time spent training and evaluating since the previous report."""
     metrics: dict[str, float]
-    """By name: `source/miou`, `source/accuracy`, `oracle/miou`, `oracle/accuracy`, `loss/<name>`, `learning_rate`."""
+    """By name: `source/miou`, `source/accuracy`, `oracle/miou`, `oracle/accuracy`, `target/effective_classes`,
+    `loss/<name>`, `learning_rate`."""
     confusions: dict[str, Confusion]
     """By split: `source/val` and `target/val`; `target/test` in the last report of a confirm trial only."""
+    parts: int = 1
+    """In how many accumulated parts each batch was taken: 2 once memory had run out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +73,10 @@ class End:
     """How a trial ended: all its steps, stopped early by a study's search, or failed."""
 
     state: State
+    cause: Cause | None
+    """None for a complete trial with which nothing is wrong."""
     reason: str
+    """The cause with its numbers, in one line; empty without a cause."""
     step: int
     retry: bool = False
     """Whether it failed for a reason outside the trial: running the study again tries it again."""
@@ -63,6 +92,7 @@ class Record:
     cost: dict[str, float]
     """The fields of `platform.networks.cost.Cost`, for this trial's networks."""
     reports: tuple[Report, ...] = ()
+    """One for each evaluated step so far, without a gap."""
     end: End | None = None
 
     @property
@@ -84,6 +114,18 @@ class Ask:
     phase: Phase
     number: int
     trial: Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """A search trial's arrival at a rung of its arm; their order decides what is compared with what."""
+
+    arm: str
+    trial: str
+    """Its id."""
+    step: int
+    value: float
+    """The smoothed selector."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +163,39 @@ class StudyHeader:
     """Steps at which the search may stop a trial."""
     reduction: int
     """One in `reduction` trials goes on at a rung; 0 without a search."""
+    smoothing: int
+    """Evaluations whose mean is compared at a rung; 0 without a search."""
     shift: dict[str, Any]
     """`Shift.identity()`, with `name`, `size` and `groups`."""
     source: str
     """The study file's text."""
+    began: str
+    """When the study first ran, as ISO 8601 in UTC: tells a study from one that was started over under its name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Journal:
+    """What a study decided, in order."""
+
+    header: StudyHeader | None
+    """The last one, None when the study never ran."""
+    asks: tuple[Ask, ...]
+    arrivals: tuple[Arrival, ...]
+    ends: dict[str, End]
+    """By trial id, in the order of the last end of each."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Damage:
+    """A line that cannot be read."""
+
+    file: Path
+    line: int
+    """From 1."""
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file} line {self.line} is {self.what}"
 
 
 class Store:
@@ -132,68 +203,76 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.damages: set[Damage] = set()
+        """What was found while reading."""
 
     def trial_folder(self, trial_id: str) -> Path:
         """Where a trial's record, checkpoint and pictures lie."""
         return self.folder / "trials" / trial_id
 
     def study_folder(self, study: str) -> Path:
-        """Where a study's asks, table and figures lie."""
+        """Where a study's journal, table and figures lie."""
         return self.folder / study
+
+    def studies(self) -> list[str]:
+        """The names of the studies that have a journal here."""
+        return sorted(path.parent.name for path in self.folder.glob(f"*/{JOURNAL}"))
 
     def begin(self, record: Record) -> None:
         """Write the first line of a trial's record."""
         first = {"trial": record.trial, "provenance": record.provenance, "cost": record.cost}
-        self._append(self._record(record.trial.id), "trial", {**first, "trial": dataclasses.asdict(record.trial)})
+        _append(self._record(record.trial.id), "trial", {**first, "trial": dataclasses.asdict(record.trial)})
 
     def report(self, trial_id: str, report: Report) -> None:
-        """Append a report and flush it to the disk."""
-        self._append(self._record(trial_id), "report", dataclasses.asdict(report))
+        """Append a report to a trial's record."""
+        # Not by asdict, which copies 400 counts per split one by one.
+        _append(self._record(trial_id), "report", vars(report))
 
     def end(self, trial_id: str, end: End) -> None:
-        """Append how a trial ended and flush it to the disk."""
-        self._append(self._record(trial_id), "end", dataclasses.asdict(end))
-
-    def ask(self, study: str, ask: Ask) -> None:
-        """Append an asked trial to the study's list."""
-        self._append(self.study_folder(study) / "asked.jsonl", "ask", dataclasses.asdict(ask))
+        """Append to a trial's record how it ended."""
+        _append(self._record(trial_id), "end", vars(end))
 
     def announce(self, header: StudyHeader) -> None:
-        """Append the study's header; the last one counts."""
-        self._append(self.study_folder(header.name) / "asked.jsonl", "study", dataclasses.asdict(header))
+        """Append the study's header to its journal; the last one counts."""
+        _append(self._journal(header.name), "study", dataclasses.asdict(header))
 
-    def header(self, study: str) -> StudyHeader | None:
-        """The study's header, None when the study never ran."""
-        header = None
-        for event, values in _lines(self.study_folder(study) / "asked.jsonl"):
+    def ask(self, study: str, ask: Ask) -> None:
+        """Append an asked trial to the study's journal."""
+        _append(self._journal(study), "ask", dataclasses.asdict(ask))
+
+    def arrive(self, study: str, arrival: Arrival) -> None:
+        """Append a trial's arrival at a rung to the study's journal."""
+        _append(self._journal(study), "rung", vars(arrival))
+
+    def conclude(self, study: str, trial_id: str, end: End) -> None:
+        """Append to the study's journal how a trial ended for it."""
+        _append(self._journal(study), "end", {"trial": trial_id, "end": vars(end)})
+
+    def journal(self, study: str) -> Journal:
+        """What a study decided so far."""
+        header: StudyHeader | None = None
+        asks: list[Ask] = []
+        arrivals: list[Arrival] = []
+        ends: dict[str, End] = {}
+        for event, values in self._lines(self._journal(study)):
             if event == "study":
                 arms = tuple(ArmHeader(**arm) for arm in values["arms"])
                 header = StudyHeader(**{**values, "arms": arms, "rungs": tuple(values["rungs"])})
-        return header
-
-    def stop(self, study: str, trial_id: str, end: End) -> None:
-        """Append that a study's search stopped a trial."""
-        self._append(
-            self.study_folder(study) / "asked.jsonl", "stop", {"trial": trial_id, "end": dataclasses.asdict(end)}
-        )
-
-    def stopped(self, study: str) -> dict[str, End]:
-        """The trials that a study's search stopped, by id."""
-        lines = _lines(self.study_folder(study) / "asked.jsonl")
-        return {values["trial"]: End(**values["end"]) for event, values in lines if event == "stop"}
-
-    def asked(self, study: str) -> list[Ask]:
-        """The trials a study asked for, in order."""
-        lines = _lines(self.study_folder(study) / "asked.jsonl")
-        asks = [values for event, values in lines if event == "ask"]
-        return [Ask(**{**values, "trial": Trial(**values["trial"])}) for values in asks]
+            elif event == "ask":
+                asks.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
+            elif event == "rung":
+                arrivals.append(Arrival(**values))
+            else:
+                ends.pop(values["trial"], None)
+                ends[values["trial"]] = End(**values["end"])
+        return Journal(header, tuple(asks), tuple(arrivals), ends)
 
     def read(self, trial_id: str) -> Record | None:
         """The record of a trial, None when there is none."""
         record: Record | None = None
         reports: dict[int, Report] = {}
         end: End | None = None
-        for event, values in _lines(self._record(trial_id)):
+        for event, values in self._lines(self._record(trial_id)):
             if event == "trial":
                 record = record or Record(Trial(**values["trial"]), values["provenance"], values["cost"])
             elif event == "report":
@@ -202,34 +281,40 @@ class Store:
                 end = End(**values)
         if record is None:
             return None
-        return dataclasses.replace(record, reports=tuple(reports[step] for step in sorted(reports)), end=end)
+        steps = itertools.takewhile(reports.__contains__, record.trial.evaluated_steps)
+        record = dataclasses.replace(record, reports=tuple(reports[step] for step in steps))
+        known = end is not None and end.step <= record.step
+        return dataclasses.replace(record, end=end if known else None)
 
     def _record(self, trial_id: str) -> Path:
-        return self.trial_folder(trial_id) / "record.jsonl"
+        return self.trial_folder(trial_id) / RECORD
 
-    def _append(self, path: Path, event: str, values: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            # A line torn by a crash is closed first, so that it cannot swallow this one.
-            if file.tell() and not _ends_with_newline(path):
-                file.write(b"\n")
-            file.write(json.dumps({"event": event, **values}, allow_nan=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+    def _journal(self, study: str) -> Path:
+        return self.study_folder(study) / JOURNAL
 
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+    def _lines(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        content = path.read_bytes() if path.exists() else b""
+        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+            values = _checked(line)
+            if values is None:
+                what = "damaged" if line.endswith(b"\n") else "cut off"
+                self.damages.add(Damage(path, number, what))
+            else:
+                yield values.pop("event"), values
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue  # torn by a crash while it was written: its step is run and reported again
-        yield values.pop("event"), values
+def _append(path: Path, event: str, values: dict[str, Any]) -> None:
+    body = json.dumps({"event": event, **values}, allow_nan=False).encode()
+    append_line(path, b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body)))
+
+
+def _checked(line: bytes) -> dict[str, Any] | None:
+    """The values of a line, None unless it is whole and as it was written."""
+    checksum = CHECKSUM.search(line.removesuffix(b"\n"))
+    if checksum is None or not line.endswith(b"\n"):
+        return None
+    body = line[: checksum.start()] + b"}"
+    if zlib.crc32(body) != int(checksum[1], 16):
+        return None
+    values: dict[str, Any] = json.loads(body)
+    return values

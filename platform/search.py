@@ -4,16 +4,18 @@ Everything here is a function of the records. A study that goes on after a crash
 """
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from platform.randomness import derive
-from platform.records import Ask, Record
+from platform.records import Ask, Record, Report
 from platform.space import Dimension
 from platform.trials import Trial
 
@@ -21,6 +23,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 STARTUP = 4
 """Ended trials before which proposals are random. With Optuna's 10, a search of 8 trials would be random throughout."""
+EPOCH = datetime.fromtimestamp(0, UTC)
+"""When every trial ran, for Optuna, which wants a time and makes nothing of it."""
 ATTEMPTS = 8
 """Proposals of TPE that may repeat a trial before points are drawn at random instead."""
 
@@ -35,9 +39,9 @@ def history(
     study = optuna.create_study(direction="maximize")
     distributions = {name: dimension.distribution() for name, dimension in dimensions.items()}
     study.add_trials(
-        frozen
+        told
         for ask in asks
-        if (frozen := _frozen(ask.trial, records[ask.trial.id], dimensions, distributions, select)) is not None
+        if (told := _told(ask.trial, records[ask.trial.id], dimensions, distributions, select)) is not None
     )
     return study
 
@@ -90,14 +94,14 @@ def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask
 def cut(values: Sequence[float], reduction: int) -> float:
     """The value that a trial must reach at a rung to go on: the k-th best of `values`, k = max(1, n // reduction).
 
-    `values` are those of all n trials of the arm seen at the rung so far, the trial in question included.
+    `values` are those of the n arrivals of the arm at the rung up to and including the trial's own.
     """
     return sorted(values, reverse=True)[max(1, len(values) // reduction) - 1]
 
 
-def rung_values(asks: Sequence[Ask], records: Mapping[str, Record], select: str, step: int) -> list[float]:
-    """The selector of every trial of an arm that has reported at a step."""
-    return [report.metrics[select] for ask in asks for report in records[ask.trial.id].reports if report.step == step]
+def smoothed(reports: Sequence[Report], select: str, smoothing: int) -> float:
+    """The mean of a selector over the last `smoothing` reports, or over all where there are fewer."""
+    return statistics.fmean(report.metrics[select] for report in reports[-smoothing:])
 
 
 def chosen_values(trial: Trial, names: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
@@ -105,13 +109,20 @@ def chosen_values(trial: Trial, names: Sequence[str] | Mapping[str, Any]) -> dic
     return {name: trial.hyperparameters.get(name, trial.recipe.get(name)) for name in names}
 
 
-def _frozen(
+class _Told(FrozenTrial):
+    """A trial made for one Optuna study alone, which need not copy it: copies took most of a proposal's time."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Told":
+        return self
+
+
+def _told(
     trial: Trial,
     record: Record,
     dimensions: Mapping[str, Dimension],
     distributions: dict[str, BaseDistribution],
     select: str,
-) -> FrozenTrial | None:
+) -> _Told | None:
     values = chosen_values(trial, dimensions)
     if not all(dimension.holds(values[name]) for name, dimension in dimensions.items()):
         return None
@@ -119,11 +130,17 @@ def _frozen(
     state = TrialState.RUNNING if record.end is None else states[record.end.state]
     # TPE ranks stopped trials by how far they came, then by their last value: it reads no more of the curve.
     last = {report.step: report.metrics[select] for report in record.reports[-1:]}
-    return create_trial(
+    return _Told(
+        number=-1,  # Optuna gives it one
+        trial_id=-1,
         state=state,
         value=last[record.step] if state is TrialState.COMPLETE else None,
-        params=_proposals(trial, dimensions),
+        datetime_start=EPOCH,
+        datetime_complete=EPOCH if state.is_finished() else None,
+        params={name: dimension.proposal(values[name]) for name, dimension in dimensions.items()},
         distributions=distributions,
+        user_attrs={},
+        system_attrs={},
         intermediate_values=last,
     )
 

@@ -15,8 +15,8 @@ def smoke(study: Study) -> Study:
         study,
         shift=study.shift.smoke(),
         arms={name: _small(arm) for name, arm in study.arms.items()},
-        budget=Budget(steps=4, evaluations=2, cpus=study.budget.cpus),
-        search=None if study.search is None else ASHA(trials=2, grace=0.5, reduction=2),
+        budget=Budget(steps=4, evaluations=4, cpus=study.budget.cpus),
+        search=None if study.search is None else ASHA(trials=2, grace=0.25, reduction=2, smoothing=2),
         seeds=1,
         recipe=replace(study.recipe, **SMALL),
     )

@@ -6,9 +6,11 @@ A study file defines one `Study`; its arms' names are the rows of the table.
 """
 
 import difflib
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +23,7 @@ from platform.recipe import Recipe
 from platform.selectors import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.space import Dimension, Integers, LogUniform, OneOf, Range, Uniform
-from platform.trials import Trial
+from platform.trials import Trial, evaluated_steps
 
 __all__ = ["ASHA", "Arm", "Budget", "Integers", "LogUniform", "OneOf", "Recipe", "Study", "Uniform"]
 
@@ -52,6 +54,11 @@ class Arm:
         own = _names(self.method)
         method = self.method(**{name: value for name, value in values.items() if name in own})
         return method, replace(recipe, **{name: value for name, value in values.items() if name not in own})
+
+    def warm_up(self, recipe: Recipe) -> float:
+        """The longest warm-up that a trial of the arm may have, at any end of its ranges; a fraction of the steps."""
+        chosen = [{}, *({name: end} for name, range_ in self.ranges.items() for end in range_.ends())]
+        return max(part.warm_up for values in chosen for part in self.filled(values, recipe))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _arm, (self.method, dict(self.fields))
@@ -100,7 +107,7 @@ class Budget:
     @property
     def evaluated_steps(self) -> tuple[int, ...]:
         """The steps at which a trial is evaluated."""
-        return tuple(self.steps * number // self.evaluations for number in range(1, self.evaluations + 1))
+        return evaluated_steps(self.steps, self.evaluations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,27 +115,27 @@ class ASHA:
     """Asynchronous successive halving, the stopping variant (Li et al., MLSys 2020, arXiv 1810.05934).
 
     At each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen at that rung so far.
+    Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a single one.
     """
 
     trials: int
     """Search trials per arm; the published default is the first."""
     grace: float = 0.2
-    """Fraction of the steps before the first rung."""
+    """Fraction of the steps from the end of the warm-up to the first rung."""
     reduction: int = 3
-    """One in `reduction` trials goes on, and each rung has `reduction` times the steps of the one before."""
+    """One in `reduction` trials goes on; each rung is `reduction` times as far from the warm-up as the one before."""
+    smoothing: int = 3
+    """Evaluations up to and including a rung's whose mean is compared there."""
 
     def __post_init__(self) -> None:
         _check_whole(self, "trials", least=1)
         _check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
         _check_whole(self, "reduction", least=2)
+        _check_whole(self, "smoothing", least=1)
 
-    def rungs(self, budget: Budget) -> tuple[int, ...]:
-        """The steps at which trials may be stopped: evaluated ones, before the last."""
-        wanted, rungs = self.grace * budget.steps, []
-        while wanted < budget.steps:
-            rungs.append(next(step for step in budget.evaluated_steps if step >= wanted - 1e-9))
-            wanted *= self.reduction
-        return tuple(sorted({rung for rung in rungs if rung < budget.steps}))
+    def rungs(self, evaluated_steps: Sequence[int], warm_up: float) -> tuple[int, ...]:
+        """The steps at which trials may be stopped, fractions being the decimals that they are written as."""
+        return rungs(evaluated_steps, exact(warm_up), exact(self.grace), self.reduction, self.smoothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,10 +197,15 @@ class Study:
             names = ", ".join(map(repr, self.arms))
             raise ValueError(f"Study.reference must be one of the arms, {names}, got {self.reference!r}.{hint}")
 
-    @property
+    @functools.cached_property
     def rungs(self) -> tuple[int, ...]:
-        """The steps at which search trials may be stopped."""
-        return () if self.search is None else self.search.rungs(self.budget)
+        """The steps at which search trials may be stopped: the same in every arm, so that every row is judged alike."""
+        return () if self.search is None else self.search.rungs(self.budget.evaluated_steps, self.warm_up)
+
+    @property
+    def warm_up(self) -> float:
+        """The longest warm-up that a trial of any arm may have, as a fraction of the steps."""
+        return max(arm.warm_up(self.recipe) for arm in self.arms.values())
 
     def selector(self, name: str) -> str:
         """The metric that stops and picks an arm's trials: `select`, of the domain whose labels train the arm.
@@ -274,6 +286,29 @@ def networks_of(method: Method, recipe: Recipe) -> tuple[float, tuple[int, bool]
     """The width of the network, and width and kind of the discriminator if there is one: what `cost` takes."""
     discriminator = (method.width, method.separable) if isinstance(method, Adversarial) else None
     return recipe.network_width, discriminator
+
+
+def rungs(
+    evaluated_steps: Sequence[int], warm_up: Fraction, grace: Fraction, reduction: int, smoothing: int
+) -> tuple[int, ...]:
+    """Evaluated steps before the last at which successive halving compares trials.
+
+    Rung k = 0, 1, ... lies at the first evaluation at or after (warm_up + grace * reduction**k) * steps, and not before
+    the `smoothing`-th evaluation after the warm-up.
+    """
+    steps = evaluated_steps[-1]
+    warm = [step for step in evaluated_steps if step > warm_up * steps][smoothing - 1 :]
+    found, wanted = set(), warm_up + grace
+    while wanted < 1:
+        found.update([step for step in warm if step >= wanted * steps][:1])
+        grace *= reduction
+        wanted = warm_up + grace
+    return tuple(sorted(found - {steps}))
+
+
+def exact(part: float) -> Fraction:
+    """The decimal that a fraction of the steps is written as: 0.1 is a tenth, which no float is."""
+    return Fraction(str(part))
 
 
 def _names(cls: type) -> list[str]:

@@ -1,73 +1,396 @@
-"""The mirror of a study's records in MLflow; the only MLflow code of the project.
+"""Follow a study into MLflow, or copy one there from its records: `python -m platform.tracking RESULTS --to URI`.
 
-    experiment <study>
-      run <study>                parent: question, study file, result files
-        run <arm> search <n>     one per trial, found again by its tag `trial_id`
-        run <arm> seed <n>
+The records on disk are the truth and MLflow holds a copy, so a tracker never stops or delays a study. The driver only
+notes which trial has something new; a thread hands the newest state of those trials to a process that talks to MLflow
+(`platform.mirror`). While MLflow is away they are owed and tried again; once it is back, and may be another or an empty
+one, everything is compared with the records anew. What is still owed when a study ends, the same command delivers at
+its next run, and the command above at any time.
 
-The records on disk are the truth and this is a copy of them, so a tracker never stops or delays a study: the driver
-only appends to a list in memory, and a thread delivers it. Delivering an event twice changes nothing: runs are found by
-trial id, steps that MLflow holds are left out, and MLflow itself keeps one of two equal metrics.
-
-A run's params are the trial's settings under the names of a study file. Its metrics are the records', by step, and, so
-that sorting a column never mixes full runs with stopped ones: `final/<metric>` of complete trials only, and
-`test/miou` and `test/accuracy` (convention `cityscapes`) of confirm trials only.
+Exit codes of the command: 0 everything is there, 2 bad input, 3 something is still owed.
 """
 
-import getpass
+import argparse
+import itertools
 import logging
 import os
-import re
-import socket
-import sqlite3
+import pickle
+import selectors
+import subprocess
+import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import IO, Literal, cast
+from urllib.parse import unquote, urlsplit
 
-from platform.labels import Groups
-from platform.metrics import cityscapes
-from platform.records import Ask, End, Record, Report, State, StudyHeader
+from platform.provenance import ROOT
+from platform.records import PICTURE, Ask, Phase, Record, Store, StudyHeader
 
-ANSWER_SECONDS = 8
-"""How long one call may take before the store counts as unreachable."""
+log = logging.getLogger("platform.tracking")
 
-# Read by MLflow when it is imported, or at each call. Its own seven retries would block for minutes; the queue is ours.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import LifecycleStage, Metric, Param, RunTag  # noqa: E402
-from mlflow.entities import Run as MlflowRun  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from sqlalchemy.engine import make_url  # noqa: E402
-
-log = logging.getLogger(__name__)
-
-BATCH = 200
-"""Metrics after which a batch is full. MLflow takes 1000, but a loaded server needs longer than a call may take."""
-PAGE = 200
-"""Runs asked for at a time, so that a page of a large study stays within `ANSWER_SECONDS`."""
+DELIVERED, BAD_INPUT, OWED = 0, 2, 3
+"""Exit codes."""
 PAUSE = 0.5
-"""Seconds between deliveries, so that the reports of one run that come close together share a batch."""
+"""Seconds between deliveries, so that reports of one trial that come close together go in one call."""
 LONGEST_PAUSE = 30.0
 """Seconds between attempts while MLflow is away, doubled up to here."""
-DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+STUCK_SECONDS = 180.0
+"""After which a call that does not come back is given up: longer than anything that MLflow itself waits for."""
+MOST_PATIENCE = 6
+"""`close` takes at most this many times its patience, however slowly MLflow answers."""
+COPIES = 50
+"""Trials sent at a time."""
+
+COMMAND_PATIENCE = 60.0
+"""How long the command waits for an MLflow that answered at first."""
+CLEAR = "\r\x1b[2K"
+PHASES: tuple[Phase, ...] = ("search", "confirm")
 
 TEST = "target/test"
-FINAL = "final/"
-NOT_FINAL = ("loss/", "test/", "learning_rate")
-"""Metrics whose last value says nothing about the trained network, or has a name of its own already."""
-STATUS: dict[State, str] = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
-STUDY = "study"
-"""Tag `phase` of the parent run."""
-OPENED, CLOSED = "study opened", "study closed"
-"""Places of the parent run in the queue, whose other places are trials; its end comes after everything else."""
+DATABASES = ("postgresql", "mysql", "mssql")
+RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png", ".html"})
+"""Endings of the files of a study's folder that its run gets."""
+Ending = Literal["complete", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What MLflow is not known to hold yet; false when that is nothing."""
+
+    trials: int
+    reports: int
+    study: bool = False
+    """Whether the study's own run lacks its files and its last status."""
+
+    def __bool__(self) -> bool:
+        return self.trials > 0 or self.study
+
+    def __str__(self) -> str:
+        if not self.trials:
+            return "the study's files and status" if self.study else "nothing"
+        return f"{_many(self.trials, 'trial')} with {_many(self.reports, 'report')}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What MLflow should hold of a trial; of the confusion matrices only the one of the test split."""
+
+    ask: Ask
+    record: Record
+    times: Mapping[int, int]
+    """When reports came, by step, in milliseconds since 1970 as MLflow counts; step 0 is when the trial began. Those
+    of an earlier process are missing."""
+    at: int
+    """When the trial ended, or what else came last."""
+    losses: int
+    """How often it lost its worker."""
+    picture: Path | None
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How a study's own run ends."""
+
+    status: Literal["FINISHED", "KILLED"]
+    files: tuple[Path, ...]
+    at: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request."""
+
+    held: tuple[str, ...] = ()
+    """Ids of trials that MLflow holds as they were sent."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why MLflow did not take a trial, though it took others."""
+    away: str = ""
+    """Why MLflow could not be used, or is no longer the one it was: connect again before anything else."""
+
+
+Request = list[Copy] | Closing | None
+"""Copies to deliver, the end of the study, or, as None, to connect and look up what is there."""
+
+
+class Outage(Exception):
+    """MLflow cannot be used at the moment."""
+
+
+@dataclass
+class _Trial:
+    """What the driver said last of a trial, and how much of it MLflow holds."""
+
+    ask: Ask
+    record: Record
+    at: int
+    times: dict[int, int]
+    losses: int = 0
+    version: int = 0
+    held_reports: int = 0
+
+
+class Tracker:
+    """One study's mirror, a listener of its ledger; `begin`, `report`, `end`, `lose` take microseconds, never raise.
+
+    Raises ValueError when `uri` can never work. Whether MLflow answers is found out in the background.
+    """
+
+    def __init__(self, uri: str, header: StudyHeader, store: Store) -> None:
+        self._arguments = (checked(uri), header)
+        self._store = store
+        self._log_file = store.study_folder(header.name) / "mlflow.log"
+        self.trouble = ""
+        """Why MLflow does not take everything at the moment, empty while it does."""
+        self.connected = False
+        """Whether MLflow answered, and what it holds is known."""
+        self._trials: dict[str, _Trial] = {}
+        self._owed: dict[str, None] = {}
+        """Ids of trials, those that were refused last at the end."""
+        self._lock = threading.Lock()
+        """Held for `_trials` and `_owed`, never while waiting for MLflow."""
+        self._closing: Closing | None = None
+        self._close = threading.Event()
+        self._closed = False
+        """Whether the study's run has its files and last status."""
+        self._given_up = False
+        self._last_success = 0.0
+        self._logged: set[str] = set()
+        self._process: _Process | None = None
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def begin(self, ask: Ask, record: Record) -> None:
+        """A trial begins or goes on; of one that ended before this tracker was made, its record says all."""
+        self._note(ask, record)
+
+    def report(self, ask: Ask, record: Record) -> None:
+        """A trial reported."""
+        self._note(ask, record)
+
+    def end(self, ask: Ask, record: Record) -> None:
+        """A trial ended."""
+        self._note(ask, record)
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        """A trial lost its worker and goes on."""
+        self._note(ask, record, losses=1)
+
+    def owed(self) -> Owed:
+        """What MLflow is not known to hold yet; cheap enough to be shown every second."""
+        with self._lock:
+            owed = [self._trials[trial_id] for trial_id in self._owed]
+            lacking = sum(len(trial.record.reports) - trial.held_reports for trial in owed)
+        return Owed(len(owed), lacking, self._closing is not None and not self._closed)
+
+    def close(self, files: Sequence[Path] = (), state: Ending = "complete", patience: float = 10.0) -> Owed:
+        """Deliver everything and give the study's run its files and status; what is still owed.
+
+        Unfinished runs and an interrupted study become KILLED, until they go on. Gives up when nothing could be
+        delivered for `patience` seconds, and in any case after `MOST_PATIENCE` times that.
+        """
+        self._closing = Closing("FINISHED" if state == "complete" else "KILLED", tuple(files), now())
+        began = self._last_success = time.monotonic()
+        self._close.set()
+        while self._thread.is_alive():
+            if time.monotonic() > min(self._last_success + patience, began + MOST_PATIENCE * patience):
+                break
+            self._thread.join(0.05)
+        self._given_up = True
+        if (process := self._process) is not None:
+            process.stop()
+        return self.owed()
+
+    def _note(self, ask: Ask, record: Record, losses: int = 0) -> None:
+        at = now()
+        trial_id = record.trial.id
+        with self._lock:
+            trial = self._trials.get(trial_id)
+            if trial is None:
+                # Reports and ends of an earlier process came when the record was written last.
+                if record.step or record.end is not None:
+                    at = self._written(trial_id, at)
+                trial = self._trials[trial_id] = _Trial(ask, record, at, {record.step: at})
+            elif record.end is None or trial.record.end is None:
+                trial.at = at
+            trial.times.setdefault(record.step, at)
+            trial.record = record
+            # Of the arms that mean the same trial the first gives the run its name, and counts.
+            trial.losses += losses if ask == trial.ask else 0
+            trial.version += 1
+            self._owed[trial_id] = None
+
+    def _written(self, trial_id: str, otherwise: int) -> int:
+        try:
+            return (self._store.trial_folder(trial_id) / "record.jsonl").stat().st_mtime_ns // 1_000_000
+        except OSError:
+            return otherwise
+
+    # Everything below runs on the thread.
+
+    def _work(self) -> None:
+        pause = PAUSE
+        try:
+            while not (self._closed or self._given_up):
+                if self._close.wait(pause):
+                    # Somebody waits now.
+                    pause = min(pause, 1.0)
+                    time.sleep(pause if self.trouble else 0.0)
+                try:
+                    self._deliver_owed()
+                    if self._closing is not None:
+                        self._finish(self._closing)
+                except (Outage, OSError) as error:
+                    self.connected = False
+                    self._failed("", f"MLflow is away ({error})")
+                pause = min(2 * pause, LONGEST_PAUSE) if self.trouble else PAUSE
+        finally:
+            if self._process is not None:
+                self._process.stop()
+
+    def _deliver_owed(self) -> None:
+        """Try each owed trial once; raises Outage."""
+        if not self.connected:
+            self._connect()
+        tried: set[str] = set()
+        well = True
+        while batch := self._batch(tried):
+            answer = self._ask([copy for copy, _ in batch])
+            tried.update(answer.held, answer.refused)
+            for copy, version in batch:
+                trial_id = copy.record.trial.id
+                if trial_id in answer.held:
+                    self._delivered(trial_id, version, len(copy.record.reports))
+                elif trial_id in answer.refused:
+                    well = False
+                    self._refused(trial_id, answer.refused[trial_id])
+        if well:
+            self.trouble = ""
+
+    def _finish(self, closing: Closing) -> None:
+        # Somebody may have deleted runs of trials that ended long ago.
+        self._connect()
+        self._deliver_owed()
+        self._ask(closing)
+        self._closed = True
+
+    def _connect(self) -> None:
+        self._ask(None)
+        self.connected = True
+        with self._lock:
+            self._owed = dict.fromkeys(self._trials)
+        self._well("")
+
+    def _batch(self, tried: set[str]) -> list[tuple[Copy, int]]:
+        """The newest state of some owed trials, and which version that is."""
+        with self._lock:
+            ids = itertools.islice((trial_id for trial_id in self._owed if trial_id not in tried), COPIES)
+            trials = [(replace(trial, times=dict(trial.times))) for trial in map(self._trials.__getitem__, ids)]
+        return [(self._copy(trial), trial.version) for trial in trials]
+
+    def _copy(self, trial: _Trial) -> Copy:
+        reports = tuple(
+            replace(report, confusions={name: counts for name, counts in report.confusions.items() if name == TEST})
+            for report in trial.record.reports
+        )
+        record = replace(trial.record, reports=reports)
+        picture = self._store.trial_folder(record.trial.id) / PICTURE
+        return Copy(trial.ask, record, trial.times, trial.at, trial.losses, picture)
+
+    def _ask(self, request: Request) -> Answer:
+        if self._given_up:
+            raise Outage("the study has ended")
+        if self._process is None:
+            self._process = _Process(self._log_file, *self._arguments)
+        try:
+            answer = self._process(request)
+        except Outage:
+            self._process.stop()
+            self._process = None
+            raise
+        if answer.away:
+            raise Outage(answer.away)
+        if not answer.refused or answer.held:
+            self._last_success = time.monotonic()
+        return answer
+
+    def _delivered(self, trial_id: str, version: int, reports: int) -> None:
+        with self._lock:
+            trial = self._trials[trial_id]
+            trial.held_reports = reports
+            if trial.version == version:
+                del self._owed[trial_id]
+        self._well(trial_id)
+
+    def _refused(self, trial_id: str, why: str) -> None:
+        with self._lock:
+            # To the end, so that a run which MLflow will not take does not hold up the others.
+            self._owed[trial_id] = self._owed.pop(trial_id)
+        self._failed(trial_id, f"MLflow refuses trial {trial_id} ({why})")
+
+    def _failed(self, what: str, trouble: str) -> None:
+        self.trouble = trouble
+        if what not in self._logged:
+            self._logged.add(what)
+            log.warning("%s; what it misses is kept and tried again", trouble)
+
+    def _well(self, what: str) -> None:
+        if what in self._logged:
+            self._logged.remove(what)
+            log.info("MLflow takes %s again", f"trial {what}" if what else "records")
+
+
+class _Process:
+    """The process that talks to MLflow; it ends when its input does, so that it never outlives the driver."""
+
+    def __init__(self, log_file: Path, uri: str, header: StudyHeader) -> None:
+        errors: int | IO[bytes] = subprocess.DEVNULL
+        with suppress(OSError):
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            errors = log_file.open("ab")
+        # In a session of its own: Ctrl-C is for the driver, which then says what else is to be done.
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", "from platform.mirror import serve; serve()"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        if not isinstance(errors, int):
+            errors.close()
+        self._send((uri, header))
+
+    def __call__(self, request: Request) -> Answer:
+        """Raises Outage when the process has ended, or does not answer."""
+        self._send(request)
+        assert self._popen.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._popen.stdout, selectors.EVENT_READ)
+            if not selector.select(STUCK_SECONDS):
+                raise Outage(f"no answer within {STUCK_SECONDS:.0f} s")
+        try:
+            return cast(Answer, pickle.load(self._popen.stdout))
+        except (EOFError, pickle.UnpicklingError, ValueError) as error:
+            raise Outage("the process that writes to it ended") from error
+
+    def stop(self) -> None:
+        """End the process at once, whatever it waits for."""
+        self._popen.kill()
+        self._popen.wait()
+        assert self._popen.stdin is not None
+        with suppress(OSError):
+            self._popen.stdin.close()
+
+    def _send(self, message: object) -> None:
+        assert self._popen.stdin is not None
+        try:
+            pickle.dump(message, self._popen.stdin)
+            self._popen.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise Outage("the process that writes to it ended") from error
 
 
 def default_uri(root: Path) -> str:
@@ -75,512 +398,176 @@ def default_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    ask: Ask
-    record: Record
-    at: int
-    """When it happened, in milliseconds since 1970, as MLflow counts; so for every event."""
+def result_files(folder: Path) -> list[Path]:
+    """The tables and figures in a study's folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix in RESULT_FILES)
+
+
+def checked(uri: str) -> str:
+    """The URI, with a SQLite file's path made absolute; raises ValueError when it can never work."""
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme in ("http", "https"):
+        with suppress(ValueError):
+            address = urlsplit(uri)
+            if address.hostname and (address.port is None or address.port > 0):
+                return uri
+    elif scheme == "sqlite":
+        return _checked_sqlite(uri)
+    elif scheme in DATABASES:
+        return _checked_database(uri)
+    elif scheme == "databricks":
+        return uri
+    raise _refusal(uri, "must be http://HOST:PORT, sqlite:////PATH/mlflow.db or the URL of a PostgreSQL, MySQL or "
+                        "SQL Server database (MLflow keeps no runs in folders any more)")  # fmt: skip
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for any other."""
+    return Path(unquote(uri.removeprefix("sqlite:///"))) if uri.startswith("sqlite:///") else None
+
+
+def _checked_sqlite(uri: str) -> str:
+    file = sqlite_file(uri)
+    if file is None or not file.name or file.name == ":memory:" or "?" in uri:
+        raise _refusal(uri, "must name a file as sqlite:///FILE or sqlite:////ABSOLUTE/FILE")
+    file = file.absolute()
+    if not file.parent.is_dir():
+        raise _refusal(uri, f"must name a file in a folder that exists, which {file.parent} does not")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise _refusal(uri, f"must name a file that can be written, which {file} cannot")
+    with suppress(OSError), file.open("rb") as content:
+        if content.read(16) not in (b"", b"SQLite format 3\0"):
+            raise _refusal(uri, f"must name a SQLite database, which {file} is not")
+    return f"sqlite:///{file}"
+
+
+def _checked_database(uri: str) -> str:
+    # Only what MLflow needs for these; the driver has no use for it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
 
-
-@dataclass(frozen=True, slots=True)
-class _Reported:
-    ask: Ask
-    report: Report
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    ask: Ask
-    end: End
-    pictures: tuple[Path, ...]
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    status: str
-    artifacts: tuple[Path, ...]
-    at: int
-
-
-class _Scored(NamedTuple):
-    """A report as MLflow takes it."""
-
-    at: int
-    step: int
-    metrics: dict[str, float]
-
-
-_TrialEvent = _Begun | _Reported | _Ended
-_StudyEvent = _Opened | _Closed
-
-
-@dataclass
-class _Run:
-    """What MLflow is known to hold of a trial."""
-
-    id: str
-    status: str
-    params: set[str] = field(default_factory=set)
-    steps: set[int] = field(default_factory=set)
-    found: bool = False
-    """Whether it was there before this tracker: `steps` is then read from MLflow first."""
-    newest: dict[str, float] = field(default_factory=dict)
-    """The metrics of the last report."""
-    finished: bool = False
-    """Whether the final values are there."""
-
-    @property
-    def ended(self) -> bool:
-        return self.status in STATUS.values()
-
-
-class Tracker:
-    """One study's mirror, owned by its driver; `begin`, `report` and `end` return in microseconds and never raise.
-
-    Raises ValueError when the store at `uri` cannot be used, or does not answer within `ANSWER_SECONDS`. It holds a
-    thread, so it can be neither pickled nor copied.
-    """
-
-    def __init__(self, uri: str, header: StudyHeader, study_file: Path) -> None:
-        self._header = header
-        self._study_file = study_file
-        self._groups: Groups = tuple(tuple(group) for group in header.shift["groups"])
-        self._doubtful: set[str] = set()
-        """Trials whose run was asked for without an answer: MLflow may hold it or not."""
-
-        artifacts = _check(uri)
-        try:
-            _silence()
-            self._client = MlflowClient(tracking_uri=uri)
-            self._experiment = _experiment(self._client, header.name, artifacts)
-            self._parent = self._open_parent()
-            self._runs = {run.data.tags["trial_id"]: _known(run) for run in self._children()}
-        except Exception as error:
-            raise _refused(uri, _reason(error)) from error
-
-        self._inbox: deque[_TrialEvent | _StudyEvent] = deque([_Opened()])
-        self._owed: dict[str, list[_TrialEvent | _StudyEvent]] = {}
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._patience = self._give_up = 0.0
-        self._troubled: set[str] = set()
-        """What failed at the last attempt, so that an outage is logged once."""
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._thread.start()
-
-    def begin(self, ask: Ask, record: Record) -> None:
-        """A trial runs, for the first time or again; reports of its record that MLflow lacks are delivered too.
-
-        A trial that ended before this tracker was made is mirrored by `begin` with its record, followed by `end`; it
-        costs MLflow nothing when its run is complete there.
-        """
-        self._inbox.append(_Begun(ask, record, _now()))
-
-    def report(self, ask: Ask, report: Report) -> None:
-        """A trial reported."""
-        self._inbox.append(_Reported(ask, report, _now()))
-
-    def end(self, ask: Ask, end: End, pictures: Sequence[Path] = ()) -> None:
-        """A trial ended; pictures that exist when this is delivered become artifacts of its run."""
-        self._inbox.append(_Ended(ask, end, tuple(pictures), _now()))
-
-    def owed(self) -> int:
-        """Events that MLflow does not hold yet."""
-        with self._lock:
-            return len(self._inbox) + sum(len(events) for events in self._owed.values())
-
-    def close(
-        self,
-        artifacts: Sequence[Path] = (),
-        state: Literal["complete", "interrupted"] = "complete",
-        patience: float = 10.0,
-    ) -> int:
-        """Deliver everything, give the study's run its files and its status; the number of events still owed.
-
-        Unfinished runs and an interrupted study become KILLED, until they are begun again. Gives up when nothing could
-        be delivered for `patience` seconds.
-        """
-        status = "FINISHED" if state == "complete" else "KILLED"
-        self._inbox.append(_Closed(status, tuple(artifacts), _now()))
-        self._patience = patience
-        self._give_up = time.monotonic() + patience
-        self._closing.set()
-        while self._thread.is_alive() and time.monotonic() < self._give_up:
-            self._thread.join(0.05)
-        return self.owed()
-
-    # The queue: what the driver appends to the inbox, the thread sorts into one list of events per run, in order.
-
-    def _work(self) -> None:
-        pause = PAUSE
-        while True:
-            closing = self._closing.wait(pause)
-            well = self._deliver_owed()
-            pause = PAUSE if well else min(2 * pause, LONGEST_PAUSE)
-            if closing and (not self.owed() or time.monotonic() > self._give_up):
-                return
-            if closing and not well:
-                time.sleep(PAUSE)
-
-    def _deliver_owed(self) -> bool:
-        """Try every run once, but stop where MLflow is away; whether all went well."""
-        with self._lock:
-            while self._inbox:
-                event = self._inbox.popleft()
-                self._owed.setdefault(_place(event), []).append(event)
-        well = True
-        for key, events in sorted(self._owed.items(), key=lambda item: item[0] == CLOSED):
-            try:
-                self._deliver(key, events)
-            except Exception as error:
-                well = False
-                self._failed(key, error)
-                if _away(error):
-                    break
-            else:
-                self._delivered(key)
-        return well
-
-    def _delivered(self, key: str) -> None:
-        with self._lock:
-            del self._owed[key]
-        if self._troubled & {key, ""}:
-            self._troubled -= {key, ""}
-            log.info("MLflow takes records again")
-
-    def _failed(self, key: str, error: Exception) -> None:
-        with self._lock:
-            # To the end, so that a run which MLflow will not take does not hold up the others.
-            self._owed[key] = self._owed.pop(key)
-        trouble = "" if _away(error) else key
-        if trouble not in self._troubled:
-            self._troubled.add(trouble)
-            what = "is away" if _away(error) else f"refuses records of {key}"
-            log.warning("MLflow %s (%s); what it misses is kept and tried again", what, _reason(error))
-
-    # Delivery: everything below runs on the thread, except while the tracker is made.
-
-    def _deliver(self, key: str, events: Sequence[_TrialEvent | _StudyEvent]) -> None:
-        for event in events:
-            if isinstance(event, _Opened):
-                self._client.log_text(self._parent, self._header.source, self._study_file.name)
-            elif isinstance(event, _Closed):
-                self._close_study(event)
-        if trial_events := [event for event in events if isinstance(event, _TrialEvent)]:
-            self._deliver_trial(key, trial_events)
-
-    def _deliver_trial(self, trial_id: str, events: Sequence[_TrialEvent]) -> None:
-        run = self._runs.get(trial_id) or self._find_or_create(trial_id, events[0])
-        again = any(isinstance(event, _Begun) and event.record.end is None for event in events)
-        if run.ended and not again:
-            return
-        if run.status != "RUNNING":
-            self._client.update_run(run.id, status="RUNNING")
-            run.status = "RUNNING"
-
-        params = _settings(events[0])
-        reports = self._lacking(run, events)
-        ended = next((event for event in events if isinstance(event, _Ended)), None)
-        final: list[Metric] = []
-        tags: list[RunTag] = []
-        if ended is not None:
-            tags = [RunTag("state", ended.end.state), RunTag("stop_reason", ended.end.reason)]
-            if ended.end.state == "complete" and not run.finished:
-                values = {FINAL + name: value for name, value in run.newest.items() if not name.startswith(NOT_FINAL)}
-                final = _metrics(values, ended.at, ended.end.step)
-        *batches, last = _batches(reports)
-        for batch in batches:
-            self._log(run, batch, params)
-        self._log(run, last, params, final, tags)
-
-        if ended is not None:
-            self._client.set_terminated(run.id, STATUS[ended.end.state], ended.at)
-            self._log_files(run.id, ended.pictures)
-            run.status = STATUS[ended.end.state]
-
-    def _log(
-        self,
-        run: _Run,
-        reports: Sequence[_Scored],
-        params: dict[str, str],
-        final: Sequence[Metric] = (),
-        tags: Sequence[RunTag] = (),
-    ) -> None:
-        """One batch; what it held is remembered, so that a delivery that fails halfway goes on from there."""
-        metrics = [metric for report in reports for metric in _metrics(report.metrics, report.at, report.step)]
-        metrics += final
-        rest = [Param(name, value) for name, value in params.items() if name not in run.params]
-        if metrics or rest or tags:
-            self._client.log_batch(run.id, metrics, rest, tags)
-        run.params.update(params)
-        run.steps.update(report.step for report in reports)
-        self._give_up = time.monotonic() + self._patience
-
-    def _lacking(self, run: _Run, events: Sequence[_TrialEvent]) -> list[_Scored]:
-        """The reports that MLflow does not hold yet, in order of steps."""
-        reports = [_Scored(at, report.step, self._metrics(report)) for at, report in _reports(events)]
-        if reports and reports[-1].step >= max(run.steps, default=0):
-            run.newest = reports[-1].metrics
-        if reports and run.found:
-            # A batch holds whole reports and arrives whole, so that any metric of a report witnesses the others.
-            for witness in {next(iter(report.metrics)) for report in reports if report.metrics}:
-                run.steps.update(metric.step for metric in self._client.get_metric_history(run.id, witness))
-            run.found = False
-        return [report for report in reports if report.step not in run.steps]
-
-    def _metrics(self, report: Report) -> dict[str, float]:
-        """A report's metrics; the selector comes first, because the compare view opens with the first one logged."""
-        metrics = dict(report.metrics)
-        if TEST in report.confusions:
-            score = cityscapes(report.confusions[TEST], self._groups)
-            metrics |= {"test/miou": score.miou, "test/accuracy": score.accuracy}
-        return {name: metrics[name] for name in sorted(metrics, key=lambda name: (name != self._header.select, name))}
-
-    def _find_or_create(self, trial_id: str, first: _TrialEvent) -> _Run:
-        run = None
-        if trial_id in self._doubtful:
-            run = next((_known(found) for found in self._children(f" and tags.trial_id = '{trial_id}'")), None)
-        if run is None:
-            self._doubtful.add(trial_id)
-            provenance = first.record.provenance if isinstance(first, _Begun) else {}
-            tags = self._tags(provenance.get("git_commit", "")) | _trial_tags(first.ask, provenance)
-            tags["mlflow.parentRunId"] = self._parent
-            created = self._client.create_run(self._experiment, first.at, tags, _run_name(first.ask))
-            run = _Run(created.info.run_id, created.info.status)
-        self._doubtful.discard(trial_id)
-        self._runs[trial_id] = run
-        return run
-
-    def _open_parent(self) -> str:
-        """The run of the study itself, made or found again."""
-        header = self._header
-        facts = {
-            "phase": STUDY,
-            "mlflow.note.content": header.question,
-            "shift": str(header.shift.get("name", "")),
-            "reference": header.reference,
-            "select": header.select,
-            "seeds": str(header.seeds),
-            "search_trials": str(header.search_trials),
-            "steps": str(header.steps),
-        }
-        tags = self._tags("") | facts
-        found = self._client.search_runs([self._experiment], f"tags.phase = '{STUDY}'", max_results=1)
-        if not found:
-            return str(self._client.create_run(self._experiment, _now(), tags, header.name).info.run_id)
-        run_id = str(found[0].info.run_id)
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        self._client.update_run(run_id, status="RUNNING")
-        return run_id
-
-    def _close_study(self, closed: _Closed) -> None:
-        for run in self._runs.values():
-            if run.status == "RUNNING":
-                try:
-                    self._client.set_terminated(run.id, "KILLED", closed.at)
-                except MlflowException as error:
-                    if _away(error):
-                        raise
-                    log.debug("run %s was deleted in MLflow (%s)", run.id, _reason(error))
-                run.status = "KILLED"
-        self._client.set_terminated(self._parent, closed.status, closed.at)
-        self._log_files(self._parent, closed.artifacts)
-
-    def _tags(self, git_commit: str) -> dict[str, str]:
-        tags = {
-            "study": self._header.name,
-            "mlflow.user": _user(),
-            "mlflow.source.name": str(self._study_file),
-            "mlflow.source.type": "LOCAL",
-        }
-        return tags | ({"mlflow.source.git.commit": git_commit} if git_commit else {})
-
-    def _children(self, condition: str = "") -> Iterator[MlflowRun]:
-        token: str | None = None
-        where = f"tags.mlflow.parentRunId = '{self._parent}'{condition}"
-        while True:
-            page = self._client.search_runs([self._experiment], where, max_results=PAGE, page_token=token)
-            yield from (run for run in page if "trial_id" in run.data.tags)
-            token = page.token
-            if not token:
-                return
-
-    def _log_files(self, run_id: str, files: Sequence[Path]) -> None:
-        for file in files:
-            if file.exists():
-                self._client.log_artifact(run_id, str(file))
-            else:
-                log.warning("%s does not exist, so MLflow does not get it", file)
-
-
-def _place(event: _TrialEvent | _StudyEvent) -> str:
-    if isinstance(event, _TrialEvent):
-        return event.ask.trial.id
-    return OPENED if isinstance(event, _Opened) else CLOSED
-
-
-def _run_name(ask: Ask) -> str:
-    return f"{ask.arm} search {ask.number}" if ask.phase == "search" else f"{ask.arm} seed {ask.trial.seed}"
-
-
-def _trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
-    tags = {
-        "arm": ask.arm,
-        "method": ask.trial.method,
-        "phase": ask.phase,
-        "seed": str(ask.trial.seed),
-        "trial_id": ask.trial.id,
-    }
-    return tags | {f"provenance/{name}": value for name, value in provenance.items()}
-
-
-def _settings(first: _TrialEvent) -> dict[str, str]:
-    """A run's params: flat, under the names of a study file, so that the compare view lines arms up.
-
-    Costs are params too: as metrics, which the compare view takes in alphabetical order, they would hide the scores.
-    """
-    ask, trial = first.ask, first.ask.trial
-    resolved = {name: value for meanings in trial.resolved.values() for name, value in meanings.items()}
-    settings: dict[str, Any] = {
-        "arm": ask.arm,
-        "method": trial.method,
-        **trial.recipe,
-        **trial.hyperparameters,
-        **resolved,
-    }
-    settings |= {"seed": trial.seed, "steps": trial.steps, "evaluations": trial.evaluations}
-    if isinstance(first, _Begun):
-        settings |= {f"cost/{name}": f"{value:.10g}" for name, value in first.record.cost.items()}
-    return {name: str(value) for name, value in settings.items()}
-
-
-def _reports(events: Sequence[_TrialEvent]) -> list[tuple[int, Report]]:
-    """(timestamp, report), one per step, in order of steps.
-
-    Reports of an earlier process are dated back from the moment their trial began again by the time they took.
-    """
-    reports: dict[int, tuple[int, Report]] = {}
-    for event in events:
-        if isinstance(event, _Begun):
-            at = event.at
-            for report in reversed(event.record.reports):
-                reports.setdefault(report.step, (at, report))
-                at -= round(1000 * report.seconds)
-        elif isinstance(event, _Reported):
-            reports.setdefault(event.report.step, (event.at, event.report))
-    return [reports[step] for step in sorted(reports)]
-
-
-def _metrics(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
-    return [Metric(name, float(value), at, step) for name, value in values.items()]
-
-
-def _batches(reports: Sequence[_Scored]) -> list[list[_Scored]]:
-    """Whole reports, in order, `BATCH` metrics or few more at a time; one empty batch where there are none."""
-    batches: list[list[_Scored]] = [[]]
-    number = 0
-    for report in reports:
-        if number >= BATCH:
-            batches.append([])
-            number = 0
-        batches[-1].append(report)
-        number += len(report.metrics)
-    return batches
-
-
-def _known(run: MlflowRun) -> _Run:
-    finished = any(name.startswith(FINAL) for name in run.data.metrics)
-    return _Run(run.info.run_id, run.info.status, params=set(run.data.params), found=True, finished=finished)
-
-
-def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
-    """The id of the study's experiment; one that was deleted comes back, since its study goes on."""
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        location = None if artifacts is None else (artifacts / name).as_uri()
-        return str(client.create_experiment(name, artifact_location=location))
-    if experiment.lifecycle_stage == LifecycleStage.DELETED:
-        log.info("restoring the deleted MLflow experiment %r", name)
-        client.restore_experiment(experiment.experiment_id)
-    return str(experiment.experiment_id)
-
-
-def _check(uri: str) -> Path | None:
-    """Find out quickly what MLflow finds out slowly; the folder of artifacts where the store is a local file."""
-    backend = uri.partition(":")[0].partition("+")[0]
     try:
-        if backend == "sqlite":
-            return _check_sqlite(uri)
-        if backend in DATABASE_PORTS:
-            url = make_url(uri)
-            address = (url.host or "localhost", url.port or DATABASE_PORTS[backend])
-            socket.create_connection(address, timeout=ANSWER_SECONDS).close()
-    except Exception as error:
-        raise _refused(uri, _reason(error)) from error
-    if backend == "file" or ("://" not in uri and not uri.startswith("databricks")):
-        raise _refused(uri, "neither a server nor a database; MLflow keeps no runs in folders any more")
-    return None
+        make_url(uri).get_dialect().import_dbapi()
+    except (SQLAlchemyError, ValueError) as error:
+        raise _refusal(uri, f"must be a database's URL ({str(error).splitlines()[0]})") from error
+    except ImportError as error:
+        raise _refusal(uri, f"needs a database driver that is not installed ({error})") from error
+    return uri
 
 
-def _check_sqlite(uri: str) -> Path | None:
-    database = make_url(uri).database
-    if not database or database == ":memory:":
-        raise ValueError("a SQLite store needs a file")
-    file = Path(database).absolute()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(file, timeout=ANSWER_SECONDS)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.rollback()
-    finally:
-        connection.close()
-    return file.parent / "mlruns"
-
-
-def _refused(uri: str, reason: str) -> ValueError:
-    shown = re.sub(r"://[^/]*@", "://***@", uri)
+def _refusal(uri: str, rule: str) -> ValueError:
+    shown = uri
+    if "@" in uri:
+        shown = f"{uri.partition('://')[0]}://***@{uri.rpartition('@')[2]}"
     return ValueError(
-        f"MLflow must answer within {ANSWER_SECONDS} s, but {shown!r} gave: {reason.replace(uri, shown)}; start that "
-        "server, set MLFLOW_TRACKING_URI to another store, or unset it to use mlflow.db at the root"
+        f"a tracking URI {rule.replace(uri, shown)}, got {shown!r}; correct MLFLOW_TRACKING_URI or --to, or leave it "
+        "unset to use mlflow.db at the root"
     )
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of the exception at the bottom: MLflow wraps a refused connection four times."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
-
-
-def _away(error: Exception) -> bool:
-    """Whether MLflow as a whole failed, and not this one request."""
-    if not isinstance(error, MlflowException):
-        return False
-    status = error.get_http_status_code()  # type: ignore[no-untyped-call]
-    return bool(status >= 500 or status == 429)
-
-
-def _silence() -> None:
-    # Every failure comes back as an exception, which is logged here; MLflow logs its traceback as well.
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without an entry in the password file
-        return str(os.getuid())
-
-
-def _now() -> int:
+def now() -> int:
+    """Milliseconds since 1970, as MLflow counts."""
     return time.time_ns() // 1_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m platform.tracking",
+        description="Copy studies from their records into MLflow: what it holds already stays, what it lacks is added.",
+        epilog="exit codes: 0 everything is there, 2 bad input, 3 something is still owed",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results, or of one study in it")
+    parser.add_argument("--to", required=True, metavar="URI", help="http://HOST:PORT, sqlite:////PATH/mlflow.db, ...")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        uri = checked(options.to)
+        store, studies = _studies(options.results)
+        owed = [_copy_study(uri, store, study) for study in studies]
+    except ValueError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return OWED if any(owed) else DELIVERED
+
+
+def _studies(results: Path) -> tuple[Store, list[str]]:
+    results = results.absolute()
+    if (results / "journal.jsonl").is_file():
+        return Store(results.parent), [results.name]
+    if results.is_dir() and (studies := Store(results).studies()):
+        return Store(results), studies
+    raise ValueError(
+        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no journal.jsonl; "
+        "studies leave theirs in results/ at the root of the checkout"
+    )
+
+
+def _copy_study(uri: str, store: Store, study: str) -> Owed:
+    """Copy one study and say how it went; raises ValueError when MLflow does not answer at all."""
+    # Here, because only the command needs it.
+    from platform.ledger import Ledger
+
+    header = store.journal(study).header
+    if header is None:
+        print(f"{study}: not copied, because its journal has no readable header")
+        return Owed(0, 0, study=True)
+    ledger = Ledger(store, study, [arm.name for arm in header.arms])
+    # What was asked for and never begun has no run.
+    begun = [ask for ask in ledger.asks if ledger.records[ask.trial.id].provenance]
+    tracker = Tracker(uri, header, store)
+    for ask in begun:
+        tracker.begin(ask, ledger.records[ask.trial.id])
+    whole = tracker.owed()
+    _wait(tracker, uri, study)
+    state: Ending = "complete" if _complete(header, ledger.asks, ledger.records) else "interrupted"
+    owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
+    what = f"{owed} could not be copied: {tracker.trouble or 'MLflow is slow'}" if owed else f"{whole} copied"
+    damages = f"; {_many(len(store.damages), 'damaged line')} left out" if store.damages else ""
+    print(f"{CLEAR if sys.stdout.isatty() else ''}{study}: {what}{damages}", flush=True)
+    return owed
+
+
+def _wait(tracker: Tracker, uri: str, study: str) -> None:
+    """Show what is owed until nothing is, or nothing changes any more."""
+    changed, before = time.monotonic(), tracker.owed()
+    while not tracker.connected:
+        if tracker.trouble:
+            trouble = tracker.trouble
+            tracker.close(patience=0.0)
+            raise _refusal(uri, f"must be that of an MLflow that answers, and here {trouble}")
+        time.sleep(0.05)
+    while (owed := tracker.owed()) and time.monotonic() < changed + COMMAND_PATIENCE:
+        if owed != before:
+            changed, before = time.monotonic(), owed
+        if sys.stdout.isatty():
+            print(f"{CLEAR}{study}: {owed} to go", end="", flush=True)
+        time.sleep(0.1)
+
+
+def _complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
+    """Whether nothing is left to do: all that was asked for has ended, and every arm with a winner has its seeds."""
+    for arm in header.arms:
+        mine = [ask for ask in asks if ask.arm == arm.name]
+        ends = {phase: [records[ask.trial.id].end for ask in mine if ask.phase == phase] for phase in PHASES}
+        if any(end is None or end.retry for end in ends["search"] + ends["confirm"]):
+            return False
+        searched = bool(arm.searched) and len(ends["search"]) >= header.search_trials
+        without_winner = searched and not any(end and end.state == "complete" for end in ends["search"])
+        if len(ends["confirm"]) < header.seeds and not without_winner:
+            return False
+    return True
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+if __name__ == "__main__":
+    # Run as a command this file is the module __main__, while `platform.mirror` imports platform.tracking.
+    from platform.tracking import main as command
+
+    sys.exit(command())

@@ -1,35 +1,56 @@
-"""The Ray Trainable around a training run: one step of Ray Tune is the training up to the next evaluation."""
+"""The Ray Trainable around a training run: one step of Ray Tune is the training up to the next evaluation.
 
+A step returns one of four: the trial's next report, why the trial failed, that it was interrupted, or that the disk
+failed, which is not the trial's fault. Whatever happens, the last good checkpoint stays in the trial's folder.
+"""
+
+import gc
 import io
+import os
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
 from ray import tune
 
 from platform import figures
-from platform.files import write_whole
+from platform.files import PARTIAL, write_whole
+from platform.health import effective_classes
 from platform.methods.method import Method
 from platform.metrics import cityscapes
 from platform.recipe import Recipe
-from platform.records import CHECKPOINT, PICTURE, PREDICTIONS, Ask, Report, Store
+from platform.records import CHECKPOINT, PICTURE, PREDICTIONS, Ask, Cause, Report, Store
 from platform.shifts.shift import DataError, Shift
-from platform.training import Diverged, TrainingRun, make_deterministic
+from platform.training import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
 REPORT = "report"
 FAILURE = "failure"
+INTERRUPTED = "interrupted"
+DISK = "disk"
+"""Keys of what a step returns: a Report, a Failure, True, and the file with what is wrong."""
 
 
 class Failure(NamedTuple):
     """Why a trial cannot go on."""
 
+    cause: Cause
     reason: str
+    """One line."""
     retry: bool
     """Whether the reason lies outside the trial."""
+    trace: str = ""
+    """The traceback of an error that nobody foresaw."""
+
+
+class DiskFault(Exception):
+    """A file that cannot be read or written; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +61,12 @@ class Assignment:
     method: Method
     recipe: Recipe
     shift: Shift
-    evaluated_steps: tuple[int, ...]
     results: Path
     reported: int
     """The last step that the driver has on record: a later one in the checkpoint is reported again."""
     cpus: int
+    stop: Path
+    """When this file exists, the worker stops after the current optimiser step."""
 
     @property
     def name(self) -> str:
@@ -53,46 +75,60 @@ class Assignment:
         return f"{arm}-{type(self.method).__name__}-{self.ask.phase}{self.ask.number}-{self.ask.trial.id[:6]}"
 
 
+@dataclass
+class Training:
+    """A trial in a worker's hands: its run, and what there is of the next report."""
+
+    run: TrainingRun
+    report: Report | None = None
+    """The last one."""
+    seconds: float = 0.0
+    """Spent on the next one, before an interruption."""
+    means: dict[str, float] | None = None
+    """Of what the steps before the next one noted, once they are taken."""
+
+
 class TrialTrainable(tune.Trainable):
     """Trains whichever assignment its configuration holds; the actor is reused from trial to trial."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.assignment: Assignment = config["assignment"]
-        self._run: TrainingRun | None = None
+        self._training: Training | None = None
+        self._parts = 1
         self._broken = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; not after an unknown error, which may have left the process or its GPU broken."""
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        usable = not self._broken
+        if self._broken:
+            # Ray Tune forgets the trial that an actor refuses, while that of a lost worker is handed out again.
+            os._exit(1)
         self.setup(new_config)
-        return usable
+        _free_memory()
+        return True
 
     def __repr__(self) -> str:
         return self.assignment.name
 
     def step(self) -> dict[str, Any]:
-        """Train to the next evaluation; a failure is reported with its reason instead of raised.
+        """Train to the next evaluation; a failure is returned with its cause instead of raised.
 
         Ray would retry an exception: only a lost worker deserves that.
         """
         try:
             return {REPORT: self._next_report()}
-        except Diverged as reason:
-            return {FAILURE: Failure(f"diverged: {reason}", retry=False)}
-        except torch.OutOfMemoryError as reason:
-            remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
-            return {FAILURE: Failure(f"out of memory: {_line(reason)}; {remedy}", retry=True)}
-        except DataError as reason:
-            return {FAILURE: Failure(f"data: {_line(reason)}", retry=True)}
-        except Exception as reason:
-            traceback.print_exc()
-            self._broken = True
-            return {FAILURE: Failure(f"{type(reason).__name__}: {_line(reason)}", retry=True)}
+        except Interrupted:
+            return {INTERRUPTED: True}
+        except DiskFault as fault:
+            self._training = None
+            return {DISK: str(fault)}
+        except Exception as error:
+            self._training = None
+            failure = _failure(error)
+            self._broken = failure.cause == "error"
+            return {FAILURE: failure}
 
     def cleanup(self) -> None:
-        self._run = None
+        self._training = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: every report leaves a checkpoint under the trial's id, which outlives Ray's own bookkeeping."""
@@ -101,58 +137,146 @@ class TrialTrainable(tune.Trainable):
         """Nothing, see `save_checkpoint`."""
 
     def _next_report(self) -> Report:
-        if self._run is None:
-            self._run, unseen = start(self.assignment)
-            if unseen is not None:
-                return unseen
-        return advance(self.assignment, self._run)
+        """The next report; from the last checkpoint in halved batches when memory runs out for the first time."""
+        try:
+            return self._attempt()
+        except Exception as error:
+            if not (out_of_memory(error) and self._can_halve()):
+                raise
+        # Here the error is gone, and with it the tensors that its traceback held.
+        self._training, self._parts = None, 2
+        _free_memory()
+        return self._attempt()
+
+    def _attempt(self) -> Report:
+        if stopped(self.assignment):
+            raise Interrupted
+        if self._training is None:
+            self._training = start(self.assignment, self._parts)
+            report = self._training.report
+            if _is_news(report, self.assignment):
+                return report
+        return advance(self.assignment, self._training)
+
+    def _can_halve(self) -> bool:
+        """Whether batches are whole so far, and their halves hold the two images that batch norm needs."""
+        whole = self._parts == 1 and (self._training is None or self._training.run.parts == 1)
+        batch = self.assignment.recipe.batch
+        return whole and batch >= 4 and batch % 2 == 0
 
 
-def start(assignment: Assignment) -> tuple[TrainingRun, Report | None]:
-    """The training run of an assignment, restored from its last checkpoint if there is one.
-
-    The report that belongs to the checkpoint comes with it when the driver has not got it on record.
-    """
+def start(assignment: Assignment, parts: int = 1) -> Training:
+    """Take up a trial: from its last checkpoint if there is one that can be used, else from step 0."""
+    folder = _folder(assignment)
+    with _on_disk(folder):
+        for leftover in folder.glob(f"*{PARTIAL}*"):
+            leftover.unlink()
     make_deterministic(assignment.cpus)
-    trial = assignment.ask.trial
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = TrainingRun(assignment.method, assignment.recipe, assignment.shift.open(), trial.seed, trial.steps, device)
-    checkpoint = _folder(assignment) / CHECKPOINT
-    if not checkpoint.exists():
-        return run, None
-    report = Report(**run.restore(checkpoint.read_bytes())[REPORT])
-    return run, report if report.step > assignment.reported else None
+    training = _restored(assignment, folder / CHECKPOINT) or Training(_run(assignment))
+    # A trial that ran out of memory before goes on in halves.
+    training.run.parts = max(parts, training.run.parts)
+    return training
 
 
-def advance(assignment: Assignment, run: TrainingRun) -> Report:
-    """Train to the next evaluation, evaluate, and leave a checkpoint that holds the report."""
+def _is_news(report: Report | None, assignment: Assignment) -> TypeGuard[Report]:
+    """Whether a checkpoint's report is not on record, or the last of a trial whose end is not."""
+    return report is not None and (report.step > assignment.reported or report.step == assignment.ask.trial.steps)
+
+
+def stopped(assignment: Assignment) -> bool:
+    """Whether the worker is asked to stop."""
+    # Not Path.exists, which raises when the mount is lost.
+    return os.path.exists(assignment.stop)  # noqa: PTH110
+
+
+def advance(assignment: Assignment, training: Training) -> Report:
+    """Train to the next evaluation, evaluate, and leave a checkpoint that holds the report.
+
+    Raises Interrupted, leaving a checkpoint of what there is, after a step or batch at which the worker is to stop.
+    """
     began = time.perf_counter()
-    target = next(step for step in assignment.evaluated_steps if step > run.step)
-    losses = run.advance(target - run.step)
-    groups = assignment.shift.groups
+    try:
+        report = _trained_and_evaluated(assignment, training)
+    except Interrupted:
+        training.seconds += time.perf_counter() - began
+        _save(assignment, training)
+        raise
+    seconds = training.seconds + time.perf_counter() - began
+    training.report, training.seconds, training.means = replace(report, seconds=seconds), 0.0, None
+    _save(assignment, training)
+    return training.report
+
+
+def _trained_and_evaluated(assignment: Assignment, training: Training) -> Report:
+    """The next report, but for its seconds."""
+    run, interrupted = training.run, partial(stopped, assignment)
+    if training.means is None:
+        target = next(step for step in assignment.ask.trial.evaluated_steps if step > _reported_step(training))
+        training.means = run.advance(target - run.step, interrupted)
     confusions = {
-        "source/val": run.evaluate(run.splits.source_val),
-        "target/val": run.evaluate(run.splits.oracle.val),
+        "source/val": run.evaluate(run.splits.source_val, interrupted),
+        "target/val": run.evaluate(run.splits.oracle.val, interrupted),
     }
+    groups = assignment.shift.groups
     source, oracle = cityscapes(confusions["source/val"], groups), cityscapes(confusions["target/val"], groups)
     if run.step == run.steps and assignment.ask.trial.confirms:
-        confusions["target/test"] = run.evaluate(run.splits.oracle.test)
+        confusions["target/test"] = run.evaluate(run.splits.oracle.test, interrupted)
         _keep_predictions(assignment, run)
-    report = Report(
+    return Report(
         step=run.step,
-        seconds=time.perf_counter() - began,
+        seconds=0.0,
         metrics={
             "source/miou": source.miou,
             "source/accuracy": source.accuracy,
             "oracle/miou": oracle.miou,
             "oracle/accuracy": oracle.accuracy,
+            "target/effective_classes": effective_classes(confusions["target/val"]),
             "learning_rate": run.learning_rate,
-            **losses,
+            **training.means,
         },
         confusions={split: matrix.tolist() for split, matrix in confusions.items()},
+        parts=run.parts,
     )
-    write_whole(_folder(assignment) / CHECKPOINT, run.save({REPORT: vars(report)}))
-    return report
+
+
+def _reported_step(training: Training) -> int:
+    return 0 if training.report is None else training.report.step
+
+
+def _run(assignment: Assignment) -> TrainingRun:
+    with _on_disk(assignment.shift.name):
+        splits = assignment.shift.open()
+    trial = assignment.ask.trial
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, device)
+
+
+def _save(assignment: Assignment, training: Training) -> None:
+    kept = {
+        "report": None if training.report is None else vars(training.report),
+        "seconds": training.seconds,
+        "means": training.means,
+    }
+    _write(_folder(assignment) / CHECKPOINT, training.run.save(kept))
+
+
+def _restored(assignment: Assignment, checkpoint: Path) -> Training | None:
+    """The trial as its checkpoint holds it; None without one, or with one that is damaged or would leave a gap."""
+    with _on_disk(checkpoint):
+        try:
+            saved = checkpoint.read_bytes()
+        except FileNotFoundError:
+            return None
+    run = _run(assignment)
+    try:
+        kept = run.restore(saved)
+        report = None if kept["report"] is None else Report(**kept["report"])
+        training = Training(run, report, kept["seconds"], kept["means"])
+    except (Damaged, KeyError, TypeError):
+        return None
+    unreported = (step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported)
+    # The driver may have lost more reports than the last: only training again gives them back.
+    return training if _reported_step(training) <= next(unreported, run.steps) else None
 
 
 def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
@@ -161,8 +285,42 @@ def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
     arrays = io.BytesIO()
     np.savez_compressed(arrays, allow_pickle=False, **kept)
     figure = figures.prediction_picture(kept["images"], kept["truth"], kept["prediction"], assignment.shift.groups)
-    write_whole(_folder(assignment) / PREDICTIONS, arrays.getvalue())
-    write_whole(_folder(assignment) / PICTURE, figures.png(figure))
+    _write(_folder(assignment) / PREDICTIONS, arrays.getvalue())
+    _write(_folder(assignment) / PICTURE, figures.png(figure))
+
+
+def _failure(error: Exception) -> Failure:
+    """An error as the cause of a trial's failure."""
+    if isinstance(error, Diverged):
+        return Failure("diverged", _line(error), retry=False)
+    if isinstance(error, DataError):
+        return Failure("data", _line(error), retry=True)
+    if out_of_memory(error):
+        remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
+        return Failure("out of memory", f"{_line(error)}; {remedy}", retry=True)
+    trace = "".join(traceback.format_exception(error))
+    return Failure("error", f"{type(error).__name__}: {_line(error)}", retry=True, trace=trace)
+
+
+def _free_memory() -> None:
+    """Give the GPU's memory back, to this process's next trial or to others."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with _on_disk(path):
+        write_whole(path, content)
+
+
+@contextmanager
+def _on_disk(place: Path | str) -> Iterator[None]:
+    """Tell a file system's error from all others."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskFault(f"{error.filename or place}: {error.strerror or error}") from error
 
 
 def _folder(assignment: Assignment) -> Path:

@@ -43,6 +43,16 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
+    def evaluated_steps(self) -> tuple[int, ...]:
+        """The steps at which the trial is evaluated and reports."""
+        return evaluated_steps(self.steps, self.evaluations)
+
+    @property
     def confirms(self) -> bool:
         """Whether this is a confirm trial: on a fresh seed, and scored on the sealed test split."""
         return self.seed != SEARCH_SEED
+
+
+def evaluated_steps(steps: int, evaluations: int) -> tuple[int, ...]:
+    """Steps at even distances, the last one at the end."""
+    return tuple(steps * number // evaluations for number in range(1, evaluations + 1))

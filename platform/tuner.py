@@ -1,4 +1,4 @@
-"""The one Tuner of a study: Ray's searcher and scheduler around the decisions of `platform.search`.
+"""The one Tuner of a study: Ray's searcher and scheduler around `platform.decisions`.
 
 `Tuner.restore` is not used. A study goes on by replaying its records: trials that had not ended are handed out first,
 the others are decided as if the study had never stopped.
@@ -7,12 +7,11 @@ the others are decided as if the study had never stopped.
 import gc
 import logging
 import os
-import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,21 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from platform import search
-from platform.ledger import Ledger
+from platform.decisions import finished, first_record, next_ask, searching, settle
+from platform.files import PARTIAL
+from platform.interruption import Interruption
+from platform.ledger import Ledger, StoreFault
+from platform.lock import Lock
 from platform.methods.method import Method
-from platform.provenance import provenance
 from platform.recipe import Recipe
-from platform.records import CHECKPOINT, Ask, End, Phase, Record
-from platform.study import Study, cost_of
-from platform.trainable import FAILURE, REPORT, Assignment, Failure, TrialTrainable
-from platform.trials import SEARCH_SEED
+from platform.records import Ask, End
+from platform.study import Study
+from platform.trainable import DISK, FAILURE, REPORT, Assignment, Failure, TrialTrainable
+
+log = logging.getLogger(__name__)
 
 WORKER_LOSSES = 3
-"""How often a trial is resumed from its checkpoint after its worker died."""
+"""How often a trial goes on from its last checkpoint after its worker died."""
 
 
 class TooLarge(ValueError):
@@ -47,43 +49,77 @@ class StudySearcher(Searcher):
     scheduler keeps, so nothing is learnt from Ray's own callbacks.
     """
 
-    def __init__(self, study: Study, ledger: Ledger, shift_identity: dict[str, Any]) -> None:
+    def __init__(
+        self, study: Study, ledger: Ledger, shift_identity: dict[str, Any], interruption: Interruption
+    ) -> None:
         super().__init__()
         self.study = study
         self.ledger = ledger
         self.shift_identity = shift_identity
+        self.interruption = interruption
         self.running: set[str] = set()
         """Ids of trials that were handed out: two arms may mean the same trial, which is trained once for both."""
 
     def suggest(self, trial_id: str) -> Any:
         """The configuration of the next trial, None to be asked again later, FINISHED at the end of the study."""
-        try:
-            return Searcher.FINISHED if self.ledger.fault is not None else self._suggest()
-        except Exception as fault:
-            # Ray Tune would hang on it.
-            self.ledger.fault = self.ledger.fault or fault
-            return Searcher.FINISHED
+        suggested: Any = Searcher.FINISHED
+        if self.ledger.fault is None and self.interruption.signal is None:
+            try:
+                suggested = self._suggest()
+            except Exception as fault:
+                # Ray Tune would hang on it.
+                self.ledger.fault = self.ledger.fault or fault
+        return suggested if self.ledger.fault is None else Searcher.FINISHED
 
     def _suggest(self) -> Any:
-        unfinished = next(filter(self._is_new, self.ledger.asks), None)
-        if unfinished is not None:
-            return self._assign(unfinished)
         waiting = False
+        for ask in [ask for ask in self.ledger.asks if self._is_open(ask)]:
+            if (assigned := self._take_up(ask)) is not None:
+                return assigned
+            waiting = waiting or self._is_open(ask)
         for arm in self.study.arms:
-            while (ask := self._next(arm)) is not None:
-                self.ledger.ask(ask, self.first_record(ask))
-                if self._is_new(ask):
-                    return self._assign(ask)
-            waiting = waiting or self._searching(arm)
+            while (new := next_ask(self.study, self.ledger, self.shift_identity, arm)) is not None:
+                if self.ledger.fault is not None:
+                    return None
+                self.ledger.ask(new)
+                if self._is_open(new) and (assigned := self._take_up(new)) is not None:
+                    return assigned
+            waiting = waiting or self._is_waiting(arm)
         return None if waiting else Searcher.FINISHED
 
-    def _is_new(self, ask: Ask) -> bool:
+    def _is_open(self, ask: Ask) -> bool:
+        """Whether a trial has neither ended nor is trained by one of this study's workers."""
         return self.ledger.ended(ask) is None and ask.trial.id not in self.running
 
-    def finished(self) -> bool:
-        """Whether every trial that was asked for has ended, and none is left to ask for."""
-        ended = all(self.ledger.ended(ask) is not None for ask in self.ledger.asks)
-        return ended and all(self._next(arm) is None for arm in self.study.arms)
+    def _is_waiting(self, arm: str) -> bool:
+        """Whether an arm may ask for more later: its search goes on, or another study trains one of its trials."""
+        return searching(self.ledger, arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
+
+    def _take_up(self, ask: Ask) -> dict[str, Any] | None:
+        """A trial's configuration; None when another study holds it, or when what is on record ends it."""
+        if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
+            return None
+        self._remove_partial_files(ask)
+        settle(self.study, self.ledger, ask)
+        if self.ledger.ended(ask) is not None:
+            return None
+        self.running.add(ask.trial.id)
+        self.ledger.begin(ask)
+        assignment = Assignment(
+            ask=ask,
+            method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
+            recipe=Recipe(**ask.trial.recipe),
+            shift=self.study.shift,
+            results=self.ledger.store.folder,
+            reported=self.ledger.records[ask.trial.id].step,
+            cpus=self.study.budget.cpus,
+            stop=self.interruption.flag,
+        )
+        return {"assignment": assignment}
+
+    def _remove_partial_files(self, ask: Ask) -> None:
+        for partial in self.ledger.store.trial_folder(ask.trial.id).glob(f"*{PARTIAL}*"):
+            partial.unlink(missing_ok=True)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the ledger knows."""
@@ -97,146 +133,109 @@ class StudySearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def _next(self, arm: str) -> Ask | None:
-        """The arm's next ask, None when it has none now: it waits, or is done."""
-        searched = self.ledger.asked(arm, "search")
-        if len(searched) < self.study.search_trials(arm):
-            values = search.propose(
-                self.study.dimensions(arm),
-                searched,
-                self.ledger.records,
-                self.study.selector(arm),
-                (self.ledger.study, arm),
-            )
-            return self._ask(arm, "search", len(searched), values, SEARCH_SEED)
-        if self._searching(arm):
-            return None
-        best = search.best(searched, self.ledger.records, self.study.selector(arm))
-        if searched and best is None:
-            return None
-        values = {} if best is None else search.chosen_values(best.trial, self.study.arms[arm].ranges)
-        wanted = (
-            self._ask(arm, "confirm", number, values, SEARCH_SEED + 1 + number) for number in range(self.study.seeds)
-        )
-        confirmed = {ask.trial.id for ask in self.ledger.asked(arm, "confirm")}
-        return next((ask for ask in wanted if ask.trial.id not in confirmed), None)
 
-    def _searching(self, arm: str) -> bool:
-        return any(self.ledger.ended(ask) is None for ask in self.ledger.asked(arm, "search"))
+class StudyScheduler(FIFOScheduler):
+    """Enters every report into the ledger, and ends trials as `platform.decisions` has it."""
 
-    def _ask(self, arm: str, phase: Phase, number: int, values: dict[str, Any], seed: int) -> Ask:
-        return Ask(arm, phase, number, self.study.trial(arm, values, seed, self.shift_identity))
-
-    def first_record(self, ask: Ask) -> Record:
-        """What is known of a trial before its first step."""
-        method = self.study.arms[ask.arm].method(**ask.trial.hyperparameters)
-        cost = cost_of(method, Recipe(**ask.trial.recipe))
-        return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
-
-    def _assign(self, ask: Ask) -> dict[str, Any]:
-        self.running.add(ask.trial.id)
-        self.ledger.begin(ask)
-        assignment = Assignment(
-            ask=ask,
-            method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
-            recipe=Recipe(**ask.trial.recipe),
-            shift=self.study.shift,
-            evaluated_steps=self.study.budget.evaluated_steps,
-            results=self.ledger.store.folder,
-            reported=self.ledger.records[ask.trial.id].step,
-            cpus=self.study.budget.cpus,
-        )
-        return {"assignment": assignment}
-
-
-class ArmASHA(FIFOScheduler):
-    """Enters every report into the ledger, and ends trials: complete, failed, or stopped at a rung within their arm."""
-
-    def __init__(self, study: Study, ledger: Ledger) -> None:
+    def __init__(self, study: Study, ledger: Ledger, searcher: StudySearcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.study = study
         self.ledger = ledger
+        self.searcher = searcher
+        self.losses: Counter[str] = Counter()
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """Whether a trial goes on after what it reported."""
-        over = True
+        goes_on = False
         try:
-            over = self._is_over(trial.config["assignment"].ask, result)
+            goes_on = self._enter(trial.config["assignment"].ask, result)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault
-        return TrialScheduler.STOP if over or self.ledger.fault is not None else TrialScheduler.CONTINUE
+        stopped = self.ledger.fault is not None or self.searcher.interruption.signal is not None
+        return TrialScheduler.CONTINUE if goes_on and not stopped else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
-        ask = trial.config["assignment"].ask
-        step = self.ledger.records[ask.trial.id].step
-        error = " ".join(str(trial.get_error() or "no error recorded").split())[-300:]
-        self.ledger.end(ask, End("failed", f"worker lost {WORKER_LOSSES + 1} times: {error}", step, retry=True))
+        """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
+        try:
+            self._lose(trial.config["assignment"].ask, " ".join(str(trial.get_error() or "").split())[-300:])
+        except Exception as fault:
+            self.ledger.fault = self.ledger.fault or fault
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def _is_over(self, ask: Ask, result: dict[str, Any]) -> bool:
-        if (report := result.get(REPORT)) is not None:
-            self.ledger.report(ask, report)
-        end = self._end(ask, result.get(FAILURE))
-        if end is not None:
-            self.ledger.end(ask, end)
-            self._remove_checkpoint(ask, end)
-        return end is not None
+    def _enter(self, ask: Ask, result: dict[str, Any]) -> bool:
+        """Enter a worker's result, and whether its trial goes on."""
+        if (reason := result.get(DISK)) is not None:
+            self.ledger.fault = StoreFault(reason)
+        elif (failure := result.get(FAILURE)) is not None:
+            self._fail(ask, failure)
+        elif (report := result.get(REPORT)) is not None:
+            judged = len(self.ledger.records[ask.trial.id].reports)
+            if self.ledger.report(ask, report):
+                settle(self.study, self.ledger, ask, judged)
+        else:
+            return False
+        return self.ledger.ended(ask) is None
 
-    def _end(self, ask: Ask, failure: Failure | None) -> End | None:
-        record = self.ledger.records[ask.trial.id]
-        if failure is not None:
-            return End("failed", failure.reason, record.step, failure.retry)
-        if record.step >= ask.trial.steps:
-            return End("complete", "", record.step)
-        if ask.phase == "confirm" or self.study.search is None or record.step not in self.study.rungs:
-            return None
-        rivals, selector = self.ledger.asked(ask.arm, "search"), self.study.selector(ask.arm)
-        values = search.rung_values(rivals, self.ledger.records, selector, record.step)
-        cut = search.cut(values, self.study.search.reduction)
-        value = record.reports[-1].metrics[selector]
-        if value >= cut:
-            return None
-        return End("stopped", f"rung {record.step}: {selector} {value:.4f} is below the cut {cut:.4f}", record.step)
+    def _fail(self, ask: Ask, failure: Failure) -> None:
+        if failure.trace:
+            log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, failure.trace)
+        step = self.ledger.records[ask.trial.id].step
+        self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
 
-    def _remove_checkpoint(self, ask: Ask, end: End) -> None:
-        """Keep the weights of finished confirm trials, and of trials that may be tried again."""
-        if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
-            (self.ledger.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True)
+    def _lose(self, ask: Ask, error: str) -> None:
+        log.warning("%s of %r lost its worker: %s", ask.trial.id, ask.arm, error)
+        self.losses[ask.trial.id] += 1
+        if self.losses[ask.trial.id] > WORKER_LOSSES:
+            step = self.ledger.records[ask.trial.id].step
+            reason = f"worker lost {self.losses[ask.trial.id]} times, the last time with: {error or 'no error'}"
+            self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
+        else:
+            self.ledger.lose(ask)
+            self.searcher.running.discard(ask.trial.id)
 
 
-def run(study: Study, ledger: Ledger, shift_identity: dict[str, Any], address: str | None, root: Path) -> bool:
+def run(
+    study: Study,
+    ledger: Ledger,
+    shift_identity: dict[str, Any],
+    address: str | None,
+    root: Path,
+    interruption: Interruption,
+    lock: Lock,
+) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
     Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written, and
-    ConnectionError when Ray refuses the address.
+    ConnectionError when Ray does not start or refuses the address.
     """
-    searcher = StudySearcher(study, ledger, shift_identity)
-    ledger.reopen(searcher.first_record)
-    if not searcher.finished():
-        # Suppressed within the cluster, so that no frame of an interrupted Tuner outlives Ray.
-        with _cluster(address, root), suppress(KeyboardInterrupt):
+    searcher = StudySearcher(study, ledger, shift_identity, interruption)
+    ledger.reopen()
+    if ledger.fault is None and not finished(study, ledger, shift_identity):
+        with _cluster(address, root, interruption):
+            lock.note_descendants()
             _tune(study, ledger, searcher, may_grow=address is not None)
+    ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    return searcher.finished()
+    return finished(study, ledger, shift_identity)
 
 
 @contextmanager
-def _cluster(address: str | None, root: Path) -> Iterator[None]:
+def _cluster(address: str | None, root: Path, interruption: Interruption) -> Iterator[None]:
     # On one machine the path is enough; a cluster is sent the code.
     code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
-        ray.init(
-            address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
-        )
-    except RuntimeError as error:
+        # Ray takes SIGTERM over when it starts.
+        with interruption.deaf_children():
+            ray.init(
+                address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
+            )
+    except (OSError, RuntimeError) as error:
         raise ConnectionError(str(error)) from error
-    # Ray's own handler aborts the process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
@@ -261,8 +260,9 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool)
     for arm in study.arms.values():
         _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    # Ray's handler would wait for every running step; the records make it safe to leave at once.
+    # Signals are ours, and so is the state that Ray Tune would write for its restore again and again.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)
     # The newer engine prints its own header even when it is told to be silent.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
@@ -270,7 +270,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool)
             tune.with_resources(TrialTrainable, tune.PlacementGroupFactory([bundle])),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=ArmASHA(study, ledger),
+                scheduler=StudyScheduler(study, ledger, searcher),
                 num_samples=-1,
                 max_concurrent_trials=max(1, slots),
                 reuse_actors=True,
@@ -281,7 +281,8 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool)
                 name=ledger.study,
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=WORKER_LOSSES),
+                # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
+                failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()

@@ -1,8 +1,8 @@
 """Does the comparison of the methods give an answer on photographs when all there is is a laptop?
 
-The rows of `studies/comparison.py` at a size that two CPU cores finish in about ten minutes: images of 96 x 128, a
-quarter of the network's channels and of the discriminators', no ImageNet weights, and the 11 classes that coarser
-ground truths than Cityscapes' distinguish too.
+The rows of `studies/comparison.py` at a size for two CPU cores: images of 96 x 128, a quarter of the network's channels
+and of the discriminators', no ImageNet weights, and the 11 classes that coarser ground truths than Cityscapes'
+distinguish too.
 """
 
 from platform.labels import CAMVID_11
@@ -16,7 +16,7 @@ study = Study(
     reference="source only",
     select="source/miou",
     search=ASHA(trials=4, grace=0.25, reduction=2),
-    budget=Budget(steps=400, evaluations=8),
+    budget=Budget(steps=400, evaluations=12),
     seeds=3,
     recipe=Recipe(network_width=0.25),
 )

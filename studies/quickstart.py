@@ -25,7 +25,7 @@ study = Study(
     reference="source only",
     select="source/miou",
     search=ASHA(trials=4, grace=0.25, reduction=2),
-    budget=Budget(steps=300, evaluations=6),
+    budget=Budget(steps=300, evaluations=12),
     seeds=3,
     recipe=Recipe(network_width=0.25),
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,13 +18,19 @@ class Checkout:
     root: Path
     environment: dict[str, str]
 
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        """The study command, in a process group of its own, as a terminal would start it."""
+    def start(
+        self,
+        *arguments: str,
+        module: str = "platform.study",
+        output: int | IO[str] = subprocess.PIPE,
+        **environment: str,
+    ) -> "subprocess.Popen[str]":
+        """The study command, or another module's, in a process group of its own, as a terminal would start it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "platform.study", *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.root,
             env=self.environment | environment,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

@@ -1,4 +1,4 @@
-"""A real MLflow server over HTTP, started as a user does, that can be killed and started again."""
+"""A real MLflow server over HTTP, started as a user does, that can be killed, emptied, frozen and started again."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -53,12 +54,20 @@ class Server:
 
     def kill(self) -> None:
         """SIGKILL to the server and its workers."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        finally:
-            self.process.wait()
+        self.process.wait()
+
+    def empty(self) -> None:
+        """Throw the database of a killed server away."""
+        (self.folder / "mlflow.db").unlink()
+
+    def freeze(self) -> None:
+        """Let the server take calls and answer none, until it is thawed."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -5,13 +5,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+import torch
 
 from platform.labels import CAMVID_11
-from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.networks.cost import cost
 from platform.plan import describe, header, plan
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
+from platform.training import TrainingRun
 
 LEARNING_RATE = LogUniform(1e-3, 5e-2)
 ARMS = {
@@ -144,10 +146,13 @@ fda
   shift   gta5_to_cityscapes at 512 x 1024, 11 classes
   trials  51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
   steps   20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
-  rungs   4,000, 12,000: 1 trial in 3 of a row goes on
+  rungs   4,000, 12,000: 1 trial in 3 of a row goes on, by the mean of its last
+          3 evaluations
   select  source/miou
   recipe  at its defaults
   cost    at most 1,045 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
+  disk    1.4 GB for the checkpoints of the confirm trials, and 193 MB for each
+          trial that runs
 
   source only (reference)                                  12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)
@@ -173,6 +178,49 @@ def test_the_text_says_what_differs_from_the_usual() -> None:
     assert "none, no trial is stopped" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
 
 
+def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
+    text = " ".join(describe(study(recipe=Recipe(warm_up=0.05), search=ASHA(trials=4, reduction=2)), "fda").split())
+    rungs = (
+        "rungs after a warm-up of 1,000 steps, 5,000, 9,000, 17,000: 1 trial in 2 of a row goes on, by the mean of its"
+    )
+    assert f"{rungs} last 3 evaluations select" in text
+    text = " ".join(describe(study(search=ASHA(trials=4, smoothing=1)), "fda").split())
+    assert "1 trial in 3 of a row goes on, by its last evaluation select" in text
+
+
+# The disk
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe"),
+    [
+        (SourceOnly(), Recipe(network_width=0.25)),
+        (SourceOnly(), Recipe(network_width=0.25, momentum=0.0)),
+        (Adversarial(width=32), Recipe(network_width=0.25)),
+        (Adversarial(separable=True), Recipe(network_width=0.25)),
+    ],
+    ids=["source only", "without momentum", "adversarial", "lightweight adversarial"],
+)
+def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) -> None:
+    fields = {name: value for name, value in vars(method).items() if type(method)().__dict__[name] != value}
+    shift = town()
+    row = study(shift=shift, arms={"row": Arm(type(method), **fields)}, reference="row", search=None, recipe=recipe)
+    run = TrainingRun(method, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
+    run.advance(1)
+    assert plan(row).arms[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
+
+
+def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one() -> None:
+    planned = plan(study())
+    by_name = {arm.name: arm.checkpoint_bytes for arm in planned.arms}
+    network, discriminator = 4 * cost(1.0, None).parameters, 4 * cost(1.0, (64, False)).discriminator_parameters
+    # The published count has an ImageNet classifier of half a million parameters, which nothing here trains.
+    assert by_name["source only"] == pytest.approx(2 * (network - 4 * 513_000), rel=0.01)
+    assert by_name["adversarial"] == by_name["source only"] + 3 * discriminator
+    assert planned.kept_bytes == 5 * sum(by_name.values())
+    assert planned.running_bytes == 2 * by_name["adversarial"]
+
+
 def test_a_plan_fits_80_columns_whatever_its_names() -> None:
     long = " ".join(["adversarial adaptation in the output space"] * 4)
     everything = Arm(
@@ -193,13 +241,15 @@ def test_a_plan_fits_80_columns_whatever_its_names() -> None:
 
 def test_the_header_holds_what_a_table_needs() -> None:
     planned = study(recipe=Recipe(network_width=0.25))
-    told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...")
+    told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
     assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
     assert (told.reference, told.select, told.seeds) == ("source only", "source/miou", 5)
     assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 12_000))
+    assert (told.reduction, told.smoothing, told.began) == (3, 3, "2026-11-22T20:00:00Z")
     assert [arm.name for arm in told.arms] == list(ARMS)
     assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
     assert told.arms[1].cost == asdict(cost(0.25, (64, False)))
-    assert header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "").search_trials == 0
+    unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
+    assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)

@@ -6,13 +6,13 @@ import statistics
 
 import numpy as np
 import pytest
-from invented_study import COST, arm, ask, full, record, study
+from invented_study import COST, arm, ask, failed, full, record, stopped, study
 from scipy import stats
 
 from platform import metrics
 from platform.labels import CAMVID_11, SINGLE_CLASSES
 from platform.records import Store
-from platform.results import FIXED, Row, Table, final_confusion, interval, table, trials_by_arm
+from platform.results import FIXED, Row, Run, Table, counted, interval, runs_by_arm, table
 
 ISSUE = (
     "arm method tuned seeds miou miou_ci accuracy accuracy_ci delta delta_ci parameters discriminator_parameters "
@@ -31,7 +31,11 @@ def row(made: Table, name: str) -> Row:
 
 
 def confirms(asks, records, name):
-    return [records[ask.trial.id] for ask in asks if (ask.arm, ask.phase) == (name, "confirm")]
+    return [Run(ask, records[ask.trial.id]) for ask in asks if (ask.arm, ask.phase) == (name, "confirm")]
+
+
+def of(asks, name, phase):
+    return [ask for ask in asks if (ask.arm, ask.phase) == (name, phase)]
 
 
 # The interval
@@ -70,13 +74,13 @@ def test_one_value_has_no_interval_and_none_has_no_mean():
 def test_scores_are_those_of_the_test_confusions_of_the_confirm_runs():
     header, asks, records = two_arms()
     found = row(table(header, asks, records), "FDA")
-    scores = [metrics.cityscapes(final_confusion(run)) for run in confirms(asks, records, "FDA")]
+    scores = [metrics.cityscapes(run.confusion) for run in confirms(asks, records, "FDA")]
     low, high = stats.t.interval(0.95, 2, 0, stats.sem([score.miou for score in scores]))
     assert found.miou == pytest.approx(np.mean([score.miou for score in scores]))
     assert found.miou_ci == pytest.approx((high - low) / 2)
     assert found.accuracy == pytest.approx(np.mean([score.accuracy for score in scores]))
     assert found.iou == pytest.approx(np.mean([score.iou for score in scores], axis=0))
-    originals = [metrics.original(final_confusion(run)) for run in confirms(asks, records, "FDA")]
+    originals = [metrics.original(run.confusion) for run in confirms(asks, records, "FDA")]
     assert found.miou_original == pytest.approx(np.mean([score.miou for score in originals]))
     assert found.accuracy_original == pytest.approx(np.mean([score.accuracy for score in originals]))
 
@@ -84,7 +88,7 @@ def test_scores_are_those_of_the_test_confusions_of_the_confirm_runs():
 def test_the_difference_is_paired_by_seed():
     header, asks, records = two_arms(seeds=5)
     by_seed = [
-        {run.trial.seed: metrics.cityscapes(final_confusion(run)).miou for run in confirms(asks, records, name)}
+        {run.ask.trial.seed: metrics.cityscapes(run.confusion).miou for run in confirms(asks, records, name)}
         for name in ("source only", "FDA")
     ]
     differences = [by_seed[1][seed] - by_seed[0][seed] for seed in range(1, 6)]
@@ -128,19 +132,20 @@ def test_counts_hours_and_cost():
     )
     asks, records = full(header, {"source only": 0.4, "adversarial": 0.5})
     broken = ask(header, "adversarial", "search", 0)
-    records[broken.trial.id] = record(broken, state="failed", reason="the loss is not finite", reports=1)
+    records[broken.trial.id] = failed(broken, "diverged", "the loss is not finite at step 120")
     found = row(table(header, asks, records), "adversarial")
     assert (found.trials, found.stopped, found.failed) == (4, 2, 1)
-    assert found.hours == pytest.approx(1.5 * (1 + 2 + 10 + 2 + 3 * 10) / 3600)
+    assert found.hours == pytest.approx(1.5 * (1 + 2 + 4 + 2 + 3 * 4) / 3600)
     assert (found.parameters, found.discriminator_parameters) == (12_581_672, 2_781_121)
     assert (found.gflops, found.discriminator_gflops) == (51.26, 30.88)
-    assert found.reasons == ("the loss is not finite",)
+    assert found.causes == {"diverged": 1}
+    assert found.reasons == (f"the loss is not finite at step 120 ({broken.trial.id})",)
 
 
 def test_a_searched_width_costs_what_the_chosen_configuration_costs():
     header, asks, records = two_arms()
     for run in confirms(asks, records, "FDA"):
-        records[run.trial.id] = dataclasses.replace(run, cost={**COST, "parameters": 800_000.0})
+        records[run.ask.trial.id] = dataclasses.replace(run.record, cost={**COST, "parameters": 800_000.0})
     assert row(table(header, asks, records), "FDA").parameters == 800_000
 
 
@@ -156,7 +161,7 @@ def test_tuned_names_the_chosen_values_and_what_they_resolve_to():
         arm("source only", searched={}), arm("FDA", searched={"beta": "LogUniform", "learning_rate": "LogUniform"})
     )
     made = table(header, *full(header, {"source only": 0.4, "FDA": 0.5}))
-    assert [found.tuned for found in made.rows] == [FIXED, "beta=0.0117 (band 6), learning_rate=0.031"]
+    assert [found.tuned for found in made.rows] == [FIXED, "beta=0.0117 (band 6), learning_rate=0.02"]
     assert row(made, "source only").trials == 0
 
 
@@ -186,23 +191,10 @@ def test_asked_but_not_started_trials_are_nothing_yet():
     assert "FDA: nothing ran yet" in table(header, asks, {}).notes
 
 
-def test_an_arm_whose_every_trial_failed():
+def test_a_trial_that_began_and_has_not_reported_is_nothing_yet():
     header, asks, records = two_arms()
-    for each in asks:
-        if each.arm == "FDA":
-            records[each.trial.id] = record(each, state="failed", reason="CUDA\nout of   memory", reports=0)
-    made = table(header, asks, records)
-    found = row(made, "FDA")
-    assert (found.failed, found.seeds, found.seeds_missing, found.hours) == (7, 0, 3, 0)
-    assert math.isnan(found.miou)
-    assert "FDA: 4 of 4 search trials failed: CUDA out of memory" in made.notes
-    assert "FDA: 3 of 3 seeds missing (3 failed: CUDA out of memory)" in made.notes
-
-
-def test_a_long_reason_is_cut_to_a_line():
-    header, asks, records = two_arms()
-    records[asks[0].trial.id] = record(asks[0], state="failed", reason="word " * 1000, reports=1)
-    assert all(len(note) < 300 for note in table(header, asks, records).notes)
+    began = {trial_id: dataclasses.replace(run, reports=(), end=None) for trial_id, run in records.items()}
+    assert table(header, asks, began).notes == ("source only: nothing ran yet", "FDA: nothing ran yet")
 
 
 def test_missing_seeds_of_an_arm_and_of_the_reference():
@@ -258,6 +250,133 @@ def test_a_small_space_may_end_its_search_early():
     assert table(header, asks, records).notes == ()
 
 
+# What went wrong
+
+
+def test_failures_are_counted_by_cause_and_each_reason_is_told_once():
+    header, asks, records = two_arms()
+    search = of(asks, "FDA", "search")
+    for each, step in zip(search[:3], (12, 9, 12), strict=True):
+        records[each.trial.id] = failed(each, "diverged", f"loss is nan at step {step}")
+    last = of(asks, "FDA", "confirm")[2]
+    records[last.trial.id] = failed(last, "data", "town/7.png cannot be read", reports=0)
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    assert (found.failed, found.failure, found.seeds) == (4, None, 2)
+    assert found.causes == {"diverged": 3, "data": 1}
+    assert counted(found.causes) == "3 diverged, 1 data"
+    assert found.reasons == (
+        f"loss is nan at step 12 ({search[0].trial.id} and 1 more)",
+        f"loss is nan at step 9 ({search[1].trial.id})",
+        f"town/7.png cannot be read ({last.trial.id})",
+    )
+    assert made.notes[:2] == (
+        "FDA: 3 of 4 search trials failed: 3 diverged",
+        "FDA: 1 of 3 seeds missing (1 failed: 1 data)",
+    )
+    assert row(made, "source only").causes == {}
+    assert row(made, "source only").reasons == ()
+
+
+def test_an_arm_whose_every_trial_failed_is_marked():
+    header, asks, records = two_arms()
+    for each in asks:
+        if each.arm == "FDA":
+            cause = "out of memory" if each.phase == "search" else "data"
+            records[each.trial.id] = failed(each, cause, "CUDA\nout of   memory", reports=0)
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    assert (found.failed, found.seeds, found.seeds_missing, found.hours) == (7, 0, 3, 0)
+    assert found.failure == "all trials failed"
+    assert math.isnan(found.miou)
+    assert made.notes == ("FDA: all 7 trials failed, which leaves no score: 4 out of memory, 3 data",)
+    assert [reason.split(" (")[0] for reason in found.reasons] == ["CUDA out of memory"]
+    assert row(made, "source only").failure is None
+
+
+def test_an_arm_whose_search_left_nothing_to_confirm_is_marked():
+    header, asks, records = two_arms()
+    asks = [each for each in asks if each.arm == "source only" or each.phase == "search"]
+    for each in of(asks, "FDA", "search"):
+        records[each.trial.id] = failed(each)
+    assert row(table(header, asks, records), "FDA").failure == "all trials failed"
+
+
+def test_an_arm_whose_every_seed_failed_is_marked():
+    header, asks, records = two_arms()
+    for each in of(asks, "FDA", "confirm"):
+        records[each.trial.id] = failed(each, "discriminator collapsed")
+    made = table(header, asks, records)
+    assert row(made, "FDA").failure == "all seeds failed"
+    assert made.notes == ("FDA: 3 of 3 seeds missing (3 failed: 3 discriminator collapsed)",)
+
+
+def test_an_arm_that_may_still_succeed_is_not_marked():
+    header, asks, records = two_arms()
+    for each in of(asks, "FDA", "confirm")[:2]:
+        records[each.trial.id] = failed(each)
+    del records[of(asks, "FDA", "confirm")[2].trial.id]
+    assert row(table(header, asks, records), "FDA").failure is None
+
+
+def test_a_collapsed_seed_counts_and_is_named():
+    header, asks, records = two_arms()
+    clean = table(header, asks, records)
+    second = of(asks, "FDA", "confirm")[1]
+    reason = "predictions collapsed: 1.2 effective classes of 19"
+    end = dataclasses.replace(records[second.trial.id].end, cause="predictions collapsed", reason=reason)
+    records[second.trial.id] = dataclasses.replace(records[second.trial.id], end=end)
+    made = table(header, asks, records)
+    found = row(made, "FDA")
+    assert (found.seeds, found.miou, found.failed) == (3, row(clean, "FDA").miou, 0)
+    assert found.flaws == {"predictions collapsed": 1}
+    assert found.causes == {}
+    assert found.reasons == (f"{reason} ({second.trial.id})",)
+    assert made.notes == (
+        "FDA: 1 predictions collapsed (seed 2): counted, since leaving seeds out would flatter the row",
+    )
+
+
+def test_a_trial_that_the_search_stopped_is_no_failure():
+    header, asks, records = two_arms()
+    first = of(asks, "FDA", "search")[0]
+    records[first.trial.id] = stopped(first)
+    found = row(table(header, asks, records), "FDA")
+    assert (found.stopped, found.failed, found.causes, found.flaws, found.reasons) == (3, 0, {}, {}, ())
+
+
+def test_batches_in_halves_are_said():
+    header, asks, records = two_arms()
+    for each in (of(asks, "FDA", "search")[0], *of(asks, "FDA", "confirm")[1:]):
+        run = records[each.trial.id]
+        halves = tuple(dataclasses.replace(report, parts=2) for report in run.reports[2:])
+        records[each.trial.id] = dataclasses.replace(run, reports=run.reports[:2] + halves)
+    made = table(header, asks, records)
+    assert row(made, "FDA").halved == 3
+    assert row(made, "source only").halved == 0
+    assert made.notes == (
+        "FDA: 3 of 7 trials ran out of memory and went on with their batches in halves (seeds 2 and 3 among them)",
+    )
+
+
+def test_trials_that_the_same_command_tries_again_are_said():
+    header, asks, records = two_arms()
+    last = of(asks, "FDA", "confirm")[2]
+    records[last.trial.id] = failed(last, "worker lost", "its worker died 3 times, last at step 200", retry=True)
+    assert table(header, asks, records).notes == (
+        "FDA: 1 of 3 seeds missing (1 failed: 1 worker lost)",
+        "FDA: failed for reasons outside of the trials: 1 worker lost; the same command tries them again",
+    )
+
+
+def test_a_long_reason_is_cut_to_a_line():
+    header, asks, records = two_arms()
+    records[asks[0].trial.id] = failed(asks[0], "error", "word " * 1000)
+    (reason,) = row(table(header, asks, records), "source only").reasons
+    assert len(reason) < 230
+    assert reason.endswith(f"word ... ({asks[0].trial.id})")
+
+
 # A study that is run again
 
 
@@ -272,24 +391,13 @@ def test_a_replaced_configuration_leaves_the_table_with_all_its_seeds():
     records[renewed.trial.id] = record(renewed, 0.9)
     found = row(table(header, [*asks, renewed], records), "FDA")
     assert (found.seeds, found.seeds_missing, found.tuned) == (1, 2, "learning_rate=0.002")
-    assert found.miou == metrics.cityscapes(final_confusion(records[renewed.trial.id])).miou
-
-
-@pytest.mark.parametrize("change", [{"steps": 2000}, {"shift": {"name": "town", "size": [32, 64], "groups": []}}])
-def test_runs_of_another_length_or_shift_do_not_count(change):
-    header, asks, records = two_arms()
-    old = [dataclasses.replace(each, trial=dataclasses.replace(each.trial, **change)) for each in asks]
-    old_records = {
-        new.trial.id: dataclasses.replace(records[each.trial.id], trial=new.trial)
-        for each, new in zip(asks, old, strict=True)
-    }
-    assert table(header, [*asks, *old], {**old_records, **records}) == table(header, asks, records)
+    assert found.miou == metrics.cityscapes(Run(renewed, records[renewed.trial.id]).confusion).miou
 
 
 def test_fewer_seeds_than_were_run_are_the_first_ones():
     header, asks, records = two_arms(seeds=5)
     fewer = dataclasses.replace(header, seeds=3)
-    assert [ask.number for ask in trials_by_arm(fewer, asks)["FDA"].confirm] == [0, 1, 2]
+    assert [run.ask.number for run in runs_by_arm(fewer, asks, records)["FDA"].confirm] == [0, 1, 2]
     assert row(table(fewer, asks, records), "FDA").seeds == 3
 
 
@@ -310,8 +418,11 @@ def test_records_read_from_disk_give_the_same_table(tmp_path):
         for report in run.reports:
             store.report(each.trial.id, report)
         store.end(each.trial.id, run.end)
-    read = {each.trial.id: store.read(each.trial.id) for each in store.asked(header.name)}
-    assert table(store.header(header.name), store.asked(header.name), read) == table(header, asks, records)
+    journal = store.journal(header.name)
+    read = {each.trial.id: store.read(each.trial.id) for each in journal.asks}
+    made, expected = table(journal.header, journal.asks, read), table(header, asks, records)
+    assert (made.rows, made.notes, made.absent) == (expected.rows, expected.notes, expected.absent)
+    assert made.groups == expected.groups
 
 
 # Classes
@@ -333,7 +444,7 @@ def test_groups_are_scored_as_groups_and_the_original_convention_is_left_out():
     header, asks, records = two_arms(groups=CAMVID_11)
     made = table(header, asks, records)
     found = row(made, "FDA")
-    expected = [metrics.cityscapes(final_confusion(run), CAMVID_11).miou for run in confirms(asks, records, "FDA")]
+    expected = [metrics.cityscapes(run.confusion, CAMVID_11).miou for run in confirms(asks, records, "FDA")]
     assert found.miou == pytest.approx(np.mean(expected))
     assert len(found.iou) == len(made.groups) == 11
     assert made.groups[3] == "wall+fence"

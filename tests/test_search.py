@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
 
 from platform import search
 from platform.methods import FDA, Adversarial
-from platform.records import Ask, End, Record, Report, State
+from platform.records import Ask, Cause, End, Record, Report, State
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Study, Uniform
 
@@ -55,7 +57,8 @@ class Notebook:
             Report(10 * number, 1.0, {"oracle/miou": 1 - value, SELECT: value}, {})
             for number, value in enumerate(curve, start=1)
         )
-        end = None if state is None else End(state, "", 10 * len(curve))
+        causes: dict[State, Cause] = {"stopped": "below the cut", "failed": "diverged"}
+        end = None if state is None else End(state, causes.get(state), "", 10 * len(curve))
         self.asks.append(ask)
         self.records[trial.id] = Record(trial, {}, {}, reports, end)
         return ask
@@ -163,6 +166,32 @@ def test_a_process_of_its_own_proposes_the_same() -> None:
     assert json.loads(ran.stdout) == [book.values(ask) for ask in book.asks]
 
 
+def test_optuna_proposes_the_same_with_copies_of_the_history() -> None:
+    """Optuna is spared its copies of the history: no proposal may depend on that."""
+    arm = two_logarithmic_fields()
+    book = Notebook(arm)
+    fill(book, 40, lambda values: response(values, (0.3, 0.6)), ("study", "row"))
+    told = search.history(book.dimensions, book.asks, book.records, SELECT)
+    copied = optuna.create_study(direction="maximize", sampler=TPESampler(n_startup_trials=search.STARTUP, seed=3))
+    copied.add_trials(
+        create_trial(
+            state=trial.state,
+            value=trial.value,
+            params=trial.params,
+            distributions=trial.distributions,
+            intermediate_values=trial.intermediate_values,
+        )
+        for trial in told.trials
+    )
+    told.sampler = TPESampler(n_startup_trials=search.STARTUP, seed=3)
+    distributions = {name: dimension.distribution() for name, dimension in book.dimensions.items()}
+    for _ in range(3):
+        ours, theirs = told.ask(distributions), copied.ask(distributions)
+        assert ours.params == theirs.params
+        told.tell(ours, 0.5)
+        copied.tell(theirs, 0.5)
+
+
 def test_a_running_trial_changes_the_next_proposal() -> None:
     book = Notebook(two_logarithmic_fields())
     fill(book, 12, lambda values: response(values, (0.3, 0.6)), ("study", "row"))
@@ -262,16 +291,12 @@ def test_of_many_trials_one_in_the_reduction_goes_on() -> None:
     assert sum(value >= search.cut(values, 3) for value in values) == 33
 
 
-def test_a_rung_compares_all_that_reported_there_however_they_ended() -> None:
+@pytest.mark.parametrize(("smoothing", "mean"), [(1, 0.6), (2, 0.4), (3, 0.3), (4, 0.25), (9, 0.25)])
+def test_what_is_compared_is_the_mean_of_the_last_evaluations(smoothing: int, mean: float) -> None:
     book = Notebook(two_logarithmic_fields())
-    book.note({"lambda_adv": 0.001}, [0.1, 0.2, 0.3, 0.4])
-    book.note({"lambda_adv": 0.002}, [0.5, 0.6], "stopped")
-    book.note({"lambda_adv": 0.003}, [0.7], "failed")
-    book.note({"lambda_adv": 0.004}, [0.8, 0.9], None)
-    book.note({"lambda_adv": 0.005}, [], None)
-    assert search.rung_values(book.asks, book.records, SELECT, 10) == [0.1, 0.5, 0.7, 0.8]
-    assert search.rung_values(book.asks, book.records, SELECT, 20) == [0.2, 0.6, 0.9]
-    assert search.rung_values(book.asks, book.records, "oracle/miou", 40) == [0.6]
+    reports = book.records[book.note({}, [0.1, 0.1, 0.2, 0.6]).trial.id].reports
+    assert search.smoothed(reports, SELECT, smoothing) == pytest.approx(mean)
+    assert search.smoothed(reports, "oracle/miou", smoothing) == pytest.approx(1 - mean)
 
 
 # What is confirmed
@@ -298,6 +323,13 @@ def test_without_a_complete_trial_the_best_is_the_one_that_came_furthest() -> No
     further = book.note({"lambda_adv": 0.003}, [0.1, 0.2], "stopped")
     book.note({"lambda_adv": 0.004}, [0.1, 0.1], "stopped")
     assert search.best(book.asks, book.records, SELECT) is further
+
+
+def test_a_failed_trial_is_never_picked_however_far_it_came() -> None:
+    book = Notebook(two_logarithmic_fields())
+    book.note({}, [0.9] * 4, "failed")
+    stopped = book.note({"lambda_adv": 0.003}, [0.1], "stopped")
+    assert search.best(book.asks, book.records, SELECT) is stopped
 
 
 def test_an_oracle_picks_by_its_own_metric() -> None:

@@ -44,11 +44,20 @@ def test_rows_reference_and_selector_stay() -> None:
 
 def test_the_budget_shrinks_to_seconds() -> None:
     small = smoke(study())
-    assert small.budget == Budget(steps=4, evaluations=2, cpus=2)
+    assert small.budget == Budget(steps=4, evaluations=4, cpus=2)
     assert small.seeds == 1
     assert small.rungs == (2,), "a rung is passed"
+    assert small.search is not None
+    assert small.search.smoothing > 1, "and its mean is one of several evaluations"
     assert max(arm.search_trials for arm in plan(small).arms) == 2
     assert smoke(study(arms={"FDA": Arm(FDA)}, search=None)).search is None
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.1, 0.3, 0.49])
+def test_a_rung_is_passed_after_a_usual_warm_up_too(ramp: float) -> None:
+    small = smoke(study(arms={"FDA": ARMS["FDA"], "adversarial": Arm(Adversarial, ramp=ramp)}))
+    assert small.warm_up == ramp
+    assert small.rungs[0] in (2, 3)
 
 
 @pytest.mark.parametrize("name", ARMS)

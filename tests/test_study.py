@@ -154,6 +154,8 @@ def test_a_budget_takes_fractions_of_a_gpu_or_whole_ones(gpus: float) -> None:
         ({"grace": Uniform(0.1, 0.7)}, ["got Uniform(0.1, 0.7); only the fields of an Arm take ranges"]),
         ({"reduction": 1}, ["ASHA.reduction must be a whole number of at least 2, got 1"]),
         ({"reduction": 2.5}, ["got 2.5"]),
+        ({"smoothing": 0}, ["ASHA.smoothing must be a whole number of at least 1, got 0"]),
+        ({"smoothing": 3.0}, ["got 3.0"]),
     ],
 )
 def test_asha_refuses(fields: dict[str, Any], parts: list[str]) -> None:
@@ -161,26 +163,102 @@ def test_asha_refuses(fields: dict[str, Any], parts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "evaluations", "grace", "reduction"),
-    list(itertools.product((20_000, 300, 7), (1, 6, 7), ("0.1", "0.2", "0.25", "0.5", "1"), (2, 3, 4))),
+    ("steps", "evaluations", "warm_up", "grace", "reduction", "smoothing"),
+    list(
+        itertools.product(
+            (20_000, 300, 7), (1, 6, 7), ("0", "0.05", "0.3"), ("0.1", "0.2", "0.25", "0.5", "1"), (2, 3, 4), (1, 3)
+        )
+    ),
 )
-def test_rungs_are_the_first_evaluations_at_or_after_grace_times_powers_of_the_reduction(
-    steps: int, evaluations: int, grace: str, reduction: int
+def test_rungs_are_evaluations_at_grace_times_powers_of_the_reduction_after_the_warm_up(
+    steps: int, evaluations: int, warm_up: str, grace: str, reduction: int, smoothing: int
 ) -> None:
-    budget = Budget(steps=steps, evaluations=evaluations)
-    wanted = [Fraction(grace) * steps * reduction**power for power in range(20)]
-    expected = {
-        step
-        for step, before in zip(budget.evaluated_steps, (0, *budget.evaluated_steps), strict=False)
-        if any(before < value <= step for value in wanted) and step < steps
-    }
-    rungs = ASHA(trials=1, grace=float(grace), reduction=reduction).rungs(budget)
+    evaluated = Budget(steps=steps, evaluations=evaluations).evaluated_steps
+    expected: set[int] = set()
+    for number, step in enumerate(evaluated[:-1], start=1):
+        warm = [other for other in evaluated[:number] if Fraction(other, steps) > Fraction(warm_up)]
+        reached = {
+            power
+            for power in range(20)
+            if Fraction(warm_up) + Fraction(grace) * reduction**power <= Fraction(step, steps)
+        }
+        before = [other for other in expected if other < step]
+        passed = {
+            power
+            for other in before
+            for power in range(20)
+            if Fraction(warm_up) + Fraction(grace) * reduction**power <= Fraction(other, steps)
+        }
+        if len(warm) >= smoothing and reached - passed:
+            expected.add(step)
+    rungs = ASHA(trials=1, grace=float(grace), reduction=reduction, smoothing=smoothing).rungs(
+        evaluated, float(warm_up)
+    )
     assert rungs == tuple(sorted(expected))
+
+
+@pytest.mark.parametrize(
+    ("steps", "grace", "reduction", "rungs"),
+    [
+        (1000, 0.037, 3, (37, 111, 333, 999)),
+        (1000, 0.001, 10, (1, 10, 100)),
+        (10_000, 0.07, 10, (700, 7000)),  # 0.07 * 10 is 0.7000000000000001 in floats
+        (30, 0.1, 3, (3, 9, 27)),  # 0.1 * 3 is 0.30000000000000004
+    ],
+)
+def test_rungs_at_exact_powers_stand_at_their_own_step(
+    steps: int, grace: float, reduction: int, rungs: tuple[int, ...]
+) -> None:
+    every_step = tuple(range(1, steps + 1))
+    assert ASHA(trials=1, grace=grace, reduction=reduction, smoothing=1).rungs(every_step, 0.0) == rungs
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "grace", "smoothing", "first"),
+    [
+        (0.0, 0.05, 1, 50),
+        (0.0, 0.05, 3, 150),  # three evaluations, of which the first is at 50
+        (0.0, 0.2, 3, 200),
+        (0.1, 0.05, 1, 150),
+        (0.1, 0.05, 3, 250),  # 100 still belongs to the warm-up: 150, 200 and 250 are compared
+        (0.1, 0.2, 3, 300),
+        (0.12, 0.2, 1, 350),
+    ],
+)
+def test_the_first_rung_is_after_warm_up_and_grace_and_enough_evaluations(
+    warm_up: float, grace: float, smoothing: int, first: int
+) -> None:
+    search = ASHA(trials=1, grace=grace, smoothing=smoothing)
+    assert search.rungs(Budget(steps=1000, evaluations=20).evaluated_steps, warm_up)[0] == first
+
+
+@pytest.mark.parametrize(("warm_up", "grace"), [(0.5, 0.5), (0.9, 0.2), (0.0, 1)])
+def test_nothing_is_stopped_when_warm_up_and_grace_take_all_steps(warm_up: float, grace: float) -> None:
+    assert ASHA(trials=1, grace=grace).rungs(Budget(steps=1000, evaluations=20).evaluated_steps, warm_up) == ()
 
 
 def test_a_study_without_search_has_no_rungs() -> None:
     assert study().rungs == ()
     assert study(search=ASHA(trials=3, grace=0.5)).rungs == (150,)
+
+
+def test_the_warm_up_of_an_arm_is_the_longest_that_its_trials_may_have() -> None:
+    recipe = Recipe(warm_up=0.05)
+    assert Arm(SourceOnly).warm_up(recipe) == 0.05
+    assert Arm(Adversarial, ramp=0.2).warm_up(recipe) == 0.2
+    assert Arm(Adversarial, ramp=0.0).warm_up(recipe) == 0.05
+    assert Arm(Adversarial, ramp=Uniform(0.0, 0.3)).warm_up(recipe) == 0.3
+    assert Arm(Adversarial, ramp=OneOf(0.4, 0.1), warm_up=OneOf(0.0, 0.2)).warm_up(recipe) == 0.4
+    assert Arm(SourceOnly, warm_up=Uniform(0.1, 0.25)).warm_up(recipe) == 0.25
+
+
+def test_rungs_are_the_same_in_every_arm_and_after_the_longest_warm_up() -> None:
+    arms = {"source only": Arm(SourceOnly), "adversarial": Arm(Adversarial, ramp=0.3), "FDA": Arm(FDA, warm_up=0.1)}
+    budget, search = Budget(steps=1000, evaluations=20), ASHA(trials=3, grace=0.2)
+    searched = study(arms, budget=budget, search=search)
+    assert searched.warm_up == 0.3
+    assert searched.rungs == (500, 900)
+    assert study({"FDA": arms["FDA"]}, budget=budget, search=search).rungs == (300, 700)
 
 
 # A study

@@ -1,24 +1,27 @@
-import itertools
-import os
-import statistics
+import copy
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from invented_study import EVALUATED_STEPS, begun, record, report
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow_contents import contents, runs
 from mlflow_server import Server
-from synthetic_study import ARMS, COMPLETE, ask, record, report, steps, study_header
+from synthetic_study import COMPLETE, ask, study_header
 
-from platform.labels import CAMVID_11
-from platform.metrics import cityscapes
-from platform.records import End
-from platform.tracking import Tracker, default_uri
+from platform import tracking
+from platform.records import PICTURE, Ask, End, Record, Store
+from platform.tracking import Owed, Tracker, checked, default_uri, main
 
-STUDY_FILE = Path("studies/quickstart.py")
+ROOT = Path(__file__).parents[1]
+STUDY = "quickstart"
+HEADER = study_header(STUDY, ("source only", "FDA"))
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +38,42 @@ def uri(tmp_path: Path, empty_store: bytes) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("server")) as running:
-        yield running
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
 
 
-def track(uri: str, study: str = "quickstart") -> Tracker:
-    return Tracker(uri, study_header(study), STUDY_FILE)
+class Driver:
+    """What a study's driver does with its trials: the store is told first, then the tracker."""
 
+    def __init__(self, folder: Path, uri: str, asks: Sequence[Ask]) -> None:
+        self.store = Store(folder / "results")
+        known = {each.trial.id for each in self.store.journal(STUDY).asks}
+        self.store.announce(HEADER)
+        self.tracker = Tracker(uri, HEADER, self.store)
+        self.records: dict[str, Record] = {}
+        for each in asks:
+            if each.trial.id not in known:
+                self.store.ask(STUDY, each)
+                self.store.begin(begun(each))
+            seen = self.store.read(each.trial.id)
+            assert seen is not None
+            self.records[each.trial.id] = seen
+            self.tracker.begin(each, seen)
 
-def runs(uri: str, study: str = "quickstart") -> dict[str, Run]:
-    """Every run of a study by name; a name that comes twice fails."""
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(study)
-    assert experiment is not None
-    found = client.search_runs([experiment.experiment_id], max_results=1000)
-    by_name = {run.info.run_name: run for run in found}
-    assert len(by_name) == len(found)
-    return by_name
+    def report(self, each: Ask, step: int) -> None:
+        self.store.report(each.trial.id, report(each, step))
+        known = self.records[each.trial.id]
+        self.records[each.trial.id] = replace(known, reports=(*known.reports, report(each, step)))
+        self.tracker.report(each, self.records[each.trial.id])
 
-
-def curve(uri: str, run: Run, metric: str) -> list[tuple[int, float]]:
-    history = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, metric)
-    return sorted((point.step, point.value) for point in history)
+    def end(self, each: Ask, end: End = COMPLETE) -> None:
+        if end.state != "stopped":
+            self.store.end(each.trial.id, end)
+        self.store.conclude(STUDY, each.trial.id, end)
+        self.records[each.trial.id] = replace(self.records[each.trial.id], end=end)
+        self.tracker.end(each, self.records[each.trial.id])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -69,337 +84,327 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("store", ["sqlite", pytest.param("http", marks=pytest.mark.slow)])
-def test_a_study_arrives_whole(
-    store: str, uri: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def all_delivered(tracker: Tracker) -> None:
+    wait_until(lambda: tracker.connected and not tracker.owed())
+
+
+CUT = End("stopped", "below the cut", "below the cut at 200 steps: 0.2000, cut 0.3000", 200)
+
+
+def test_followed_or_copied_later_a_study_gives_the_same_runs(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if store == "http":
-        uri = request.getfixturevalue("server").uri
-    monkeypatch.chdir(tmp_path)
-    picture, table = tmp_path / "prediction.png", tmp_path / "table.md"
+    confirmed = [ask(arm, "confirm", number) for arm in ("source only", "FDA") for number in range(3)]
+    cut, failed = ask("FDA", "search", 1), ask("FDA", "search", 2)
+    driver = Driver(tmp_path, uri, [*confirmed, cut, failed])
+    picture = driver.store.trial_folder(confirmed[0].trial.id) / PICTURE
     picture.write_bytes(b"a picture")
-    table.write_text("| arm | mIoU |\n")
-    confirmed, stopped, failed = ask("FDA", "confirm", 1), ask("FDA", "search", 3), ask("adversarial", "search", 0)
+    for each in confirmed:
+        for step in EVALUATED_STEPS:
+            driver.report(each, step)
+        driver.end(each)
+    for step in EVALUATED_STEPS[:2]:
+        driver.report(cut, step)
+    driver.end(cut, CUT)
+    # Another study went on with the trial that this one stopped.
+    for step in EVALUATED_STEPS[2:]:
+        driver.store.report(cut.trial.id, report(cut, step))
+    driver.end(failed, End("failed", "diverged", "the loss is nan at step 60", 0))
+    table = driver.store.study_folder(STUDY) / "table.md"
+    table.write_text("a table")
+    assert not driver.tracker.close([table], patience=30)
+    assert (driver.tracker.owed(), str(driver.tracker.owed())) == (Owed(0, 0), "nothing")
 
-    tracker = track(uri)
-    for asked in (confirmed, stopped, failed):
-        tracker.begin(asked, record(asked))
-    for step in steps():
-        tracker.report(confirmed, report(confirmed, step))
-    tracker.report(stopped, report(stopped, 100))
-    tracker.end(confirmed, COMPLETE, [picture, tmp_path / "missing.png"])
-    tracker.end(stopped, End("stopped", "rung 100: 0.2 below 0.3", 100))
-    tracker.end(failed, End("failed", "diverged: loss is nan", 0))
-    assert tracker.close([table]) == 0
+    live = contents(uri, STUDY)
+    assert {run.status for run in live.values()} == {"FINISHED", "FAILED"}
+    assert live["source only seed 1"].files == (PICTURE,)
+    assert [step for step, _ in live["FDA search 1"].metrics["source/miou"]] == [100, 200]
 
-    found = runs(uri)
-    parent = found.pop("quickstart")
-    assert set(found) == {"FDA seed 2", "FDA search 3", "adversarial search 0"}
-    assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {parent.info.run_id}
-    assert parent.info.status == "FINISHED"
-    assert parent.data.tags["mlflow.note.content"] == "Does adapting help on a small shift?"
+    copied = f"sqlite:///{tmp_path / 'copy.db'}"
+    for results in (driver.store.folder, driver.store.study_folder(STUDY)):
+        assert main([str(results), "--to", copied]) == 0
+        assert contents(copied, STUDY) == live
+    assert capsys.readouterr().out == f"{STUDY}: 8 trials with 26 reports copied\n" * 2
+    ended = runs(copied, STUDY)["FDA search 1"].info.end_time
+    assert abs(ended / 1000 - (driver.store.trial_folder(cut.trial.id) / "record.jsonl").stat().st_mtime) < 1
 
-    run = found["FDA seed 2"]
-    assert run.info.status == "FINISHED"
-    assert run.data.params == {
-        "arm": "FDA", "method": "FDA", "beta": "0.01", "band": "3", "entropy_weight": "0.005", "learning_rate": "0.02",
-        "momentum": "0.9", "batch": "4", "seed": "2", "steps": "400", "evaluations": "4",
-        "cost/parameters": "12581672", "cost/gflops": "51.26", "cost/discriminator_parameters": "0",
-    }  # fmt: skip
-    tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
-    assert tags == {
-        "study": "quickstart", "arm": "FDA", "method": "FDA", "phase": "confirm", "seed": "2",
-        "trial_id": confirmed.trial.id, "state": "complete", "stop_reason": "all steps done",
-        "provenance/host": "node", "provenance/device": "cpu", "provenance/git_commit": "0123abc",
-    }  # fmt: skip
-    assert run.data.tags["mlflow.source.git.commit"] == "0123abc"
-    assert run.data.tags["mlflow.source.name"] == str(STUDY_FILE)
-    for metric in report(confirmed, 100).metrics:
-        assert curve(uri, run, metric) == [(step, report(confirmed, step).metrics[metric]) for step in steps()]
-    last = report(confirmed, 400)
-    score = cityscapes(last.confusions["target/test"], CAMVID_11)
-    assert curve(uri, run, "test/miou") == [(400, score.miou)]
-    assert curve(uri, run, "test/accuracy") == [(400, score.accuracy)]
-    final = {name: value for name, value in run.data.metrics.items() if name.startswith("final/")}
-    assert final == {
-        f"final/{name}": last.metrics[name]
-        for name in ("source/miou", "source/accuracy", "oracle/miou", "oracle/accuracy")
+
+@pytest.mark.parametrize(
+    ("results", "to", "says"),
+    [
+        ("nowhere", "sqlite:///{folder}/mlflow.db", "holds no journal.jsonl"),
+        ("results", "http://127.0.0.1:1", "Connection refused"),
+        ("results", "htp://127.0.0.1:1", "must be http://HOST:PORT"),
+    ],
+)
+def test_mistakes_of_the_command_take_one_line(
+    results: str, to: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Store(tmp_path / "results").announce(HEADER)
+    assert main([str(tmp_path / results), "--to", to.format(folder=tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_study_that_has_not_ended_is_copied_as_interrupted(uri: str, tmp_path: Path) -> None:
+    store, asked = Store(tmp_path / "results"), ask("FDA", "search", 0)
+    store.announce(HEADER)
+    store.ask(STUDY, asked)
+    store.begin(begun(asked))
+    store.report(asked.trial.id, report(asked, 100))
+    store.ask(STUDY, ask("FDA", "search", 1))  # never begun
+    command = [sys.executable, "-m", "platform.tracking", str(store.folder), "--to", uri]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{STUDY}: 1 trial with 1 report copied\n", "")
+    assert {name: run.status for name, run in contents(uri, STUDY).items()} == {
+        STUDY: "KILLED",
+        "FDA search 0": "KILLED",
     }
 
-    run = found["FDA search 3"]
-    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "stopped")
-    assert run.data.tags["stop_reason"] == "rung 100: 0.2 below 0.3"
-    assert not [name for name in run.data.metrics if name.startswith(("final/", "test/"))]
-    run = found["adversarial search 0"]
-    assert (run.info.status, run.data.tags["stop_reason"]) == ("FAILED", "diverged: loss is nan")
 
-    client = MlflowClient(tracking_uri=uri)
-    files = {run_id: [entry.path for entry in client.list_artifacts(run_id)]
-             for run_id in (parent.info.run_id, found["FDA seed 2"].info.run_id)}  # fmt: skip
-    assert list(files.values()) == [["quickstart.py", "table.md"], ["prediction.png"]]
-    text = client.download_artifacts(parent.info.run_id, "quickstart.py", str(tmp_path))
-    assert Path(text).read_text() == study_header().source
-    if store == "sqlite":
-        assert parent.info.artifact_uri.startswith((tmp_path / "mlruns" / "quickstart").as_uri())
-    assert not (tmp_path / "mlartifacts").exists()
-
-
-def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str) -> None:
+def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path) -> None:
     done, running = ask("FDA", "search", 0), ask("FDA", "search", 1)
-    tracker = track(uri)
-    for asked in (done, running):
-        tracker.begin(asked, record(asked))
-        for step in (100, 200):
-            tracker.report(asked, report(asked, step))
-    tracker.end(done, COMPLETE)
-    assert tracker.close(state="interrupted") == 0
-    before = runs(uri)
+    driver = Driver(tmp_path, uri, [done, running])
+    for each in (done, running):
+        driver.report(each, 100)
+    driver.end(done, End("stopped", "below the cut", "at 100", 100))
+    assert not driver.tracker.close(state="interrupted", patience=30)
+    before = runs(uri, STUDY)
     assert {name: run.info.status for name, run in before.items()} == {
-        "quickstart": "KILLED",
-        "FDA search 0": "FINISHED",
-        "FDA search 1": "KILLED",
-    }
+        STUDY: "KILLED", "FDA search 0": "FINISHED", "FDA search 1": "KILLED"
+    }  # fmt: skip
 
-    # The step at 300 reached the records but not MLflow, the one at 200 is reported again, `done` is replayed whole.
-    tracker = track(uri)
-    assert runs(uri)["quickstart"].info.status == "RUNNING"
-    tracker.begin(done, record(done, (report(done, 100), report(done, 200))))
-    tracker.end(done, COMPLETE)
-    tracker.begin(running, record(running, tuple(report(running, step) for step in (100, 200, 300))))
-    wait_until(lambda: tracker.owed() == 0)
-    assert runs(uri)["FDA search 1"].info.status == "RUNNING"
-    tracker.report(running, report(running, 200))
-    tracker.report(running, report(running, 400))
-    tracker.report(running, report(running, 400))
-    tracker.end(running, COMPLETE)
-    assert tracker.close() == 0
-
-    after = runs(uri)
-    assert {name: run.info.run_id for name, run in after.items()} == {
-        name: run.info.run_id for name, run in before.items()
-    }
-    assert {run.info.status for run in after.values()} == {"FINISHED"}
-    assert [step for step, _ in curve(uri, after["FDA search 0"], "source/miou")] == [100, 200]
-    for metric in report(running, 100).metrics:
-        assert [step for step, _ in curve(uri, after["FDA search 1"], metric)] == [100, 200, 300, 400]
-    assert after["FDA search 1"].data.metrics["final/source/miou"] == report(running, 400).metrics["source/miou"]
+    # The report at 200 reached the records, but not MLflow.
+    driver.store.report(running.trial.id, report(running, 200))
+    driver = Driver(tmp_path, uri, [running])
+    all_delivered(driver.tracker)
+    assert runs(uri, STUDY)["FDA search 1"].info.status == "RUNNING"
+    driver.tracker.lose(running, driver.records[running.trial.id])
+    for step in (300, 400):
+        driver.report(running, step)
+    driver.end(running)
+    assert not driver.tracker.close(patience=30)
+    after = contents(uri, STUDY)
+    assert {name: run.status for name, run in after.items()} == dict.fromkeys(before, "FINISHED")
+    assert [step for step, _ in after["FDA search 1"].metrics["source/miou"]] == list(EVALUATED_STEPS)
+    assert after["FDA search 1"].tags["worker_losses"] == "1"
+    assert {run.info.run_id for run in runs(uri, STUDY).values()} == {run.info.run_id for run in before.values()}
 
 
-def test_final_values_come_from_the_record_when_only_the_end_is_new(uri: str) -> None:
+@pytest.mark.slow
+def test_faults_of_a_sqlite_store(uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Locked, then its writer killed, then deleted: after each, all is there, once."""
+    asked, file = ask("FDA", "search", 0), tmp_path / "mlflow.db"
+    locking = sqlite3.connect(file, isolation_level=None)
+    locking.execute("BEGIN EXCLUSIVE")
+    driver = Driver(tmp_path, uri, [asked])
+    driver.report(asked, 100)
+    time.sleep(1)
+    assert driver.tracker.owed() == Owed(1, 1)
+    locking.execute("ROLLBACK")
+    locking.close()
+    all_delivered(driver.tracker)
+
+    assert driver.tracker._process is not None
+    driver.tracker._process._popen.kill()
+    driver.report(asked, 200)
+    all_delivered(driver.tracker)
+    assert caplog.text.count("is away (the process that writes to it ended)") == 1
+
+    file.unlink()
+    driver.report(asked, 300)
+    all_delivered(driver.tracker)
+    driver.report(asked, 400)
+    driver.end(asked)
+    assert not driver.tracker.close(patience=30)
+    run = contents(uri, STUDY)["FDA search 0"]
+    assert (run.status, [step for step, _ in run.metrics["source/miou"]]) == ("FINISHED", list(EVALUATED_STEPS))
+
+
+def test_closing_waits_no_longer_than_it_may(uri: str, tmp_path: Path) -> None:
     asked = ask("FDA", "search", 0)
-    tracker = track(uri)
-    tracker.begin(asked, record(asked))
-    for step in steps():
-        tracker.report(asked, report(asked, step))
-    tracker.close(state="interrupted")
-
-    tracker = track(uri)
-    tracker.begin(asked, record(asked, tuple(report(asked, step) for step in steps())))
-    tracker.end(asked, COMPLETE)
-    assert tracker.close() == 0
-    run = runs(uri)["FDA search 0"]
-    assert run.data.metrics["final/source/miou"] == report(asked, 400).metrics["source/miou"]
-    assert [step for step, _ in curve(uri, run, "source/miou")] == list(steps())
+    locking = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    locking.execute("BEGIN EXCLUSIVE")
+    driver = Driver(tmp_path, uri, [asked])
+    driver.report(asked, 100)
+    owed = driver.tracker.close(patience=0.2)
+    assert owed == Owed(1, 1, study=True)
+    assert str(owed) == "1 trial with 1 report"
+    driver.tracker._thread.join(10)
+    assert not driver.tracker._thread.is_alive()
+    locking.close()
 
 
-def test_a_run_that_was_all_but_closed_is_closed(uri: str) -> None:
-    asked = ask("FDA", "confirm", 0)
-    whole = record(asked, tuple(report(asked, step) for step in steps()))
-    for _ in range(2):
-        tracker = track(uri)
-        tracker.begin(asked, whole)
-        tracker.end(asked, COMPLETE)
-        assert tracker.close() == 0
-        run = runs(uri)["FDA seed 1"]
-        assert run.info.status == "FINISHED"
-        for metric in run.data.metrics:
-            assert [step for step, _ in curve(uri, run, metric)] in ([400], list(steps()))
-        # As a process leaves it that dies between its last batch and the new status.
-        MlflowClient(tracking_uri=uri).update_run(run.info.run_id, status="RUNNING")
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_trial_of_two_studies_has_a_run_in_each(uri: str) -> None:
+@pytest.mark.slow
+def test_a_full_disk_is_owed_until_there_is_room(
+    small_disk: Path, tmp_path: Path, empty_store: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    asks = [ask("FDA", "search", number) for number in range(20)]
+    (small_disk / "mlflow.db").write_bytes(empty_store)
+    uri = f"sqlite:///{small_disk / 'mlflow.db'}"
+    first = Driver(tmp_path, uri, asks[:1])
+    all_delivered(first.tracker)
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+    for each in asks[1:]:
+        first.tracker.begin(each, record(each))
+    wait_until(lambda: bool(first.tracker.trouble))
+    assert "full" in first.tracker.trouble
+    ballast.unlink()
+    all_delivered(first.tracker)
+    assert first.tracker.trouble == ""
+    assert caplog.text.count("is away") == 1
+    assert not first.tracker.close(patience=30)
+    assert len(runs(uri, STUDY)) == 21
+
+
+def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "http://127.0.0.1:1", [])
     asked = ask("FDA", "search", 0)
-    for study in ("one", "two"):
-        tracker = track(uri, study)
-        tracker.begin(asked, record(asked))
-        tracker.end(asked, COMPLETE)
-        assert tracker.close() == 0
-    assert set(runs(uri, "one")) == {"one", "FDA search 0"}
-    assert set(runs(uri, "two")) == {"two", "FDA search 0"}
-
-
-def test_a_record_longer_than_a_batch_arrives_whole(uri: str) -> None:
-    asked = ask("adversarial", "search", 0)
-    many = tuple(report(asked, step) for step in range(1, 301))
-    assert sum(len(one.metrics) for one in many) > 1000
-    tracker = track(uri)
-    tracker.begin(asked, record(asked, many))
-    assert tracker.close() == 0
-    run = runs(uri)["adversarial search 0"]
-    for metric in many[0].metrics:
-        assert curve(uri, run, metric) == [(one.step, one.metrics[metric]) for one in many]
-    times = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, "source/miou")
-    by_step = [point.timestamp for point in sorted(times, key=lambda point: point.step)]
-    assert {after - before for before, after in itertools.pairwise(by_step)} == {2000}
-
-
-def test_a_deleted_experiment_comes_back(uri: str) -> None:
-    track(uri).close()
-    client = MlflowClient(tracking_uri=uri)
-    before = runs(uri)["quickstart"].info
-    client.delete_experiment(before.experiment_id)
-    track(uri).close()
-    assert runs(uri)["quickstart"].info.run_id == before.run_id
-
-
-def test_a_run_that_mlflow_refuses_is_owed_and_holds_up_no_other(uri: str, caplog: pytest.LogCaptureFixture) -> None:
-    deleted, other = ask("FDA", "search", 0), ask("FDA", "search", 1)
-    tracker = track(uri)
-    tracker.begin(deleted, record(deleted))
-    wait_until(lambda: tracker.owed() == 0)
-    MlflowClient(tracking_uri=uri).delete_run(runs(uri)["FDA search 0"].info.run_id)
-    tracker.report(deleted, report(deleted, 100))
-    tracker.begin(other, record(other))
-    tracker.report(other, report(other, 100))
-    wait_until(lambda: tracker.owed() == 1)
-    assert tracker.close(patience=0.1) == 1
-    assert "refuses records of" in caplog.text
-    found = runs(uri)
-    assert curve(uri, found["FDA search 1"], "source/miou") == [(100, report(other, 100).metrics["source/miou"])]
-    assert found["quickstart"].info.status == "FINISHED"
-
-
-def test_terminal_stays_quiet(tmp_path: Path) -> None:
-    program = (
-        "import sys; sys.path.insert(0, 'tests'); import logging; logging.basicConfig(level=logging.WARNING)\n"
-        "from test_tracking import *\n"
-        "tracker = track(sys.argv[1]); asked = ask('FDA', 'search', 0)\n"
-        "tracker.begin(asked, record(asked)); tracker.end(asked, COMPLETE); tracker.close()"
-    )
-    # The first command of a fresh checkout: no store, no folder.
-    arguments = [sys.executable, "-c", program, f"sqlite:///{tmp_path / 'new folder' / 'mlflow.db'}"]
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        arguments, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    driver.tracker.begin(asked, begun(asked))
+    wait_until(lambda: "Connection refused" in driver.tracker.trouble)
+    took: list[float] = []
+    seen = begun(asked, [report(asked, step) for step in EVALUATED_STEPS])
+    for _ in range(1000):
+        start = time.perf_counter()
+        driver.tracker.report(asked, seen)
+        took.append(time.perf_counter() - start)
+    # Not a speed test: a call that waited for the store would take seconds.
+    assert sorted(took)[990] < 0.005
+    assert driver.tracker.owed() == Owed(1, 4)
+    with pytest.raises(TypeError):
+        copy.deepcopy(driver.tracker)
+    driver.tracker.close(patience=0.0)
 
 
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("http://127.0.0.1:1", "Connection refused"),
-        ("http://user:secret@127.0.0.1:1/path", "Connection refused"),
-        ("postgresql+psycopg2://user:secret@127.0.0.1:1/runs", "Connection refused"),
-        ("http://", "'http://'"),
-        ("htp://127.0.0.1:1", "htp"),
-        ("nonsense", "neither a server nor a database"),
-        ("./mlruns", "neither a server nor a database"),
-        ("file:///tmp/mlruns", "neither a server nor a database"),
-        ("sqlite:mlflow.db", "Could not parse"),
-        ("sqlite://", "needs a file"),
-        ("sqlite:///{folder}/a_file/mlflow.db", "a_file"),
-        ("sqlite:///{folder}/a_file", "not a database"),
-        ("sqlite:///{folder}", "unable to open"),
+        ("http://", "must be http://HOST:PORT"),
+        ("http://host:port", "must be http://HOST:PORT"),
+        ("htp://127.0.0.1:1", "must be http://HOST:PORT"),
+        ("", "must be http://HOST:PORT"),
+        ("nonsense", "keeps no runs in folders"),
+        ("./mlruns", "keeps no runs in folders"),
+        ("file:///tmp/mlruns", "keeps no runs in folders"),
+        ("sqlite:mlflow.db", "must name a file"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite:///{folder}/no/mlflow.db", "folder that exists, which {folder}/no does not"),
+        ("sqlite:///{folder}/a_file/mlflow.db", "folder that exists"),
+        ("sqlite:///{folder}/a_file", "which {folder}/a_file is not"),
+        ("sqlite:///{folder}", "which {folder} cannot"),
+        ("postgresql+nodriver://user:secret@127.0.0.1:1/runs", "database"),
+        ("http://user:secret@", "got 'http://***@'"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_refused_in_one_line_within_seconds(uri: str, says: str, tmp_path: Path) -> None:
+def test_a_uri_that_can_never_work_is_refused_in_one_line(uri: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "a_file").write_text("no database, but long enough to look at\n" * 20)
-    start = time.monotonic()
-    with pytest.raises(ValueError, match="MLFLOW_TRACKING_URI") as refusal:
-        track(uri.format(folder=tmp_path))
-    assert time.monotonic() - start < 10
+    with pytest.raises(ValueError, match="correct MLFLOW_TRACKING_URI") as refusal:
+        Tracker(uri.format(folder=tmp_path), HEADER, Store(tmp_path))
     message = str(refusal.value)
-    assert says in message
+    assert says.format(folder=tmp_path) in message
     assert "\n" not in message
     assert "secret" not in message
 
 
-def test_default_uri(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_uris_that_may_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checked("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    for uri in ("http://127.0.0.1:1", "https://user:secret@example.org/path", "databricks"):
+        assert checked(uri) == uri
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.org:5000")
     assert default_uri(tmp_path) == "http://example.org:5000"
 
 
-@pytest.mark.slow
-def test_an_outage_delays_nothing_and_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    asks = [ask(arm, "search", number) for arm in ARMS for number in range(2)]
-    durations: list[float] = []
-
-    def timed(call: Callable[..., None], *arguments: object) -> None:
-        start = time.perf_counter()
-        call(*arguments)
-        durations.append(time.perf_counter() - start)
-
-    server = Server(tmp_path).start()
-    try:
-        tracker = track(server.uri)
-        for asked in asks[:5]:
-            timed(tracker.begin, asked, record(asked))
-            timed(tracker.report, asked, report(asked, 100))
-        wait_until(lambda: tracker.owed() == 0)
-
-        server.kill()
-        for asked in asks[5:]:
-            timed(tracker.begin, asked, record(asked))
-            timed(tracker.report, asked, report(asked, 100))
-        for step in (200, 300, 400):
-            for asked in asks:
-                timed(tracker.report, asked, report(asked, step))
-        for asked in asks:
-            timed(tracker.end, asked, COMPLETE)
-        owed = tracker.owed()
-        assert owed == 2 * 5 + 3 * 10 + 10
-        wait_until(lambda: "is away" in caplog.text)
-        assert tracker.owed() == owed
-
-        server.start()
-        assert tracker.close(patience=60) == 0
-        found = runs(server.uri)
-        assert len(found) == 1 + len(asks)
-        assert {run.info.status for run in found.values()} == {"FINISHED"}
-        for asked in asks:
-            run = found[f"{asked.arm} search {asked.number}"]
-            for metric in report(asked, 100).metrics:
-                assert curve(server.uri, run, metric) == [
-                    (step, report(asked, step).metrics[metric]) for step in steps()
-                ]
-    finally:
-        server.kill()
-    # Not a speed test: a call that waited for the server would take seconds.
-    assert statistics.median(durations) < 0.005
-    assert caplog.text.count("is away") == 1
+def test_the_driver_imports_no_mlflow() -> None:
+    program = "import platform.tracking, sys; sys.exit(any(name.split('.')[0] == 'mlflow' for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.slow
-def test_closing_without_a_server_gives_up_and_the_next_tracker_makes_it_good(tmp_path: Path) -> None:
-    asked = ask("FDA", "confirm", 0)
-    server = Server(tmp_path).start()
+def test_nothing_that_happens_to_a_server_loses_or_doubles_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Down at the start, emptied while away, frozen, a run deleted, down at the end, back for the next command."""
+    asks = [ask("source only", "confirm", 0), ask("FDA", "confirm", 0), ask("FDA", "confirm", 1)]
+    server = Server(tmp_path)
+    driver = Driver(tmp_path, server.uri, asks)
+
+    def everyone(step: int) -> None:
+        for each in asks:
+            driver.report(each, step)
+
+    def arrived(steps: int) -> None:
+        all_delivered(driver.tracker)
+        found = runs(server.uri, STUDY)
+        assert set(found) == {STUDY, *(f"{each.arm} seed {each.trial.seed}" for each in asks)}
+        client = MlflowClient(tracking_uri=server.uri)
+        for name, run in found.items():
+            curve = [point.step for point in client.get_metric_history(run.info.run_id, "source/miou")]
+            assert (run.info.status, curve) == ("RUNNING", [] if name == STUDY else list(EVALUATED_STEPS[:steps]))
+
     try:
-        tracker = track(server.uri)
-        tracker.begin(asked, record(asked))
-        tracker.report(asked, report(asked, 100))
-        wait_until(lambda: tracker.owed() == 0)
+        everyone(100)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        assert driver.tracker.owed() == Owed(3, 3)
+        server.start()
+        arrived(1)
+
         server.kill()
-        tracker.report(asked, report(asked, 200))
-        start = time.monotonic()
-        assert tracker.close(patience=1.0) == 2
-        assert time.monotonic() - start < 10
+        everyone(200)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        server.empty()
+        server.start()
+        arrived(2)
+
+        server.freeze()
+        everyone(300)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        server.thaw()
+        arrived(3)
+
+        MlflowClient(tracking_uri=server.uri).delete_run(runs(server.uri, STUDY)["FDA seed 1"].info.run_id)
+        everyone(400)
+        arrived(4)
+
+        server.kill()
+        for each in asks:
+            driver.end(each)
+        began = time.monotonic()
+        assert driver.tracker.close(patience=1.0) == Owed(3, 0, study=True)
+        assert time.monotonic() - began < 10
+        assert caplog.text.count("is away") == 5  # the deleted run counts: what is there is then looked up again
 
         server.start()
-        assert runs(server.uri)["FDA seed 1"].info.status == "RUNNING"
-        tracker = track(server.uri)
-        tracker.begin(asked, record(asked, tuple(report(asked, step) for step in steps())))
-        tracker.end(asked, COMPLETE)
-        assert tracker.close() == 0
-        found = runs(server.uri)
-        assert {name: run.info.status for name, run in found.items()} == {
-            "quickstart": "FINISHED",
-            "FDA seed 1": "FINISHED",
-        }
-        assert [step for step, _ in curve(server.uri, found["FDA seed 1"], "source/miou")] == list(steps())
-        assert "test/miou" in found["FDA seed 1"].data.metrics
+        driver = Driver(tmp_path, server.uri, asks)
+        assert not driver.tracker.close(patience=60)
+        held = contents(server.uri, STUDY)
+        assert {run.status for run in held.values()} == {"FINISHED"}
+        for each in asks:
+            run = held[f"{each.arm} seed {each.trial.seed}"]
+            for metric, value in report(each, 400).metrics.items():
+                curve = [(step, report(each, step).metrics[metric]) for step in EVALUATED_STEPS]
+                assert run.metrics[metric] == curve
+                assert run.metrics.get(f"final/{metric}", [(400, value)]) == [(400, value)]
+            assert "test/miou" in run.metrics
     finally:
         server.kill()

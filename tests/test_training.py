@@ -1,8 +1,12 @@
 """One training run, checked against what its docstrings promise."""
 
 import copy
+import io
 import os
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +19,7 @@ from platform.labels import VOID
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.methods.method import SEGMENTATION, Step
 from platform.shifts.shift import LabelledImages
-from platform.training import Diverged, TrainingRun, make_deterministic
+from platform.training import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 from tests.tiny_splits import (
     CPU,
     SIZE,
@@ -93,13 +97,22 @@ def test_advance_returns_means_over_its_steps() -> None:
     assert whole.step == 4
 
 
+def test_every_learning_rate_warms_up() -> None:
+    run = training_run(Adversarial(width=4), steps=10, warm_up=0.4, power=0.0, learning_rate=0.02)
+    for step, factor in enumerate([0.25, 0.5, 0.75, 1.0, 1.0]):
+        run.advance(1)
+        assert run.step == step + 1
+        for name, initial in ((SEGMENTATION, 0.02), ("discriminator", 1e-4)):
+            assert run._trained[name].optimiser.param_groups[0]["lr"] == pytest.approx(initial * factor)
+
+
 # Data
 
 
 def orders(run: TrainingRun, steps: int) -> tuple[list[int], list[int]]:
     labelled_order, target_order = [], []
     for run.step in range(steps):
-        batch = run._batch({})
+        batch = run._batch()
         labelled_order += batch.source.indices.tolist()
         target_order += [] if batch.target is None else batch.target.indices.tolist()
     return labelled_order, target_order
@@ -146,7 +159,7 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
     run = training_run(Adversarial(width=4), batch_norm=batch_norm)
     convolution = copy.deepcopy(run.network.context_path.conv1)
     statistics = running_statistics(run)
-    batch = run._batch({})
+    batch = run._batch()
     assert batch.target is not None
     mean, variance = statistics["context_path.bn1.running_mean"], statistics["context_path.bn1.running_var"]
     for images_ in (batch.source.images, batch.target.images)[:passes]:
@@ -169,7 +182,7 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
 def test_the_target_is_normalised_by_its_own_batch(batch_norm: str) -> None:
     """Shifting and stretching all target images changes nothing behind the first norm, up to its epsilon."""
     run = training_run(FDA(), batch_norm=batch_norm)
-    target = run._batch({}).target
+    target = run._batch().target
     assert target is not None
     with torch.no_grad():
         plain = run._segment_target(target.images)
@@ -216,6 +229,186 @@ def test_too_high_a_learning_rate_diverges_or_trains_but_never_goes_on_with_nan(
     run = training_run(SourceOnly(), learning_rate=1e30)
     with pytest.raises(Diverged, match=r"the segmentation loss is (nan|inf) at step \d"):
         run.advance(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        (SEGMENTATION, "context_path.bn1.running_var"),
+        (SEGMENTATION, "classifier.bias"),
+        ("discriminator", "convolutions.0.weight"),
+    ],
+)
+def test_weights_and_statistics_that_are_not_finite_end_the_run_at_the_end_of_an_interval(
+    name: str, tensor: str
+) -> None:
+    run = training_run(Adversarial(width=4))
+    trained = run._trained[name]
+
+    def poison(*_: object) -> None:
+        if run.step == 2:  # behind the last losses of the interval
+            trained.module.state_dict()[tensor].view(-1)[0] = torch.inf
+
+    trained.optimiser.register_step_post_hook(poison)
+    run.advance(2)
+    with pytest.raises(Diverged, match=rf"^{tensor} of the {name} is not finite at step 3$"):
+        run.advance(1)
+
+
+# Interruption, checkpoints
+
+
+def test_evaluation_is_interrupted_between_batches() -> None:
+    run, asked = training_run(SourceOnly()), []
+    split = labelled(20, 5)
+
+    def after_two_batches() -> bool:
+        asked.append(None)
+        return len(asked) == 2
+
+    with pytest.raises(Interrupted):
+        run.evaluate(split, after_two_batches)
+    assert len(asked) == 2
+    assert run.evaluate(split, after_two_batches).sum() == split.labels.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pickled:
+    """Leaves a file behind when it is unpickled."""
+
+    file: str
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path(self.file).touch, ()
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    file = tmp_path / "executed"
+    buffer = io.BytesIO()
+    torch.save({"step": Pickled(file=str(file))}, buffer)
+    torch.load(io.BytesIO(buffer.getvalue()), weights_only=False)
+    assert file.exists()  # the bait works
+    file.unlink()
+    for content in (buffer.getvalue(), pickle.dumps(Pickled(file=str(file)))):
+        with pytest.raises(Damaged):
+            training_run(SourceOnly()).restore(content)
+    assert not file.exists()
+
+
+def test_a_damaged_state_is_refused_or_harmless() -> None:
+    """One flipped bit anywhere, or an end anywhere: the state is refused, or the one that was saved."""
+    run = training_run(SourceOnly())
+    run.advance(1)
+    saved = run.save({"report": None})
+    torn = [saved[:length] for length in np.linspace(0, len(saved) - 1, 20).astype(int)]
+    random, flipped = np.random.default_rng(0), []
+    # The last bytes hold the archive's directory.
+    for position in [*random.integers(0, len(saved), 60), *random.integers(len(saved) - 20000, len(saved), 60)]:
+        content = bytearray(saved)
+        content[position] ^= 1 << int(random.integers(8))
+        flipped.append(bytes(content))
+    restored, refused = training_run(SourceOnly()), 0
+    for content in [*torn, *flipped]:
+        try:
+            restored.restore(content)
+        except Damaged:
+            refused += 1
+        else:
+            assert_same(state(restored), state(run))
+    assert refused > len(torn) + len(flipped) // 2
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    with pytest.raises(Damaged, match="size mismatch"):
+        training_run(SourceOnly()).restore(training_run(SourceOnly(), network_width=0.125).save({}))
+    with pytest.raises(Damaged, match="discriminator"):
+        training_run(Adversarial(width=4)).restore(training_run(SourceOnly()).save({}))
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+def test_a_state_moves_between_devices_with_and_without_half_precision(before: bool, after: bool) -> None:
+    def run_with(half_precision: bool) -> TrainingRun:
+        return half_precision_run(SourceOnly(), scale=8.0) if half_precision else training_run(SourceOnly(), batch=4)
+
+    run, other = run_with(before), run_with(after)
+    run.advance(2)
+    other.restore(run.save({}))
+    assert other.step == 2
+    assert other._scaler.get_scale() == (8.0 if after else 1.0)
+    assert_same(parameters(other), parameters(run))
+    other.advance(1)
+
+
+# Batches in parts
+
+
+def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
+    """Where no statistic of the batch takes part: batch norm frozen, and no void, which every mean leaves out."""
+    data = splits()
+    labels = np.where(data.source_train.labels == VOID, 0, data.source_train.labels)
+    data = replace(data, source_train=LabelledImages(data.source_train.images, labels))
+    for method in (SourceOnly(), FDA(beta=0.1, entropy_weight=1.0), Adversarial(width=4, lambda_adv=0.5)):
+        whole, halved = (training_run(method, data, batch=4, batch_norm="frozen") for _ in range(2))
+        halved.parts = 2
+        for run in (whole, halved):
+            for trained in run._trained.values():
+                trained.module.double()
+        expected, found = whole.advance(1), halved.advance(1)
+        for name in whole._trained:
+            for left, right in zip(gradients(halved, name), gradients(whole, name), strict=True):
+                torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-9)
+        expected.pop("discriminator/spread", None)
+        assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
+        assert (whole.step, halved.step) == (1, 1)
+
+
+def gradients(run: TrainingRun, name: str) -> list[Tensor]:
+    return [parameter.grad for parameter in run._trained[name].module.parameters() if parameter.grad is not None]
+
+
+def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
+    seen: list[tuple[list[int], float]] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Numbered(FDA):
+        def losses(self, step: Step) -> dict[str, Tensor]:
+            assert step.target is not None
+            losses = dict(super().losses(step))
+            step.note("number", torch.tensor(float(len(seen))))
+            indices = step.source.indices.tolist() + step.target.indices.tolist()
+            seen.append((indices, step.noted["loss/cross_entropy"].item()))
+            return losses
+
+    run = training_run(Numbered(beta=0.1), batch=4)
+    batch = run._batch()
+    assert batch.target is not None
+    source, target = batch.source.indices.tolist(), batch.target.indices.tolist()
+    run.parts = 2
+    means = run.advance(1)
+    assert [indices for indices, _ in seen] == [source[:2] + target[:2], source[2:] + target[2:]]
+    assert means["number"] == 0.5
+    assert means["loss/cross_entropy"] == pytest.approx((seen[0][1] + seen[1][1]) / 2)
+
+
+def test_a_restored_run_stays_in_halves() -> None:
+    run = training_run(SourceOnly(), batch=4)
+    run.parts = 2
+    restored = training_run(SourceOnly(), batch=4)
+    restored.restore(run.save({}))
+    assert restored.parts == 2
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [lambda: torch.empty(2**60), lambda: np.empty(2**59), lambda: bytearray(2**60)],
+    ids=["torch", "NumPy", "Python"],
+)
+def test_running_out_of_memory_is_recognised(allocate: Callable[[], object]) -> None:
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        allocate()
+    assert out_of_memory(raised.value)
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not out_of_memory(RuntimeError("size mismatch"))
 
 
 # Evaluation
@@ -335,7 +528,7 @@ class Watched(FDA):
 def test_translation_and_augmentation_stay_out_of_half_precision() -> None:
     Watched.seen.clear()
     run = half_precision_run(Watched(beta=0.1))
-    expected = run._batch({}).source.images
+    expected = run._batch().source.images
     run.advance(1)
     (seen,) = Watched.seen
     assert seen.dtype == torch.float32

@@ -2,14 +2,14 @@
 
 With S the segmentation network, D the discriminator, p(x) = softmax S(x) at the images' size:
 
-    S:  min  CE(S(x_s), y_s) + lambda_adv * BCE(D(p(x_t)), source)
+    S:  min  CE(S(x_s), y_s) + lambda_adv * min(1, progress / ramp) * BCE(D(p(x_t)), source)
     D:  min  (BCE(D(p(x_s)), source) + BCE(D(p(x_t)), target)) / 2
 
 `separable=True` is the lightweight discriminator of RTDA (Tavera et al., arXiv 2110.11662): every convolution is split
 into a depthwise and a pointwise one.
 
 Departures: D judges the target once per step, and both losses use that judgement; the published code runs D twice with
-unchanged weights, which gives the same gradients.
+unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, is none, as published.
 """
 
 from collections.abc import Mapping
@@ -41,6 +41,12 @@ class Adversarial(Method):
     """Whether the discriminator's convolutions are depthwise separable."""
     discriminator_learning_rate: float = hyperparameter(1e-4, above=0.0)
     """Of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
+    ramp: float = hyperparameter(0.0, at_least=0.0, below=1.0)
+    """Fraction of the steps over which the weight of the adversarial loss rises from 0 to `lambda_adv`, linearly."""
+
+    @property
+    def warm_up(self) -> float:
+        return self.ramp
 
     def players(self) -> Mapping[str, Player]:
         adam = partial(torch.optim.Adam, lr=self.discriminator_learning_rate, betas=(0.9, 0.99))
@@ -55,12 +61,16 @@ class Adversarial(Method):
         source = discriminator(probabilities(prediction.logits, size).detach())
         target = discriminator(probabilities(step.segment_target(step.target.images), size))
 
+        step.note("discriminator/spread", torch.cat([source, target]).detach().float().std(correction=0))
         fooling = step.term("adversarial", judged_as(target, SOURCE))
         telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
         return {
-            SEGMENTATION: step.cross_entropy(prediction) + self.lambda_adv * fooling,
+            SEGMENTATION: step.cross_entropy(prediction) + self._weight(step.progress) * fooling,
             DISCRIMINATOR: step.term("discriminator", telling_apart),
         }
+
+    def _weight(self, progress: float) -> float:
+        return self.lambda_adv * min(1.0, progress / self.ramp) if self.ramp else self.lambda_adv
 
 
 def probabilities(logits: Tensor, size: torch.Size) -> Tensor:

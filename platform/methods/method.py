@@ -7,7 +7,7 @@ losses: the adversarial methods judge the target once and use that judgement for
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -43,6 +43,8 @@ class Integer(NamedTuple):
 class Step:
     """What one training step offers a method: the batches, after translation and augmentation, and the networks."""
 
+    progress: float
+    """Fraction of the run's steps that were taken before this one, in [0, 1)."""
     source: Labelled
     target: Unlabelled | None
     """None for methods that do not look at the target."""
@@ -53,13 +55,17 @@ class Step:
     modules: Mapping[str, nn.Module]
     """The method's own players."""
     auxiliary_weight: float
-    terms: MutableMapping[str, Tensor]
-    """Where `term` notes what is to be logged."""
+    noted: MutableMapping[str, Tensor] = field(default_factory=dict)
+    """Scalars for the records, by name; a report holds their means over its steps."""
+
+    def note(self, name: str, value: Tensor) -> Tensor:
+        """Note a scalar for the records, and return it."""
+        self.noted[name] = value.detach()
+        return value
 
     def term(self, name: str, value: Tensor) -> Tensor:
         """Note a loss term for the records as `loss/<name>`, and return it."""
-        self.terms[name] = value.detach()
-        return value
+        return self.note(f"loss/{name}", value)
 
     def cross_entropy(self, prediction: Prediction) -> Tensor:
         """CE(prediction, source labels) + auxiliary_weight * sum of CE(auxiliary heads, source labels).
@@ -85,6 +91,11 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def warm_up(self) -> float:
+        """Fraction of the steps before the method acts at full strength, in [0, 1)."""
+        return 0.0
 
     def players(self) -> Mapping[str, Player]:
         """The modules that this method trains beside the segmentation network, by name."""

@@ -64,7 +64,7 @@ def test_gradients_equal_those_of_the_published_three_passes(
     run = training_run(Adversarial(width=8, lambda_adv=0.5, separable=separable), batch=4)
     network, discriminator = run.network.to(dtype), discriminator_of(run).to(dtype)
     expected_network, expected_discriminator = copy.deepcopy(network), copy.deepcopy(discriminator)
-    published_step(expected_network, expected_discriminator, run._batch({}), 0.5)
+    published_step(expected_network, expected_discriminator, run._batch(), 0.5)
 
     run.advance(1)
     for module, expected in ((network, expected_network), (discriminator, expected_discriminator)):
@@ -125,12 +125,43 @@ def test_sides_of_the_losses(judgement: float) -> None:
 
 def test_the_segmentation_loss_is_weighed_by_lambda() -> None:
     run = training_run(Adversarial(width=4, lambda_adv=0.3), auxiliary_weight=0.0)
-    terms: dict[str, Tensor] = {}
-    losses = run.method.losses(run._batch(terms))
+    step = run._batch()
+    losses = run.method.losses(step)
     assert losses.keys() == {SEGMENTATION, DISCRIMINATOR}
-    expected = terms["cross_entropy"] + 0.3 * terms["adversarial"]
+    expected = step.noted["loss/cross_entropy"] + 0.3 * step.noted["loss/adversarial"]
     torch.testing.assert_close(losses[SEGMENTATION].detach(), expected)
-    torch.testing.assert_close(losses[DISCRIMINATOR].detach(), terms["discriminator"])
+    torch.testing.assert_close(losses[DISCRIMINATOR].detach(), step.noted["loss/discriminator"])
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.5, 0.35])
+def test_the_weight_rises_over_the_ramp(ramp: float) -> None:
+    run = training_run(Adversarial(width=4, lambda_adv=0.3, ramp=ramp), auxiliary_weight=0.0, steps=10)
+    for position in range(10):
+        step = run._batch()
+        assert step.progress == position / 10
+        loss = run.method.losses(step)[SEGMENTATION].detach()
+        weight = 0.3 * (min(1.0, position / 10 / ramp) if ramp else 1.0)
+        expected = step.noted["loss/cross_entropy"] + weight * step.noted["loss/adversarial"]
+        torch.testing.assert_close(loss, expected)
+        run.advance(1)
+
+
+@pytest.mark.parametrize("ramp", [-0.1, 1.0])
+def test_a_ramp_is_a_fraction_of_the_steps(ramp: float) -> None:
+    with pytest.raises(ValueError, match=r"Adversarial\.ramp must be at least 0\.0 and below 1\.0"):
+        Adversarial(ramp=ramp)
+
+
+def test_the_spread_is_that_of_all_judgements_of_both_domains() -> None:
+    run = training_run(Adversarial(width=4), batch=4)
+    judgements: list[Tensor] = []
+    hook = discriminator_of(run).register_forward_hook(lambda module, inputs, output: judgements.append(output))
+    spread = run.advance(1)["discriminator/spread"]
+    hook.remove()
+    assert len(judgements) == 2
+    values = np.concatenate([judgement.detach().numpy().ravel() for judgement in judgements])
+    assert values.size == 8 * 2
+    assert spread == pytest.approx(values.std(), rel=1e-5)
 
 
 def test_judged_as_is_the_mean_over_all_patches() -> None:
@@ -181,4 +212,5 @@ def test_published_defaults() -> None:
         "width": 64,
         "separable": False,
         "discriminator_learning_rate": 1e-4,
+        "ramp": 0.0,
     }

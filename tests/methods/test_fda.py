@@ -200,7 +200,7 @@ def test_a_run_lends_to_the_raw_source_and_augments_afterwards() -> None:
     run = training_run(FDA(beta=0.1), data, augmentation="flip")
     for step in range(6):
         run.step = step
-        batch = run._batch({})
+        batch = run._batch()
         assert batch.target is not None
         source = data.source_train.batch(batch.source.indices.tolist())
         target = data.target_adapt.batch(batch.target.indices.tolist())
@@ -253,5 +253,5 @@ def test_a_target_of_the_same_amplitudes_teaches_what_the_source_alone_teaches()
     data = replace(data, source_train=replace(labelled(6, 0), images=shifted[0]), target_adapt=shifted[1])
     lent = training_run(FDA(beta=0.3, entropy_weight=0.0), data, learning_rate=1e-3, batch=4)
     alone = training_run(SourceOnly(), data, learning_rate=1e-3, batch=4)
-    torch.testing.assert_close(lent._batch({}).source.images, alone._batch({}).source.images, atol=1e-3, rtol=0)
+    torch.testing.assert_close(lent._batch().source.images, alone._batch().source.images, atol=1e-3, rtol=0)
     assert lent.advance(4) == pytest.approx(alone.advance(4), rel=1e-3)

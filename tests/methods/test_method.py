@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from platform.labels import VOID
+from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.methods.method import Step, cross_entropy
 from platform.networks.bisenet import Prediction, upsample
 from platform.shifts.shift import Labelled
@@ -37,7 +38,7 @@ def by_hand(scores: Tensor, truth: Tensor) -> float:
 
 def step(auxiliary_weight: float) -> Step:
     source = Labelled(torch.zeros(2, 3, 16, 24), labels(), torch.tensor([0, 1]))
-    return Step(source, None, _unused, _unused, {}, auxiliary_weight, {})
+    return Step(0.0, source, None, _unused, _unused, {}, auxiliary_weight)
 
 
 def _unused(images: Tensor) -> Tensor:  # type: ignore[misc]
@@ -63,12 +64,30 @@ def test_auxiliary_heads_are_weighed_and_only_the_main_one_is_noted(auxiliary_we
     main, *others = (by_hand(logits(seed), labels()) for seed in range(3))
     loss = offered.cross_entropy(Prediction(logits(0), (logits(1), logits(2))))
     assert loss.item() == pytest.approx(main + auxiliary_weight * sum(others))
-    assert offered.terms.keys() == {"cross_entropy"}
-    assert offered.terms["cross_entropy"].item() == pytest.approx(main)
+    assert offered.noted.keys() == {"loss/cross_entropy"}
+    assert offered.noted["loss/cross_entropy"].item() == pytest.approx(main)
 
 
 def test_a_noted_term_is_returned_with_its_graph_and_kept_without() -> None:
     offered, value = step(1.0), torch.ones((), requires_grad=True) * 2
     assert offered.term("doubled", value) is value
-    assert not offered.terms["doubled"].requires_grad
-    assert offered.terms["doubled"].item() == 2
+    assert not offered.noted["loss/doubled"].requires_grad
+    assert offered.noted["loss/doubled"].item() == 2
+
+
+def test_a_quantity_that_is_no_loss_is_noted_under_its_own_name() -> None:
+    offered, value = step(1.0), torch.full((), 3.0, requires_grad=True) * 1
+    assert offered.note("discriminator/spread", value) is value
+    assert offered.noted.keys() == {"discriminator/spread"}
+    assert not offered.noted["discriminator/spread"].requires_grad
+
+
+def test_steps_do_not_share_what_they_note() -> None:
+    first, second = step(1.0), step(1.0)
+    first.term("one", torch.ones(()))
+    assert not second.noted
+
+
+def test_a_method_is_at_full_strength_from_the_start_unless_it_says_otherwise() -> None:
+    assert [method().warm_up for method in (SourceOnly, TargetSupervised, FDA, Adversarial)] == [0.0] * 4
+    assert Adversarial(ramp=0.25).warm_up == 0.25

@@ -1,0 +1,113 @@
+"""What a study does next: which trial to ask for, and when one has ended.
+
+Every decision is a function of the study and of what is on record, so a study that goes on decides as it would have
+decided, and a trial that another study has trained before is judged as if it were trained now.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from platform import search
+from platform.health import ailment
+from platform.ledger import Ledger
+from platform.provenance import provenance
+from platform.recipe import Recipe
+from platform.records import Arrival, Ask, End, Phase, Record, Report
+from platform.study import Study, cost_of
+from platform.trials import SEARCH_SEED
+
+
+def next_ask(study: Study, ledger: Ledger, identity: dict[str, Any], arm: str) -> Ask | None:
+    """The next trial of an arm: search trials, then the confirm trials of the best; None while it waits, or is done."""
+    searched = ledger.asked(arm, "search")
+    selector = study.selector(arm)
+    if len(searched) < study.search_trials(arm):
+        address = (ledger.study, arm)
+        values = search.propose(study.dimensions(arm), searched, ledger.records, selector, address)
+        return _ask(study, identity, arm, "search", _free(searched), values, SEARCH_SEED)
+    if searching(ledger, arm):
+        return None
+    best = search.best(searched, ledger.records, selector)
+    if searched and best is None:
+        return None
+    ranges = study.arms[arm].ranges
+    values = {} if best is None else search.chosen_values(best.trial, ranges)
+    # Told apart by what was chosen: to make a trial and hash it, for every seed and at every report, takes far longer.
+    confirmed = {
+        ask.trial.seed for ask in ledger.asked(arm, "confirm") if search.chosen_values(ask.trial, ranges) == values
+    }
+    number = next((number for number in range(study.seeds) if SEARCH_SEED + 1 + number not in confirmed), None)
+    if number is None:
+        return None
+    return _ask(study, identity, arm, "confirm", number, values, SEARCH_SEED + 1 + number)
+
+
+def searching(ledger: Ledger, arm: str) -> bool:
+    """Whether a search trial of an arm has not ended."""
+    return any(ledger.ended(ask) is None for ask in ledger.asked(arm, "search"))
+
+
+def finished(study: Study, ledger: Ledger, identity: dict[str, Any]) -> bool:
+    """Whether every trial that was asked for has ended, and none is left to ask for."""
+    ended = all(ledger.ended(ask) is not None for ask in ledger.asks)
+    return ended and all(next_ask(study, ledger, identity, arm) is None for arm in study.arms)
+
+
+def settle(study: Study, ledger: Ledger, ask: Ask, judged: int = 0) -> None:
+    """Decide, in order of steps, what a trial's reports call for, until one of them ends it.
+
+    The first `judged` reports were decided upon before.
+    """
+    reports = ledger.records[ask.trial.id].reports
+    for number in range(judged + 1, len(reports) + 1):
+        end = _verdict(study, ledger, ask, reports[:number])
+        if end is not None:
+            ledger.end(ask, end)
+            return
+    if (failed := ledger.failed_before(ask)) is not None:
+        ledger.end(ask, failed)
+
+
+def first_record(study: Study, ask: Ask) -> Record:
+    """What is known of a trial before its first step."""
+    method = study.arms[ask.arm].method(**ask.trial.hyperparameters)
+    cost = cost_of(method, Recipe(**ask.trial.recipe))
+    return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
+
+
+def _verdict(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]) -> End | None:
+    """How a trial ends at the last of these reports, None when it goes on."""
+    step = reports[-1].step
+    cause, reason = ailment(reports) or (None, "")
+    if step >= ask.trial.steps:
+        return End("complete", cause, reason, step)
+    if ask.phase == "confirm":
+        # A row without its collapsed seeds would flatter its method: they run to their end, and count.
+        return None
+    if cause is not None:
+        return End("failed", cause, reason, step)
+    return _judge(study, ledger, ask, reports) if step in study.rungs else None
+
+
+def _judge(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]) -> End | None:
+    """Stop a trial at a rung unless it is among the best 1/reduction of those that arrived there before it."""
+    assert study.search is not None
+    step, selector = reports[-1].step, study.selector(ask.arm)
+    value = search.smoothed(reports, selector, study.search.smoothing)
+    arrivals = ledger.arrive(Arrival(ask.arm, ask.trial.id, step, value))
+    cut = search.cut([arrival.value for arrival in arrivals], study.search.reduction)
+    if value >= cut:
+        return None
+    return End("stopped", "below the cut", f"rung {step}: {selector} {value:.4f} is below the cut {cut:.4f}", step)
+
+
+def _ask(
+    study: Study, identity: dict[str, Any], arm: str, phase: Phase, number: int, values: dict[str, Any], seed: int
+) -> Ask:
+    return Ask(arm, phase, number, study.trial(arm, values, seed, identity))
+
+
+def _free(asks: list[Ask]) -> int:
+    """The first number that no ask has: mostly how many there are, unless the journal was damaged."""
+    taken = {ask.number for ask in asks}
+    return next(number for number in range(len(asks) + 1) if number not in taken)

@@ -1,0 +1,67 @@
+"""Signals to a running study: the first one has it stop after the current step, the second one ends it at once."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+BEYOND = 128
+"""Added to a signal's number it gives the exit code, as shells have it."""
+
+
+class Interruption:
+    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `flag` exists."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+        self.signal: int | None = None
+        """The first signal that came."""
+        self.say: Callable[[str], None] = print
+        """Tells the user what happens; called from within a signal's handler."""
+        # A study under nohup ignores the end of its terminal, and goes on doing so.
+        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
+        flag.unlink(missing_ok=True)
+
+    @property
+    def code(self) -> int:
+        """The exit code of a process that the signal ended."""
+        assert self.signal is not None
+        return BEYOND + self.signal
+
+    def listen(self) -> None:
+        """Take the signals over."""
+        for number in self._heard:
+            signal.signal(number, self._handle)
+
+    @contextmanager
+    def deaf_children(self) -> Iterator[None]:
+        """Have the processes that start meanwhile ignore SIGHUP, which a terminal sends to all that it started."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            # Whoever started may have taken other signals over.
+            self.listen()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            end_descendants()
+            os._exit(self.code)
+        self.signal = number
+        # On a full disk the flag is missing, and trials stop at their next report.
+        with suppress(OSError):
+            self.flag.touch()
+        self.say("stopping after the current step; once more to leave at once")
+
+
+def end_descendants() -> None:
+    """Kill every process that this one started, and theirs."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -1,0 +1,36 @@
+"""The predictions that confirm runs left behind, for the picture that compares the arms."""
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from platform.records import PREDICTIONS, Ask, Record, StudyHeader
+from platform.results import runs_by_arm
+
+Arrays = dict[str, npt.NDArray[np.uint8]]
+"""`images`, `truth` and `prediction` of the same few test images, with the shapes of `platform.figures.comparison`."""
+
+
+def predictions(
+    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], trial_folder: Callable[[str], Path]
+) -> dict[str, Arrays]:
+    """The arrays of each arm's complete confirm run of the lowest seed that left any; all of the same images."""
+    found: dict[str, Arrays] = {}
+    for arm, runs in runs_by_arm(header, asks, records).items():
+        complete = (run.ask.trial.id for run in runs.confirm if run.confusion is not None)
+        stored = (_stored(trial_folder(trial_id) / PREDICTIONS) for trial_id in complete)
+        arrays = next((arrays for arrays in stored if arrays), None)
+        if arrays and all(np.array_equal(arrays["images"], other["images"]) for other in found.values()):
+            found[arm] = arrays
+    return found
+
+
+def _stored(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("images", "truth", "prediction")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # absent, or torn by a crash: the table is worth more than one column of its picture

@@ -1,0 +1,25 @@
+"""The driver dies by SIGKILL at any moment, alone or with all that it started; the same command goes on."""
+
+from random import Random
+
+import pytest
+
+from tests.faults.inspection import inspect
+from tests.faults.processes import Finished, Machine
+from tests.faults.small_study import Undisturbed
+
+pytestmark = pytest.mark.slow
+
+
+def test_driver_killed(machine: Machine, random: Random, finished: Finished, undisturbed: Undisturbed) -> None:
+    for _ in range(random.choice((1, 1, 1, 2))):
+        command = machine.start()
+        if command.outlives(random.uniform(0, finished.seconds)):
+            command.kill()
+            if random.random() < 0.3:
+                machine.lose_power()
+        else:
+            assert command.wait() == 0, command.output
+    command = machine.start()
+    assert command.wait() == 0, command.output
+    inspect(machine, undisturbed)

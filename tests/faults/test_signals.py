@@ -1,0 +1,84 @@
+"""Signals to a study that trains: it stops after the current step, says how to go on, and does."""
+
+import signal
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.faults.inspection import asks, ends, inspect
+from tests.faults.processes import Command, Machine
+from tests.faults.small_study import NAME, Undisturbed
+
+pytestmark = pytest.mark.slow
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def wait_for_trials(command: Command) -> None:
+    """Until trials train."""
+    while command.running and command.output.count("begins") < 4:
+        time.sleep(0.02)
+    assert command.running, command.output
+
+
+def goes_on(machine: Machine, undisturbed: Undisturbed) -> None:
+    """The same command comes to the same end."""
+    command = machine.start()
+    assert command.wait() == 0, command.output
+    inspect(machine, undisturbed)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_one_signal_stops_after_the_current_step(
+    machine: Machine, undisturbed: Undisturbed, number: signal.Signals
+) -> None:
+    command = machine.start()
+    wait_for_trials(command)
+    command.send(number)
+    assert command.wait() == 128 + number, command.output
+    assert "the same command goes on from here" in " ".join(command.output.split())
+    assert "Traceback" not in command.output
+    assert machine.left_behind() == []
+    check_mlflow_of_an_interrupted_study(machine)
+    goes_on(machine, undisturbed)
+
+
+def check_mlflow_of_an_interrupted_study(machine: Machine) -> None:
+    """No run stands there as running."""
+    client = MlflowClient(tracking_uri=machine.sqlite)
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    runs = {run.data.tags.get("trial_id"): run for run in client.search_runs([experiment.experiment_id])}
+    assert runs.pop(None).info.status == "KILLED"
+    ended = ends(machine.results)
+    open_trials = {ask.trial.id for ask in asks(machine.results)} - ended.keys()
+    assert open_trials
+    assert {trial for trial, run in runs.items() if run.info.status == "KILLED"} == open_trials & runs.keys()
+    assert {run.info.status for trial, run in runs.items() if trial in ended} <= {"FINISHED", "FAILED"}
+    assert ended.keys() <= runs.keys()
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_two_signals_end_it_at_once(machine: Machine, undisturbed: Undisturbed, number: signal.Signals) -> None:
+    command = machine.start()
+    wait_for_trials(command)
+    command.send(number)
+    while command.running and "once more to leave at once" not in command.output:
+        time.sleep(0.01)
+    command.send(number)
+    assert command.wait() == 128 + number, command.output
+    assert machine.left_behind() == []
+    goes_on(machine, undisturbed)
+
+
+def test_a_signal_while_the_driver_stands_still(machine: Machine, undisturbed: Undisturbed) -> None:
+    command = machine.start()
+    wait_for_trials(command)
+    command.send(signal.SIGSTOP)
+    time.sleep(0.5)  # its workers go on meanwhile
+    command.send(signal.SIGTERM)
+    command.send(signal.SIGCONT)
+    assert command.wait() == 128 + signal.SIGTERM, command.output
+    assert machine.left_behind() == []
+    goes_on(machine, undisturbed)

@@ -1,0 +1,57 @@
+"""The Markdown page is whole whatever a name holds, and tells how to read it."""
+
+import re
+
+from invented_study import AWKWARD, arm, ask, made, record, study
+
+from platform.labels import CAMVID_11
+from platform.report.markdown import render
+from platform.results import table
+
+
+def test_markdown_begins_with_the_question():
+    _, _, _, rows = made(question="\n    Which one?\n\n    And why?\n    ")
+    assert render(rows).startswith("# invented\n\nWhich one?\n\nAnd why?\n\n| arm | mIoU |")
+
+
+def test_markdown_tables_are_whole_whatever_the_names():
+    _, _, _, rows = made(*AWKWARD)
+    width = 0
+    for line in render(rows).splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert width in (0, cells) or cells == 0
+        width = cells
+
+
+def test_markdown_tells_the_conventions_and_what_was_left_out():
+    header = study(arm("source only"), seeds=2, groups=CAMVID_11)
+    asks = [ask(header, "source only", "confirm", number) for number in range(2)]
+    records = {each.trial.id: record(each, absent=(11,)) for each in asks}
+    text = render(table(header, asks, records))
+    for said in (
+        "10 of 11 classes, without person, which the test split never holds",
+        "95 % Student-t interval over 2 seeds",
+        "2 x multiply-accumulate, at 512 x 1024",
+        "4 search trials",
+        "Selected by source/miou",
+        "| person | – |",  # noqa: RUF001
+    ):
+        assert said in text
+
+
+def test_a_single_seed_is_no_ranking():
+    _, _, _, rows = made(seeds=1)
+    assert "A single seed has no interval" in render(rows)
+    assert "±" not in render(rows).split("\n- ")[0]
+
+
+def test_bold_only_where_the_interval_excludes_zero():
+    *_, rows = made("source only", "FDA", "same", qualities=(0.3, 0.6, 0.3))
+    assert [row.differs for row in rows.rows] == [False, True, False]
+    cells = [line.split(" | ")[2] for line in render(rows).splitlines() if line.startswith("| ")]
+    assert cells[2].startswith("reference")
+    assert cells[3].startswith("**+")
+    assert "**" not in cells[4]
+    assert render(rows).count(r"\textbf") == 1
+    scores = [line for line in render(rows).splitlines() if "±" in line and " * " in line and "Δ" not in line]
+    assert [line.split()[0] for line in scores] == ["FDA"]

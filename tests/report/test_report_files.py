@@ -1,0 +1,60 @@
+"""All files of a study are written whole, and pictured with what its trials left behind."""
+
+import numpy as np
+from invented_study import arm, made, study
+from PIL import Image
+
+from platform import report
+from platform.records import PREDICTIONS, Store
+from platform.report.predictions import predictions
+from platform.results import table
+
+
+def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
+    header, asks, records, rows = made()
+    store = Store(tmp_path)
+    for each in asks:
+        if each.trial.confirms:
+            picture(store.trial_folder(each.trial.id), 13)
+    folder = store.study_folder(header.name)
+    paths = report.write(rows, asks, records, folder, store.trial_folder)
+    assert [path.name for path in paths] == [
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "records.parquet",
+        "curves.png",
+        "comparison.png",
+    ]
+    assert sorted(paths) == sorted(folder.iterdir())
+    for path in paths[-2:]:
+        Image.open(path).verify()
+
+
+def test_writing_again_replaces_every_file(tmp_path):
+    header, asks, records, rows = made()
+    first = report.write(rows, asks, records, tmp_path / "study", tmp_path.joinpath)
+    before = [path.read_bytes() for path in first]
+    other = made(qualities=(0.3, 0.7))
+    second = report.write(other[3], *other[1:3], tmp_path / "study", tmp_path.joinpath)
+    assert first == second
+    assert all(old != path.read_bytes() for old, path in zip(before, second, strict=True))
+
+
+def test_a_study_without_records_is_written(tmp_path):
+    header = study(arm("source only"), arm("FDA"))
+    paths = report.write(table(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
+    assert [path.name for path in paths] == ["table.md", "table.csv", "table.tex", "records.parquet", "curves.png"]
+
+
+def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path):
+    header, asks, records, _ = made("source only", "FDA", "torn", "absent", "other images")
+    confirm = {(each.arm, each.trial.seed): each.trial.id for each in asks if each.trial.confirms}
+    picture(tmp_path / confirm["source only", 2], 1)
+    picture(tmp_path / confirm["source only", 3], 2)
+    picture(tmp_path / confirm["FDA", 1], 13)
+    picture(tmp_path / confirm["other images", 1], 13, np.zeros((2, 16, 32, 3), np.uint8))
+    (tmp_path / confirm["torn", 1]).mkdir()
+    (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
+    found = predictions(header, asks, records, tmp_path.joinpath)
+    assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
