@@ -2,14 +2,19 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 20
 
-.PHONY: study test lint clean
+.PHONY: study test faults lint clean
 
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
+
+# Every fault of tests/faults, with that many seeds each: `make faults SEEDS=3`, `make faults SEEDS=20`.
+faults: $(VENV)/installed
+	$(BIN)/python -m pytest tests/faults --seeds $(SEEDS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -108,6 +108,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger.listeners.append(tracker)
     # A study checks its data and weights in the seconds in which MLflow is imported.
     while not tracker.connected:
+        assert not tracker.trouble, tracker.trouble
         time.sleep(0.05)
     began = time.perf_counter()
     in_process.run(searcher, scheduler, _workers(), SLOTS)

@@ -137,6 +137,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             return _train(file, ledger, identity, address, lock)
     except AlreadyRunning as holder:
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
+    except OSError as fault:
+        raise MachineFailed(_explained(fault)) from fault
 
 
 def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
@@ -198,7 +200,7 @@ def _explained(fault: Exception) -> str:
         return f"the results cannot be written: {fault}; make room, and the same command goes on from here"
     if isinstance(fault, ConnectionError):
         return f"Ray does not start: {' '.join(str(fault).split())}; see that both sides have the same version of Ray"
-    return str(fault)
+    return f"{fault}; mend that, and the same command goes on from here"
 
 
 def _report(ledger: Ledger, header: StudyHeader) -> int:

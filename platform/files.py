@@ -4,7 +4,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-
 PARTIAL = ".partial-"
 """In the name of a file that a killed process may leave behind."""
 

@@ -28,6 +28,10 @@ class Listener(Protocol):
         """A trial lost its worker, and goes on from its last checkpoint."""
 
 
+    def wait(self, ask: Ask, record: Record) -> None:
+        """A trial is trained by another study just now, whose results this one waits for."""
+
+
 class StoreFault(Exception):
     """The store cannot be written."""
 
@@ -52,10 +56,11 @@ class Ledger:
         self.records: dict[str, Record] = {}
         """By trial id, for every ask."""
         for ask in self.asks:
-            record = store.read(ask.trial.id) or _nothing(ask)
+            record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
             self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
         self._stored_ends: dict[str, End | None] = {}
         self._claims: dict[str, int] = {}
+        self._awaited: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
@@ -108,7 +113,7 @@ class Ledger:
             known = first()
             self._write(lambda: self.store.begin(known))
         self._stored_ends[ask.trial.id] = known.end
-        self.records[ask.trial.id] = replace(known, end=None)
+        self.records[ask.trial.id] = replace(known, end=None, losses=self.records[ask.trial.id].losses)
         return True
 
     def failed_before(self, ask: Ask) -> End | None:
@@ -121,8 +126,17 @@ class Ledger:
         self._tell(ask, lambda listener, same, record: listener.begin(same, record))
 
     def lose(self, ask: Ask) -> None:
-        """Tell the listeners that a trial lost its worker."""
+        """Note that a trial lost its worker, and goes on from its last checkpoint."""
+        record = self.records[ask.trial.id]
+        self._write(lambda: self.store.lose(self.study, ask.trial.id, record.step))
+        self.records[ask.trial.id] = replace(record, losses=record.losses + 1)
         self._tell(ask, lambda listener, same, record: listener.lose(same, record))
+
+    def wait(self, ask: Ask) -> None:
+        """Tell the listeners, once, that another process trains a trial."""
+        if ask.trial.id not in self._awaited:
+            self._awaited.add(ask.trial.id)
+            self._tell(ask, lambda listener, same, record: listener.wait(same, record))
 
     def report(self, ask: Ask, report: Report) -> bool:
         """Note a report; False for one that is known already."""

@@ -411,8 +411,8 @@ def _trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
 def _changing_tags(copy: Copy) -> dict[str, str]:
     """The tags that a run gets, or that change, while it goes on."""
     tags: dict[str, str] = {}
-    if copy.losses:
-        tags["worker_losses"] = str(copy.losses)
+    if copy.record.losses:
+        tags["worker_losses"] = str(copy.record.losses)
     if (parts := max((report.parts for report in copy.record.reports), default=1)) > 1:
         tags["parts"] = str(parts)
     return tags if copy.record.end is None else tags | _end_tags(copy.record.end)

@@ -33,7 +33,7 @@ HANGING_COLUMNS = 12
 EVENT_LINES = 4
 """Lines of a terminal that the view leaves to what happened last."""
 
-Event = Literal["begin", "report", "end", "lose"]
+Event = Literal["begin", "report", "end", "lose", "wait"]
 Key = tuple[str, Phase, int]
 
 
@@ -92,6 +92,10 @@ class Progress:
     def lose(self, ask: Ask, record: Record) -> None:
         """A trial's worker died; the trial goes on from its checkpoint."""
         self._told.put(_Told("lose", ask, record))
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        """A trial is trained by another study just now."""
+        self._told.put(_Told("wait", ask, record))
 
     def say(self, text: str) -> None:
         """A line from the command; safe in a signal handler, whatever it interrupts."""
@@ -228,6 +232,8 @@ class Standing:
     def take(self, event: Event, ask: Ask, record: Record, moment: float) -> None:
         """Enter an event; the same event twice changes nothing."""
         self.watch(moment)
+        if event == "wait":
+            return
         arm, key = self.arms[ask.arm], (ask.arm, ask.phase, ask.number)
         if record.reports and (value := record.reports[-1].metrics.get(self.selector(ask.arm))) is not None:
             arm.values[key] = value
@@ -423,6 +429,8 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
     step, end = told.record.step, told.record.end
     if told.event == "lose":
         return f"lost its worker; it goes on from step {step:,}", "yellow"
+    if told.event == "wait":
+        return "is trained by another study; waits for it", ""
     if end is None:
         return (f"goes on from {step:,}" if step else "begins"), ""
     if end.state == "failed":

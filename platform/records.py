@@ -2,7 +2,7 @@
 
     results/trials/<trial id>/record.jsonl   one line for the trial, one per report, one when it completed or failed
     results/<study>/journal.jsonl            what the study decided, in order: its header, the trials that it asked for,
-                                             their arrivals at rungs, their ends
+                                             their arrivals at rungs, their ends; and lost workers
 
 A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial is the study's
@@ -17,6 +17,7 @@ import itertools
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -94,6 +95,8 @@ class Record:
     reports: tuple[Report, ...] = ()
     """One for each evaluated step so far, without a gap."""
     end: End | None = None
+    losses: int = 0
+    """How often a study lost the worker that trained it; only a ledger knows."""
 
     @property
     def step(self) -> int:
@@ -183,6 +186,8 @@ class Journal:
     arrivals: tuple[Arrival, ...]
     ends: dict[str, End]
     """By trial id, in the order of the last end of each."""
+    losses: Counter[str]
+    """How often trials lost their workers, by trial id."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -244,6 +249,10 @@ class Store:
         """Append a trial's arrival at a rung to the study's journal."""
         _append(self._journal(study), "rung", vars(arrival))
 
+    def lose(self, study: str, trial_id: str, step: int) -> None:
+        """Append to the study's journal that a trial lost its worker after a step."""
+        _append(self._journal(study), "loss", {"trial": trial_id, "step": step})
+
     def conclude(self, study: str, trial_id: str, end: End) -> None:
         """Append to the study's journal how a trial ended for it."""
         _append(self._journal(study), "end", {"trial": trial_id, "end": vars(end)})
@@ -254,6 +263,7 @@ class Store:
         asks: list[Ask] = []
         arrivals: list[Arrival] = []
         ends: dict[str, End] = {}
+        losses: Counter[str] = Counter()
         for event, values in self._lines(self._journal(study)):
             if event == "study":
                 arms = tuple(ArmHeader(**arm) for arm in values["arms"])
@@ -262,10 +272,12 @@ class Store:
                 asks.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
             elif event == "rung":
                 arrivals.append(Arrival(**values))
+            elif event == "loss":
+                losses[values["trial"]] += 1
             else:
                 ends.pop(values["trial"], None)
                 ends[values["trial"]] = End(**values["end"])
-        return Journal(header, tuple(asks), tuple(arrivals), ends)
+        return Journal(header, tuple(asks), tuple(arrivals), ends, losses)
 
     def read(self, trial_id: str) -> Record | None:
         """The record of a trial, None when there is none."""

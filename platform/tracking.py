@@ -27,7 +27,7 @@ from typing import IO, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from platform.provenance import ROOT
-from platform.records import PICTURE, Ask, Phase, Record, Store, StudyHeader
+from platform.records import JOURNAL, PICTURE, RECORD, Ask, Phase, Record, Store, StudyHeader
 
 log = logging.getLogger("platform.tracking")
 
@@ -85,8 +85,6 @@ class Copy:
     of an earlier process are missing."""
     at: int
     """When the trial ended, or what else came last."""
-    losses: int
-    """How often it lost its worker."""
     picture: Path | None
 
 
@@ -127,7 +125,6 @@ class _Trial:
     record: Record
     at: int
     times: dict[int, int]
-    losses: int = 0
     version: int = 0
     held_reports: int = 0
 
@@ -176,7 +173,10 @@ class Tracker:
 
     def lose(self, ask: Ask, record: Record) -> None:
         """A trial lost its worker and goes on."""
-        self._note(ask, record, losses=1)
+        self._note(ask, record)
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        """Nothing: it is the other study's run."""
 
     def owed(self) -> Owed:
         """What MLflow is not known to hold yet; cheap enough to be shown every second."""
@@ -203,7 +203,7 @@ class Tracker:
             process.stop()
         return self.owed()
 
-    def _note(self, ask: Ask, record: Record, losses: int = 0) -> None:
+    def _note(self, ask: Ask, record: Record) -> None:
         at = now()
         trial_id = record.trial.id
         with self._lock:
@@ -217,14 +217,12 @@ class Tracker:
                 trial.at = at
             trial.times.setdefault(record.step, at)
             trial.record = record
-            # Of the arms that mean the same trial the first gives the run its name, and counts.
-            trial.losses += losses if ask == trial.ask else 0
             trial.version += 1
             self._owed[trial_id] = None
 
     def _written(self, trial_id: str, otherwise: int) -> int:
         try:
-            return (self._store.trial_folder(trial_id) / "record.jsonl").stat().st_mtime_ns // 1_000_000
+            return (self._store.trial_folder(trial_id) / RECORD).stat().st_mtime_ns // 1_000_000
         except OSError:
             return otherwise
 
@@ -297,7 +295,7 @@ class Tracker:
         )
         record = replace(trial.record, reports=reports)
         picture = self._store.trial_folder(record.trial.id) / PICTURE
-        return Copy(trial.ask, record, trial.times, trial.at, trial.losses, picture)
+        return Copy(trial.ask, record, trial.times, trial.at, picture)
 
     def _ask(self, request: Request) -> Answer:
         if self._given_up:
@@ -496,12 +494,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _studies(results: Path) -> tuple[Store, list[str]]:
     results = results.absolute()
-    if (results / "journal.jsonl").is_file():
+    if (results / JOURNAL).is_file():
         return Store(results.parent), [results.name]
     if results.is_dir() and (studies := Store(results).studies()):
         return Store(results), studies
     raise ValueError(
-        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no journal.jsonl; "
+        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no {JOURNAL}; "
         "studies leave theirs in results/ at the root of the checkout"
     )
 

@@ -98,6 +98,7 @@ class StudySearcher(Searcher):
     def _take_up(self, ask: Ask) -> dict[str, Any] | None:
         """A trial's configuration; None when another study holds it, or when what is on record ends it."""
         if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
+            self.ledger.wait(ask)
             return None
         self._remove_partial_files(ask)
         settle(self.study, self.ledger, ask)

@@ -142,8 +142,8 @@ def test_a_damaged_file_of_a_data_set_is_named_before_anything_starts(fresh_chec
     assert str(damaged) in output
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:1", "nonsense://x", "sqlite:////dev/null/mlflow.db"])
-def test_an_mlflow_uri_that_does_not_answer(uri: str, fresh_checkout: Checkout) -> None:
+@pytest.mark.parametrize("uri", ["nonsense://x", "sqlite:////dev/null/mlflow.db"])
+def test_an_mlflow_uri_that_can_never_work(uri: str, fresh_checkout: Checkout) -> None:
     code, output = fresh_checkout.study(fresh_checkout.write("good.py", HEAD + GOOD), MLFLOW_TRACKING_URI=uri)
     assert code == 2, output
     assert output.startswith("error: ")

@@ -56,6 +56,9 @@ class Ear:
     def lose(self, ask: Ask, record: Record) -> None:
         self.heard.append(("lose", ask, record.step))
 
+    def wait(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("wait", ask, record.step))
+
 
 def ledger(folder: Path, arms: Sequence[str] = ARMS, study: str = "question") -> Ledger:
     """The ledger of a study."""
@@ -230,6 +233,12 @@ def test_a_trial_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         return run.stdout.strip()
 
     assert other() == "False"
+    ear = Ear()
+    book.listeners.append(ear)
+    book.wait(asked)
+    book.wait(asked)
+    assert ear.heard == [("wait", asked, 0)], "once is enough"
+    book.listeners.clear()
     book.report(asked, report(10))
     book.end(asked, STOPPED)
     assert other() == "True"
@@ -300,3 +309,18 @@ def test_ray_may_pickle_it(tmp_path: Path) -> None:
     book = ledger(tmp_path)
     run(book, ask())
     assert len(pickle.dumps(book)) < 200, "records are not sent along"
+
+
+def test_lost_workers_are_counted_over_all_runs_of_the_study(tmp_path: Path) -> None:
+    book, asked, ear = ledger(tmp_path), ask(), Ear()
+    book.listeners.append(ear)
+    begin(book, asked)
+    book.report(asked, report(10))
+    book.lose(asked)
+    book.close()
+    again = ledger(tmp_path)
+    assert again.take_up(asked, lambda: record(asked))
+    again.lose(asked)
+    assert again.records[asked.trial.id].losses == 2
+    assert ledger(tmp_path).records[asked.trial.id].losses == 2
+    assert ("lose", asked, 10) in ear.heard

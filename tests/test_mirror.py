@@ -47,9 +47,9 @@ def mirror(uri: str, **changes: Any) -> Mirror:
     return connected
 
 
-def copy(asked: Ask, record: Record, picture: Path | None = None, losses: int = 0) -> Copy:
+def copy(asked: Ask, record: Record, picture: Path | None = None) -> Copy:
     """As a tracker makes it of a trial that ended before it was made."""
-    return Copy(asked, record, {}, AT, losses, picture)
+    return Copy(asked, record, {}, AT, picture)
 
 
 def running(asked: Ask, reports: int) -> Record:
@@ -73,7 +73,12 @@ def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
     halved = record(failed, state="failed", cause="out of memory", reason="needs 3 GiB", reports=2, parts=2)
 
     to = mirror(uri)
-    deliver(to, copy(confirmed, record(confirmed), picture), copy(cut, stopped(cut)), copy(failed, halved, losses=2))
+    deliver(
+        to,
+        copy(confirmed, record(confirmed), picture),
+        copy(cut, stopped(cut)),
+        copy(failed, replace(halved, losses=2)),
+    )
     to.close(replace(DONE, files=(table, tmp_path / "missing.csv")))
 
     held = contents(uri, STUDY)

@@ -427,3 +427,11 @@ def test_the_view_is_read_without_colours(no_color: bool, monkeypatch: pytest.Mo
     assert bool(colours) is not no_color
     assert console.export_text() == "".join(f"{line.plain}\n" for line in frame)
     assert {line.plain.count("━") for line in frame if "/17" in line.plain} == {7 * 12 // 17, 0}
+
+
+def test_a_trial_that_another_study_trains_is_waited_for_and_does_not_count_as_running() -> None:
+    out = io.StringIO()
+    with progress(out) as told:
+        told.wait(ask(), record(ask()))
+    assert "is trained by another study; waits for it" in " ".join(" ".join(lines(out)).split())
+    assert told.standing.running == 0

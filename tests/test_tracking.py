@@ -180,6 +180,7 @@ def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path)
     driver = Driver(tmp_path, uri, [running])
     all_delivered(driver.tracker)
     assert runs(uri, STUDY)["FDA search 1"].info.status == "RUNNING"
+    driver.records[running.trial.id] = replace(driver.records[running.trial.id], losses=1)
     driver.tracker.lose(running, driver.records[running.trial.id])
     for step in (300, 400):
         driver.report(running, step)

@@ -47,7 +47,7 @@ def test_mlflow_killed(
     assert command.wait() == 0, command.output
     if not up:
         server.start()
-    if "owed" in command.output:
+    if "MLflow lacks" in command.output:
         deliver(machine, server.uri, again=random.random() < 0.5)
     inspect(machine, undisturbed, server.uri)
 
