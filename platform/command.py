@@ -137,6 +137,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             return _train(file, ledger, identity, address, lock)
     except AlreadyRunning as holder:
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
+    except BrokenPipeError:
+        raise  # nobody reads the output any more, which is no failure
     except OSError as fault:
         raise MachineFailed(_explained(fault)) from fault
 
@@ -171,9 +173,9 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     finally:
         if not finished:
             owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
-            print(_undelivered(owed), end="")
+            _last_words(_undelivered(owed))
     if interruption.signal is not None and not finished:
-        print("stopped; every step is kept, and the same command goes on from here")
+        _last_words("stopped; every step is kept, and the same command goes on from here\n")
         return interruption.code
     code = _report(ledger, header)
     owed = tracker.close(result_files(folder))
@@ -222,6 +224,15 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     if short:
         print(f"\nresults are missing: {', '.join(short)}; {_shown(folder / 'table.md')} says why", file=sys.stderr)
     return INCOMPLETE if short else COMPLETE
+
+
+def _last_words(text: str) -> None:
+    """Print to a terminal that may be gone, as it is after SIGHUP."""
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        # Python would try again at its exit, and call that a failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _undelivered(owed: Owed) -> str:

@@ -22,9 +22,11 @@ def next_ask(study: Study, ledger: Ledger, identity: dict[str, Any], arm: str) -
     searched = ledger.asked(arm, "search")
     selector = study.selector(arm)
     if len(searched) < study.search_trials(arm):
-        address = (ledger.study, arm)
-        values = search.propose(study.dimensions(arm), searched, ledger.records, selector, address)
-        return _ask(study, identity, arm, "search", _free(searched), values, SEARCH_SEED)
+        number, address = _free(searched), (ledger.study, arm)
+        # The published default comes first, also when a damaged journal has lost it.
+        known = searched if number else []
+        values = search.propose(study.dimensions(arm), known, ledger.records, selector, address)
+        return _ask(study, identity, arm, "search", number, values, SEARCH_SEED)
     if searching(ledger, arm):
         return None
     best = search.best(searched, ledger.records, selector)
@@ -36,10 +38,10 @@ def next_ask(study: Study, ledger: Ledger, identity: dict[str, Any], arm: str) -
     confirmed = {
         ask.trial.seed for ask in ledger.asked(arm, "confirm") if search.chosen_values(ask.trial, ranges) == values
     }
-    number = next((number for number in range(study.seeds) if SEARCH_SEED + 1 + number not in confirmed), None)
-    if number is None:
-        return None
-    return _ask(study, identity, arm, "confirm", number, values, SEARCH_SEED + 1 + number)
+    for number in range(study.seeds):
+        if (seed := SEARCH_SEED + 1 + number) not in confirmed:
+            return _ask(study, identity, arm, "confirm", number, values, seed)
+    return None
 
 
 def searching(ledger: Ledger, arm: str) -> bool:

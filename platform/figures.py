@@ -206,11 +206,13 @@ def _curves_legend(figure: Figure, header: StudyHeader) -> None:
         "failed": Line2D([], [], color=FAILED, marker="x", markersize=5, linestyle=""),
         "rung": Line2D([], [], color="#BBBBBB", linestyle=":", linewidth=0.8),
     }
+    if any(arm.supervised for arm in header.arms):
+        entries["† trains on target labels: an upper bound"] = Line2D([], [], linestyle="")
     legend = figure.legend(
         list(entries.values()),
         list(entries),
         loc="outside lower center",
-        ncols=6 if len(header.arms) >= COLUMNS else 3,
+        ncols=4,
         fontsize=8,
         frameon=False,
         handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},

@@ -27,7 +27,6 @@ class Listener(Protocol):
     def lose(self, ask: Ask, record: Record) -> None:
         """A trial lost its worker, and goes on from its last checkpoint."""
 
-
     def wait(self, ask: Ask, record: Record) -> None:
         """A trial is trained by another study just now, whose results this one waits for."""
 

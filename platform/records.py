@@ -13,6 +13,7 @@ behind the gap that it leaves are left out too, until the trial has filled it.
 """
 
 import dataclasses
+import io
 import itertools
 import json
 import re
@@ -306,7 +307,8 @@ class Store:
 
     def _lines(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         content = path.read_bytes() if path.exists() else b""
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        # By newlines alone: `splitlines` would also split at a byte that was flipped to a carriage return.
+        for number, line in enumerate(io.BytesIO(content), start=1):
             values = _checked(line)
             if values is None:
                 what = "damaged" if line.endswith(b"\n") else "cut off"

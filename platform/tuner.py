@@ -22,7 +22,6 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from platform.decisions import finished, first_record, next_ask, searching, settle
-from platform.files import PARTIAL
 from platform.interruption import Interruption
 from platform.ledger import Ledger, StoreFault
 from platform.lock import Lock
@@ -100,7 +99,6 @@ class StudySearcher(Searcher):
         if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
             self.ledger.wait(ask)
             return None
-        self._remove_partial_files(ask)
         settle(self.study, self.ledger, ask)
         if self.ledger.ended(ask) is not None:
             return None
@@ -117,10 +115,6 @@ class StudySearcher(Searcher):
             stop=self.interruption.flag,
         )
         return {"assignment": assignment}
-
-    def _remove_partial_files(self, ask: Ask) -> None:
-        for partial in self.ledger.store.trial_folder(ask.trial.id).glob(f"*{PARTIAL}*"):
-            partial.unlink(missing_ok=True)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the ledger knows."""

@@ -210,3 +210,7 @@ def mishaps() -> tuple[StudyHeader, list[Ask], dict[str, Record], Table]:
             reason = "1.3 of 19 classes are predicted"
             records[each.trial.id] = record(each, 0.1, cause="predictions collapsed", reason=reason, parts=2)
     return header, asks, records, table(header, asks, records)
+
+
+HEADER = study()
+"""Of a study of all `ARMS`."""

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from invented_study import arm, ask, full, record, study
+from invented_study import arm, ask, failed, full, mishaps, record, study
 from PIL import Image
 
 from platform import figures
@@ -35,7 +35,7 @@ def scene(number=2, height=32, width=64, scale=2, train_ids=(0, 10)):
 
 def five_arms(qualities=0.5):
     header = study(
-        *(arm(name) for name in ("source only", "adversarial", "lightweight adversarial", "FDA", "supervised"))
+        *(arm(name) for name in ("source only", "adversarial", "lightweight adversarial", "FDA", "target supervised"))
     )
     return header, *full(header, dict.fromkeys((entry.name for entry in header.arms), qualities))
 
@@ -45,7 +45,7 @@ def test_curves_have_two_lines_of_panels_that_share_their_axes():
     assert len(figure.axes) == 10
     for line in (figure.axes[:5], figure.axes[5:]):
         assert len({panel.get_ylim() for panel in line}) == 1
-    assert {panel.get_xlim() for panel in figure.axes} == {(0, 1000)}
+    assert {panel.get_xlim() for panel in figure.axes} == {(0, 400)}
     assert [panel.get_title() for panel in figure.axes[:5]][2] == "lightweight adversarial"
     assert opened(figure).size == (1260, 552)
 
@@ -67,6 +67,45 @@ def test_the_thick_line_is_the_mean_of_the_confirm_runs():
     np.testing.assert_allclose(drawn[0].get_ydata(), mean)
 
 
+def test_a_dagger_marks_the_arm_that_target_labels_pick():
+    figure = figures.curves(*five_arms())
+    assert [panel.get_title() for panel in figure.axes[3:5]] == ["FDA", "target supervised †"]
+    assert figure.axes[0].get_ylabel() == "source/miou\n(selects, but for †)"
+    assert figure.axes[5].get_ylabel() == "oracle/miou\n(selects † only)"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "† trains on target labels: an upper bound" in legend
+
+
+def test_without_a_supervised_arm_there_is_no_dagger():
+    header = study(arm("source only"), arm("FDA"))
+    figure = figures.curves(header, *full(header, {"source only": 0.3, "FDA": 0.5}))
+    assert [panel.get_ylabel() for panel in figure.axes[::2]] == [
+        "source/miou\n(selects)",
+        "oracle/miou\n(reported only)",
+    ]
+    assert not any("†" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def marks(panel, marker):
+    """Where a panel's curves end with a mark."""
+    return sorted(line.get_xdata()[-1] for line in panel.lines if line.get_marker() == marker and len(line.get_xdata()))
+
+
+def test_curves_end_with_a_mark_where_trials_were_stopped_or_failed():
+    panels = figures.curves(*mishaps()[:3]).axes
+    assert [marks(panel, "o") for panel in panels[:4]] == [[200, 200], [], [200, 200], [200, 200]]
+    assert [marks(panel, "x") for panel in panels[:4]] == [[], [100] * 4, [200, 300], []]
+    assert [text.get_text() for text in panels[1].texts] == ["all 7 trials failed"]
+
+
+def test_a_seed_that_failed_is_no_part_of_the_mean():
+    header, asks, records, _ = mishaps()
+    runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("adversarial", "confirm")]
+    mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs[:2]], axis=0)
+    drawn = [line for line in figures.curves(header, asks, records).axes[2].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+
+
 def test_an_oracle_that_selects_is_drawn_once():
     header = study(arm("source only"), select="oracle/miou")
     assert len(figures.curves(header, *full(header, {"source only": 0.5})).axes) == 1
@@ -82,7 +121,7 @@ def test_curves_of_trials_that_failed_before_their_first_report_or_have_one_repo
     header = study(arm("source only"))
     asks = [ask(header, "source only", "search", 0), ask(header, "source only", "confirm", 0)]
     records = {
-        asks[0].trial.id: record(asks[0], state="failed", reason="out of memory", reports=0),
+        asks[0].trial.id: failed(asks[0], "out of memory", reports=0),
         asks[1].trial.id: record(asks[1], reports=1),
     }
     panel = figures.curves(header, asks, records).axes[0]

@@ -41,6 +41,7 @@ Decision = Ask | Arrival | Ended
 def inspect(machine: Machine, undisturbed: Undisturbed, uri: str | None = None) -> None:
     """Everything that must hold after the command has ended with exit code 0."""
     study = undisturbed.study
+    check_readable(machine.results)
     check_journal(machine.results, undisturbed)
     check_records(machine.results, undisturbed)
     check_files(machine.results, undisturbed)
@@ -73,6 +74,14 @@ def asks(results: Path) -> list[Ask]:
 def ends(results: Path) -> dict[str, End]:
     """How every trial ended for the study."""
     return {event.trial: event.end for event in decisions(results) if isinstance(event, Ended)}
+
+
+def check_readable(results: Path) -> None:
+    """No line of the journal or of a record is damaged."""
+    store = Store(results)
+    for ask in store.journal(NAME).asks:
+        store.read(ask.trial.id)
+    assert not store.damages
 
 
 def check_journal(results: Path, undisturbed: Undisturbed) -> None:
@@ -111,7 +120,6 @@ class _Reader:
         assert asked == Counter(wanted)
         assert self.ends.keys() == self.asks.keys()
         assert not self.must_stop
-        assert not self.store.damages
 
     def _read_ask(self, ask: Ask) -> None:
         assert ask.trial.id not in self.asks, "a trial was asked for twice"

@@ -10,10 +10,9 @@ from random import Random
 
 import pytest
 
-from platform.records import Store
-from tests.faults.inspection import inspect
+from tests.faults.inspection import check_readable, inspect
 from tests.faults.processes import Finished, Machine
-from tests.faults.small_study import NAME, Undisturbed
+from tests.faults.small_study import Undisturbed
 
 pytestmark = pytest.mark.slow
 
@@ -55,14 +54,6 @@ def test_disk_full(small_disk: Machine, random: Random, finished: Finished, undi
     command = small_disk.start()
     assert command.wait() == 0, command.output
     inspect(small_disk, undisturbed)
-
-
-def check_readable(results: Path) -> None:
-    """All that was written before can be read, and nothing is torn."""
-    store = Store(results)
-    for ask in store.journal(NAME).asks:
-        store.read(ask.trial.id)
-    assert not store.damages
 
 
 @contextmanager

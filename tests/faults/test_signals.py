@@ -1,13 +1,19 @@
 """Signals to a study that trains: it stops after the current step, says how to go on, and does."""
 
+import fcntl
+import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import time
 
 import pytest
 from mlflow import MlflowClient
 
 from tests.faults.inspection import asks, ends, inspect
-from tests.faults.processes import Command, Machine
+from tests.faults.processes import MARK, PATIENCE, Command, Machine
 from tests.faults.small_study import NAME, Undisturbed
 
 pytestmark = pytest.mark.slow
@@ -81,4 +87,27 @@ def test_a_signal_while_the_driver_stands_still(machine: Machine, undisturbed: U
     command.send(signal.SIGCONT)
     assert command.wait() == 128 + signal.SIGTERM, command.output
     assert machine.left_behind() == []
+    goes_on(machine, undisturbed)
+
+
+def test_the_terminal_goes_away(machine: Machine, undisturbed: Undisturbed) -> None:
+    """As when a connection breaks: SIGHUP, and nothing can be written to the terminal any more."""
+    ours, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "platform.study", machine.study],
+        cwd=machine.checkout.root,
+        env=machine.checkout.environment | {MARK: machine.mark, "TERM": "xterm"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    while len(list(machine.results.glob("trials/*/record.jsonl"))) < 4:
+        os.read(ours, 65536)
+    os.close(ours)
+    assert process.wait(timeout=PATIENCE) == 128 + signal.SIGHUP
+    assert machine.left_behind() == []
+    check_mlflow_of_an_interrupted_study(machine)
     goes_on(machine, undisturbed)

@@ -1,10 +1,16 @@
 """The CSV holds every field of every row, exactly."""
 
+import csv
+import io
 
-from invented_study import AWKWARD, made
+from invented_study import AWKWARD, made, mishaps
 
 from platform.report.comma_separated import render
 from platform.results import table
+
+
+def lines_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_csv_has_a_line_per_arm_and_no_nan():
@@ -38,3 +44,19 @@ def test_csv_of_a_single_seed_has_empty_intervals():
     line = lines_of(render(rows))[1]
     assert line["miou_ci"] == line["delta_ci"] == ""
     assert float(line["delta"]) > 0
+
+
+def test_csv_says_what_went_wrong():
+    lines = {line["arm"]: line for line in lines_of(render(mishaps()[3]))}
+    assert [lines["FDA"][name] for name in ("failed", "failure", "causes", "flaws", "miou")] == [
+        "7",
+        "all trials failed",
+        "4 diverged, 3 data",
+        "",
+        "",
+    ]
+    assert lines["adversarial"]["failure"] == lines["source only"]["failure"] == ""
+    assert lines["adversarial"]["causes"] == "1 worker lost, 1 discriminator saturated"
+    assert lines["adversarial"]["flaws"] == "1 predictions collapsed"
+    assert lines["adversarial"]["halved"] == "1"
+    assert len(lines["adversarial"]["reasons"].split("; ")) == 3

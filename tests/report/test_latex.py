@@ -2,7 +2,7 @@
 
 import re
 
-from invented_study import AWKWARD, made
+from invented_study import AWKWARD, made, mishaps
 
 from platform.report.latex import render
 
@@ -42,3 +42,13 @@ def test_latex_has_no_character_that_would_not_compile():
 def test_latex_prints_a_minus_as_a_minus():
     _, _, _, rows = made(qualities=(0.6, 0.3))
     assert re.search(r"\\textbf\{\$-\$0\.\d{3} \$\\pm\$ 0\.\d{3}\}", render(rows))
+
+
+def test_latex_marks_an_arm_that_failed():
+    *_, rows = mishaps()
+    text = render(rows)
+    (line,) = [line for line in latex_rows(text) if line.startswith("FDA &")]
+    assert line.split(" & ")[1] == r"\textit{all failed}"
+    assert line.split(" & ")[-1] == "7"
+    assert "FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data." in text
+    assert "0007.png" not in text, "reasons are for those who mend, not for a paper's caption"

@@ -2,9 +2,11 @@
 
 import re
 
-from invented_study import AWKWARD, arm, ask, made, record, study
+import pytest
+from invented_study import AWKWARD, arm, ask, made, mishaps, record, study
 
 from platform.labels import CAMVID_11
+from platform.report import latex, terminal
 from platform.report.markdown import render
 from platform.results import table
 
@@ -52,6 +54,46 @@ def test_bold_only_where_the_interval_excludes_zero():
     assert cells[2].startswith("reference")
     assert cells[3].startswith("**+")
     assert "**" not in cells[4]
-    assert render(rows).count(r"\textbf") == 1
-    scores = [line for line in render(rows).splitlines() if "±" in line and " * " in line and "Δ" not in line]
+    assert latex.render(rows).count(r"\textbf") == 1
+    scores = [line for line in terminal.render(rows).splitlines() if "±" in line and " * " in line and "Δ" not in line]
     assert [line.split()[0] for line in scores] == ["FDA"]
+
+
+@pytest.mark.parametrize("form", [render, terminal.render, latex.render])
+def test_an_oracle_selector_catches_the_eye(form):
+    *_, honest = made()
+    *_, oracle = made(select="oracle/miou")
+    assert "ORACLE SELECTION" in form(oracle)
+    assert "ORACLE" not in form(honest)
+
+
+def rows_of(text, title):
+    """The rows of the table under a title, by arm."""
+    lines = text.split(title)[1].split("\n\n## ")[0].splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {name: rest for name, *rest in cells}
+
+
+def test_markdown_marks_what_went_wrong():
+    text = render(mishaps()[3])
+    scores, efforts = rows_of(text, "# invented"), rows_of(text, "## How each row was reached")
+    assert scores["FDA"][0] == "**all failed**"
+    assert scores["FDA"][-1] == "0 of 3"
+    assert scores["adversarial"][-1] == "2 of 3 (1 predictions collapsed)"
+    assert efforts["FDA"][5] == "**all trials failed** (4 diverged, 3 data)"
+    assert efforts["adversarial"][5] == "2 (1 worker lost, 1 discriminator saturated)"
+    assert efforts["source only"][5] == "0"
+    assert text.count("images/0007.png ends early") == 1
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "value"), [(3, "the selector's mean over its last 3 evaluations"), (1, "at its last evaluation")]
+)
+def test_markdown_says_how_rungs_are_judged(smoothing, value):
+    text = render(made(smoothing=smoothing)[3])
+    assert "judged after 100 and 200 steps" in text
+    assert f"{value} is among the best 1/2 of its arm's trials" in text
+
+
+def test_a_study_that_stops_nothing_tells_of_no_rungs():
+    assert "judged" not in render(made(rungs=(), smoothing=0, reduction=0)[3])

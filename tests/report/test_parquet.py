@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from invented_study import arm, ask, made, study
+from invented_study import arm, ask, failed, made, mishaps, study
 
 from platform.report.parquet import LEADING, render
 
@@ -22,10 +22,10 @@ def test_parquet_has_a_line_per_report_with_all_that_a_trial_is():
     last = frame[(frame.arm == "FDA") & (frame.phase == "confirm") & (frame.seed == 3)].iloc[-1]
     run = records[asks[-1].trial.id]
     assert last.trial == asks[-1].trial.id
-    assert (last.step, last.state, last.number) == (1000, "complete", 2)
+    assert (last.step, last.state, last.number) == (400, "complete", 2)
     assert last["source/miou"] == run.reports[-1].metrics["source/miou"]
     assert last["hyperparameter/beta"] == 0.0117
-    assert last["recipe/learning_rate"] == 0.031
+    assert last["recipe/learning_rate"] == 0.02
     assert last["resolved/beta/band"] == 6
     assert last["cost/parameters"] == 12_581_672
     assert np.array_equal(last["confusion/target/test"].reshape(20, 20), run.reports[-1].confusions["target/test"])
@@ -51,10 +51,14 @@ def test_parquet_of_nothing_has_its_columns():
 
 def test_parquet_keeps_trials_that_never_reported():
     _, asks, records, _ = made()
-    records[asks[0].trial.id] = record(asks[0], state="failed", reason="out of memory", reports=0)
+    records[asks[0].trial.id] = failed(asks[0], "data", "images/0007.png ends early", reports=0)
     del records[asks[1].trial.id]
     frame = read(render(asks, records)).set_index("trial")
-    assert frame.loc[asks[0].trial.id, ["state", "reason"]].tolist() == ["failed", "out of memory"]
+    assert frame.loc[asks[0].trial.id, ["state", "cause", "reason"]].tolist() == [
+        "failed",
+        "data",
+        "images/0007.png ends early",
+    ]
     assert math.isnan(frame.loc[asks[0].trial.id, "step"])
     assert pd.isna(frame.loc[asks[1].trial.id, "state"])
 
@@ -71,3 +75,15 @@ def test_fields_of_one_name_and_two_types_become_text():
         ask(header, "b", "confirm", 0, hyperparameters={"window": "hann"}),
     ]
     assert read(render(asks, {}))["hyperparameter/window"].tolist() == ["3", '"hann"']
+
+
+def test_parquet_tells_causes_and_halves():
+    _, asks, records, _ = mishaps()
+    frame = read(render(asks, records))
+    last = frame.groupby("trial").last()
+    for trial_id, run in records.items():
+        cause = last.loc[trial_id, "cause"]
+        assert run.end.cause == (None if pd.isna(cause) else cause)
+    halved = {trial_id for trial_id, run in records.items() if any(report.parts == 2 for report in run.reports)}
+    assert set(frame[frame.parts == 2].trial) == halved != set()
+    assert (frame[frame.step.notna() & ~frame.trial.isin(halved)].parts == 1).all()

@@ -1,5 +1,7 @@
 """All files of a study are written whole, and pictured with what its trials left behind."""
 
+from pathlib import Path
+
 import numpy as np
 from invented_study import arm, made, study
 from PIL import Image
@@ -8,6 +10,13 @@ from platform import report
 from platform.records import PREDICTIONS, Store
 from platform.report.predictions import predictions
 from platform.results import table
+
+
+def picture(folder, value, images=None):
+    folder.mkdir(parents=True)
+    images = np.full((2, 16, 32, 3), 90, np.uint8) if images is None else images
+    truth = np.zeros((2, 32, 64), np.uint8)
+    np.savez(folder / PREDICTIONS, images=images, truth=truth, prediction=np.full_like(truth, value))
 
 
 def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
@@ -32,7 +41,7 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
 
 
 def test_writing_again_replaces_every_file(tmp_path):
-    header, asks, records, rows = made()
+    _, asks, records, rows = made()
     first = report.write(rows, asks, records, tmp_path / "study", tmp_path.joinpath)
     before = [path.read_bytes() for path in first]
     other = made(qualities=(0.3, 0.7))
@@ -58,3 +67,25 @@ def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_
     (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
     found = predictions(header, asks, records, tmp_path.joinpath)
     assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
+
+
+def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path):
+    header, asks, records, _ = made(seeds=1)
+    (trial_id,) = [each.trial.id for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
+    (tmp_path / trial_id).mkdir()
+    touched = tmp_path / "touched"
+    harmful = np.empty(1, object)
+    harmful[0] = Touches(touched)
+    np.savez(tmp_path / trial_id / PREDICTIONS, images=harmful, truth=harmful, prediction=harmful)
+    assert predictions(header, asks, records, tmp_path.joinpath) == {}
+    assert not touched.exists()
+
+
+class Touches:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)

@@ -1,7 +1,7 @@
 """The terminal's table fits, says what went wrong, and takes no name for markup."""
 
 import pytest
-from invented_study import AWKWARD, made
+from invented_study import AWKWARD, made, mishaps
 from rich.cells import cell_len
 
 from platform.report.terminal import render
@@ -34,3 +34,21 @@ def test_terminal_says_what_is_missing():
 def test_terminal_takes_markup_for_text():
     _, _, _, rows = made("[bold]x[/bold]", "[/]")
     assert "[bold]x[/bold]" in render(rows)
+
+
+def test_terminal_marks_what_went_wrong():
+    text = render(mishaps()[3])
+    assert max(map(len, text.splitlines())) <= 80
+    scores, efforts = (line for line in text.splitlines() if line.startswith("FDA  "))
+    assert scores.split()[:3] == ["FDA", "all", "failed"]
+    assert efforts.split()[-2] == "7"
+    flat = " ".join(text.split())
+    for said in (
+        "! FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data",
+        "! adversarial: 1 of 4 search trials failed: 1 worker lost",
+        "the same command tries them again",
+        "1 predictions collapsed (seed 2): counted",
+        "with their batches in halves",
+    ):
+        assert said in flat
+    assert flat.count("images/0007.png ends early") == 1
