@@ -31,7 +31,7 @@ from platform.records import Store, StudyHeader
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.smoke import smoke
 from platform.study import Study
-from platform.tracking import Owed, Tracker, default_uri, result_files
+from platform.tracking import Ending, Owed, Tracker, default_uri, result_files
 
 RESULTS = ROOT / "results"
 LOG, STOP = "log.txt", "stop"
@@ -40,8 +40,10 @@ COMPLETE, INCOMPLETE, BAD_INPUT, MACHINE_FAILED = 0, 1, 2, 3
 ANSWER_SECONDS = 5
 """How long the machine of a Ray address may take to answer, and below, Ray itself."""
 HEALTH_SECONDS = 30
-PATIENCE_SECONDS = 3
-"""How long an interrupted study waits for MLflow."""
+PATIENCE_SECONDS, LONG_PATIENCE = 3.0, 10.0
+"""How long an interrupted study waits for MLflow, and how long a complete one."""
+INTERRUPTED: Ending = "interrupted"
+WHOLE: Ending = "complete"
 
 
 REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
@@ -63,9 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadInput, DataError, StudyFileError) as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return BAD_INPUT
-    except MachineFailed as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return MACHINE_FAILED
     except KeyboardInterrupt:
         print("\ninterrupted before anything ran", file=sys.stderr)
         return BEYOND + signal.SIGINT
@@ -73,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; Python must not complain about it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BEYOND + signal.SIGPIPE
+    except (MachineFailed, OSError) as failure:
+        print(f"error: {failure}; mend that, and the same command goes on from here", file=sys.stderr)
+        return MACHINE_FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,10 +139,6 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             return _train(file, ledger, identity, address, lock)
     except AlreadyRunning as holder:
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
-    except BrokenPipeError:
-        raise  # nobody reads the output any more, which is no failure
-    except OSError as fault:
-        raise MachineFailed(_explained(fault)) from fault
 
 
 def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
@@ -158,7 +156,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     print(plan.describe(study, file.name), end="\n\n", flush=True)
     ledger.replay(tracker)
     interruption = Interruption(folder / STOP)
-    finished = False
+    words, ending, patience = "", INTERRUPTED, PATIENCE_SECONDS
     try:
         with quiet(folder / LOG) as terminal, _progress(study, ledger, tracker, terminal) as progress:
             interruption.say = progress.say
@@ -166,21 +164,21 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
             ledger.listeners += [tracker, progress]
             ledger.announce(header)
             finished = tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
+        if interruption.signal is not None and not finished:
+            words = "stopped; every step is kept, and the same command goes on from here\n"
+            return interruption.code
+        code = _report(ledger, header)
+        words, ending, patience = f"\ncompare the runs: mlflow ui (experiment {file.name!r})\n", WHOLE, LONG_PATIENCE
+        return code
     except tuner.TooLarge as mistake:
         raise BadInput(str(mistake)) from mistake
-    except (StoreFault, ConnectionError, OSError) as fault:
-        raise MachineFailed(_explained(fault)) from fault
+    except StoreFault as fault:
+        raise MachineFailed(f"the results cannot be written: {fault}") from fault
+    except tuner.RayFault as fault:
+        raise MachineFailed(str(fault)) from fault
     finally:
-        if not finished:
-            owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
-            _last_words(_undelivered(owed))
-    if interruption.signal is not None and not finished:
-        _last_words("stopped; every step is kept, and the same command goes on from here\n")
-        return interruption.code
-    code = _report(ledger, header)
-    owed = tracker.close(result_files(folder))
-    print(f"\n{_undelivered(owed)}compare the runs: mlflow ui (experiment {file.name!r})")
-    return code
+        owed = tracker.close(result_files(folder) if ending == WHOLE else (), ending, patience)
+        _last_words(f"{words}{_undelivered(owed)}")
 
 
 def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
@@ -197,14 +195,6 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
     )
 
 
-def _explained(fault: Exception) -> str:
-    if isinstance(fault, StoreFault):
-        return f"the results cannot be written: {fault}; make room, and the same command goes on from here"
-    if isinstance(fault, ConnectionError):
-        return f"Ray does not start: {' '.join(str(fault).split())}; see that both sides have the same version of Ray"
-    return f"{fault}; mend that, and the same command goes on from here"
-
-
 def _report(ledger: Ledger, header: StudyHeader) -> int:
     """Write the table's files, print the table and their paths."""
     # scipy and matplotlib take seconds to import.
@@ -213,10 +203,7 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     asks, records = ledger.asks, ledger.records
     table = results.table(header, asks, records)
     folder = ledger.store.study_folder(header.name)
-    try:
-        files = report.write(table, asks, records, folder, ledger.store.trial_folder)
-    except OSError as error:
-        raise MachineFailed(_explained(StoreFault(str(error)))) from error
+    files = report.write(table, asks, records, folder, ledger.store.trial_folder)
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {_shown(path)}")

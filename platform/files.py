@@ -42,7 +42,8 @@ def _write(path: Path, content: bytes, flag: int) -> None:
             while rest:
                 rest = rest[os.write(file, rest) :]
             os.fsync(file)
-        except OSError:
+        except OSError as error:
+            error.filename = str(path)
             with suppress(OSError):
                 os.ftruncate(file, before)
             raise

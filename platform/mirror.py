@@ -23,6 +23,7 @@ import os
 import pickle
 import queue
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from platform.files import write_whole
 from platform.labels import Groups
 from platform.metrics import cityscapes
 from platform.records import Ask, End, State, StudyHeader
@@ -95,8 +97,10 @@ class Mirror:
     """The runs of one study in one MLflow; nothing is looked up before `connect`."""
 
     def __init__(self, uri: str, header: StudyHeader) -> None:
-        self._client = MlflowClient(tracking_uri=uri)
         self._file = sqlite_file(uri)
+        if self._file is not None:
+            _lay_out(self._file)
+        self._client = MlflowClient(tracking_uri=uri)
         self._identity = _identity(self._file)
         self._header = header
         self._groups: Groups = tuple(tuple(group) for group in header.shift["groups"])
@@ -378,6 +382,16 @@ def _receive(requests: "queue.SimpleQueue[Any]") -> None:
     finally:
         # The driver has ended, perhaps while a call of ours hangs.
         os._exit(0)
+
+
+def _lay_out(file: Path) -> None:
+    """Have a new SQLite store appear whole: MLflow lays it out in some fifty steps, and opens none that was cut off."""
+    if file.exists() and file.stat().st_size:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / file.name
+        MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+        write_whole(file, new.read_bytes())
 
 
 def reason(error: BaseException) -> str:

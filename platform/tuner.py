@@ -41,6 +41,10 @@ class TooLarge(ValueError):
     """A trial asks for more than the machine has."""
 
 
+class RayFault(Exception):
+    """Ray does not start, or refuses the address."""
+
+
 class StudySearcher(Searcher):
     """Hands out, arm by arm: unfinished trials, search trials, then the confirm trials of the best one.
 
@@ -204,7 +208,7 @@ def run(
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
     Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written, and
-    ConnectionError when Ray does not start or refuses the address.
+    RayFault when Ray does not start or refuses the address.
     """
     searcher = StudySearcher(study, ledger, shift_identity, interruption)
     ledger.reopen()
@@ -230,7 +234,7 @@ def _cluster(address: str | None, root: Path, interruption: Interruption) -> Ite
                 address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
             )
     except (OSError, RuntimeError) as error:
-        raise ConnectionError(str(error)) from error
+        raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
     try:
         yield
     finally:

@@ -73,7 +73,9 @@ class Machine:
 
     def workers(self) -> list[int]:
         """Ids of the processes that train."""
-        return sorted(process for process, line in self.processes().items() if line.startswith("ray::") and "Trainable" in line)
+        return sorted(
+            process for process, line in self.processes().items() if line.startswith("ray::") and "Trainable" in line
+        )
 
     def left_behind(self) -> list[str]:
         """Processes that are still there when all should have ended."""
