@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {mistake}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ninterrupted before anything ran", file=sys.stderr)
+        print("\ninterrupted; what was recorded is kept, and the same command goes on from here", file=sys.stderr)
         return BEYOND + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain about it at exit either.
@@ -160,10 +160,10 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     try:
         with quiet(folder / LOG) as terminal, _progress(study, ledger, tracker, terminal) as progress:
             interruption.say = progress.say
-            interruption.listen()
             ledger.listeners += [tracker, progress]
             ledger.announce(header)
-            finished = tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
+            with interruption.listening():
+                finished = tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
         if interruption.signal is not None and not finished:
             words = "stopped; every step is kept, and the same command goes on from here\n"
             return interruption.code

@@ -1,7 +1,8 @@
 """Files that appear whole, and lines that are appended whole, or not at all; on the disk before anybody is told."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".partial-"
@@ -10,17 +11,29 @@ PARTIAL = ".partial-"
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write a file by way of a temporary one, on the disk before it takes the name; folders are made as needed."""
+    with _partial(path, content) as partial:
+        partial.replace(path)
+    return path
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Like `write_whole`, but a file that is there already stays, also when it appears meanwhile."""
+    with _partial(path, content) as partial, suppress(FileExistsError):
+        path.hardlink_to(partial)
+
+
+@contextmanager
+def _partial(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file beside a path, on the disk, to be given its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
         _write(partial, content, os.O_TRUNC)
-        partial.replace(path)
-    except BaseException:
+        yield partial
+        _sync_folder(path.parent)
+    finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-    return path
 
 
 def append_line(path: Path, line: bytes) -> None:

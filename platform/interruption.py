@@ -34,8 +34,20 @@ class Interruption:
         assert self.signal is not None
         return BEYOND + self.signal
 
-    def listen(self) -> None:
-        """Take the signals over."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals over; at the end the flag is gone, and signals do again what they did before."""
+        before = {number: signal.getsignal(number) for number in self._heard}
+        self._listen()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            with suppress(OSError):
+                self.flag.unlink(missing_ok=True)
+
+    def _listen(self) -> None:
         for number in self._heard:
             signal.signal(number, self._handle)
 
@@ -47,7 +59,7 @@ class Interruption:
             yield
         finally:
             # Whoever started may have taken other signals over.
-            self.listen()
+            self._listen()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

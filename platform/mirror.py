@@ -33,7 +33,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from platform.files import write_whole
+from platform.files import write_new
 from platform.labels import Groups
 from platform.metrics import cityscapes
 from platform.records import Ask, End, State, StudyHeader
@@ -386,12 +386,13 @@ def _receive(requests: "queue.SimpleQueue[Any]") -> None:
 
 def _lay_out(file: Path) -> None:
     """Have a new SQLite store appear whole: MLflow lays it out in some fifty steps, and opens none that was cut off."""
-    if file.exists() and file.stat().st_size:
+    if file.exists():
         return
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / file.name
         MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
-        write_whole(file, new.read_bytes())
+        # Another study's process may have been faster.
+        write_new(file, new.read_bytes())
 
 
 def reason(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.files import PARTIAL, append_line, write_whole
+from platform.files import PARTIAL, append_line, write_new, write_whole
 
 ROOM = 16384
 """Bytes that the full disks of these tests take: whole pages, since a tmpfs gives nothing less."""
@@ -192,3 +192,11 @@ def test_a_name_that_a_folder_has_is_refused_and_leaves_nothing(tmp_path: Path) 
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path / "table.md", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["table.md"]
+
+
+def test_a_new_file_appears_whole_and_one_that_is_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    write_new(path, b"first")
+    write_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from platform.interruption import SIGNALS, Interruption
 from platform.provenance import ROOT
 
 LISTENER = """
@@ -16,13 +17,14 @@ from pathlib import Path
 from platform.interruption import Interruption
 interruption = Interruption(Path(sys.argv[1]))
 interruption.say = lambda text: print(text, flush=True)
-with interruption.deaf_children():
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-print(child.pid, flush=True)
-while interruption.signal is None:
-    time.sleep(0.01)
-print(interruption.signal, interruption.code, flush=True)
-time.sleep(1000)
+with interruption.listening():
+    with interruption.deaf_children():
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    print(child.pid, flush=True)
+    while interruption.signal is None:
+        time.sleep(0.01)
+    print(interruption.signal, interruption.code, interruption.flag.exists(), flush=True)
+    time.sleep(1000)
 """
 
 
@@ -56,8 +58,7 @@ def test_the_first_signal_stops_and_the_second_leaves_at_once(tmp_path: Path, nu
         assert not flag.exists(), "that of an earlier run stops nothing"
         listener.process.send_signal(number)
         assert listener.line() == "stopping after the current step; once more to leave at once"
-        assert listener.line() == f"{int(number)} {code}"
-        assert flag.exists()
+        assert listener.line() == f"{int(number)} {code} True"
         listener.process.send_signal(number)
         assert listener.process.wait(timeout=30) == code
         _, alive = psutil.wait_procs([listener.child], timeout=30)
@@ -71,7 +72,7 @@ def test_a_full_disk_does_not_keep_a_study_from_stopping(tmp_path: Path) -> None
     try:
         listener.process.send_signal(signal.SIGINT)
         assert listener.line() == "stopping after the current step; once more to leave at once"
-        assert listener.line() == "2 130"
+        assert listener.line() == "2 130 False"
     finally:
         listener.end()
 
@@ -82,7 +83,7 @@ def test_under_nohup_the_end_of_the_terminal_is_ignored(tmp_path: Path) -> None:
         listener.process.send_signal(signal.SIGHUP)
         listener.process.send_signal(signal.SIGTERM)
         assert listener.line() == "stopping after the current step; once more to leave at once"
-        assert listener.line() == "15 143", "SIGHUP came first and was ignored"
+        assert listener.line() == "15 143 True", "SIGHUP came first and was ignored"
     finally:
         listener.end()
 
@@ -97,3 +98,16 @@ def test_children_outlive_the_end_of_the_terminal(tmp_path: Path) -> None:
             listener.child.wait(timeout=0.5)
     finally:
         listener.end()
+
+
+def test_afterwards_signals_do_what_they_did_and_the_flag_is_gone(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    interruption = Interruption(tmp_path / "stop")
+    said: list[str] = []
+    interruption.say = said.append
+    with interruption.listening():
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption.flag.exists()
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
+    assert not interruption.flag.exists()
+    assert (interruption.signal, len(said)) == (signal.SIGTERM, 1)
