@@ -139,6 +139,7 @@ def header(
                 supervised=arm.method.labelled == "target",
                 select=study.selector(arm_name),
                 searched={field: str(range_) for field, range_ in arm.ranges.items()},
+                search_trials=study.search_trials(arm_name),
                 cost=asdict(study.cost(arm_name)),
             )
             for arm_name, arm in study.arms.items()

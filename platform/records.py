@@ -144,6 +144,8 @@ class ArmHeader:
     """The metric that stops and picks this arm's trials."""
     searched: dict[str, str]
     """The fields that hold ranges, and the ranges, as text."""
+    search_trials: int
+    """Fewer than the study's where the ranges hold fewer points; 0 without ranges."""
     cost: dict[str, float]
     """The fields of `platform.networks.cost.Cost`, at the defaults of what is searched."""
 

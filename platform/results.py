@@ -284,7 +284,7 @@ def _row(
         failed=len(_failed(runs.all)),
         hours=sum(record.hours for record in by_id.values()),
         selected_by=arm.select,
-        failure=_failure(runs),
+        failure=_failure(header, arm, runs),
         causes=_causes(_failed(runs.all)),
         flaws=_causes(_flawed(runs)),
         reasons=_reasons((*_failed(runs.all), *_flawed(runs))),
@@ -341,7 +341,9 @@ def _halved(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if any(report.parts > 1 for report in run.reports)]
 
 
-def _failure(runs: ArmRuns) -> Failure | None:
+def _failure(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Failure | None:
+    if len(runs.search) < arm.search_trials or 0 < len(runs.confirm) < header.seeds:
+        return None
     if runs.all and all(run.state == "failed" for run in runs.all):
         return "all trials failed"
     if runs.confirm and all(run.state == "failed" for run in runs.confirm):
@@ -373,8 +375,7 @@ def _notes(header: StudyHeader, arm: ArmHeader, row: Row, runs: ArmRuns) -> list
         return ["nothing ran yet"]
     notes = []
     asked = len(runs.search)
-    # A small space can be exhausted before its last trial: once confirm runs are asked, the search is over.
-    expected = asked if runs.confirm or not arm.searched else max(asked, header.search_trials)
+    expected = asked if runs.confirm else max(asked, arm.search_trials)
     if running := expected - sum(run.state is not None for run in runs.search):
         notes.append(f"{running} of {expected} search trials have not ended")
     notes += _failure_notes(header, row, runs)

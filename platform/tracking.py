@@ -553,8 +553,9 @@ def _complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Re
         ends = {phase: [records[ask.trial.id].end for ask in mine if ask.phase == phase] for phase in PHASES}
         if any(end is None or end.retry for end in ends["search"] + ends["confirm"]):
             return False
-        searched = bool(arm.searched) and len(ends["search"]) >= header.search_trials
-        without_winner = searched and not any(end and end.state == "complete" for end in ends["search"])
+        if len(ends["search"]) < arm.search_trials:
+            return False
+        without_winner = bool(ends["search"]) and all(end and end.state == "failed" for end in ends["search"])
         if len(ends["confirm"]) < header.seeds and not without_winner:
             return False
     return True

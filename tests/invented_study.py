@@ -64,7 +64,7 @@ def arm(name: str, *, searched: Mapping[str, str] | None = None, **cost: float) 
     supervised = "supervised" in name
     ranges = {"learning_rate": "LogUniform(0.001, 0.05)"} if searched is None else dict(searched)
     select = "oracle/miou" if supervised else "source/miou"
-    return ArmHeader(name, _method(name), supervised, select, ranges, COST | cost)
+    return ArmHeader(name, _method(name), supervised, select, ranges, 4 if ranges else 0, COST | cost)
 
 
 def study(*arms: ArmHeader, groups: Groups = SINGLE_CLASSES, **changes: Any) -> StudyHeader:
@@ -86,7 +86,9 @@ def study(*arms: ArmHeader, groups: Groups = SINGLE_CLASSES, **changes: Any) -> 
         source='"""Does the table say what the records say?"""\n',
         began="2026-01-01T00:00:00+00:00",
     )
-    return dataclasses.replace(header, **changes)
+    header = dataclasses.replace(header, **changes)
+    searched = [dataclasses.replace(arm, search_trials=header.search_trials if arm.searched else 0) for arm in arms]
+    return dataclasses.replace(header, arms=tuple(searched))
 
 
 def ask(header: StudyHeader, arm_name: str, phase: Phase, number: int, **changes: Any) -> Ask:

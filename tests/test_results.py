@@ -319,6 +319,18 @@ def test_an_arm_that_may_still_succeed_is_not_marked():
     assert row(table(header, asks, records), "FDA").failure is None
 
 
+@pytest.mark.parametrize("searched", [{}, None])
+def test_an_arm_whose_first_seeds_failed_is_not_marked_before_the_last_is_asked(searched):
+    header = study(arm("source only"), arm("FDA", searched=searched))
+    asks, records = full(header, {"source only": 0.4, "FDA": 0.6})
+    for each in of(asks, "FDA", "confirm"):
+        records[each.trial.id] = failed(each)
+    without_last = [each for each in asks if each != of(asks, "FDA", "confirm")[2]]
+    assert row(table(header, without_last, records), "FDA").failure is None
+    failure = "all trials failed" if searched == {} else "all seeds failed"
+    assert row(table(header, asks, records), "FDA").failure == failure
+
+
 def test_a_collapsed_seed_counts_and_is_named():
     header, asks, records = two_arms()
     clean = table(header, asks, records)
