@@ -16,10 +16,10 @@ def set_aside(store: Store, study: str) -> Path | None:
     Trials that other studies asked for stay where they are as well. Broken off halfway, it goes on when it is called
     again: the journal, which names the trials, moves last.
     """
-    journal = store.journal(study)
-    if journal.header is None:
+    if not (store.study_folder(study) / JOURNAL).exists():
         return None
-    began = journal.header.began.replace(":", "-")
+    journal = store.journal(study)
+    began = journal.header.began.replace(":", "-") if journal.header else "without-header"
     aside = Store(store.folder / ARCHIVE / f"{study}-{began}")
     shared = {ask.trial.id for other in store.studies() if other != study for ask in store.journal(other).asks}
     for trial_id in {ask.trial.id for ask in journal.asks}:

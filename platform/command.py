@@ -1,7 +1,7 @@
 """The command line: `python -m platform.study FILE`.
 
 Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray) and the same
-command goes on; 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
+command goes on, 4 a mistake of ours, with its traceback; 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from platform import plan
 from platform.archive import set_aside
 from platform.console import quiet
 from platform.files import write_whole
-from platform.interruption import BEYOND, Interruption
+from platform.interruption import BEYOND, MACHINE_FAILED, Interruption
 from platform.ledger import Ledger, StoreFault
 from platform.loading import StudyFile, StudyFileError, load
 from platform.lock import AlreadyRunning, Lock, locked
@@ -31,19 +32,17 @@ from platform.records import Store, StudyHeader
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.smoke import smoke
 from platform.study import Study
-from platform.tracking import Ending, Owed, Tracker, default_uri, result_files
+from platform.tracking import Owed, Tracker, default_uri, result_files
 
 RESULTS = ROOT / "results"
 LOG, STOP = "log.txt", "stop"
 """Files of a study's folder: what Ray and MLflow say; the sign for workers to stop after their current step."""
-COMPLETE, INCOMPLETE, BAD_INPUT, MACHINE_FAILED = 0, 1, 2, 3
+COMPLETE, INCOMPLETE, BAD_INPUT, OUR_MISTAKE = 0, 1, 2, 4
 ANSWER_SECONDS = 5
 """How long the machine of a Ray address may take to answer, and below, Ray itself."""
 HEALTH_SECONDS = 30
-PATIENCE_SECONDS, LONG_PATIENCE = 3.0, 10.0
-"""How long an interrupted study waits for MLflow, and how long a complete one."""
-INTERRUPTED: Ending = "interrupted"
-WHOLE: Ending = "complete"
+PATIENCE_SECONDS = 3.0
+"""How long an interrupted study waits for MLflow."""
 
 
 REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
@@ -75,13 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MachineFailed, OSError) as failure:
         print(f"error: {failure}; mend that, and the same command goes on from here", file=sys.stderr)
         return MACHINE_FAILED
+    except Exception:
+        # Python's own code for it, 1, says that results are missing.
+        traceback.print_exc()
+        return OUR_MISTAKE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m platform.study",
+        allow_abbrev=False,
         description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
         epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray), "
+        "4 a mistake of ours, "
         "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; after all but 2 the same command goes on",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
@@ -131,8 +136,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             identity = study.shift.identity()
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
-            _refuse_another_search(study, ledger)
             _refuse_changed_trials(study, ledger, identity)
+            _refuse_another_search(study, ledger)
             # Once here, and what is wrong with data or weights is found before any trial begins.
             study.shift.open()
             _check_weights(study)
@@ -143,42 +148,57 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
 
 def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
     """Train, mirror and tabulate; the exit code."""
-    # Importing Ray takes seconds, which neither a plan nor a mistake should wait for.
-    from platform import tuner
-
-    study, folder = file.study, ledger.store.study_folder(file.name)
+    folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
-    header = plan.header(study, file.name, file.question, identity, file.source, began)
+    header = plan.header(file.study, file.name, file.question, identity, file.source, began)
     try:
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
     except ValueError as mistake:
         raise BadInput(str(mistake)) from mistake
-    print(plan.describe(study, file.name), end="\n\n", flush=True)
+    print(plan.describe(file.study, file.name), end="\n\n", flush=True)
     ledger.replay(tracker)
-    interruption = Interruption(folder / STOP)
-    words, ending, patience = "", INTERRUPTED, PATIENCE_SECONDS
+    interruption, whole = Interruption(folder / STOP), False
+    with interruption.listening():
+        try:
+            with quiet(folder / LOG) as terminal, _progress(file.study, ledger, tracker, terminal) as progress:
+                interruption.say = progress.say
+                ledger.listeners += [tracker, progress]
+                ledger.announce(header)
+                finished = _run_trials(file.study, ledger, identity, address, interruption, lock)
+            if interruption.signal is not None and not finished:
+                _last_words("stopped; every step is kept, and the same command goes on from here\n")
+                return interruption.code
+            code = _report(ledger, header)
+            whole = True
+            return code
+        finally:
+            _close(tracker, folder, whole)
+
+
+def _run_trials(
+    study: Study, ledger: Ledger, identity: dict[str, Any], address: str | None, interruption: Interruption, lock: Lock
+) -> bool:
+    """Whether everything that the study asks for has ended."""
+    # Importing Ray takes seconds, which neither a plan nor a mistake should wait for.
+    from platform import tuner
+
     try:
-        with quiet(folder / LOG) as terminal, _progress(study, ledger, tracker, terminal) as progress:
-            interruption.say = progress.say
-            ledger.listeners += [tracker, progress]
-            ledger.announce(header)
-            with interruption.listening():
-                finished = tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
-        if interruption.signal is not None and not finished:
-            words = "stopped; every step is kept, and the same command goes on from here\n"
-            return interruption.code
-        code = _report(ledger, header)
-        words, ending, patience = f"\ncompare the runs: mlflow ui (experiment {file.name!r})\n", WHOLE, LONG_PATIENCE
-        return code
+        return tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
     except tuner.TooLarge as mistake:
         raise BadInput(str(mistake)) from mistake
     except StoreFault as fault:
         raise MachineFailed(f"the results cannot be written: {fault}") from fault
     except tuner.RayFault as fault:
         raise MachineFailed(str(fault)) from fault
-    finally:
-        owed = tracker.close(result_files(folder) if ending == WHOLE else (), ending, patience)
-        _last_words(f"{words}{_undelivered(owed)}")
+
+
+def _close(tracker: Tracker, folder: Path, whole: bool) -> None:
+    """Let MLflow have what it lacks, and say what it still lacks then."""
+    if whole:
+        owed = tracker.close(result_files(folder), "complete")
+        _last_words(f"\ncompare the runs: mlflow ui (experiment {folder.name!r})\n{_undelivered(owed)}")
+    else:
+        _last_words(_undelivered(tracker.close(state="interrupted", patience=PATIENCE_SECONDS)))
 
 
 def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
@@ -290,9 +310,9 @@ def _refuse_another_search(study: Study, ledger: Ledger) -> None:
     }
     rules: dict[str, tuple[object, object]] = ranges | {
         "select": (before.select, study.select),
-        "rungs": (before.rungs, study.rungs),
         "reduction": (before.reduction, study.search.reduction),
         "smoothing": (before.smoothing, study.search.smoothing),
+        "rungs, by grace and warm-up,": (before.rungs, study.rungs),
     }
     for name, (then, now) in rules.items():
         if then != now:

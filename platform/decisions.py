@@ -13,7 +13,7 @@ from platform.ledger import Ledger
 from platform.provenance import provenance
 from platform.recipe import Recipe
 from platform.records import Arrival, Ask, End, Phase, Record, Report
-from platform.study import Study, cost_of
+from platform.study import ASHA, Study, cost_of
 from platform.trials import SEARCH_SEED
 
 
@@ -70,6 +70,20 @@ def settle(study: Study, ledger: Ledger, ask: Ask, judged: int = 0) -> None:
         ledger.end(ask, failed)
 
 
+def note_arrivals(study: Study, ledger: Ledger, ask: Ask) -> None:
+    """Have a trial that another arm of the study began count at the rungs of this arm too: both are compared with it.
+
+    It is trained once and ends once, as the arm has it that asked for it first.
+    """
+    if study.search is None or ask.phase == "confirm":
+        return
+    selector, reports = study.selector(ask.arm), ledger.records[ask.trial.id].reports
+    for number, report in enumerate(reports, start=1):
+        if report.step in study.rungs:
+            value = search.smoothed(reports[:number], selector, study.search.smoothing)
+            ledger.arrive(Arrival(ask.arm, ask.trial.id, report.step, value))
+
+
 def first_record(study: Study, ask: Ask) -> Record:
     """What is known of a trial before its first step."""
     method = study.arms[ask.arm].method(**ask.trial.hyperparameters)
@@ -97,10 +111,17 @@ def _judge(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]) 
     step, selector = reports[-1].step, study.selector(ask.arm)
     value = search.smoothed(reports, selector, study.search.smoothing)
     arrivals = ledger.arrive(Arrival(ask.arm, ask.trial.id, step, value))
+    for same in ledger.meaning_the_same(ask):
+        note_arrivals(study, ledger, same)
     cut = search.cut([arrival.value for arrival in arrivals], study.search.reduction)
     if value >= cut:
         return None
-    return End("stopped", "below the cut", f"rung {step}: {selector} {value:.4f} is below the cut {cut:.4f}", step)
+    return End("stopped", "below the cut", _below(study.search, step, selector, value, cut), step)
+
+
+def _below(search_: ASHA, step: int, selector: str, value: float, cut: float) -> str:
+    mean = f"mean of the last {search_.smoothing} {selector}" if search_.smoothing > 1 else selector
+    return f"rung {step}: {mean} {value:.4f} is below the cut {cut:.4f}"
 
 
 def _ask(

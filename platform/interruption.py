@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,10 @@ from types import FrameType
 import psutil
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
+MACHINE_FAILED = 3
+"""Exit code."""
+SHOWN_SECONDS = 1.0
 BEYOND = 128
 """Added to a signal's number it gives the exit code, as shells have it."""
 
@@ -53,27 +58,53 @@ class Interruption:
 
     @contextmanager
     def deaf_children(self) -> Iterator[None]:
-        """Have the processes that start meanwhile ignore SIGHUP, which a terminal sends to all that it started."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        """Have the processes that start meanwhile deaf to signals that terminals and job managers send to whole groups.
+
+        Signals that come meanwhile are heard at the end.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
         try:
             yield
         finally:
-            # Whoever started may have taken other signals over.
+            # Whoever started may have taken signals over.
             self._listen()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+
+    def note(self, number: int) -> None:
+        """A signal came."""
+        self.signal = number
+        self.stop_workers()
+
+    def stop_workers(self) -> None:
+        """Have them stop after their current steps; on a full disk, which takes no flag, at their next reports."""
+        with suppress(OSError):
+            self.flag.touch()
+
+    def leave(self, words: str) -> None:
+        """End a process whose main thread hangs, and all that it started."""
+        self.say(words)
+        # Whoever shows them is another thread.
+        time.sleep(SHOWN_SECONDS)
+        end_descendants()
+        os._exit(MACHINE_FAILED)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             end_descendants()
             os._exit(self.code)
-        self.signal = number
-        # On a full disk the flag is missing, and trials stop at their next report.
-        with suppress(OSError):
-            self.flag.touch()
+        self.note(number)
         self.say("stopping after the current step; once more to leave at once")
 
 
 def end_descendants() -> None:
     """Kill every process that this one started, and theirs."""
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    for child in psutil.Process().children():
+        end_tree(child)
+
+
+def end_tree(process: psutil.Process) -> None:
+    """Kill a process and all that it started."""
+    with suppress(psutil.NoSuchProcess):
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()

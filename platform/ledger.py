@@ -69,6 +69,10 @@ class Ledger:
         """The asks of one arm and phase, in order."""
         return [ask for ask in self.asks if ask.arm == arm and ask.phase == phase]
 
+    def meaning_the_same(self, ask: Ask) -> list[Ask]:
+        """The asks of other arms for the same trial."""
+        return [other for other in self.asks if other.trial.id == ask.trial.id and other != ask]
+
     def ended(self, ask: Ask) -> End | None:
         """How an asked trial ended, None while it has not."""
         return self.records[ask.trial.id].end
@@ -78,10 +82,15 @@ class Ledger:
         self._write(lambda: self.store.announce(header))
 
     def reopen(self) -> None:
-        """Let trials that failed for a reason outside of them be tried again."""
-        for trial_id, record in self.records.items():
-            if record.end is not None and record.end.retry:
-                self.records[trial_id] = replace(record, end=None)
+        """Let trials that failed for a reason outside of them be tried again.
+
+        But not in a search whose choice is being confirmed: another winner would throw those trials away.
+        """
+        chosen = {ask.arm for ask in self.asks if ask.phase == "confirm"}
+        for ask in self.asks:
+            end = self.ended(ask)
+            if end is not None and end.retry and (ask.phase == "confirm" or ask.arm not in chosen):
+                self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=None)
 
     def replay(self, listener: Listener) -> None:
         """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
@@ -181,7 +190,7 @@ class Ledger:
         """Tell every listener, of every arm that means this trial; but not of what could not be written."""
         if self.fault is not None:
             return
-        for same in [other for other in self.asks if other.trial.id == ask.trial.id]:
+        for same in [ask, *self.meaning_the_same(ask)]:
             for listener in self.listeners:
                 event(listener, same, self.records[ask.trial.id])
 

@@ -58,7 +58,7 @@ def locked(folder: Path) -> Iterator[Lock]:
         except BlockingIOError as error:
             raise AlreadyRunning(f"process {holder.get('pid', '?')} on {holder.get('host', '?')}") from error
         if holder.get("host") == socket.gethostname():
-            _end(holder["started"])
+            _end(holder.get("started", []))
         yield Lock(file)
         file.truncate(0)
 
@@ -70,7 +70,7 @@ def _read(file: FileIO) -> dict[str, Any]:
     except ValueError:
         # Nobody, or one that is about to say who it is.
         return {}
-    return holder
+    return holder if isinstance(holder, dict) else {}
 
 
 def _end(started: list[tuple[int, float]]) -> None:

@@ -14,7 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 """The root of the checkout: the folder that holds `platform/`."""
 
 
-TRAINING_CODE = ("augmentation.py", "methods", "metrics.py", "networks", "randomness.py", "recipe.py", "training.py")
+TRAINING_CODE = (
+    "augmentation.py",
+    "health.py",
+    "labels.py",
+    "methods",
+    "metrics.py",
+    "networks",
+    "randomness.py",
+    "recipe.py",
+    "training.py",
+)
 """What, besides a shift, decides a trial's numbers."""
 
 
@@ -24,10 +34,32 @@ def training_code(method: type) -> str:
     package = ROOT / "platform"
     files = [file for name in TRAINING_CODE for file in sorted((package / name).glob("*.py")) or [package / name]]
     texts = [file.read_text() for file in files]
-    if not method.__module__.startswith("platform."):
-        texts.append(inspect.getsource(sys.modules[method.__module__]))
     meaning = "".join(ast.dump(ast.parse(text)) for text in texts) + importlib.metadata.version("torch")
+    if not method.__module__.startswith("platform."):
+        meaning += _definition(method.__name__, inspect.getsource(sys.modules[method.__module__]))
     return hashlib.sha256(meaning.encode()).hexdigest()[:12]
+
+
+def _definition(name: str, source: str) -> str:
+    """What a name means in a file: its definition, and those of the file's names that it leads to.
+
+    A study file that defines a method may get another arm or another seed, and its trials stay the same.
+    """
+    defined: dict[str, ast.stmt] = {}
+    for statement in ast.parse(source).body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined[node.id] = statement
+            elif isinstance(node, ast.alias):
+                defined[node.asname or node.name] = statement
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
+            defined[statement.name] = statement
+    reached, ahead = set[str](), {name}
+    while ahead:
+        reached |= ahead
+        nodes = [node for each in ahead if each in defined for node in ast.walk(defined[each])]
+        ahead = {node.id for node in nodes if isinstance(node, ast.Name)} - reached
+    return "".join(ast.dump(defined[each]) for each in sorted(reached & defined.keys()))
 
 
 @functools.cache

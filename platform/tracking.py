@@ -329,6 +329,8 @@ class Tracker:
         self._failed(trial_id, f"MLflow refuses trial {trial_id} ({why})")
 
     def _failed(self, what: str, trouble: str) -> None:
+        if self._given_up:
+            return
         self.trouble = trouble
         if what not in self._logged:
             self._logged.add(what)
@@ -413,8 +415,6 @@ def checked(uri: str) -> str:
         return _checked_sqlite(uri)
     elif scheme in DATABASES:
         return _checked_database(uri)
-    elif scheme == "databricks":
-        return uri
     raise _refusal(uri, "must be http://HOST:PORT, sqlite:////PATH/mlflow.db or the URL of a PostgreSQL, MySQL or "
                         "SQL Server database (MLflow keeps no runs in folders any more)")  # fmt: skip
 
@@ -551,7 +551,7 @@ def _complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Re
     for arm in header.arms:
         mine = [ask for ask in asks if ask.arm == arm.name]
         ends = {phase: [records[ask.trial.id].end for ask in mine if ask.phase == phase] for phase in PHASES}
-        if any(end is None or end.retry for end in ends["search"] + ends["confirm"]):
+        if None in ends["search"] + ends["confirm"]:
             return False
         if len(ends["search"]) < arm.search_trials:
             return False

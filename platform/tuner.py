@@ -4,25 +4,30 @@
 the others are decided as if the study had never stopped.
 """
 
+import atexit
 import gc
 import logging
 import os
+import shutil
 import sys
 import tempfile
+import threading
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.decisions import finished, first_record, next_ask, searching, settle
-from platform.interruption import Interruption
+from platform.decisions import finished, first_record, next_ask, note_arrivals, searching, settle
+from platform.interruption import Interruption, end_tree
 from platform.ledger import Ledger, StoreFault
 from platform.lock import Lock
 from platform.methods.method import Method
@@ -35,6 +40,12 @@ log = logging.getLogger(__name__)
 
 WORKER_LOSSES = 3
 """How often a trial goes on from its last checkpoint after its worker died."""
+
+
+DAEMONS = {"gcs_server", "raylet"}
+"""Ray's processes by name."""
+RAY_SECONDS = 30.0
+"""How long a Tuner may take to notice that Ray has died."""
 
 
 class TooLarge(ValueError):
@@ -60,8 +71,8 @@ class StudySearcher(Searcher):
         self.ledger = ledger
         self.shift_identity = shift_identity
         self.interruption = interruption
-        self.running: set[str] = set()
-        """Ids of trials that were handed out: two arms may mean the same trial, which is trained once for both."""
+        self.running: dict[str, int] = {}
+        """The ids of trials that were handed out, with the steps that they had then."""
 
     def suggest(self, trial_id: str) -> Any:
         """The configuration of the next trial, None to be asked again later, FINISHED at the end of the study."""
@@ -85,6 +96,7 @@ class StudySearcher(Searcher):
                 if self.ledger.fault is not None:
                     return None
                 self.ledger.ask(new)
+                note_arrivals(self.study, self.ledger, new)
                 if self._is_open(new) and (assigned := self._take_up(new)) is not None:
                     return assigned
             waiting = waiting or self._is_waiting(arm)
@@ -106,7 +118,7 @@ class StudySearcher(Searcher):
         settle(self.study, self.ledger, ask)
         if self.ledger.ended(ask) is not None:
             return None
-        self.running.add(ask.trial.id)
+        self.running[ask.trial.id] = self.ledger.records[ask.trial.id].step
         self.ledger.begin(ask)
         assignment = Assignment(
             ask=ask,
@@ -114,7 +126,7 @@ class StudySearcher(Searcher):
             recipe=Recipe(**ask.trial.recipe),
             shift=self.study.shift,
             results=self.ledger.store.folder,
-            reported=self.ledger.records[ask.trial.id].step,
+            reported=self.running[ask.trial.id],
             cpus=self.study.budget.cpus,
             stop=self.interruption.flag,
         )
@@ -142,6 +154,8 @@ class StudyScheduler(FIFOScheduler):
         self.ledger = ledger
         self.searcher = searcher
         self.losses: Counter[str] = Counter()
+        self.broken_workers = 0
+        """Workers that end when they are given their next trial, since an unknown error may have left them broken."""
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """Whether a trial goes on after what it reported."""
@@ -179,12 +193,18 @@ class StudyScheduler(FIFOScheduler):
         return self.ledger.ended(ask) is None
 
     def _fail(self, ask: Ask, failure: Failure) -> None:
-        if failure.trace:
+        if failure.cause == "error":
+            self.broken_workers += 1
             log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, failure.trace)
         step = self.ledger.records[ask.trial.id].step
         self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
 
     def _lose(self, ask: Ask, error: str) -> None:
+        if self.broken_workers and self.ledger.records[ask.trial.id].step == self.searcher.running[ask.trial.id]:
+            # It was given to a worker that ended because of the trial before it, and never began.
+            self.broken_workers -= 1
+            self.searcher.running.pop(ask.trial.id)
+            return
         log.warning("%s of %r lost its worker: %s", ask.trial.id, ask.arm, error)
         self.losses[ask.trial.id] += 1
         if self.losses[ask.trial.id] > WORKER_LOSSES:
@@ -193,7 +213,37 @@ class StudyScheduler(FIFOScheduler):
             self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
         else:
             self.ledger.lose(ask)
-            self.searcher.running.discard(ask.trial.id)
+            self.searcher.running.pop(ask.trial.id)
+
+
+class Halt(tune.Stopper, tune.Callback):
+    """Ends the Tuner when the study is to stop and no trial trains any more.
+
+    By itself the Tuner would wait for ever for trials that no machine has room for.
+    """
+
+    def __init__(self, ledger: Ledger, interruption: Interruption) -> None:
+        self.ledger = ledger
+        self.interruption = interruption
+        self._over = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial ends here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the Tuner is to end."""
+        return self._over
+
+    def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
+        """See whether the study is to stop, and who still trains."""
+        if self.ledger.fault is not None:
+            self.interruption.stop_workers()
+        stopping = self.ledger.fault is not None or self.interruption.signal is not None
+        self._over = stopping and all(trial.status != RayTrial.RUNNING for trial in trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 def run(
@@ -213,9 +263,10 @@ def run(
     searcher = StudySearcher(study, ledger, shift_identity, interruption)
     ledger.reopen()
     if ledger.fault is None and not finished(study, ledger, shift_identity):
-        with _cluster(address, root, interruption):
+        with _cluster(address, root, ledger, interruption):
             lock.note_descendants()
-            _tune(study, ledger, searcher, may_grow=address is not None)
+            if interruption.signal is None:
+                _tune(study, ledger, searcher, Halt(ledger, interruption), may_grow=address is not None)
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
@@ -223,28 +274,59 @@ def run(
 
 
 @contextmanager
-def _cluster(address: str | None, root: Path, interruption: Interruption) -> Iterator[None]:
+def _cluster(address: str | None, root: Path, ledger: Ledger, interruption: Interruption) -> Iterator[None]:
     # On one machine the path is enough; a cluster is sent the code.
     code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
     local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
-        # Ray takes SIGTERM over when it starts.
+        # Without its own processes Ray cannot stop in order; it takes SIGTERM over, too.
         with interruption.deaf_children():
             ray.init(
                 address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
             )
     except (OSError, RuntimeError) as error:
         raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
+    daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(daemons, ledger, interruption, ended), daemon=True).start()
     try:
         yield
     finally:
+        ended.set()
         # The Tuner leaves cycles that hold Ray's handles. Whichever thread collects them after the shutdown makes Ray
         # end the whole process at once, without the table.
         gc.collect()
-        ray.shutdown()
+        if all(map(_lives, daemons)):
+            ray.shutdown()
+        else:
+            # It would wait for an answer until Ray ends the process.
+            atexit.unregister(ray.shutdown)
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool) -> None:
+def _watch(
+    daemons: Sequence[psutil.Process], ledger: Ledger, interruption: Interruption, ended: threading.Event
+) -> None:
+    """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
+    while not ended.wait(1.0):
+        if not all(map(_lives, daemons)):
+            break
+    else:
+        return
+    for daemon in daemons:
+        end_tree(daemon)
+    ledger.fault = ledger.fault or RayFault("one of Ray's own processes died; memory may have run out")
+    if not ended.wait(RAY_SECONDS):
+        interruption.leave(f"error: {ledger.fault}; the same command goes on from here")
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt, may_grow: bool) -> None:
     offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     bundle = {"CPU": float(study.budget.cpus)}
     if study.budget.gpus and offered.get("GPU"):
@@ -264,7 +346,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool)
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)
     # The newer engine prints its own header even when it is told to be silent.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    with tempfile.TemporaryDirectory(prefix="study-") as scratch:
+    with _scratch(ledger) as scratch:
         tune.Tuner(
             tune.with_resources(TrialTrainable, tune.PlacementGroupFactory([bundle])),
             tune_config=tune.TuneConfig(
@@ -278,13 +360,28 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, may_grow: bool)
             ),
             run_config=tune.RunConfig(
                 name=ledger.study,
-                storage_path=scratch,
+                storage_path=str(scratch),
                 verbose=0,
+                stop=halt,
+                callbacks=[halt],
                 # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
+
+
+@contextmanager
+def _scratch(ledger: Ledger) -> Iterator[Path]:
+    """A folder for what Ray Tune writes and nobody reads; that of a killed driver goes first."""
+    place = f"{ledger.study}-{zlib.crc32(str(ledger.store.folder.resolve()).encode()):08x}"
+    folder = Path(tempfile.gettempdir()) / f"study-{os.getuid()}-{place}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _send_by_value(method: type[Method]) -> None:

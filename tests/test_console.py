@@ -144,7 +144,7 @@ def test_what_a_person_sees_on_80_columns_and_24_lines() -> None:
     assert code == 0
     shown = terminal.shown()
     assert shown[-1] == "after"
-    assert shown[-2] == "0 running   - steps/s   owed to MLflow: 7 events"
+    assert shown[-2] == "0 running   - steps/s   owed to MLflow: 7"
     assert shown[-4] == "all rows                 ━━━━━━━━━ 60/60       0       0     12"
     title = next(number for number, line in enumerate(shown) if line.startswith("study  source/miou"))
     assert shown[title].endswith("all trials ended")

@@ -328,7 +328,7 @@ def test_a_uri_that_can_never_work_is_refused_in_one_line(uri: str, says: str, t
 def test_uris_that_may_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert checked("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
-    for uri in ("http://127.0.0.1:1", "https://user:secret@example.org/path", "databricks"):
+    for uri in ("http://127.0.0.1:1", "https://user:secret@example.org/path"):
         assert checked(uri) == uri
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from platform.ledger import Ledger, StoreFault
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.records import End, Record, Report, Store
 from platform.shifts import town
-from platform.study import ASHA, Arm, Budget, LogUniform, Study
+from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
 from platform.trainable import FAILURE, REPORT, Assignment, Failure
 from platform.trials import Trial
-from platform.tuner import StudyScheduler, StudySearcher
+from platform.tuner import WORKER_LOSSES, StudyScheduler, StudySearcher
 
 RATE = LogUniform(1e-3, 1e-1)
 STUDY = Study(
@@ -125,7 +126,10 @@ def test_trials_stop_at_rungs_below_the_cut_of_their_own_arm(tmp_path: Path) -> 
                 assert record.end.step in STUDY.rungs
                 selector = STUDY.selector(arm)
                 value = sum(last.metrics[selector] for last in record.reports[-2:]) / 2
-                assert f"rung {record.end.step}: {selector} {value:.4f} is below the cut" in record.end.reason
+                assert (
+                    f"rung {record.end.step}: mean of the last 2 {selector} {value:.4f} is below the cut"
+                    in record.end.reason
+                )
     assert stopped >= 4
 
 
@@ -259,3 +263,69 @@ def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
     assert names[0].startswith("source_only-SourceOnly-search0-")
     assert names[6].startswith("adversarial-Adversarial-search0-")
     assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))
+
+
+def lost(simulation: Simulation, assignment: Assignment) -> None:
+    trial: Any = SimpleNamespace(config={"assignment": assignment}, get_error=lambda: "the actor died")
+    simulation.scheduler.on_trial_error(None, trial)
+
+
+def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_times(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path, slots=1)
+    (running,) = simulation.run(results=1)
+    for losses in range(1, WORKER_LOSSES + 1):
+        lost(simulation, running)
+        running = simulation.searcher.suggest("again")["assignment"]
+        assert running.ask == simulation.ledger.asks[0]
+        assert running.reported == 2, "from its last report"
+        assert simulation.ledger.records[running.ask.trial.id].losses == losses
+    lost(simulation, running)
+    end = simulation.ledger.ended(running.ask)
+    assert end is not None
+    assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)
+    assert end.reason == "worker lost 4 times, the last time with: the actor died"
+    assert simulation.searcher.suggest("next")["assignment"].ask != running.ask
+    again = Simulation(tmp_path)
+    assert again.ledger.ended(running.ask) is None, "the next run tries it again"
+
+
+def test_a_trial_given_to_a_broken_worker_is_not_counted_as_lost(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path, slots=1)
+    simulation.failure = Failure("error", "KeyError: 'x'", retry=True, trace="Traceback ...")
+    (innocent,) = simulation.run(results=1, fails="source only")
+    assert simulation.scheduler.broken_workers == 1
+    lost(simulation, innocent)
+    assert simulation.ledger.records[innocent.ask.trial.id].losses == 0
+    assert simulation.searcher.suggest("again")["assignment"].ask == innocent.ask
+    lost(simulation, innocent)
+    assert simulation.ledger.records[innocent.ask.trial.id].losses == 1, "a worker breaks once"
+
+
+def test_a_search_whose_choice_is_confirmed_is_not_tried_again(tmp_path: Path) -> None:
+    """Another winner would throw the confirm trials away."""
+    first = Simulation(tmp_path, slots=1)
+    first.failure = Failure("data", "a.png", retry=True)
+    (running,) = first.run(results=4)
+    failing = running.ask
+    first.ledger.end(failing, End("failed", "data", "a.png", 0, retry=True))
+    first.run()
+    assert first.finished()
+    before = [ask.trial.id for ask in first.ledger.asks]
+    again = Simulation(tmp_path)
+    again.run()
+    assert again.reports == 0
+    assert [ask.trial.id for ask in again.ledger.asks] == before
+
+
+def test_what_two_arms_share_is_compared_with_in_both(tmp_path: Path) -> None:
+    arms = {
+        "rate": Arm(FDA, learning_rate=RATE),
+        "rate and momentum": Arm(FDA, learning_rate=RATE, momentum=OneOf(0.9, 0.8, 0.7)),
+    }
+    simulation = Simulation(tmp_path, dataclasses.replace(STUDY, arms=arms, reference="rate"))
+    simulation.run()
+    default = simulation.ledger.asked("rate", "search")[0].trial.id
+    assert simulation.ledger.asked("rate and momentum", "search")[0].trial.id == default
+    reached = {arrival.arm for arrival in simulation.ledger.arrivals if arrival.trial == default}
+    assert reached == set(arms)
+    assert len(simulation.record("rate", "search")) == len(simulation.record("rate and momentum", "search")) == 6

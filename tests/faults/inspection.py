@@ -154,7 +154,8 @@ class _Reader:
         cut = best_first[max(1, len(here) // self.study.search.reduction) - 1]
         assert cut == search.cut([other.value for other in here], self.study.search.reduction)
         if arrival.value < cut:
-            reason = f"rung {arrival.step}: {selector} {arrival.value:.4f} is below the cut {cut:.4f}"
+            mean = f"mean of the last {self.study.search.smoothing} {selector} {arrival.value:.4f}"
+            reason = f"rung {arrival.step}: {mean} is below the cut {cut:.4f}"
             self.must_stop[arrival.trial] = End("stopped", "below the cut", reason, arrival.step)
 
     def _read_end(self, trial: str, end: End) -> None:
