@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -284,6 +285,9 @@ def _cluster(address: str | None, root: Path, ledger: Ledger, interruption: Inte
             ray.init(
                 address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
             )
+    except SystemExit:
+        # Ray's own answer to SIGTERM, when another thread takes it.
+        interruption.note(signal.SIGTERM)
     except (OSError, RuntimeError) as error:
         raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
     daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]

@@ -13,10 +13,22 @@ from tests.faults.processes import Finished, Machine
 from tests.faults.small_study import NAME, TEXT, Undisturbed
 
 
+FEW_SEEDS = 2
+"""The seeds of each fault that `make test` runs."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test of a fault as many seeds as were asked for."""
     if "seed" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(metafunc.config.getoption("--seeds")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is thorough to `make faults`, which asks for more seeds than `make test`."""
+    if config.getoption("--seeds") <= FEW_SEEDS:
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="`make faults` runs it"))
 
 
 @pytest.fixture

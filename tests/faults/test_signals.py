@@ -18,9 +18,6 @@ from tests.faults.small_study import NAME, Undisturbed
 
 pytestmark = pytest.mark.slow
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
-"""SIGHUP comes with the terminal that goes away."""
-
 
 def wait_for_trials(command: Command) -> None:
     """Until trials train."""
@@ -36,7 +33,9 @@ def goes_on(machine: Machine, undisturbed: Undisturbed) -> None:
     inspect(machine, undisturbed)
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)], ids=lambda number: number.name
+)
 def test_one_signal_stops_after_the_current_step(
     machine: Machine, undisturbed: Undisturbed, number: signal.Signals
 ) -> None:
@@ -62,6 +61,7 @@ def test_a_signal_to_the_whole_group_stops_in_order_too(machine: Machine, undist
     goes_on(machine, undisturbed)
 
 
+@pytest.mark.thorough
 def test_a_signal_while_ray_starts(machine: Machine, undisturbed: Undisturbed) -> None:
     command = machine.start()
     while command.running and not any("gcs_server" in line for line in machine.processes().values()):
@@ -100,6 +100,7 @@ def test_two_signals_end_it_at_once(machine: Machine, undisturbed: Undisturbed) 
     goes_on(machine, undisturbed)
 
 
+@pytest.mark.thorough
 def test_a_signal_while_the_driver_stands_still(machine: Machine, undisturbed: Undisturbed) -> None:
     command = machine.start()
     wait_for_trials(command)
