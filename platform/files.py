@@ -31,6 +31,9 @@ def _partial(path: Path, content: bytes) -> Iterator[Path]:
         _write(partial, content, os.O_TRUNC)
         yield partial
         _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

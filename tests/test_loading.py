@@ -83,7 +83,11 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         ),
         ("s = Study(armss={})\n", 1, "Did you mean 'arms'?"),
         ("Budget(step=3)\n", 1, "Budget has no field 'step'. It has: steps, evaluations, gpus, cpus."),
-        ("ASHA(trails=3)\n", 1, "ASHA has no field 'trails'. It has: trials, grace, reduction. Did you mean 'trials'?"),
+        (
+            "ASHA(trails=3)\n",
+            1,
+            "ASHA has no field 'trails'. It has: trials, grace, reduction, smoothing. Did you mean 'trials'?",
+        ),
         ("Recipe(learning_rat=3)\n", 1, "Did you mean 'learning_rate'?"),
         (
             "town(sise=3)\n",

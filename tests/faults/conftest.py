@@ -12,7 +12,6 @@ from tests.faults.inspection import inspect
 from tests.faults.processes import Finished, Machine
 from tests.faults.small_study import NAME, TEXT, Undisturbed
 
-
 FEW_SEEDS = 2
 """The seeds of each fault that `make test` runs."""
 
