@@ -43,8 +43,6 @@ ANSWER_SECONDS = 5
 HEALTH_SECONDS = 30
 PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
-
-
 REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
 
 
@@ -294,7 +292,7 @@ def _check_answers(address: str) -> None:
 
 def _name_damages(store: Store) -> None:
     for damage in sorted(store.damages):
-        print(f"note: {_shown(damage.file)} line {damage.line} is {damage.what} and was left out", file=sys.stderr)
+        print(f"note: {replace(damage, file=_shown(damage.file))} and was left out", file=sys.stderr)
 
 
 def _refuse_another_search(study: Study, ledger: Ledger) -> None:

@@ -77,11 +77,10 @@ def note_arrivals(study: Study, ledger: Ledger, ask: Ask) -> None:
     """
     if study.search is None or ask.phase == "confirm":
         return
-    selector, reports = study.selector(ask.arm), ledger.records[ask.trial.id].reports
+    reports = ledger.records[ask.trial.id].reports
     for number, report in enumerate(reports, start=1):
         if report.step in study.rungs:
-            value = search.smoothed(reports[:number], selector, study.search.smoothing)
-            ledger.arrive(Arrival(ask.arm, ask.trial.id, report.step, value))
+            _arrive(study, ledger, ask, study.search, reports[:number])
 
 
 def first_record(study: Study, ask: Ask) -> Record:
@@ -108,20 +107,21 @@ def _verdict(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]
 def _judge(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]) -> End | None:
     """Stop a trial at a rung unless it is among the best 1/reduction of those that arrived there before it."""
     assert study.search is not None
-    step, selector = reports[-1].step, study.selector(ask.arm)
-    value = search.smoothed(reports, selector, study.search.smoothing)
-    arrivals = ledger.arrive(Arrival(ask.arm, ask.trial.id, step, value))
+    values = [arrival.value for arrival in _arrive(study, ledger, ask, study.search, reports)]
     for same in ledger.meaning_the_same(ask):
         note_arrivals(study, ledger, same)
-    cut = search.cut([arrival.value for arrival in arrivals], study.search.reduction)
+    value, cut = values[-1], search.cut(values, study.search.reduction)
     if value >= cut:
         return None
-    return End("stopped", "below the cut", _below(study.search, step, selector, value, cut), step)
+    selector, smoothing, step = study.selector(ask.arm), study.search.smoothing, reports[-1].step
+    mean = f"mean of the last {smoothing} {selector}" if smoothing > 1 else selector
+    return End("stopped", "below the cut", f"rung {step}: {mean} {value:.4f} is below the cut {cut:.4f}", step)
 
 
-def _below(search_: ASHA, step: int, selector: str, value: float, cut: float) -> str:
-    mean = f"mean of the last {search_.smoothing} {selector}" if search_.smoothing > 1 else selector
-    return f"rung {step}: {mean} {value:.4f} is below the cut {cut:.4f}"
+def _arrive(study: Study, ledger: Ledger, ask: Ask, asha: ASHA, reports: tuple[Report, ...]) -> list[Arrival]:
+    """Have a trial count at the rung of the last of these reports: those that arrived there before it, and it."""
+    value = search.smoothed(reports, study.selector(ask.arm), asha.smoothing)
+    return ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
 
 def _ask(

@@ -18,6 +18,8 @@ from platform.study import Study
 UNKNOWN_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_ARGUMENTS = re.compile(r"(\w+)(?:\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (.+)")
 """How Python words a call with a name that its function does not know, and one without a name that it needs."""
+RESERVED = {"trials", "set-aside"}
+"""Folders beside those of the studies."""
 
 
 class StudyFileError(ValueError):
@@ -55,8 +57,8 @@ def load(path: Path) -> StudyFile:
 def _read(path: Path) -> str:
     if not path.is_file():
         raise StudyFileError(_missing(path))
-    if path.stem == "trials":
-        raise StudyFileError(f"a study must not be named trials, where results keep the trials; rename {path}")
+    if path.stem in RESERVED:
+        raise StudyFileError(f"a study must not be named {path.stem}, a folder of the results; rename {path}")
     if path.suffix != ".py":
         raise StudyFileError(f"a study file must be a Python file, got {path}; name it {path.stem}.py")
     try:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -154,7 +154,7 @@ class TrialTrainable(tune.Trainable):
         if self._training is None:
             self._training = start(self.assignment, self._parts)
             report = self._training.report
-            if _is_news(report, self.assignment):
+            if report is not None and report.step > self.assignment.reported:
                 return report
         return advance(self.assignment, self._training)
 
@@ -176,11 +176,6 @@ def start(assignment: Assignment, parts: int = 1) -> Training:
     # A trial that ran out of memory before goes on in halves.
     training.run.parts = max(parts, training.run.parts)
     return training
-
-
-def _is_news(report: Report | None, assignment: Assignment) -> TypeGuard[Report]:
-    """Whether a checkpoint's report is not on record, or the last of a trial whose end is not."""
-    return report is not None and (report.step > assignment.reported or report.step == assignment.ask.trial.steps)
 
 
 def stopped(assignment: Assignment) -> bool:

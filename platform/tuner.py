@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 WORKER_LOSSES = 3
 """How often a trial goes on from its last checkpoint after its worker died."""
-
-
 DAEMONS = {"gcs_server", "raylet"}
 """Ray's processes by name."""
 RAY_SECONDS = 30.0
@@ -54,7 +52,7 @@ class TooLarge(ValueError):
 
 
 class RayFault(Exception):
-    """Ray does not start, or refuses the address."""
+    """Ray does not start, refuses the address, or has died."""
 
 
 class StudySearcher(Searcher):
@@ -201,10 +199,11 @@ class StudyScheduler(FIFOScheduler):
         self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
 
     def _lose(self, ask: Ask, error: str) -> None:
-        if self.broken_workers and self.ledger.records[ask.trial.id].step == self.searcher.running[ask.trial.id]:
+        begun_at = self.searcher.running.get(ask.trial.id)
+        if self.broken_workers and self.ledger.records[ask.trial.id].step == begun_at:
             # It was given to a worker that ended because of the trial before it, and never began.
             self.broken_workers -= 1
-            self.searcher.running.pop(ask.trial.id)
+            self.searcher.running.pop(ask.trial.id, None)
             return
         log.warning("%s of %r lost its worker: %s", ask.trial.id, ask.arm, error)
         self.losses[ask.trial.id] += 1
@@ -214,7 +213,7 @@ class StudyScheduler(FIFOScheduler):
             self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
         else:
             self.ledger.lose(ask)
-            self.searcher.running.pop(ask.trial.id)
+            self.searcher.running.pop(ask.trial.id, None)
 
 
 class Halt(tune.Stopper, tune.Callback):
@@ -259,7 +258,7 @@ def run(
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
     Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written, and
-    RayFault when Ray does not start or refuses the address.
+    RayFault when Ray does not start, refuses the address, or dies.
     """
     searcher = StudySearcher(study, ledger, shift_identity, interruption)
     ledger.reopen()

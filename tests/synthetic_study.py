@@ -1,10 +1,9 @@
 """The invented study as the tests of the tracker know it: on CamVid's groups, under the quickstart's name."""
 
-import invented_study
-from invented_study import ARMS, STEPS, arm
-
 from platform.labels import CAMVID_11
 from platform.records import Ask, End, Phase, StudyHeader
+from tests import invented_study
+from tests.invented_study import ARMS, STEPS, arm
 
 __all__ = ["ARMS", "COMPLETE", "ask", "study_header"]
 

@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from invented_study import arm, ask, failed, full, mishaps, record, study
 from PIL import Image
 
 from platform import figures
 from platform.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
+from tests.invented_study import arm, ask, failed, full, mishaps, record, study
 
 
 def opened(figure):

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from platform.files import PARTIAL, append_line, write_new, write_whole
+from tests.small_disk import mounted
 
 ROOM = 16384
 """Bytes that the full disks of these tests take: whole pages, since a tmpfs gives nothing less."""
@@ -19,18 +19,9 @@ FULL = "No space left|File too large"
 Disk = Callable[[], AbstractContextManager[Path]]
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own that takes `ROOM` bytes; skips where none can be mounted."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small tmpfs cannot be mounted, which takes CAP_SYS_ADMIN: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def small_disk(folder: Path) -> AbstractContextManager[Path]:
+    """A file system of its own that takes `ROOM` bytes."""
+    return mounted(folder, ROOM)
 
 
 @contextmanager

@@ -174,6 +174,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert mistake(tmp_path) == f"{tmp_path} is a folder; name a study file in it"
 
 
+@pytest.mark.parametrize("name", ["trials", "set-aside"])
+def test_a_name_that_the_results_need(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.py"
+    file.write_text(IMPORTS + FINE)
+    assert mistake(file) == f"a study must not be named {name}, a folder of the results; rename {file}"
+
+
 def test_a_file_that_is_no_python_text(tmp_path: Path) -> None:
     text = tmp_path / "question.txt"
     text.write_text(IMPORTS + FINE)

@@ -8,37 +8,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import invented_study
 import pytest
-from invented_study import COST, EVALUATED_STEPS, begun, record, report, stopped
 from mlflow import MlflowClient
-from mlflow_contents import contents, runs
-from synthetic_study import ask, study_header
 
 from platform.labels import CAMVID_11
 from platform.metrics import cityscapes
 from platform.mirror import BATCH, Mirror
 from platform.records import Ask, Record
 from platform.tracking import Closing, Copy
+from tests import invented_study
+from tests.invented_study import COST, EVALUATED_STEPS, begun, record, report, stopped
+from tests.mlflow_contents import contents, runs
+from tests.synthetic_study import ask, study_header
 
 ROOT = Path(__file__).parents[1]
 STUDY = "quickstart"
 DONE = Closing("FINISHED", (), 2_000_000_000_000)
 AT = 1_790_000_000_000
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A SQLite store with MLflow's schema, which takes a second to make."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file.read_bytes()
-
-
-@pytest.fixture
-def uri(tmp_path: Path, empty_store: bytes) -> str:
-    (tmp_path / "mlflow.db").write_bytes(empty_store)
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 def mirror(uri: str, **changes: Any) -> Mirror:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import invented_study
 import pytest
 from mlflow import MlflowClient
-from mlflow_server import Server
-from synthetic_study import ARMS, ask, study_header
 
 from platform.records import Phase, Store
 from platform.tracking import Tracker
+from tests import invented_study
+from tests.mlflow_server import Server
+from tests.synthetic_study import ARMS, ask, study_header
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,13 +6,13 @@ import statistics
 
 import numpy as np
 import pytest
-from invented_study import COST, arm, ask, failed, full, record, stopped, study
 from scipy import stats
 
 from platform import metrics
 from platform.labels import CAMVID_11, SINGLE_CLASSES
 from platform.records import Store
 from platform.results import FIXED, Row, Run, Table, counted, interval, runs_by_arm, table
+from tests.invented_study import COST, arm, ask, failed, full, record, stopped, study
 
 ISSUE = (
     "arm method tuned seeds miou miou_ci accuracy accuracy_ci delta delta_ci parameters discriminator_parameters "

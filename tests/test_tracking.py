@@ -9,33 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from invented_study import EVALUATED_STEPS, begun, record, report
 from mlflow import MlflowClient
-from mlflow_contents import contents, runs
-from mlflow_server import Server
-from synthetic_study import COMPLETE, ask, study_header
 
 from platform import tracking
 from platform.records import PICTURE, Ask, End, Record, Store
 from platform.tracking import Owed, Tracker, checked, default_uri, main
+from tests.invented_study import EVALUATED_STEPS, begun, record, report
+from tests.mlflow_contents import contents, runs
+from tests.mlflow_server import Server
+from tests.small_disk import mounted
+from tests.synthetic_study import COMPLETE, ask, study_header
 
 ROOT = Path(__file__).parents[1]
 STUDY = "quickstart"
 HEADER = study_header(STUDY, ("source only", "FDA"))
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A SQLite store with MLflow's schema, which takes a second to make."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file.read_bytes()
-
-
-@pytest.fixture
-def uri(tmp_path: Path, empty_store: bytes) -> str:
-    (tmp_path / "mlflow.db").write_bytes(empty_store)
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 @pytest.fixture(autouse=True)
@@ -239,15 +226,8 @@ def test_closing_waits_no_longer_than_it_may(uri: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount a small disk: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "small disk", 4 * 2**20) as folder:
+        yield folder
 
 
 @pytest.mark.slow

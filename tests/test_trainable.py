@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from platform.shifts.shift import DataError, Shift, Splits
 from platform.trainable import DISK, FAILURE, INTERRUPTED, REPORT, Assignment, Failure, TrialTrainable, start
 from platform.training import TrainingRun
 from platform.trials import Trial
+from tests.small_disk import mounted
 from tests.tiny_splits import NETWORK_WIDTH
 
 TOWN = town(size=(32, 64), source_images=(8, 3), target_images=(8, 3, 3))
@@ -160,13 +160,6 @@ def test_an_unseen_report_of_a_checkpoint_is_reported_again_as_it_was(tmp_path: 
     again = worker(assigned)
     assert report_of(again.step()) == first
     assert numbers(report_of(again.step())) == undisturbed(SourceOnly())[1]
-
-
-def test_the_last_report_comes_again_when_the_trial_has_not_ended(tmp_path: Path) -> None:
-    assigned = assignment(tmp_path)
-    busy = worker(assigned)
-    last = [report_of(busy.step()) for _ in range(EVALUATIONS)][-1]
-    assert report_of(worker(replace(assigned, reported=STEPS)).step()) == last
 
 
 def test_a_checkpoint_later_than_the_reports_on_record_would_leave_a_gap(tmp_path: Path) -> None:
@@ -309,13 +302,8 @@ class Unopenable(Shift):
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system with room for little."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root may mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small", SMALL) as folder:
+        yield folder
 
 
 LIMITED = """

@@ -81,14 +81,17 @@ class AskEachItem(Dataset[tuple[str, str]]):
 
 
 @pytest.mark.slow
-def test_a_ray_worker() -> None:
+def test_a_ray_worker(tmp_path: Path) -> None:
     """With the path that a study gives its workers: they import the standard module before the study's code."""
     program = (
-        "import ray; from pathlib import Path; from platform.tuner import _cluster; from tests import test_ways_in\n"
-        "with _cluster(None, Path.cwd()):\n"
+        "import ray, sys; from pathlib import Path; from tests import test_ways_in\n"
+        "from platform.interruption import Interruption; from platform.ledger import Ledger\n"
+        "from platform.records import Store; from platform.tuner import _cluster\n"
+        "folder = Path(sys.argv[1])\n"
+        "with _cluster(None, Path.cwd(), Ledger(Store(folder), 'ways', []), Interruption(folder / 'stop')):\n"
         "    print(ray.get(ray.remote(test_ways_in.both_modules).remote()))"
     )
-    assert run(sys.executable, "-c", program).splitlines()[-1] == str(EXPECTED)
+    assert run(sys.executable, "-c", program, str(tmp_path)).splitlines()[-1] == str(EXPECTED)
 
 
 @pytest.mark.slow

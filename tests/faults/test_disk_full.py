@@ -1,7 +1,6 @@
 """The disk with the results fills at any moment; the command stops cleanly, and goes on once there is room."""
 
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,26 +12,22 @@ import pytest
 from tests.faults.inspection import check_readable, inspect
 from tests.faults.processes import Finished, Machine
 from tests.faults.small_study import Undisturbed
+from tests.small_disk import mounted
 
 pytestmark = pytest.mark.slow
 
-SIZE = "32m"
+SIZE = 32 * 2**20
 """Room for the whole study, twice over."""
 
 
 @pytest.fixture
 def small_disk(machine: Machine) -> Iterator[Machine]:
     """A machine whose results lie on a file system of their own; skips where none can be mounted."""
-    machine.results.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(machine.results)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small tmpfs cannot be mounted, which takes CAP_SYS_ADMIN: {mounted.stderr.strip()}")
-    try:
-        yield machine
-    finally:
-        machine.lose_power()
-        subprocess.run(["umount", "--lazy", str(machine.results)], check=True)
+    with mounted(machine.results, SIZE):
+        try:
+            yield machine
+        finally:
+            machine.lose_power()
 
 
 def test_disk_full(small_disk: Machine, random: Random, finished: Finished, undisturbed: Undisturbed) -> None:

@@ -3,10 +3,9 @@
 import csv
 import io
 
-from invented_study import AWKWARD, made, mishaps
-
 from platform.report.comma_separated import render
 from platform.results import table
+from tests.invented_study import AWKWARD, made, mishaps
 
 
 def lines_of(text):

@@ -2,9 +2,8 @@
 
 import re
 
-from invented_study import AWKWARD, made, mishaps
-
 from platform.report.latex import render
+from tests.invented_study import AWKWARD, made, mishaps
 
 
 def latex_rows(text):

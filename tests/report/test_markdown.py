@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from invented_study import AWKWARD, arm, ask, made, mishaps, record, study
 
 from platform.labels import CAMVID_11
 from platform.report import latex, terminal
 from platform.report.markdown import render
 from platform.results import table
+from tests.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
 
 
 def test_markdown_begins_with_the_question():

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from invented_study import arm, ask, failed, made, mishaps, study
 
 from platform.report.parquet import LEADING, render
+from tests.invented_study import arm, ask, failed, made, mishaps, study
 
 
 def read(content):

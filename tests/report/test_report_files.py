@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from invented_study import arm, made, study
 from PIL import Image
 
 from platform import report
 from platform.records import PREDICTIONS, Store
 from platform.report.predictions import predictions
 from platform.results import table
+from tests.invented_study import arm, made, study
 
 
 def picture(folder, value, images=None):

@@ -1,11 +1,11 @@
 """The terminal's table fits, says what went wrong, and takes no name for markup."""
 
 import pytest
-from invented_study import AWKWARD, made, mishaps
 from rich.cells import cell_len
 
 from platform.report.terminal import render
 from platform.results import table
+from tests.invented_study import AWKWARD, made, mishaps
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
