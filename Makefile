@@ -9,8 +9,9 @@ SEEDS ?= 20
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
 
+# Two tests at a time: much of a test with real processes is waiting.
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 # Every fault of tests/faults, with that many seeds each: `make faults SEEDS=3`, `make faults SEEDS=20`.
 faults: $(VENV)/installed
