@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from tests.checkout import Checkout
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make faults SEEDS=20` strikes with twenty seeds of each fault; `make test` with the two below."""
     parser.addoption("--seeds", type=int, default=2, help="how many seeds of each fault (tests/faults) to run")
+
+
+def pytest_configure() -> None:
+    """Whoever runs the tests under nohup, or in the background, ignores signals that the tests send."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
