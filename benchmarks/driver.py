@@ -101,7 +101,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger = Ledger(Store(folder / "results"), NAME, list(asked.arms))
     header = plan.header(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
     ledger.announce(header)
-    searcher = _TimedSearcher(asked, ledger, identity, Interruption(folder / "stop"))
+    searcher = _TimedSearcher(asked, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
     scheduler = _TimedScheduler(asked, ledger, searcher)
     searcher.spent, scheduler.spent = figures.suggestions, figures.reports
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)

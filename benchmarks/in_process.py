@@ -9,9 +9,12 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from platform.cluster import Cluster
 from platform.trainable import Assignment
 from platform.tuner import StudyScheduler, StudySearcher
 
+MACHINE = Cluster(lambda: {"here": {"CPU": 1e6}}, {})
+"""Room for whatever is asked for: `slots` bound what runs."""
 Worker = Callable[[], dict[str, Any]]
 """Trains one trial: each call gives what `TrialTrainable.step` gives."""
 

@@ -5,10 +5,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 
 import psutil
+
+from platform.storage import Storage
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
@@ -20,10 +21,14 @@ BEYOND = 128
 
 
 class Interruption:
-    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `flag` exists."""
+    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `sign` shows.
 
-    def __init__(self, flag: Path) -> None:
-        self.flag = flag
+    Raises OSError when an old one cannot be removed.
+    """
+
+    def __init__(self, storage: Storage, sign: str) -> None:
+        self._storage = storage
+        self.sign = sign
         self.signal: int | None = None
         """The first signal that came."""
         self.say: Callable[[str], None] = print
@@ -31,7 +36,7 @@ class Interruption:
         # A study under nohup ignores the end of its terminal, and goes on doing so.
         deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
-        flag.unlink(missing_ok=True)
+        storage.remove(sign)
 
     @property
     def code(self) -> int:
@@ -41,7 +46,7 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals over; at the end the flag is gone, and signals do again what they did before."""
+        """Take the signals over; at the end the sign is gone, and signals do again what they did before."""
         before = {number: signal.getsignal(number) for number in self._heard}
         self._listen()
         try:
@@ -50,7 +55,7 @@ class Interruption:
             for number, handler in before.items():
                 signal.signal(number, handler)
             with suppress(OSError):
-                self.flag.unlink(missing_ok=True)
+                self._storage.remove(self.sign)
 
     def _listen(self) -> None:
         for number in self._heard:
@@ -76,9 +81,9 @@ class Interruption:
         self.stop_workers()
 
     def stop_workers(self) -> None:
-        """Have them stop after their current steps; on a full disk, which takes no flag, at their next reports."""
+        """Have them stop after their current steps; on a full disk, which takes no sign, at their next reports."""
         with suppress(OSError):
-            self.flag.touch()
+            self._storage.write(self.sign, b"")
 
     def leave(self, words: str) -> None:
         """End a process whose main thread hangs, and all that it started."""
@@ -92,8 +97,9 @@ class Interruption:
         if self.signal is not None:
             end_descendants()
             os._exit(self.code)
-        self.note(number)
+        # The sign may be slow, in a bucket that does not answer.
         self.say("stopping after the current step; once more to leave at once")
+        self.note(number)
 
 
 def end_descendants() -> None:

@@ -2,11 +2,25 @@
 
 import fcntl
 import os
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from platform.records import CHECKPOINT, Arrival, Ask, End, Phase, Record, Report, Store, StudyHeader
+from platform.records import (
+    CHECKPOINT,
+    CLAIM,
+    LOCK,
+    Arrival,
+    Ask,
+    End,
+    Phase,
+    Record,
+    Report,
+    Store,
+    StudyHeader,
+    trial_file,
+)
 
 
 class Listener(Protocol):
@@ -58,7 +72,7 @@ class Ledger:
             record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
             self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
         self._stored_ends: dict[str, End | None] = {}
-        self._claims: dict[str, int] = {}
+        self._locks: dict[str, int] = {}
         self._awaited: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,7 +128,7 @@ class Ledger:
 
         `first` gives the record of a trial that nobody has begun.
         """
-        if self.fault is not None or not self._claim(ask.trial.id):
+        if self.fault is not None or not self._lock(ask.trial.id):
             return False
         known = self.store.read(ask.trial.id)
         if known is None:
@@ -123,6 +137,15 @@ class Ledger:
         self._stored_ends[ask.trial.id] = known.end
         self.records[ask.trial.id] = replace(known, end=None, losses=self.records[ask.trial.id].losses)
         return True
+
+    def hand_out(self, ask: Ask) -> str:
+        """Give a trial that was taken up to a worker: only with this claim may it write what the trial leaves.
+
+        A worker that was cut off goes on until it notices, while another one has its trial.
+        """
+        claim = uuid.uuid4().hex
+        self._write(lambda: self.store.storage.write(trial_file(ask.trial.id, CLAIM), claim.encode()))
+        return claim
 
     def failed_before(self, ask: Ask) -> End | None:
         """How a trial that was taken up failed in another study, for a reason of its own."""
@@ -175,7 +198,7 @@ class Ledger:
             self._write(lambda: self.store.end(ask.trial.id, end))
         if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
             # Ahead of the journal: a kill in between leaves a trial that ends again, not weights that stay for ever.
-            self._write(lambda: (self.store.trial_folder(ask.trial.id) / CHECKPOINT).unlink(missing_ok=True))
+            self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
         self._write(lambda: self.store.conclude(self.study, ask.trial.id, end))
         self.records[ask.trial.id] = _seen(record, end)
         self._tell(ask, lambda listener, same, record: listener.end(same, record))
@@ -183,7 +206,7 @@ class Ledger:
 
     def close(self) -> None:
         """Let other processes take the trials that this one held."""
-        for trial_id in list(self._claims):
+        for trial_id in list(self._locks):
             self._release(trial_id)
 
     def _tell(self, ask: Ask, event: Callable[[Listener, Ask, Record], None]) -> None:
@@ -194,14 +217,14 @@ class Ledger:
             for listener in self.listeners:
                 event(listener, same, self.records[ask.trial.id])
 
-    def _claim(self, trial_id: str) -> bool:
+    def _lock(self, trial_id: str) -> bool:
         """Hold a trial for this process, until it ends or the process does."""
-        if trial_id in self._claims:
+        if trial_id in self._locks:
             return True
         try:
             folder = self.store.trial_folder(trial_id)
             folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BaseException:
@@ -212,14 +235,14 @@ class Ledger:
         except OSError as error:
             self.fault = StoreFault(str(error))
             return False
-        self._claims[trial_id] = handle
+        self._locks[trial_id] = handle
         return True
 
     def _release(self, trial_id: str) -> None:
-        if (handle := self._claims.pop(trial_id, None)) is not None:
+        if (handle := self._locks.pop(trial_id, None)) is not None:
             os.close(handle)
 
-    def _write(self, write: Callable[[], None]) -> None:
+    def _write(self, write: Callable[[], object]) -> None:
         if self.fault is None:
             try:
                 write()

@@ -22,6 +22,7 @@ import logging
 import os
 import pickle
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -342,6 +343,8 @@ def serve() -> None:
     The first is the arguments of `Mirror`. A SQLite file that was replaced ends this process too: MLflow holds on to
     the file that it opened first.
     """
+    # Ray sends SIGTERM to all that its driver started, when that is told to stop; what it reported is still to be told.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -12,6 +12,7 @@ from torch import nn
 from platform.methods.method import Method
 from platform.networks import cost
 from platform.networks.bisenet import BiSeNet
+from platform.placement import Offer, at_a_time
 from platform.recipe import Recipe
 from platform.records import ArmHeader, StudyHeader
 from platform.study import Study, networks_of, resolved
@@ -95,8 +96,8 @@ def plan(study: Study) -> Plan:
     )
 
 
-def describe(study: Study, name: str) -> str:
-    """The plan as text for an 80-column terminal."""
+def describe(study: Study, name: str, offer: Offer | None = None) -> str:
+    """The plan as text for an 80-column terminal, and how many trials a cluster takes at a time."""
     planned, budget = plan(study), study.budget
     search = sum(arm.search_trials for arm in planned.arms)
     confirm = sum(arm.confirm_trials for arm in planned.arms)
@@ -109,11 +110,14 @@ def describe(study: Study, name: str) -> str:
         "rungs": _rungs(study),
         "select": study.select + (", which uses target labels" if study.select.startswith("oracle/") else ""),
         "recipe": _recipe(study.recipe),
+        "slot": f"{budget.slot} a trial",
         "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
         f"{_duration(planned.hours)} on {planned.device}",
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
         f"and {_space(planned.running_bytes)} for each trial that runs",
     }
+    if offer is not None:
+        facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
     blocks = [[name, *_fields(facts, indent=2)]]
     for arm in planned.arms:
         title = arm.name + (" (reference)" if arm.name == study.reference else "")
@@ -213,7 +217,7 @@ def _settings(study: Study, name: str) -> dict[str, str]:
     for field in (field for field in fixed if field not in arm.ranges):
         meaning = "".join(f", {integer} {number}" for integer, number in meanings.get(field, {}).items())
         settings[field] = f"{fixed[field]}{meaning}"
-    return settings
+    return settings | ({"slot": str(study.slot(name))} if arm.share else {})
 
 
 def _warnings(study: Study, arms: tuple[PlannedArm, ...]) -> tuple[str, ...]:
@@ -248,6 +252,14 @@ def _rungs(study: Study) -> str:
     compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
     warm_up = f"after a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps, " if study.warm_up else ""
     return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
+
+
+def _trials_at_a_time(study: Study, offer: Offer) -> str:
+    """How many trials run at a time, where all are of one arm; the range over the arms."""
+    counts = [at_a_time(study.slot(name).resources(offer.has_gpus), offer.ever) for name in study.arms]
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest} to {most}, by their arm,"
+    return f"{number} trial{'' if most == 1 else 's'} at a time" + ("" if offer.has_gpus else ", on CPUs")
 
 
 def _recipe(recipe: Recipe) -> str:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import os
 import socket
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """The root of the checkout: the folder that holds `platform/`."""
-
-
+COMMIT_VARIABLE = "PLATFORM_GIT_COMMIT"
+"""The environment variable that names the commit of a checkout that was sent to a cluster without its history."""
 TRAINING_CODE = (
     "augmentation.py",
     "health.py",
@@ -64,13 +65,16 @@ def _definition(name: str, source: str) -> str:
 
 @functools.cache
 def provenance() -> dict[str, str]:
-    """Host, versions, and the git commit, with `+` behind it when the checkout has changes that are not committed."""
+    """Host, versions, and the checkout's commit."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "ray", "optuna")}
     python = ".".join(map(str, sys.version_info[:3]))
-    return {"host": socket.gethostname(), "python": python, **versions, "git_commit": _commit()}
+    return {"host": socket.gethostname(), "python": python, **versions, "git_commit": commit()}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The checkout's commit, with `+` behind it when there are changes that are not committed; empty without git."""
+    if (sent := os.environ.get(COMMIT_VARIABLE)) is not None:
+        return sent
     commit = _git("rev-parse", "HEAD")
     return commit + ("+" if commit and _git("status", "--porcelain", "--untracked-files=no") else "")
 

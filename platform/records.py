@@ -8,7 +8,8 @@ A report that is written twice changes nothing: reports are keyed by their step,
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial is the study's
 affair and not the trial's: another study may want all its steps, so only the journal holds it.
 
-Every line carries a checksum, and counts as written when its newline is. A damaged line is named and left out; reports
+They lie in a folder, or in a bucket below the same names. Every line carries a checksum, and counts as written when its
+newline is. A damaged line is named and left out; reports
 behind the gap that it leaves are left out too, until the trial has filled it.
 """
 
@@ -19,11 +20,13 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from platform.files import append_line
+from platform.files import write_whole
+from platform.storage import Folder, Storage
 from platform.trials import Trial
 
 RECORD = "record.jsonl"
@@ -33,6 +36,8 @@ PICTURE = "prediction.png"
 """Files of a trial's folder: its record; weights; images, truth and prediction of a few test images; their picture."""
 JOURNAL = "journal.jsonl"
 """File of a study's folder."""
+LOCK, CLAIM = "lock", "claim"
+"""Files of a trial's folder: locked by the driver that has the trial; what its worker must show to write."""
 
 State = Literal["complete", "stopped", "failed"]
 Cause = Literal[
@@ -68,6 +73,10 @@ class Report:
     """By split: `source/val` and `target/val`; `target/test` in the last report of a confirm trial only."""
     parts: int = 1
     """In how many accumulated parts each batch was taken: 2 once memory had run out."""
+    node: str = ""
+    """The address of the machine that trained since the previous report."""
+    device: str = ""
+    """Its GPU's name, or `cpu`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +206,7 @@ class Journal:
 class Damage:
     """A line that cannot be read."""
 
-    file: Path
+    file: str
     line: int
     """From 1."""
     what: str
@@ -207,58 +216,80 @@ class Damage:
 
 
 class Store:
-    """The folder of results: the driver of a study writes the records, workers what else their trials leave."""
+    """The results: the driver of a study writes the records, workers what else their trials leave.
 
-    def __init__(self, folder: Path) -> None:
+    What only this machine needs, locks and logs and tables, lies in `folder`; so do records and checkpoints, unless a
+    storage is given that all nodes see.
+    """
+
+    def __init__(self, folder: Path, storage: Storage | None = None) -> None:
         self.folder = folder
+        self.storage: Storage = storage or Folder(folder)
+        self.elsewhere = storage is not None
+        """Whether records and checkpoints do not lie in `folder`."""
         self.damages: set[Damage] = set()
         """What was found while reading."""
 
     def trial_folder(self, trial_id: str) -> Path:
-        """Where a trial's record, checkpoint and pictures lie."""
+        """A trial's folder on this machine."""
         return self.folder / "trials" / trial_id
 
     def study_folder(self, study: str) -> Path:
-        """Where a study's journal, table and figures lie."""
+        """A study's folder on this machine."""
         return self.folder / study
 
     def studies(self) -> list[str]:
         """The names of the studies that have a journal here."""
-        return sorted(path.parent.name for path in self.folder.glob(f"*/{JOURNAL}"))
+        return [name for name in self.storage.names("") if JOURNAL in self.storage.names(name)]
+
+    def fetched(self, trial_id: str, name: str) -> Path:
+        """Where a file of a trial lies on this machine, if there is one. Raises OSError."""
+        path, file = self.trial_folder(trial_id) / name, trial_file(trial_id, name)
+        if self.elsewhere:
+            with suppress(FileNotFoundError):
+                if not path.exists() or path.stat().st_mtime < self.storage.modified(file):
+                    write_whole(path, self.storage.read(file))
+        return path
+
+    def publish(self, study: str, files: Iterable[Path]) -> None:
+        """Have files of a study's folder on this machine where its records are. Raises OSError."""
+        if self.elsewhere:
+            for file in files:
+                self.storage.write(f"{study}/{file.name}", file.read_bytes())
 
     def begin(self, record: Record) -> None:
         """Write the first line of a trial's record."""
         first = {"trial": record.trial, "provenance": record.provenance, "cost": record.cost}
-        _append(self._record(record.trial.id), "trial", {**first, "trial": dataclasses.asdict(record.trial)})
+        self._append(trial_file(record.trial.id, RECORD), "trial", {**first, "trial": dataclasses.asdict(record.trial)})
 
     def report(self, trial_id: str, report: Report) -> None:
         """Append a report to a trial's record."""
         # Not by asdict, which copies 400 counts per split one by one.
-        _append(self._record(trial_id), "report", vars(report))
+        self._append(trial_file(trial_id, RECORD), "report", vars(report))
 
     def end(self, trial_id: str, end: End) -> None:
         """Append to a trial's record how it ended."""
-        _append(self._record(trial_id), "end", vars(end))
+        self._append(trial_file(trial_id, RECORD), "end", vars(end))
 
     def announce(self, header: StudyHeader) -> None:
         """Append the study's header to its journal; the last one counts."""
-        _append(self._journal(header.name), "study", dataclasses.asdict(header))
+        self._append(journal_file(header.name), "study", dataclasses.asdict(header))
 
     def ask(self, study: str, ask: Ask) -> None:
         """Append an asked trial to the study's journal."""
-        _append(self._journal(study), "ask", dataclasses.asdict(ask))
+        self._append(journal_file(study), "ask", dataclasses.asdict(ask))
 
     def arrive(self, study: str, arrival: Arrival) -> None:
         """Append a trial's arrival at a rung to the study's journal."""
-        _append(self._journal(study), "rung", vars(arrival))
+        self._append(journal_file(study), "rung", vars(arrival))
 
     def lose(self, study: str, trial_id: str, step: int) -> None:
         """Append to the study's journal that a trial lost its worker after a step."""
-        _append(self._journal(study), "loss", {"trial": trial_id, "step": step})
+        self._append(journal_file(study), "loss", {"trial": trial_id, "step": step})
 
     def conclude(self, study: str, trial_id: str, end: End) -> None:
         """Append to the study's journal how a trial ended for it."""
-        _append(self._journal(study), "end", {"trial": trial_id, "end": vars(end)})
+        self._append(journal_file(study), "end", {"trial": trial_id, "end": vars(end)})
 
     def journal(self, study: str) -> Journal:
         """What a study decided so far."""
@@ -267,7 +298,7 @@ class Store:
         arrivals: list[Arrival] = []
         ends: dict[str, End] = {}
         losses: Counter[str] = Counter()
-        for event, values in self._lines(self._journal(study)):
+        for event, values in self._lines(journal_file(study)):
             if event == "study":
                 arms = tuple(ArmHeader(**arm) for arm in values["arms"])
                 header = StudyHeader(**{**values, "arms": arms, "rungs": tuple(values["rungs"])})
@@ -287,7 +318,7 @@ class Store:
         record: Record | None = None
         reports: dict[int, Report] = {}
         end: End | None = None
-        for event, values in self._lines(self._record(trial_id)):
+        for event, values in self._lines(trial_file(trial_id, RECORD)):
             if event == "trial":
                 record = record or Record(Trial(**values["trial"]), values["provenance"], values["cost"])
             elif event == "report":
@@ -301,27 +332,33 @@ class Store:
         known = end is not None and end.step <= record.step
         return dataclasses.replace(record, end=end if known else None)
 
-    def _record(self, trial_id: str) -> Path:
-        return self.trial_folder(trial_id) / RECORD
+    def _append(self, name: str, event: str, values: dict[str, Any]) -> None:
+        body = json.dumps({"event": event, **values}, allow_nan=False).encode()
+        self.storage.append(name, b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body)))
 
-    def _journal(self, study: str) -> Path:
-        return self.study_folder(study) / JOURNAL
-
-    def _lines(self, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        content = path.read_bytes() if path.exists() else b""
+    def _lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        try:
+            content = self.storage.read(name)
+        except FileNotFoundError:
+            return
         # By newlines alone: `splitlines` would also split at a byte that was flipped to a carriage return.
         for number, line in enumerate(io.BytesIO(content), start=1):
             values = _checked(line)
             if values is None:
                 what = "damaged" if line.endswith(b"\n") else "cut off"
-                self.damages.add(Damage(path, number, what))
+                self.damages.add(Damage(f"{self.storage}/{name}", number, what))
             else:
                 yield values.pop("event"), values
 
 
-def _append(path: Path, event: str, values: dict[str, Any]) -> None:
-    body = json.dumps({"event": event, **values}, allow_nan=False).encode()
-    append_line(path, b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body)))
+def trial_file(trial_id: str, name: str) -> str:
+    """A file of a trial's folder, as storages name it."""
+    return f"trials/{trial_id}/{name}"
+
+
+def journal_file(study: str) -> str:
+    """A study's journal, as storages name it."""
+    return f"{study}/{JOURNAL}"
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:

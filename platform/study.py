@@ -18,6 +18,7 @@ from platform.hyperparameters import check_value, rule_of, unknown_field
 from platform.methods.adversarial import Adversarial
 from platform.methods.method import Method
 from platform.networks.cost import Cost, cost
+from platform.placement import Slot
 from platform.provenance import training_code
 from platform.recipe import Recipe
 from platform.selectors import check_selector
@@ -34,14 +35,27 @@ class Arm:
 
     method: type[Method]
     fields: Mapping[str, Any]
+    share: Mapping[str, float]
+    """What its trials take of a node, where that differs from the budget."""
 
     def __init__(self, method: type[Method], /, **values: Any) -> None:
         if not (isinstance(method, type) and issubclass(method, Method)):
             raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "fields", MappingProxyType(values))
+        object.__setattr__(self, "share", MappingProxyType({}))
         for name, value in values.items():
             self._check(name, value)
+
+    def on(self, *, gpus: float | None = None, cpus: int | None = None, memory: float | None = None) -> "Arm":
+        """The same row, its trials with a share of their own: `Arm(Adversarial, width=512).on(gpus=1, memory=24)`.
+
+        Raises ValueError where `Budget` would.
+        """
+        given = {"gpus": gpus, "cpus": cpus, "memory": memory}
+        share: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        Budget(steps=1, evaluations=1, **share)
+        return _arm(self.method, dict(self.fields), {**self.share, **share})
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -61,7 +75,7 @@ class Arm:
         return max(part.warm_up for values in chosen for part in self.filled(values, recipe))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arm, (self.method, dict(self.fields))
+        return _arm, (self.method, dict(self.fields), dict(self.share))
 
     def _check(self, name: str, value: Any) -> None:
         owner: type = self.method if name in _names(self.method) else Recipe
@@ -95,12 +109,20 @@ class Budget:
     """GPUs per trial, fractions allowed; a cluster without GPUs runs on CPUs."""
     cpus: int = 1
     """CPU threads per trial; the numbers of a trial may differ between thread counts."""
+    memory: float = 0.0
+    """Memory per trial in GiB, so that a node gets no more trials than it has memory for; 0 is not counted."""
+
+    @property
+    def slot(self) -> Slot:
+        """What a trial takes of a node."""
+        return Slot(cpus=self.cpus, gpus=self.gpus, memory=self.memory)
 
     def __post_init__(self) -> None:
         for name in ("steps", "evaluations", "cpus"):
             _check_whole(self, name, least=1)
         share = "at least 0, and a whole number from 1 on"
         _check_number(self, "gpus", share, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
+        _check_number(self, "memory", "at least 0, in GiB", lambda memory: memory >= 0)
         if self.evaluations > self.steps:
             raise ValueError(f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}")
 
@@ -245,6 +267,11 @@ class Study:
         values = _values(recipe) | _values(method)
         return {field_: values[field_] for field_ in self.arms[name].ranges}
 
+    def slot(self, name: str) -> Slot:
+        """What a trial of an arm takes of a node."""
+        share: Mapping[str, Any] = self.arms[name].share
+        return replace(self.budget.slot, **share)
+
     def trial(self, name: str, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
         """An arm's trial for chosen values of its ranges; those not chosen stand at their defaults."""
         method, recipe = self.arms[name].filled(chosen, self.recipe)
@@ -257,7 +284,7 @@ class Study:
             seed=seed,
             steps=self.budget.steps,
             evaluations=self.budget.evaluations,
-            threads=self.budget.cpus,
+            threads=self.slot(name).cpus,
             code=training_code(type(method)),
         )
 
@@ -319,8 +346,10 @@ def _values(instance: Method | Recipe) -> dict[str, Any]:
     return {name: getattr(instance, name) for name in _names(type(instance))}
 
 
-def _arm(method: type[Method], values: dict[str, Any]) -> Arm:
-    return Arm(method, **values)
+def _arm(method: type[Method], values: dict[str, Any], share: dict[str, float]) -> Arm:
+    arm = Arm(method, **values)
+    object.__setattr__(arm, "share", MappingProxyType(share))
+    return arm
 
 
 def _check_whole(owner: Any, name: str, *, least: int) -> None:

@@ -27,7 +27,7 @@ from typing import IO, Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from platform.provenance import ROOT
-from platform.records import JOURNAL, PICTURE, RECORD, Ask, Phase, Record, Store, StudyHeader
+from platform.records import JOURNAL, PICTURE, RECORD, Ask, Phase, Record, Store, StudyHeader, trial_file
 
 log = logging.getLogger("platform.tracking")
 
@@ -222,7 +222,7 @@ class Tracker:
 
     def _written(self, trial_id: str, otherwise: int) -> int:
         try:
-            return (self._store.trial_folder(trial_id) / RECORD).stat().st_mtime_ns // 1_000_000
+            return int(self._store.storage.modified(trial_file(trial_id, RECORD)) * 1000)
         except OSError:
             return otherwise
 
@@ -294,8 +294,15 @@ class Tracker:
             for report in trial.record.reports
         )
         record = replace(trial.record, reports=reports)
-        picture = self._store.trial_folder(record.trial.id) / PICTURE
-        return Copy(trial.ask, record, trial.times, trial.at, picture)
+        return Copy(trial.ask, record, trial.times, trial.at, self._picture(record))
+
+    def _picture(self, record: Record) -> Path | None:
+        if record.end is None or record.end.state != "complete":
+            return None
+        try:
+            return self._store.fetched(record.trial.id, PICTURE)
+        except OSError:
+            return None  # a run without its picture is worth more than none
 
     def _ask(self, request: Request) -> Answer:
         if self._given_up:

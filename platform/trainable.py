@@ -1,7 +1,8 @@
 """The Ray Trainable around a training run: one step of Ray Tune is the training up to the next evaluation.
 
-A step returns one of four: the trial's next report, why the trial failed, that it was interrupted, or that the disk
-failed, which is not the trial's fault. Whatever happens, the last good checkpoint stays in the trial's folder.
+A step returns one of five: the trial's next report, why the trial failed, that it was interrupted, that the disk
+failed, or that this node cannot train it; the last two are not the trial's fault. Whatever happens, the last good
+checkpoint stays in the trial's folder.
 """
 
 import gc
@@ -13,28 +14,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import ray
 import torch
 from ray import tune
+from ray.util import get_node_ip_address
 
 from platform import figures
-from platform.files import PARTIAL, write_whole
 from platform.health import effective_classes
 from platform.methods.method import Method
 from platform.metrics import cityscapes
 from platform.recipe import Recipe
-from platform.records import CHECKPOINT, PICTURE, PREDICTIONS, Ask, Cause, Report, Store
+from platform.records import CHECKPOINT, CLAIM, PICTURE, PREDICTIONS, Ask, Cause, Report, trial_file
 from platform.shifts.shift import DataError, Shift
+from platform.storage import Mark, Storage, sees
 from platform.training import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
 REPORT = "report"
 FAILURE = "failure"
 INTERRUPTED = "interrupted"
 DISK = "disk"
-"""Keys of what a step returns: a Report, a Failure, True, and the file with what is wrong."""
+UNFIT = "unfit"
+"""Keys of what a step returns: a Report, a Failure, True, the file with what is wrong, and an UnfitNode."""
+NODE_LABEL = "ray.io/node-id"
+"""By which Ray's placement groups tell nodes apart."""
 
 
 class Failure(NamedTuple):
@@ -49,6 +54,23 @@ class Failure(NamedTuple):
     """The traceback of an error that nobody foresaw."""
 
 
+class UnfitNode(NamedTuple):
+    """A node that cannot train a trial which others may."""
+
+    id: str
+    address: str
+    reason: str
+    """One line."""
+
+
+class Unfit(Exception):
+    """This node cannot train the trial; the message says why."""
+
+
+class Superseded(Exception):
+    """Another worker has the trial by now: this one was taken for dead."""
+
+
 class DiskFault(Exception):
     """A file that cannot be read or written; the message names it."""
 
@@ -61,12 +83,19 @@ class Assignment:
     method: Method
     recipe: Recipe
     shift: Shift
-    results: Path
+    storage: Storage
     reported: int
     """The last step that the driver has on record: a later one in the checkpoint is reported again."""
-    cpus: int
-    stop: Path
-    """When this file exists, the worker stops after the current optimiser step."""
+    resources: dict[str, float]
+    """What the worker has of its node, by Ray's names."""
+    stop: str
+    """When this file shows in the storage, the worker stops after the current optimiser step."""
+    claim: str
+    """What the trial's claim file holds as long as this worker may write."""
+    mark: Mark | None = None
+    """What this node must see in the storage; None on one machine."""
+    avoided: tuple[str, ...] = ()
+    """Ids of nodes that cannot train it."""
 
     @property
     def name(self) -> str:
@@ -91,7 +120,19 @@ class Training:
 class TrialTrainable(tune.Trainable):
     """Trains whichever assignment its configuration holds; the actor is reused from trial to trial."""
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """A trial's slot, on none of the nodes that it avoids."""
+        assignment: Assignment = config["assignment"]
+        elsewhere = [{NODE_LABEL: f"!in({','.join(assignment.avoided)})"}] if assignment.avoided else None
+        return tune.PlacementGroupFactory([assignment.resources], bundle_label_selector=elsewhere)
+
     def setup(self, config: dict[str, Any]) -> None:
+        # What was imported stays; to look through it at every trial's end takes a quarter of a second.
+        gc.freeze()
+        self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> None:
         self.assignment: Assignment = config["assignment"]
         self._training: Training | None = None
         self._parts = 1
@@ -102,7 +143,7 @@ class TrialTrainable(tune.Trainable):
         if self._broken:
             # Ray Tune forgets the trial that an actor refuses, while that of a lost worker is handed out again.
             os._exit(1)
-        self.setup(new_config)
+        self._begin(new_config)
         _free_memory()
         return True
 
@@ -116,8 +157,11 @@ class TrialTrainable(tune.Trainable):
         """
         try:
             return {REPORT: self._next_report()}
-        except Interrupted:
+        except (Interrupted, Superseded):
             return {INTERRUPTED: True}
+        except Unfit as error:
+            self._training, self._broken = None, True
+            return {UNFIT: UnfitNode(ray.get_runtime_context().get_node_id(), _address(), str(error))}
         except DiskFault as fault:
             self._training = None
             return {DISK: str(fault)}
@@ -167,12 +211,13 @@ class TrialTrainable(tune.Trainable):
 
 def start(assignment: Assignment, parts: int = 1) -> Training:
     """Take up a trial: from its last checkpoint if there is one that can be used, else from step 0."""
-    folder = _folder(assignment)
-    with _on_disk(folder):
-        for leftover in folder.glob(f"*{PARTIAL}*"):
-            leftover.unlink()
-    make_deterministic(assignment.cpus)
-    training = _restored(assignment, folder / CHECKPOINT) or Training(_run(assignment))
+    where, mark = assignment.storage, assignment.mark
+    if mark is not None and not sees(where, mark):
+        raise Unfit(f"it does not see {where}")
+    with _on_disk(f"{where}/{trial_file(assignment.ask.trial.id, '')}"):
+        where.tidy(trial_file(assignment.ask.trial.id, ""))
+    make_deterministic(assignment.ask.trial.threads)
+    training = _restored(assignment) or Training(_run(assignment))
     # A trial that ran out of memory before goes on in halves.
     training.run.parts = max(parts, training.run.parts)
     return training
@@ -180,8 +225,7 @@ def start(assignment: Assignment, parts: int = 1) -> Training:
 
 def stopped(assignment: Assignment) -> bool:
     """Whether the worker is asked to stop."""
-    # Not Path.exists, which raises when the mount is lost.
-    return os.path.exists(assignment.stop)  # noqa: PTH110
+    return assignment.storage.shows(assignment.stop)
 
 
 def advance(assignment: Assignment, training: Training) -> Report:
@@ -231,6 +275,8 @@ def _trained_and_evaluated(assignment: Assignment, training: Training) -> Report
         },
         confusions={split: matrix.tolist() for split, matrix in confusions.items()},
         parts=run.parts,
+        node=_address(),
+        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
     )
 
 
@@ -239,11 +285,21 @@ def _reported_step(training: Training) -> int:
 
 
 def _run(assignment: Assignment) -> TrainingRun:
-    with _on_disk(assignment.shift.name):
-        splits = assignment.shift.open()
+    try:
+        with _on_disk(assignment.shift.name):
+            splits = assignment.shift.open()
+    except (DataError, DiskFault) as error:
+        if assignment.mark is None:
+            raise
+        # Another node of the cluster may have the data, or a disk that takes them.
+        raise Unfit(_line(error)) from error
     trial = assignment.ask.trial
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, device)
+    return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
+
+
+def _device(assignment: Assignment) -> torch.device:
+    """A GPU for a trial that has a share of one; the others leave the GPUs of their node alone."""
+    return torch.device("cuda" if assignment.resources.get("GPU") and torch.cuda.is_available() else "cpu")
 
 
 def _save(assignment: Assignment, training: Training) -> None:
@@ -252,14 +308,15 @@ def _save(assignment: Assignment, training: Training) -> None:
         "seconds": training.seconds,
         "means": training.means,
     }
-    _write(_folder(assignment) / CHECKPOINT, training.run.save(kept))
+    _write(assignment, CHECKPOINT, training.run.save(kept))
 
 
-def _restored(assignment: Assignment, checkpoint: Path) -> Training | None:
+def _restored(assignment: Assignment) -> Training | None:
     """The trial as its checkpoint holds it; None without one, or with one that is damaged or would leave a gap."""
-    with _on_disk(checkpoint):
+    checkpoint = trial_file(assignment.ask.trial.id, CHECKPOINT)
+    with _on_disk(f"{assignment.storage}/{checkpoint}"):
         try:
-            saved = checkpoint.read_bytes()
+            saved = assignment.storage.read(checkpoint)
         except FileNotFoundError:
             return None
     run = _run(assignment)
@@ -280,8 +337,8 @@ def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
     arrays = io.BytesIO()
     np.savez_compressed(arrays, allow_pickle=False, **kept)
     figure = figures.prediction_picture(kept["images"], kept["truth"], kept["prediction"], assignment.shift.groups)
-    _write(_folder(assignment) / PREDICTIONS, arrays.getvalue())
-    _write(_folder(assignment) / PICTURE, figures.png(figure))
+    _write(assignment, PREDICTIONS, arrays.getvalue())
+    _write(assignment, PICTURE, figures.png(figure))
 
 
 def _failure(error: Exception) -> Failure:
@@ -304,13 +361,18 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _write(path: Path, content: bytes) -> None:
-    with _on_disk(path):
-        write_whole(path, content)
+def _write(assignment: Assignment, name: str, content: bytes) -> None:
+    """Leave a file in the trial's folder, as long as it is this worker's."""
+    trial_id = assignment.ask.trial.id
+    file = trial_file(trial_id, name)
+    with _on_disk(f"{assignment.storage}/{file}"):
+        if assignment.storage.read(trial_file(trial_id, CLAIM)) != assignment.claim.encode():
+            raise Superseded
+        assignment.storage.write(file, content)
 
 
 @contextmanager
-def _on_disk(place: Path | str) -> Iterator[None]:
+def _on_disk(place: str) -> Iterator[None]:
     """Tell a file system's error from all others."""
     try:
         yield
@@ -318,9 +380,10 @@ def _on_disk(place: Path | str) -> Iterator[None]:
         raise DiskFault(f"{error.filename or place}: {error.strerror or error}") from error
 
 
-def _folder(assignment: Assignment) -> Path:
-    return Store(assignment.results).trial_folder(assignment.ask.trial.id)
-
-
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or "no message"
+
+
+def _address() -> str:
+    address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address

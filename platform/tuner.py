@@ -4,55 +4,51 @@
 the others are decided as if the study had never stopped.
 """
 
-import atexit
-import gc
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import psutil
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from platform.cluster import Cluster, RayFault, joined, local, refuse_unshared, seen
 from platform.decisions import finished, first_record, next_ask, note_arrivals, searching, settle
-from platform.interruption import Interruption, end_tree
+from platform.interruption import Interruption
 from platform.ledger import Ledger, StoreFault
 from platform.lock import Lock
 from platform.methods.method import Method
+from platform.placement import Offer, Resources, TooLarge, refusal
 from platform.recipe import Recipe
 from platform.records import Ask, End
+from platform.storage import Mark, leave_mark
 from platform.study import Study
-from platform.trainable import DISK, FAILURE, REPORT, Assignment, Failure, TrialTrainable
+from platform.trainable import DISK, FAILURE, REPORT, UNFIT, Assignment, Failure, TrialTrainable, UnfitNode
 
 log = logging.getLogger(__name__)
 
 WORKER_LOSSES = 3
-"""How often a trial goes on from its last checkpoint after its worker died."""
-DAEMONS = {"gcs_server", "raylet"}
-"""Ray's processes by name."""
-RAY_SECONDS = 30.0
-"""How long a Tuner may take to notice that Ray has died."""
+"""How often a trial goes on after its worker died at the same step: machines that come and go are not its fault."""
 
 
-class TooLarge(ValueError):
-    """A trial asks for more than the machine has."""
+class Running(NamedTuple):
+    """A trial that was handed out."""
 
-
-class RayFault(Exception):
-    """Ray does not start, refuses the address, or has died."""
+    since: int
+    """The step that was on record then."""
+    resources: Resources
+    claim: str
+    """What its worker must show to write."""
 
 
 class StudySearcher(Searcher):
@@ -63,15 +59,27 @@ class StudySearcher(Searcher):
     """
 
     def __init__(
-        self, study: Study, ledger: Ledger, shift_identity: dict[str, Any], interruption: Interruption
+        self,
+        study: Study,
+        ledger: Ledger,
+        shift_identity: dict[str, Any],
+        interruption: Interruption,
+        cluster: Cluster,
+        mark: Mark | None = None,
     ) -> None:
         super().__init__()
         self.study = study
         self.ledger = ledger
         self.shift_identity = shift_identity
         self.interruption = interruption
-        self.running: dict[str, int] = {}
-        """The ids of trials that were handed out, with the steps that they had then."""
+        self.cluster = cluster
+        self.on_gpus = cluster.offer().has_gpus
+        """Decided once: a trial must not change its device on the way."""
+        self.mark = mark
+        """By which other nodes show that they see the results; None on one machine."""
+        self.running: dict[str, Running] = {}
+        """By the ids of their trials."""
+        self._missing: str | None = None
 
     def suggest(self, trial_id: str) -> Any:
         """The configuration of the next trial, None to be asked again later, FINISHED at the end of the study."""
@@ -87,19 +95,31 @@ class StudySearcher(Searcher):
     def _suggest(self) -> Any:
         waiting = False
         for ask in [ask for ask in self.ledger.asks if self._is_open(ask)]:
-            if (assigned := self._take_up(ask)) is not None:
+            if self._has_room(ask.arm) and (assigned := self._take_up(ask)) is not None:
                 return assigned
             waiting = waiting or self._is_open(ask)
         for arm in self.study.arms:
-            while (new := next_ask(self.study, self.ledger, self.shift_identity, arm)) is not None:
+            while (
+                self._has_room(arm) and (new := next_ask(self.study, self.ledger, self.shift_identity, arm)) is not None
+            ):
                 if self.ledger.fault is not None:
                     return None
                 self.ledger.ask(new)
                 note_arrivals(self.study, self.ledger, new)
                 if self._is_open(new) and (assigned := self._take_up(new)) is not None:
                     return assigned
-            waiting = waiting or self._is_waiting(arm)
+            waiting = waiting or self._is_waiting(arm) or not self._has_room(arm)
+        if waiting and not self.running:
+            self._say_what_is_missing()
         return None if waiting else Searcher.FINISHED
+
+    def _say_what_is_missing(self) -> None:
+        """Tell the user, once, when nothing runs because a machine that could hold it has left."""
+        reasons = [refusal(arm, self.study.slot(arm), self.cluster.offer()) for arm in self.study.arms]
+        missing = next(filter(None, reasons), None)
+        if missing is not None and missing != self._missing:
+            self.interruption.say(f"waiting for a machine: {missing}")
+        self._missing = missing
 
     def _is_open(self, ask: Ask) -> bool:
         """Whether a trial has neither ended nor is trained by one of this study's workers."""
@@ -109,25 +129,48 @@ class StudySearcher(Searcher):
         """Whether an arm may ask for more later: its search goes on, or another study trains one of its trials."""
         return searching(self.ledger, arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
 
+    def _resources(self, arm: str) -> dict[str, float]:
+        return self.study.slot(arm).resources(self.on_gpus)
+
+    def _has_room(self, arm: str) -> bool:
+        """Whether to hand out another trial of an arm; also where no node can hold it any more, so that it ends."""
+        records = self.ledger.records
+        self.running = {trial: running for trial, running in self.running.items() if records[trial].end is None}
+        taken = [running.resources for running in self.running.values()]
+        return self.cluster.has_room(taken, self._resources(arm)) or self._hopeless(arm) is not None
+
+    def _hopeless(self, arm: str) -> str | None:
+        """Why no node can hold a trial of an arm, None while one may: nodes that are of no use were found meanwhile."""
+        if not self.cluster.useless or refusal(arm, self.study.slot(arm), self.cluster.offer()) is None:
+            return None
+        return "; ".join(sorted(set(self.cluster.useless.values())))
+
     def _take_up(self, ask: Ask) -> dict[str, Any] | None:
         """A trial's configuration; None when another study holds it, or when what is on record ends it."""
         if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
             self.ledger.wait(ask)
             return None
         settle(self.study, self.ledger, ask)
+        step = self.ledger.records[ask.trial.id].step
+        if self.ledger.ended(ask) is None and (reason := self._hopeless(ask.arm)) is not None:
+            self.ledger.end(ask, End("failed", "data", reason, step, retry=True))
         if self.ledger.ended(ask) is not None:
             return None
-        self.running[ask.trial.id] = self.ledger.records[ask.trial.id].step
+        claim, resources = self.ledger.hand_out(ask), self._resources(ask.arm)
+        self.running[ask.trial.id] = Running(step, resources, claim)
         self.ledger.begin(ask)
         assignment = Assignment(
             ask=ask,
             method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
             recipe=Recipe(**ask.trial.recipe),
             shift=self.study.shift,
-            results=self.ledger.store.folder,
-            reported=self.running[ask.trial.id],
-            cpus=self.study.budget.cpus,
-            stop=self.interruption.flag,
+            storage=self.ledger.store.storage,
+            reported=step,
+            resources=resources,
+            stop=self.interruption.sign,
+            claim=claim,
+            mark=self.mark,
+            avoided=tuple(sorted(self.cluster.useless)),
         )
         return {"assignment": assignment}
 
@@ -160,7 +203,7 @@ class StudyScheduler(FIFOScheduler):
         """Whether a trial goes on after what it reported."""
         goes_on = False
         try:
-            goes_on = self._enter(trial.config["assignment"].ask, result)
+            goes_on = self._enter(trial.config["assignment"], result)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault
@@ -177,19 +220,31 @@ class StudyScheduler(FIFOScheduler):
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
-    def _enter(self, ask: Ask, result: dict[str, Any]) -> bool:
+    def _enter(self, assignment: Assignment, result: dict[str, Any]) -> bool:
         """Enter a worker's result, and whether its trial goes on."""
+        ask = assignment.ask
         if (reason := result.get(DISK)) is not None:
             self.ledger.fault = StoreFault(reason)
         elif (failure := result.get(FAILURE)) is not None:
             self._fail(ask, failure)
+        elif (node := result.get(UNFIT)) is not None:
+            self._avoid(assignment, node)
+            return False
         elif (report := result.get(REPORT)) is not None:
             judged = len(self.ledger.records[ask.trial.id].reports)
             if self.ledger.report(ask, report):
                 settle(self.study, self.ledger, ask, judged)
         else:
+            # By a sign that a network file system still shows, perhaps: then another worker goes on.
+            self._take_back(assignment)
             return False
         return self.ledger.ended(ask) is None
+
+    def _take_back(self, assignment: Assignment) -> None:
+        """Let a trial be handed out again, unless another worker has it by now."""
+        running = self.searcher.running.get(assignment.ask.trial.id)
+        if running is not None and running.claim == assignment.claim:
+            del self.searcher.running[assignment.ask.trial.id]
 
     def _fail(self, ask: Ask, failure: Failure) -> None:
         if failure.cause == "error":
@@ -198,18 +253,28 @@ class StudyScheduler(FIFOScheduler):
         step = self.ledger.records[ask.trial.id].step
         self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
 
+    def _avoid(self, assignment: Assignment, node: UnfitNode) -> None:
+        """Have a trial go elsewhere, and no other one to a node that cannot train it."""
+        self.broken_workers += 1
+        if node.id not in self.searcher.cluster.useless:
+            self.searcher.interruption.say(f"{node.address} gets no more trials: {node.reason}")
+        self.searcher.cluster.give_up(node.id, f"{node.address}: {node.reason}")
+        self._take_back(assignment)
+
     def _lose(self, ask: Ask, error: str) -> None:
-        begun_at = self.searcher.running.get(ask.trial.id)
-        if self.broken_workers and self.ledger.records[ask.trial.id].step == begun_at:
+        running = self.searcher.running.get(ask.trial.id)
+        begun = running is None or self.ledger.records[ask.trial.id].step > running.since
+        if self.broken_workers and not begun:
             # It was given to a worker that ended because of the trial before it, and never began.
             self.broken_workers -= 1
             self.searcher.running.pop(ask.trial.id, None)
             return
         log.warning("%s of %r lost its worker: %s", ask.trial.id, ask.arm, error)
-        self.losses[ask.trial.id] += 1
+        self.losses[ask.trial.id] = 1 if begun else self.losses[ask.trial.id] + 1
         if self.losses[ask.trial.id] > WORKER_LOSSES:
             step = self.ledger.records[ask.trial.id].step
-            reason = f"worker lost {self.losses[ask.trial.id]} times, the last time with: {error or 'no error'}"
+            times = f"{self.losses[ask.trial.id]} times since step {step}"
+            reason = f"worker lost {times}, the last time with: {error or 'no error'}"
             self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
         else:
             self.ledger.lose(ask)
@@ -225,6 +290,7 @@ class Halt(tune.Stopper, tune.Callback):
     def __init__(self, ledger: Ledger, interruption: Interruption) -> None:
         self.ledger = ledger
         self.interruption = interruption
+        self._told = False
         self._over = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -237,7 +303,8 @@ class Halt(tune.Stopper, tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         """See whether the study is to stop, and who still trains."""
-        if self.ledger.fault is not None:
+        if self.ledger.fault is not None and not self._told:
+            self._told = True
             self.interruption.stop_workers()
         stopping = self.ledger.fault is not None or self.interruption.signal is not None
         self._over = stopping and all(trial.status != RayTrial.RUNNING for trial in trials)
@@ -257,90 +324,52 @@ def run(
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
-    Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written, and
-    RayFault when Ray does not start, refuses the address, or dies.
+    Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written,
+    NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
+    refuses the address, or dies.
     """
-    searcher = StudySearcher(study, ledger, shift_identity, interruption)
     ledger.reopen()
     if ledger.fault is None and not finished(study, ledger, shift_identity):
-        with _cluster(address, root, ledger, interruption):
+        with _cluster(address, root, ledger, interruption) as cluster:
             lock.note_descendants()
+            mark = None
+            if address is not None:
+                mark = leave_mark(ledger.store.storage, ledger.study)
+                refuse_unshared(ledger.store.storage, mark)
+                cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
             if interruption.signal is None:
-                _tune(study, ledger, searcher, Halt(ledger, interruption), may_grow=address is not None)
+                _refuse_too_large(study, cluster)
+                searcher = StudySearcher(study, ledger, shift_identity, interruption, cluster, mark)
+                _tune(study, ledger, searcher, Halt(ledger, interruption))
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
     return finished(study, ledger, shift_identity)
 
 
-@contextmanager
-def _cluster(address: str | None, root: Path, ledger: Ledger, interruption: Interruption) -> Iterator[None]:
-    # On one machine the path is enough; a cluster is sent the code.
-    code: dict[str, Any] = {"env_vars": {"PYTHONPATH": str(root)}} if address is None else {"working_dir": str(root)}
-    local: dict[str, Any] = {"include_dashboard": False} if address is None else {}
-    try:
-        # Without its own processes Ray cannot stop in order; it takes SIGTERM over, too.
-        with interruption.deaf_children():
-            ray.init(
-                address=address or "local", runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, **local
-            )
-    except SystemExit:
-        # Ray's own answer to SIGTERM, when another thread takes it.
-        interruption.note(signal.SIGTERM)
-    except (OSError, RuntimeError) as error:
-        raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
-    daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
-    ended = threading.Event()
-    threading.Thread(target=_watch, args=(daemons, ledger, interruption, ended), daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
-        # The Tuner leaves cycles that hold Ray's handles. Whichever thread collects them after the shutdown makes Ray
-        # end the whole process at once, without the table.
-        gc.collect()
-        if all(map(_lives, daemons)):
-            ray.shutdown()
-        else:
-            # It would wait for an answer until Ray ends the process.
-            atexit.unregister(ray.shutdown)
+def offer(study: Study, address: str) -> Offer:
+    """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
+    with seen(address) as cluster:
+        _refuse_too_large(study, cluster)
+        return cluster.offer()
 
 
-def _watch(
-    daemons: Sequence[psutil.Process], ledger: Ledger, interruption: Interruption, ended: threading.Event
-) -> None:
-    """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
-    while not ended.wait(1.0):
-        if not all(map(_lives, daemons)):
-            break
-    else:
-        return
-    for daemon in daemons:
-        end_tree(daemon)
-    ledger.fault = ledger.fault or RayFault("one of Ray's own processes died; memory may have run out")
-    if not ended.wait(RAY_SECONDS):
-        interruption.leave(f"error: {ledger.fault}; the same command goes on from here")
+def _cluster(
+    address: str | None, root: Path, ledger: Ledger, interruption: Interruption
+) -> AbstractContextManager[Cluster]:
+    def fail(fault: RayFault) -> None:
+        ledger.fault = ledger.fault or fault
+
+    return local(root, interruption, fail) if address is None else joined(address, root, interruption)
 
 
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+def _refuse_too_large(study: Study, cluster: Cluster) -> None:
+    for name in study.arms:
+        if (reason := refusal(name, study.slot(name), cluster.offer())) is not None:
+            raise TooLarge(reason)
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt, may_grow: bool) -> None:
-    offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    bundle = {"CPU": float(study.budget.cpus)}
-    if study.budget.gpus and offered.get("GPU"):
-        bundle["GPU"] = float(study.budget.gpus)
-    # A share like 0.1 is no exact binary fraction: ten of them must still fit.
-    slots = min(int(offered.get(name, 0) / amount + 1e-9) for name, amount in bundle.items())
-    if slots < 1 and not may_grow:
-        raise TooLarge(
-            f"a trial needs {bundle}, this machine has {offered.get('CPU', 0):g} CPUs and "
-            f"{offered.get('GPU', 0):g} GPUs; lower Budget.cpus or Budget.gpus"
-        )
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -349,14 +378,16 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt, may
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)
     # The newer engine prints its own header even when it is told to be silent.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    # The searcher knows how many trials the cluster takes, also while nodes come and go. Ray Tune would ask for one
+    # at a time, and an autoscaler would see the need of one.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(10**6)
     with _scratch(ledger) as scratch:
         tune.Tuner(
-            tune.with_resources(TrialTrainable, tune.PlacementGroupFactory([bundle])),
+            TrialTrainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=StudyScheduler(study, ledger, searcher),
                 num_samples=-1,
-                max_concurrent_trials=max(1, slots),
                 reuse_actors=True,
                 trial_name_creator=_name,
                 trial_dirname_creator=lambda trial: trial.trial_id,

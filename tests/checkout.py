@@ -54,4 +54,6 @@ def make(root: Path, cache: Path) -> Checkout:
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     removed = {"PYTHONPATH", "MLFLOW_TRACKING_URI", "PLATFORM_DATA", "RAY_ADDRESS"}
     environment = {name: value for name, value in os.environ.items() if name not in removed}
-    return Checkout(root, environment | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "80"})
+    return Checkout(
+        root, environment | {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(root / "state"), "COLUMNS": "80"}
+    )

@@ -1,11 +1,14 @@
 """Fixtures that several test modules share."""
 
 import signal
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import checkout
+from platform.storage import Folder, Storage
+from tests import checkout, s3_server
 from tests.checkout import Checkout
 
 
@@ -49,3 +52,35 @@ def uri(tmp_path: Path, empty_store: bytes) -> str:
 def fresh_checkout(tmp_path: Path, cache: Path) -> Checkout:
     """A checkout in which nothing ran yet."""
     return checkout.make(tmp_path / "checkout", cache)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
+    """A server that speaks S3, and the keys to it in this process's environment; nobody may stop it."""
+    with pytest.MonkeyPatch.context() as patch, s3_server.Server(tmp_path_factory.mktemp("s3")) as server:
+        for name, value in s3_server.KEYS.items():
+            patch.setenv(name, value)
+        yield server
+
+
+def folder(request: pytest.FixtureRequest) -> Storage:
+    """Results in a folder that is not there yet."""
+    return Folder(request.getfixturevalue("tmp_path") / "shared")
+
+
+def bucket(request: pytest.FixtureRequest) -> Storage:
+    """Results below a prefix of its own."""
+    # pyarrow takes a moment that most tests need not wait for.
+    from platform.bucket import Bucket
+
+    return Bucket(request.getfixturevalue("s3").uri(f"lab/{uuid.uuid4().hex}"))
+
+
+STORAGES: tuple[Callable[[pytest.FixtureRequest], Storage], ...] = (folder, bucket)
+
+
+@pytest.fixture(params=STORAGES, ids=lambda make: make.__name__)
+def storage(request: pytest.FixtureRequest) -> Storage:
+    """Every storage in turn, empty."""
+    made: Storage = request.param(request)
+    return made

@@ -8,13 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "platform"
 
 DOWNWARDS = (
+    "remote",
     "command",
     "loading",
     "archive",
+    "refusals",
     "replay",
     "smoke",
     "plan",
     "tuner",
+    "cluster",
     "decisions",
     "study",
     "search",
@@ -24,6 +27,7 @@ DOWNWARDS = (
     "health",
     "augmentation",
     "methods",
+    "placement",
     "recipe",
     "hyperparameters",
     "networks",
@@ -47,18 +51,20 @@ DOWNWARDS = (
     "labels",
     "randomness",
     "provenance",
+    "bucket",
+    "storage",
     "files",
 )
 """A module, or a package as a whole, imports only what stands below it."""
 
 HOMES = {
-    "ray": {"tuner", "trainable"},
+    "ray": {"cluster", "remote", "tuner", "trainable"},
     "mlflow": {"mirror"},
     "optuna": {"search", "space"},
     "matplotlib": {"figures"},
     "rich": {"console", "progress", "report"},
     "pandas": {"report"},
-    "pyarrow": {"report"},
+    "pyarrow": {"bucket", "report"},
 }
 """Where a library may be imported: everything else is plain PyTorch and Python."""
 

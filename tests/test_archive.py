@@ -7,74 +7,107 @@ import pytest
 
 from platform.archive import set_aside
 from platform.ledger import Ledger
-from platform.records import CHECKPOINT, Store
+from platform.records import CHECKPOINT, JOURNAL, Store, journal_file, trial_file
+from platform.storage import Storage
 from tests.invented_study import HEADER
 from tests.test_ledger import ARMS, ask, begin, report, run
 
 BEGAN = "2026-11-22T19:40:05+00:00"
 
 
-def study(folder: Path, name: str, *numbers: int) -> Ledger:
+@dataclasses.dataclass(frozen=True)
+class Inside:
+    """What lies in a folder of a storage, for reading."""
+
+    storage: Storage
+    folder: str
+
+    def read(self, name: str) -> bytes:
+        return self.storage.read(f"{self.folder}/{name}")
+
+    def names(self, folder: str) -> list[str]:
+        return self.storage.names(f"{self.folder}/{folder}".rstrip("/"))
+
+
+@pytest.fixture
+def store(storage: Storage, tmp_path: Path) -> Store:
+    return Store(tmp_path / "machine", storage)
+
+
+def study(store: Store, name: str, *numbers: int) -> Ledger:
     """A study of finished trials."""
-    book = Ledger(Store(folder), name, ARMS)
+    book = Ledger(store, name, ARMS)
     book.announce(dataclasses.replace(HEADER, name=name, began=BEGAN))
     for number in numbers:
         run(book, ask(number=number))
-        (book.store.trial_folder(ask(number=number).trial.id) / CHECKPOINT).touch()
+        store.storage.write(trial_file(ask(number=number).trial.id, CHECKPOINT), b"weights")
     return book
 
 
-def test_a_study_that_never_ran_has_nothing_to_set_aside(tmp_path: Path) -> None:
-    assert set_aside(Store(tmp_path), "question") is None
-    assert list(tmp_path.iterdir()) == []
+def moved(store: Store) -> Store | None:
+    """The store that a study is set aside to."""
+    aside = set_aside(store, "question")
+    if aside is None:
+        return None
+    inside = Inside(store.storage, aside.removeprefix(f"{store.storage}/"))
+    return Store(store.folder / "aside", inside)  # type: ignore[arg-type]
 
 
-def test_what_is_set_aside_is_a_store_of_its_own(tmp_path: Path) -> None:
-    before = study(tmp_path, "question", 0, 1)
-    (tmp_path / "question" / "table.md").write_text("a table")
-    aside = set_aside(Store(tmp_path), "question")
+def test_a_study_that_never_ran_has_nothing_to_set_aside(store: Store) -> None:
+    assert moved(store) is None
+    assert store.storage.names("") == []
+
+
+def test_what_is_set_aside_is_a_store_of_its_own(store: Store) -> None:
+    before = study(store, "question", 0, 1)
+    store.storage.write("question/table.md", b"a table")
+    aside = moved(store)
     assert aside is not None
-    assert Ledger(Store(aside), "question", ARMS).records == before.records
-    assert Store(aside).studies() == ["question"]
-    assert (aside / "question" / "table.md").read_text() == "a table"
-    assert (aside / "trials" / ask(number=1).trial.id / CHECKPOINT).exists()
-    assert Ledger(Store(tmp_path), "question", ARMS).asks == []
-    assert Store(tmp_path).studies() == []
-    assert not list((tmp_path / "trials").iterdir())
+    assert Ledger(aside, "question", ARMS).records == before.records
+    assert aside.studies() == ["question"]
+    assert aside.storage.read("question/table.md") == b"a table"
+    assert aside.storage.read(trial_file(ask(number=1).trial.id, CHECKPOINT)) == b"weights"
+    assert Ledger(store, "question", ARMS).asks == []
+    assert store.studies() == []
+    assert store.storage.names("trials") == []
 
 
-def test_trials_of_other_studies_stay_and_are_copied(tmp_path: Path) -> None:
-    study(tmp_path, "question", 0, 1)
-    other = study(tmp_path, "other", 1, 2)
-    aside = set_aside(Store(tmp_path), "question")
+def test_trials_of_other_studies_stay_and_are_copied(store: Store) -> None:
+    study(store, "question", 0, 1)
+    other = study(store, "other", 1, 2)
+    aside = moved(store)
     assert aside is not None
-    assert Ledger(Store(tmp_path), "other", ARMS).records == other.records
-    assert len(Ledger(Store(aside), "question", ARMS).records) == 2
-    assert not (tmp_path / "trials" / ask(number=0).trial.id).exists()
+    assert Ledger(store, "other", ARMS).records == other.records
+    assert len(Ledger(aside, "question", ARMS).records) == 2
+    assert set(store.storage.names("trials")) == {ask(number=number).trial.id for number in (1, 2)}
 
 
 @pytest.mark.parametrize("trial", [0, 1])
-def test_broken_off_halfway_it_goes_on(tmp_path: Path, trial: int) -> None:
-    before = study(tmp_path, "question", 0, 1)
-    first = set_aside(Store(tmp_path), "question")
+def test_broken_off_halfway_it_goes_on(store: Store, trial: int) -> None:
+    before = study(store, "question", 0, 1)
+    first = moved(store)
     assert first is not None
     # As it stands when a process is killed between the first trial and the journal.
-    moved = ask(number=trial).trial.id
-    (first / "trials" / moved).rename(tmp_path / "trials" / moved)
-    (first / "question" / "journal.jsonl").rename(tmp_path / "question" / "journal.jsonl")
-    assert set_aside(Store(tmp_path), "question") == first
-    assert Ledger(Store(first), "question", ARMS).records == before.records
+    torn, aside = ask(number=trial).trial.id, first.storage.folder  # type: ignore[attr-defined]
+    for name in (f"trials/{torn}", journal_file("question")):
+        store.storage.move(f"{aside}/{name}", name)
+    again = moved(store)
+    assert again is not None
+    assert again.storage == first.storage
+    assert Ledger(first, "question", ARMS).records == before.records
+    assert JOURNAL not in store.storage.names("question")
 
 
-def test_twice_gives_two_stores(tmp_path: Path) -> None:
-    study(tmp_path, "question", 0)
-    first = set_aside(Store(tmp_path), "question")
-    book = Ledger(Store(tmp_path), "question", ARMS)
+def test_twice_gives_two_stores(store: Store) -> None:
+    study(store, "question", 0)
+    first = moved(store)
+    book = Ledger(store, "question", ARMS)
     book.announce(dataclasses.replace(HEADER, name="question", began="2026-11-23T00:00:00+00:00"))
     begin(book, ask())
     book.report(ask(), report(10))
-    second = set_aside(Store(tmp_path), "question")
+    second = moved(store)
     assert first is not None
     assert second is not None
-    assert first != second
-    assert Ledger(Store(second), "question", ARMS).records[ask().trial.id].step == 10
+    assert first.storage != second.storage
+    assert Ledger(second, "question", ARMS).records[ask().trial.id].step == 10
+    assert Ledger(first, "question", ARMS).records[ask().trial.id].step == 20

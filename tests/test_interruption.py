@@ -10,12 +10,15 @@ import pytest
 
 from platform.interruption import SIGNALS, Interruption
 from platform.provenance import ROOT
+from platform.storage import Folder
 
 LISTENER = """
 import subprocess, sys, time
 from pathlib import Path
 from platform.interruption import Interruption
-interruption = Interruption(Path(sys.argv[1]))
+from platform.storage import Folder
+sign = Path(sys.argv[1])
+interruption = Interruption(Folder(sign.parent), sign.name)
 interruption.say = lambda text: print(text, flush=True)
 with interruption.listening():
     with interruption.deaf_children():
@@ -23,7 +26,7 @@ with interruption.listening():
     print(child.pid, flush=True)
     while interruption.signal is None:
         time.sleep(0.01)
-    print(interruption.signal, interruption.code, interruption.flag.exists(), flush=True)
+    print(interruption.signal, interruption.code, sign.exists(), flush=True)
     time.sleep(1000)
 """
 
@@ -31,8 +34,8 @@ with interruption.listening():
 class Listener:
     """A real process that listens, with a child of its own."""
 
-    def __init__(self, flag: Path, *before: str) -> None:
-        command = [*before, sys.executable, "-c", LISTENER, str(flag)]
+    def __init__(self, sign: Path, *before: str) -> None:
+        command = [*before, sys.executable, "-c", LISTENER, str(sign)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.child = psutil.Process(int(self.line()))
 
@@ -68,7 +71,11 @@ def test_the_first_signal_stops_and_the_second_leaves_at_once(tmp_path: Path, nu
 
 
 def test_a_full_disk_does_not_keep_a_study_from_stopping(tmp_path: Path) -> None:
-    listener = Listener(tmp_path / "no folder" / "stop")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    listener = Listener(folder / "stop")
+    folder.rmdir()
+    folder.touch()
     try:
         listener.process.send_signal(signal.SIGINT)
         assert listener.line() == "stopping after the current step; once more to leave at once"
@@ -100,14 +107,14 @@ def test_children_outlive_the_end_of_the_terminal(tmp_path: Path) -> None:
         listener.end()
 
 
-def test_afterwards_signals_do_what_they_did_and_the_flag_is_gone(tmp_path: Path) -> None:
+def test_afterwards_signals_do_what_they_did_and_the_sign_is_gone(tmp_path: Path) -> None:
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    interruption = Interruption(tmp_path / "stop")
+    interruption = Interruption(Folder(tmp_path), "stop")
     said: list[str] = []
     interruption.say = said.append
     with interruption.listening():
         signal.raise_signal(signal.SIGTERM)
-        assert interruption.flag.exists()
+        assert (tmp_path / "stop").exists()
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
-    assert not interruption.flag.exists()
+    assert not (tmp_path / "stop").exists()
     assert (interruption.signal, len(said)) == (signal.SIGTERM, 1)

@@ -31,7 +31,7 @@ from platform.interruption import Interruption
 from platform.ledger import Ledger
 from platform.methods import Adversarial, SourceOnly
 from platform.recipe import Recipe
-from platform.records import CHECKPOINT, Store
+from platform.records import CHECKPOINT, CLAIM, Store
 from platform.search import STARTUP
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
@@ -63,7 +63,7 @@ def run(folder: Path) -> None:
     """The study to its end, as far as the driver and its one worker go."""
     ledger = Ledger(Store(folder), NAME, list(STUDY.arms))
     identity = STUDY.shift.identity()
-    searcher = StudySearcher(STUDY, ledger, identity, Interruption(folder / "stop"))
+    searcher = StudySearcher(STUDY, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
     ledger.announce(plan.header(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
     ledger.reopen()
     scheduler = StudyScheduler(STUDY, ledger, searcher)
@@ -145,7 +145,7 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
 
 @functools.cache
 def outcome(folder: Path) -> dict[str, Any]:
-    """All that a study leaves, by file, without seconds; of its journal not how often it began."""
+    """All that a study leaves, by file, without seconds and random claims; of its journal not how often it began."""
     left: dict[str, Any] = {str(path.relative_to(folder)): None for path in folder.rglob("*")}
     for name in left:
         path = folder / name
@@ -154,7 +154,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         elif path.name == CHECKPOINT:
             left[name] = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)
             del left[name]["extra"]["seconds"], left[name]["extra"]["report"]["seconds"]
-        elif path.is_file():
+        elif path.is_file() and path.name != CLAIM:
             left[name] = path.read_bytes()
     return left
 

@@ -200,7 +200,7 @@ def test_a_file_cut_at_any_byte_loses_the_line_that_was_cut_and_names_it(tmp_pat
         store.damages.clear()
         lines = sum(end <= length for end in ends)
         assert store.read(TRIAL.id) == of_lines(lines), length
-        cut_off = {Damage(file, lines + 1, "cut off")} if length not in (0, *ends) else set()
+        cut_off = {Damage(str(file), lines + 1, "cut off")} if length not in (0, *ends) else set()
         assert store.damages == cut_off, length
 
 
@@ -257,7 +257,7 @@ def test_any_flipped_byte_is_found_and_named_and_the_rest_is_kept(tmp_path: Path
         line = sum(end <= position for end in ends) + 1
         two_of_one = {line, line + 1} if changed == ord("\n") else {line}
         assert {damage.line for damage in store.damages} == two_of_one, position
-        assert {damage.file for damage in store.damages} == {file}
+        assert {damage.file for damage in store.damages} == {str(file)}
 
 
 @pytest.mark.parametrize(("damaged", "kept"), [(2, 0), (3, 1), (4, 2)])
@@ -279,7 +279,7 @@ def test_a_damaged_first_line_loses_the_record_until_it_is_begun_again(tmp_path:
     store, file = torn(tmp_path, full(Store(tmp_path)).read_bytes())
     damage(file, 1)
     assert store.read(TRIAL.id) is None
-    assert store.damages == {Damage(file, 1, "damaged")}
+    assert store.damages == {Damage(str(file), 1, "damaged")}
     store.begin(RECORD)
     assert store.read(TRIAL.id) == of_lines(5)
 
@@ -288,7 +288,7 @@ def test_a_damaged_end_leaves_a_trial_that_has_not_ended(tmp_path: Path) -> None
     store, file = torn(tmp_path, full(Store(tmp_path)).read_bytes())
     damage(file, 5)
     assert store.read(TRIAL.id) == of_lines(4)
-    assert store.damages == {Damage(file, 5, "damaged")}
+    assert store.damages == {Damage(str(file), 5, "damaged")}
 
 
 def test_the_order_of_lines_does_not_matter(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_rubbish_between_lines_is_named_and_passed_over(tmp_path: Path, rubbish:
     store, file = torn(tmp_path, b"".join([*lines[:2], rubbish, *lines[2:]]))
     assert store.read(TRIAL.id) == of_lines(5)
     named = range(3, 3 + rubbish.count(b"\n"))
-    assert store.damages == {Damage(file, number, "damaged") for number in named}
+    assert store.damages == {Damage(str(file), number, "damaged") for number in named}
 
 
 @pytest.mark.parametrize("damaged", range(1, 6))
@@ -331,7 +331,7 @@ def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: 
     file = tmp_path / "question" / "journal.jsonl"
     damage(file, damaged)
     journal = store.journal("question")
-    assert store.damages == {Damage(file, damaged, "damaged")}
+    assert store.damages == {Damage(str(file), damaged, "damaged")}
     assert journal == Journal(
         HEADER if damaged != 1 else None,
         (ask,) if damaged != 2 else (),

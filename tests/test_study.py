@@ -12,6 +12,7 @@ import pytest
 
 from platform import methods
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.placement import Slot
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform, resolved
 from platform.trials import SEARCH_SEED
@@ -348,6 +349,17 @@ def test_whole_and_real_numbers_of_one_value_are_one_trial() -> None:
     whole = study({"whole": Arm(Adversarial, lambda_adv=0)})
     real = study({"real": Arm(Adversarial, lambda_adv=0.0)})
     assert whole.trial("whole", {}, 1, {}).id == real.trial("real", {}, 1, {}).id
+
+
+def test_an_arm_has_a_share_of_its_own_and_threads_for_its_cpus() -> None:
+    wide = Arm(FDA).on(gpus=1, cpus=2).on(memory=8)
+    planned = study(
+        {"plain": Arm(FDA), "wide": pickle.loads(pickle.dumps(wide))}, budget=dataclasses.replace(BUDGET, gpus=0.5)
+    )
+    assert planned.slot("plain") == Slot(cpus=1, gpus=0.5, memory=0)
+    assert planned.slot("wide") == Slot(cpus=2, gpus=1, memory=8)
+    assert [planned.trial(arm, {}, 1, {}).threads for arm in planned.arms] == [1, 2]
+    refused(lambda: Arm(FDA).on(gpus=1.5), "Budget.gpus must be at least 0")
 
 
 def test_only_what_acts_through_an_integer_is_resolved() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,9 +26,10 @@ from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.methods.method import Step
 from platform.networks import bisenet
 from platform.recipe import Recipe
-from platform.records import CHECKPOINT, PICTURE, PREDICTIONS, Ask, Report
+from platform.records import CHECKPOINT, CLAIM, PICTURE, PREDICTIONS, Ask, Report
 from platform.shifts import town
 from platform.shifts.shift import DataError, Shift, Splits
+from platform.storage import Folder
 from platform.trainable import DISK, FAILURE, INTERRUPTED, REPORT, Assignment, Failure, TrialTrainable, start
 from platform.training import TrainingRun
 from platform.trials import Trial
@@ -65,7 +67,12 @@ def assignment(results: Path, method: Method | None = None, seed: int = 1, **cha
         code="here",
     )
     ask = Ask("an arm", "confirm" if seed else "search", 0, trial)
-    made = Assignment(ask, method, recipe, TOWN, results, reported=0, cpus=1, stop=results / "stop")
+    made = Assignment(
+        ask, method, recipe, TOWN, Folder(results), reported=0, resources={"CPU": 1.0}, stop="stop", claim="mine"
+    )
+    with suppress(NotADirectoryError):
+        folder_of(made).mkdir(parents=True, exist_ok=True)
+        (folder_of(made) / CLAIM).write_text(made.claim)
     return replace(made, **changes)
 
 
@@ -73,8 +80,14 @@ def worker(assigned: Assignment) -> TrialTrainable:
     return TrialTrainable({"assignment": assigned})
 
 
+def left(assigned: Assignment) -> set[str]:
+    """Names of the files that a worker left in its trial's folder."""
+    return {path.name for path in folder_of(assigned).iterdir()} - {CLAIM}
+
+
 def folder_of(assigned: Assignment) -> Path:
-    return assigned.results / "trials" / assigned.ask.trial.id
+    assert isinstance(assigned.storage, Folder)
+    return assigned.storage.path / "trials" / assigned.ask.trial.id
 
 
 def checkpoint_of(assigned: Assignment) -> Path:
@@ -134,8 +147,7 @@ def test_a_trial_reports_at_its_evaluated_steps_and_leaves_a_checkpoint(tmp_path
     assert first.metrics["target/effective_classes"] == effective_classes(first.confusions["target/val"])
     assert first.confusions.keys() == {"source/val", "target/val"}
     assert last.confusions.keys() == {"source/val", "target/val", "target/test"}
-    names = {path.name for path in folder_of(assigned).iterdir()}
-    assert names == {CHECKPOINT, PREDICTIONS, PICTURE}
+    assert left(assigned) == {CHECKPOINT, PREDICTIONS, PICTURE}
     json.dumps(vars(last), allow_nan=False)
 
 
@@ -144,7 +156,7 @@ def test_search_trials_never_see_the_test_split(tmp_path: Path) -> None:
     busy = worker(assigned)
     busy.step()
     assert report_of(busy.step()).confusions.keys() == {"source/val", "target/val"}
-    assert {path.name for path in folder_of(assigned).iterdir()} == {CHECKPOINT}
+    assert left(assigned) == {CHECKPOINT}
 
 
 def test_a_lost_worker_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
@@ -173,11 +185,11 @@ def test_a_checkpoint_later_than_the_reports_on_record_would_leave_a_gap(tmp_pat
 
 def test_a_worker_removes_what_a_killed_one_left_half_written(tmp_path: Path) -> None:
     assigned = assignment(tmp_path)
-    folder_of(assigned).mkdir(parents=True)
+    folder_of(assigned).mkdir(parents=True, exist_ok=True)
     (folder_of(assigned) / f"{CHECKPOINT}.partial-123").write_bytes(b"half")
     (folder_of(assigned) / "record.jsonl").write_bytes(b"kept")
     worker(assigned).step()
-    assert {path.name for path in folder_of(assigned).iterdir()} == {CHECKPOINT, "record.jsonl"}
+    assert left(assigned) == {CHECKPOINT, "record.jsonl"}
 
 
 # Interruption
@@ -210,7 +222,7 @@ def test_an_interrupted_trial_reports_what_an_undisturbed_one_does(tmp_path: Pat
         result = worker(replace(assigned, reported=reports[-1].step if reports else 0)).step()
         if INTERRUPTED in result:
             assert result == {INTERRUPTED: True}
-            assigned.stop.unlink()
+            (tmp_path / "stop").unlink()
             interruptions += 1
         else:
             reports.append(report_of(result))
@@ -228,11 +240,11 @@ def test_an_evaluation_that_was_interrupted_is_done_again(tmp_path: Path, evalua
         for _ in range(2):
             interrupted = worker(assigned)
             interrupted._training = start(assigned)
-            stop_at_evaluation(interrupted._training.run.network, evaluation, assigned.stop)
+            stop_at_evaluation(interrupted._training.run.network, evaluation, tmp_path / "stop")
             if (interval, evaluation) == (0, 3):
                 continue
             assert interrupted.step() == {INTERRUPTED: True}
-            assigned.stop.unlink()
+            (tmp_path / "stop").unlink()
         reports.append(report_of(worker(assigned).step()))
     assert tuple(map(numbers, reports)) == undisturbed(Adversarial(width=4))
 
@@ -255,7 +267,7 @@ def test_a_report_counts_the_seconds_before_an_interruption(tmp_path: Path) -> N
     buffer = io.BytesIO()
     torch.save(state, buffer)
     checkpoint_of(assigned).write_bytes(buffer.getvalue())
-    assigned.stop.unlink()
+    (tmp_path / "stop").unlink()
     busy = worker(assigned)
     assert 1000 < report_of(busy.step()).seconds < 1100
     assert report_of(busy.step()).seconds < 100
@@ -266,15 +278,15 @@ def test_the_same_worker_may_go_on_after_an_interruption(tmp_path: Path) -> None
     busy = worker(assigned)
     assert busy.step() == {INTERRUPTED: True}
     assert busy.step() == {INTERRUPTED: True}
-    assigned.stop.unlink()
+    (tmp_path / "stop").unlink()
     assert numbers(report_of(busy.step())) == undisturbed(Adversarial(width=4))[0]
 
 
 def test_a_worker_that_is_to_stop_does_not_even_open_the_data(tmp_path: Path) -> None:
     assigned = assignment(tmp_path, shift=Unopenable((32, 64), TOWN.groups, RuntimeError("opened")))
-    assigned.stop.touch()
+    (tmp_path / "stop").touch()
     assert worker(assigned).step() == {INTERRUPTED: True}
-    assert not folder_of(assigned).exists()
+    assert not left(assigned)
 
 
 # The disk
@@ -347,7 +359,7 @@ def test_no_space_left(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(SMALL - len(good) - 50_000))
     assert busy.step() == {DISK: f"{checkpoint_of(assigned)}: No space left on device"}
     assert checkpoint_of(assigned).read_bytes() == good
-    assert {path.name for path in folder_of(assigned).iterdir()} == {CHECKPOINT}
+    assert left(assigned) == {CHECKPOINT}
 
     (small_disk / "ballast").unlink()
     again = worker(replace(assigned, reported=first.step))
@@ -427,9 +439,10 @@ class Greedy(Adversarial):
 
 def in_halves(steps: int, whole: int) -> list[dict[str, float]]:
     """The means of a trial's intervals when its batches are halved after so many steps."""
-    trial = assignment(Path()).ask.trial
-    recipe = assignment(Path()).recipe
-    run = TrainingRun(Adversarial(width=4), recipe, TOWN.open(), trial.seed, STEPS, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        assigned = assignment(Path(folder))
+    seed, recipe = assigned.ask.trial.seed, assigned.recipe
+    run = TrainingRun(Adversarial(width=4), recipe, TOWN.open(), seed, STEPS, torch.device("cpu"))
     means = []
     for begin in range(0, steps, STEPS // EVALUATIONS):
         run.parts = 1 if begin < whole else 2

@@ -17,8 +17,9 @@ from platform.ledger import Ledger, StoreFault
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.records import End, Record, Report, Store
 from platform.shifts import town
+from platform.storage import Folder
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
-from platform.trainable import FAILURE, REPORT, Assignment, Failure
+from platform.trainable import FAILURE, INTERRUPTED, REPORT, Assignment, Failure
 from platform.trials import Trial
 from platform.tuner import WORKER_LOSSES, StudyScheduler, StudySearcher
 
@@ -52,8 +53,8 @@ class Simulation:
     def __init__(self, folder: Path, study: Study = STUDY, slots: int = 2, name: str = "simulated") -> None:
         self.ledger = Ledger(Store(folder), name, list(study.arms))
         self.study = study
-        self.interruption = Interruption(folder / "stop")
-        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.interruption)
+        self.interruption = Interruption(Folder(folder), "stop")
+        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.interruption, in_process.MACHINE)
         self.scheduler = StudyScheduler(study, self.ledger, self.searcher)
         self.slots = slots
         self.reports = 0
@@ -283,10 +284,48 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
     end = simulation.ledger.ended(running.ask)
     assert end is not None
     assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)
-    assert end.reason == "worker lost 4 times, the last time with: the actor died"
+    assert end.reason == "worker lost 4 times since step 2, the last time with: the actor died"
     assert simulation.searcher.suggest("next")["assignment"].ask != running.ask
     again = Simulation(tmp_path)
     assert again.ledger.ended(running.ask) is None, "the next run tries it again"
+
+
+def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -> None:
+    """Spot machines come and go."""
+    simulation = Simulation(tmp_path, slots=1)
+    losses = 0
+    running = simulation.searcher.suggest("first")["assignment"]
+    *steps, last = running.ask.trial.evaluated_steps
+    for step in steps:
+        tell(simulation, running, {REPORT: report(running.ask.trial, step)})
+        for _ in range(2):
+            lost(simulation, running)
+            losses += 1
+            again = simulation.searcher.suggest("again")["assignment"]
+            assert (again.ask, again.reported) == (running.ask, step)
+            running = again
+    assert losses > WORKER_LOSSES
+    tell(simulation, running, {REPORT: report(running.ask.trial, last)})
+    end = simulation.ledger.ended(running.ask)
+    assert end is not None
+    assert end.state == "complete"
+
+
+def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> None:
+    """A network file system may show a sign for a while that is gone."""
+    simulation = Simulation(tmp_path, slots=1)
+    stopped = simulation.searcher.suggest("first")["assignment"]
+    tell(simulation, stopped, {INTERRUPTED: True})
+    again = simulation.searcher.suggest("again")["assignment"]
+    assert again.ask == stopped.ask
+    tell(simulation, stopped, {INTERRUPTED: True})
+    assert again.ask.trial.id in simulation.searcher.running, "the one that was taken for dead says nothing of this one"
+
+
+def tell(simulation: Simulation, running: Assignment, result: dict[str, Any]) -> None:
+    """Have the scheduler hear a worker's result."""
+    trial: Any = SimpleNamespace(config={"assignment": running})
+    simulation.scheduler.on_trial_result(None, trial, result)
 
 
 def test_a_trial_given_to_a_broken_worker_is_not_counted_as_lost(tmp_path: Path) -> None:

@@ -85,10 +85,9 @@ def test_a_ray_worker(tmp_path: Path) -> None:
     """With the path that a study gives its workers: they import the standard module before the study's code."""
     program = (
         "import ray, sys; from pathlib import Path; from tests import test_ways_in\n"
-        "from platform.interruption import Interruption; from platform.ledger import Ledger\n"
-        "from platform.records import Store; from platform.tuner import _cluster\n"
-        "folder = Path(sys.argv[1])\n"
-        "with _cluster(None, Path.cwd(), Ledger(Store(folder), 'ways', []), Interruption(folder / 'stop')):\n"
+        "from platform.cluster import local; from platform.interruption import Interruption\n"
+        "from platform.storage import Folder\n"
+        "with local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print):\n"
         "    print(ray.get(ray.remote(test_ways_in.both_modules).remote()))"
     )
     assert run(sys.executable, "-c", program, str(tmp_path)).splitlines()[-1] == str(EXPECTED)

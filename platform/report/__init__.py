@@ -26,12 +26,12 @@ def write(
     asks: Sequence[Ask],
     records: Mapping[str, Record],
     folder: Path,
-    trial_folder: Callable[[str], Path],
+    predictions_of: Callable[[str], Path],
 ) -> list[Path]:
     """Write all files of a study and give their paths; each appears complete or not at all.
 
-    `trial_folder` gives a trial's folder by its id. Without any picture there is no comparison.png. Raises OSError for
-    a folder that cannot be written.
+    `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
+    comparison.png. Raises OSError for a folder that cannot be written.
     """
     files = {
         "table.md": markdown.render(table).encode(),
@@ -40,7 +40,7 @@ def write(
         "records.parquet": parquet.render(asks, records),
         "curves.png": figures.png(figures.curves(table.header, asks, records)),
     }
-    if found := predictions(table.header, asks, records, trial_folder):
+    if found := predictions(table.header, asks, records, predictions_of):
         groups = tuple(tuple(group) for group in table.header.shift["groups"])
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}

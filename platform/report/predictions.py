@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from platform.records import PREDICTIONS, Ask, Record, StudyHeader
+from platform.records import Ask, Record, StudyHeader
 from platform.results import runs_by_arm
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
@@ -15,13 +15,13 @@ Arrays = dict[str, npt.NDArray[np.uint8]]
 
 
 def predictions(
-    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], trial_folder: Callable[[str], Path]
+    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], predictions_of: Callable[[str], Path]
 ) -> dict[str, Arrays]:
     """The arrays of each arm's complete confirm run of the lowest seed that left any; all of the same images."""
     found: dict[str, Arrays] = {}
     for arm, runs in runs_by_arm(header, asks, records).items():
         complete = (run.ask.trial.id for run in runs.confirm if run.confusion is not None)
-        stored = (_stored(trial_folder(trial_id) / PREDICTIONS) for trial_id in complete)
+        stored = (_stored(predictions_of(trial_id)) for trial_id in complete)
         arrays = next((arrays for arrays in stored if arrays), None)
         if arrays and all(np.array_equal(arrays["images"], other["images"]) for other in found.values()):
             found[arm] = arrays

@@ -21,7 +21,7 @@ from platform.files import PARTIAL
 from platform.health import ailment
 from platform.labels import Groups
 from platform.metrics import cityscapes
-from platform.records import CHECKPOINT, JOURNAL, PREDICTIONS, Arrival, Ask, End, Record, Report, Store
+from platform.records import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Arrival, Ask, End, Record, Report, Store
 from platform.study import Study
 from platform.trials import SEARCH_SEED, Trial
 from tests.faults.processes import Machine
@@ -216,7 +216,7 @@ def check_records(results: Path, undisturbed: Undisturbed) -> None:
     asked = {ask.trial.id: ask for ask in asks(results)}
     assert {path.name for path in (results / "trials").iterdir()} == asked.keys()
     for trial, ask in asked.items():
-        lines = [json.loads(line) for line in Store(results)._record(trial).read_text().splitlines()]
+        lines = [json.loads(line) for line in (Store(results).trial_folder(trial) / RECORD).read_text().splitlines()]
         events = [line["event"] for line in lines]
         last = ["end"] if ended[trial].state != "stopped" else []
         assert events == ["trial", *["report"] * (len(events) - 1 - len(last)), *last], (trial, events)

@@ -62,9 +62,9 @@ class Trained(NamedTuple):
 class Undisturbed:
     """Trains trials of the study in this process, with nothing but a training run, and remembers them by their ids."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str = TEXT) -> None:
         file = folder / f"{NAME}.py"
-        file.write_text(TEXT)
+        file.write_text(text)
         self.study: Study = load(file).study
         self.identity = self.study.shift.identity()
         self._trained: dict[str, Trained] = {}

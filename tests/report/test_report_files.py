@@ -26,7 +26,7 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
         if each.trial.confirms:
             picture(store.trial_folder(each.trial.id), 13)
     folder = store.study_folder(header.name)
-    paths = report.write(rows, asks, records, folder, store.trial_folder)
+    paths = report.write(rows, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
     assert [path.name for path in paths] == [
         "table.md",
         "table.csv",
@@ -65,7 +65,7 @@ def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_
     picture(tmp_path / confirm["other images", 1], 13, np.zeros((2, 16, 32, 3), np.uint8))
     (tmp_path / confirm["torn", 1]).mkdir()
     (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
-    found = predictions(header, asks, records, tmp_path.joinpath)
+    found = predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS)
     assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
 
 
@@ -77,7 +77,7 @@ def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path):
     harmful = np.empty(1, object)
     harmful[0] = Touches(touched)
     np.savez(tmp_path / trial_id / PREDICTIONS, images=harmful, truth=harmful, prediction=harmful)
-    assert predictions(header, asks, records, tmp_path.joinpath) == {}
+    assert predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS) == {}
     assert not touched.exists()
 
 

@@ -1,0 +1,81 @@
+"""What a cluster has and what its autoscaler may still start, from what Ray and `ray up` say of it."""
+
+from typing import Any
+
+from platform.cluster import HEAD, Cluster, awaited
+from platform.placement import Resources
+
+HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
+WORKER: Resources = {"CPU": 8.0, "GPU": 1.0, "memory": 3e10}
+LARGE: Resources = {"CPU": 32.0, "GPU": 4.0}
+AWS: dict[str, Any] = {
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "max_workers": 0},
+        "worker": {"resources": {"CPU": 8, "GPU": 1}, "min_workers": 0, "max_workers": 3},
+        "large": {"resources": {"CPU": 32, "GPU": 4}, "max_workers": 1},
+    },
+    "head_node_type": "head",
+    "max_workers": 4,
+}
+LOCAL: dict[str, Any] = {
+    "available_node_types": {"local.cluster.node": {"node_config": {}, "resources": {}, "max_workers": 2}},
+    "head_node_type": "local.cluster.node",
+    "max_workers": 2,
+}
+
+
+def counted(nodes: tuple[Resources, ...]) -> tuple[int, int]:
+    """How many workers, and how many large ones."""
+    return sum(node["GPU"] == 1 for node in nodes), sum(node["GPU"] == 4 for node in nodes)
+
+
+def test_of_an_empty_cluster_all_workers_may_be_started() -> None:
+    to_come, unknown = awaited([HEAD_NODE], AWS)
+    assert counted(to_come) == (3, 1)
+    assert unknown == 0
+
+
+def test_living_workers_are_taken_off_their_types() -> None:
+    assert counted(awaited([HEAD_NODE, WORKER, LARGE], AWS)[0]) == (2, 0)
+    assert counted(awaited([HEAD_NODE, WORKER, WORKER, WORKER, LARGE], AWS)[0]) == (0, 0)
+
+
+def test_the_whole_cluster_has_a_limit_of_its_own() -> None:
+    assert sum(counted(awaited([HEAD_NODE], AWS | {"max_workers": 2})[0])) == 2
+    assert sum(counted(awaited([HEAD_NODE, WORKER], AWS | {"max_workers": 2})[0])) == 1
+
+
+def test_a_labs_machines_are_unknown_until_they_join() -> None:
+    head = {"CPU": 4.0, HEAD: 1.0}
+    assert awaited([head], LOCAL) == ((), 2)
+    assert awaited([head, WORKER], LOCAL) == ((), 1)
+    assert awaited([head, WORKER, LARGE], LOCAL) == ((), 0)
+
+
+def test_a_cluster_that_nobody_starts_machines_for_has_what_it_has() -> None:
+    assert awaited([HEAD_NODE, WORKER], {}) == ((), 0)
+
+
+def test_trials_have_room_on_nodes_that_are_to_come() -> None:
+    cluster = Cluster(lambda: {"head": HEAD_NODE}, AWS)
+    wanted = {"CPU": 1.0, "GPU": 0.5}
+    # Three workers with one GPU, a large one with four.
+    assert cluster.has_room([wanted] * 13, wanted)
+    assert not cluster.has_room([wanted] * 14, wanted)
+
+
+def test_a_node_of_no_use_takes_no_trials() -> None:
+    cluster = Cluster(lambda: {"one": {"CPU": 1.0}, "two": {"CPU": 1.0}}, {})
+    wanted = {"CPU": 1.0}
+    assert cluster.has_room([wanted], wanted)
+    cluster.give_up("two", "no data")
+    assert not cluster.has_room([wanted], wanted)
+    assert cluster.has_room([], wanted)
+    assert cluster.useless == {"two": "no data"}
+
+
+def test_the_first_trial_is_asked_for_while_machines_are_expected() -> None:
+    cluster = Cluster(lambda: {"head": {"CPU": 0.0, HEAD: 1.0}}, LOCAL)
+    wanted = {"CPU": 1.0}
+    assert cluster.has_room([], wanted)
+    assert not cluster.has_room([wanted], wanted)

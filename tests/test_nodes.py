@@ -1,0 +1,185 @@
+"""A study on several nodes: Ray's own test cluster on one machine, with made-up GPUs; shares, refusals, late nodes."""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.util import placement_group_table
+
+from platform.records import Store
+from tests.checkout import Checkout
+
+pytestmark = pytest.mark.slow
+
+STUDY = '''"""Where do trials run?"""
+
+import os
+
+from platform.methods import FDA, Adversarial, SourceOnly
+from platform.shifts.shift import DataError, Splits
+from platform.shifts.town import Town, town
+from platform.study import Arm, Budget, Recipe, Study
+
+class Mine(SourceOnly):
+    """Defined here, so that workers are sent this file's classes."""
+
+class Elsewhere(Town):
+    """A town that some machines do not have."""
+
+    def open(self) -> Splits:
+        if "NO_TOWN" in os.environ:
+            raise DataError("/data/town does not exist; copy it there")
+        return super().open()
+
+shift = town(size=(64, 64), source_images=(8, 4), target_images=(8, 4, 4))
+study = Study(
+    shift={shift},
+    arms={arms},
+    reference="source only",
+    budget={budget},
+    seeds={seeds},
+    recipe=Recipe(network_width=0.125, batch=2),
+)
+'''
+HERE = "shift"
+PICKY = "Elsewhere(**vars(shift))"
+
+
+@dataclass
+class Watch:
+    """Who was seen to hold what at the same time."""
+
+    most: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Trials at a time on each node, by its id."""
+    slots: set[tuple[tuple[str, float], ...]] = field(default_factory=set)
+    """What trials held."""
+
+    def look(self) -> None:
+        """Take note of every trial that has its place now."""
+        now: dict[str, int] = defaultdict(int)
+        for group in placement_group_table().values():
+            if group["state"] == "CREATED":
+                (node,) = group["bundles_to_node_id"].values()
+                (bundle,) = group["bundles"].values()
+                now[node] += 1
+                self.slots.add(tuple(sorted(bundle.items())))
+        for node, count in now.items():
+            self.most[node] = max(self.most[node], count)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head that trains nothing, this process being one of its drivers."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    ray.init(made.address, log_to_driver=False)
+    try:
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def study(
+    made: Checkout, arms: str, budget: str = "Budget(steps=4, evaluations=2)", seeds: int = 2, shift: str = HERE
+) -> str:
+    text = STUDY.replace("{shift}", shift).replace("{arms}", arms).replace("{budget}", budget)
+    return made.write("nodes.py", text.replace("{seeds}", str(seeds)))
+
+
+def follow(process: "Popen[str]", look: Callable[[], None]) -> tuple[int, str]:
+    """A command to its end, and what it printed."""
+    while process.poll() is None:
+        look()
+        time.sleep(0.05)
+    assert process.stdout is not None
+    return process.returncode, process.stdout.read()
+
+
+def nodes_of(results: Path, name: str = "nodes") -> set[str]:
+    """The machines that the reports name."""
+    store = Store(results)
+    records = [store.read(ask.trial.id) for ask in store.journal(name).asks]
+    return {report.node for record in records if record is not None for report in record.reports}
+
+
+def test_arms_have_shares_of_gpus_of_their_own(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    gpus = [cluster.add_node(num_cpus=4, num_gpus=1) for _ in range(2)]
+    arms = '{"source only": Arm(SourceOnly), "wide": Arm(Adversarial, width=4).on(gpus=1, cpus=2)}'
+    file = study(fresh_checkout, arms, "Budget(steps=4, evaluations=2, gpus=0.5, memory=0.25)", seeds=4)
+    watch = Watch()
+    code, output = follow(fresh_checkout.start(file, "--address", cluster.address), watch.look)
+    assert code == 0, output
+    memory = 0.25 * 2**30
+    assert watch.slots == {
+        (("CPU", 1.0), ("GPU", 0.5), ("memory", memory)),
+        (("CPU", 2.0), ("GPU", 1.0), ("memory", memory)),
+    }
+    assert {node: watch.most[node] for node in watch.most} == {gpu.node_id: 2 for gpu in gpus}
+    code, plan = fresh_checkout.study(file, "--address", cluster.address, "--plan")
+    assert code == 0, plan
+    assert re.search(r"cluster +3 nodes with 8 CPUs and 2 GPUs: 2 to 4, by their arm, trials at a\s+time", plan)
+
+
+def test_what_no_node_can_hold_is_refused_with_the_numbers(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    cluster.add_node(num_cpus=2, num_gpus=1)
+    arms = '{"source only": Arm(SourceOnly), "wide": Arm(FDA).on(gpus=2)}'
+    file = study(fresh_checkout, arms, "Budget(steps=4, evaluations=2, gpus=0.5)")
+    for option in ([], ["--plan"]):
+        code, output = fresh_checkout.study(file, "--address", cluster.address, *option)
+        assert code == 2, output
+        assert output.splitlines()[-1].startswith(
+            "error: a trial of 'wide' needs 1 CPU, 2 GPUs on one node, and no node has that: at most 1 GPU; lower "
+        )
+    assert not list(fresh_checkout.root.glob("results/trials/*/record.jsonl"))
+
+
+def test_without_gpus_everything_trains_on_cpus(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    cluster.add_node(num_cpus=2)
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=4, evaluations=2, gpus=0.5)")
+    watch = Watch()
+    code, output = follow(fresh_checkout.start(file, "--address", cluster.address), watch.look)
+    assert code == 0, output
+    assert watch.slots == {(("CPU", 1.0),)}
+
+
+def test_a_node_that_joins_late_is_used_at_once(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    cluster.add_node(num_cpus=1)
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=40, evaluations=8)", seeds=6)
+    watch = Watch()
+    process = fresh_checkout.start(file, "--address", cluster.address)
+    while not watch.most and process.poll() is None:
+        watch.look()
+        time.sleep(0.05)
+    late = cluster.add_node(num_cpus=2)
+    code, output = follow(process, watch.look)
+    assert code == 0, output
+    assert watch.most[late.node_id] == 2
+
+
+def test_a_node_without_the_data_is_named_and_trials_go_elsewhere(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    without = cluster.add_node(num_cpus=1, env_vars={"NO_TOWN": "1"})
+    cluster.add_node(num_cpus=1)
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly), "mine": Arm(Mine)}', seeds=4, shift=PICKY)
+    watch = Watch()
+    code, output = follow(fresh_checkout.start(file, "--address", cluster.address), watch.look)
+    assert code == 0, output
+    assert output.count("gets no more trials: /data/town does not exist; copy it there") == 1
+    assert watch.most[without.node_id] == 1
+
+
+def test_a_study_whose_data_no_node_has_ends_and_says_so(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    cluster.add_node(num_cpus=2, env_vars={"NO_TOWN": "1"})
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly), "mine": Arm(Mine)}', shift=PICKY)
+    code, output = fresh_checkout.study(file, "--address", cluster.address)
+    assert code == 1, output
+    assert "/data/town does not exist; copy it there" in (fresh_checkout.root / "results/nodes/table.md").read_text()
+    cluster.add_node(num_cpus=2)
+    code, output = fresh_checkout.study(file, "--address", cluster.address)
+    assert code == 0, output
