@@ -4,14 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 20
 
-.PHONY: study test faults lint clean
+.PHONY: study test test-cluster faults lint clean
 
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
 
 # Two tests at a time: much of a test with real processes is waiting.
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/cluster
+
+# `ray up cluster.yaml` and studies on it, on made-up hosts of this machine; needs root, and takes some ten minutes more.
+test-cluster: $(VENV)/installed
+	$(BIN)/python -m pytest tests/cluster
 
 # Every fault of tests/faults, with that many seeds each: `make faults SEEDS=3`, `make faults SEEDS=20`.
 faults: $(VENV)/installed

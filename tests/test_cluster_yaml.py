@@ -1,0 +1,135 @@
+"""`cluster.yaml` passes Ray's validation, for AWS and for machines of one's own, and opens nothing to the world."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from tests.cluster.configuration import AWS, FILE, OWN_MACHINES, exchanged, filled_in, section
+
+TEXT = FILE.read_text()
+TOP = TEXT[: TEXT.index("# ---- Fill in until here")]
+COMMANDS = ("initialization_commands", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
+ONLY_ON_CLOUDS = {"available_node_types", "head_node_type"}
+"""Keys that Ray refuses for machines of one's own."""
+
+
+@pytest.fixture(params=[TEXT, exchanged(TEXT)], ids=["AWS", "own machines"])
+def configured(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The file as Ray reads it."""
+    return read(request.param)
+
+
+def read(text: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(text)
+    return values
+
+
+def start(configured: dict[str, Any], node: str) -> str:
+    """The command that starts Ray on a node."""
+    (command,) = [command for command in configured[f"{node}_start_ray_commands"] if "ray start" in command]
+    return str(command)
+
+
+def test_ray_takes_it(configured: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FILE.parent)
+    prepared = prepare_config(configured)
+    validate_config(prepared)
+    workers = {name: kind for name, kind in prepared["available_node_types"].items() if kind["max_workers"] > 0}
+    assert len(workers) == 1
+
+
+def test_ray_refuses_a_mistake() -> None:
+    """So that the test above says something."""
+    mistaken = prepare_config(read(TEXT) | {"idle_timeout": 3})
+    with pytest.raises(Exception, match="idle_timeout"):
+        validate_config(mistaken)
+
+
+def test_workers_on_aws_come_and_go() -> None:
+    configured = prepare_config(read(TEXT))
+    head, worker = (configured["available_node_types"][name] for name in ("head", "worker"))
+    assert head["resources"] == {"CPU": 0}
+    assert (head["max_workers"], worker["min_workers"], worker["max_workers"]) == (0, 0, configured["max_workers"])
+    assert worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert configured["idle_timeout_minutes"] <= 5
+    assert configured["provider"]["cache_stopped_nodes"] is False
+
+
+def test_sections_say_the_same() -> None:
+    """What one section says, the other does too, but for what Ray takes on one side only."""
+    aws, own = read(TOP + section(TEXT, AWS)), read(TOP + section(exchanged(TEXT), OWN_MACHINES))
+    assert aws.keys() == own.keys() | ONLY_ON_CLOUDS
+    assert not own.keys() & ONLY_ON_CLOUDS
+    assert aws["initialization_commands"][0] == own["initialization_commands"][0] == aws["metadata"]["settings"]
+
+
+def test_exchange_touches_nothing_else() -> None:
+    one, other = read(TEXT), read(exchanged(TEXT))
+    differing = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+    assert differing == {"provider", "auth", "initialization_commands"} | ONLY_ON_CLOUDS
+
+
+def test_all_that_is_to_fill_in_stands_at_the_top() -> None:
+    below = TEXT.removeprefix(TOP)
+    assert "FILL-IN" in TOP
+    assert not re.search(r"FILL-IN| &[a-z]|\bami-|\bfs-|us-west|large|192\.0\.2", below)
+    named = re.findall(r": &(\w+) ", TOP)
+    assert sorted(named) == sorted(set(re.findall(r"[:-] \*(\w+)", below)))
+
+
+def test_commands_are_shell(configured: dict[str, Any]) -> None:
+    for name in COMMANDS:
+        for command in configured[name]:
+            subprocess.run(["bash", "-n", "-c", command], check=True)
+
+
+def test_filling_in_what_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no_such_place"):
+        filled_in(TEXT, no_such_place="1")
+
+
+def test_nothing_listens_to_the_world(configured: dict[str, Any]) -> None:
+    commands = "\n".join(str(configured[name]) for name in COMMANDS)
+    assert "0.0.0.0" not in commands
+    assert "--dashboard-host=127.0.0.1" in start(configured, "head")
+    hosts = re.findall(r"--host[ =](\S+)", commands)
+    assert hosts == ["127.0.0.1"]
+    # Ray's own group opens ssh alone; rules of ours would be added to it.
+    assert "security_group" not in configured["provider"]
+
+
+def test_every_start_asks_for_the_token(configured: dict[str, Any]) -> None:
+    for node in ("head", "worker"):
+        assert "RAY_AUTH_MODE=token " in start(configured, node)
+    assert configured["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+
+
+def test_head_starts_the_autoscaler_that_starts_workers(configured: dict[str, Any]) -> None:
+    assert "RAY_enable_autoscaler_v2=0 ray start --head" in start(configured, "head")
+    assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in start(configured, "head")
+
+
+def test_old_processes_end_before_new_ones_start(configured: dict[str, Any]) -> None:
+    for node in ("head", "worker"):
+        assert configured[f"{node}_start_ray_commands"][0] == "ray stop"
+
+
+def test_no_results_or_environment_are_copied(configured: dict[str, Any]) -> None:
+    copied = {Path(local) for local in configured["file_mounts"].values()}
+    assert all((FILE.parent / path).exists() for path in copied if not str(path).startswith("~"))
+    assert not copied & {Path(), Path("results"), Path(".venv"), Path("mlflow.db")}
+    assert "__pycache__" in configured["rsync_exclude"]
+
+
+def test_own_machines_keep_the_names_of_the_file() -> None:
+    text = filled_in(exchanged(TEXT), head_ip="10.1.1.1", worker_ips="[10.1.1.2]", ssh_user="me", MLFLOW_STORE="x://y")
+    configured = prepare_config(read(text))
+    assert configured["provider"] == {"type": "local", "head_ip": "10.1.1.1", "worker_ips": ["10.1.1.2"]}
+    assert configured["auth"]["ssh_user"] == "me"
+    assert "export MLFLOW_STORE=x://y\n" in configured["initialization_commands"][0]
+    assert configured["max_workers"] == 1
