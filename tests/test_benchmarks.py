@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from benchmarks import driver
+from benchmarks import driver, many_gpus, slots
+from benchmarks.timeline import RESET, SETUP, STEP, Call
 
 ARMS, TRIALS = 2, 8
 
@@ -17,13 +18,7 @@ def test_the_driver_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_pa
     assert len(figures.suggestions) > ARMS * TRIALS, "the last one says that there is no other trial"
     assert 2 * ARMS * TRIALS <= len(figures.reports) <= 4 * ARMS * TRIALS
     assert 0 < figures.ended <= figures.mirrored
-
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    experiment = client.get_experiment_by_name(driver.NAME)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 1 + ARMS * TRIALS
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert_mlflow_holds(ARMS * TRIALS, tmp_path)
 
 
 def test_the_figures_say_per_report_and_per_second() -> None:
@@ -34,3 +29,51 @@ def test_the_figures_say_per_report_and_per_second() -> None:
         "    25.0 trials per second until the last trial ended",
         "    20.0 trials per second until MLflow held everything",
     ]
+
+
+@pytest.mark.slow
+def test_the_slots_benchmark_accounts_for_every_second(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    figures = slots.measure(trials=4, steps=4, seeds=1, folder=tmp_path)
+    assert len(figures.trials) == 2 * (4 + 1)
+    assert all(trained > 0 for trained in figures.trials)
+    assert figures.processor > 0
+    if figures.window[0] < figures.window[1]:
+        assert sum(figures.shares.values()) == pytest.approx(1)
+        assert min(figures.shares.values()) > -1e-6
+        assert figures.shares["training"] > 0
+
+
+def test_slot_time_is_divided_by_what_workers_did() -> None:
+    first = [Call(SETUP, 0, 1), Call(STEP, 1, 12), Call(STEP, 13, 24)]
+    first += [Call(RESET, 26, 27), Call(STEP, 27, 38), Call(STEP, 38, 49)]
+    second = [Call(SETUP, 0, 1), Call(STEP, 2, 14), Call(STEP, 14, 34)]
+    figures = slots.figures([second, first], [[9, 10], [10, 19], [9, 10]], processor=3.0)
+    assert figures.trials == [19, 29, 19]
+    assert figures.window == (14, 34), "from the second worker's first report until it has no other trial"
+    assert {part: 40 * share for part, share in figures.shares.items()} == pytest.approx(
+        {"training": (23 - 14) + (34 - 28) + 19, "checkpointing": 2, "starting": 2, "reporting": 0, "waiting": 2}
+    )
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path: Path) -> None:
+    figures = many_gpus.measure(many_gpus.study(ARMS, TRIALS), 0.4, tmp_path, nodes=2, gpus=2)
+    assert figures.trials == len(figures.suggestions) == ARMS * TRIALS
+    assert 2 * ARMS * TRIALS <= len(figures.reports) <= 4 * ARMS * TRIALS
+    assert figures.slots == 4
+    assert figures.workers >= ARMS * TRIALS - len(figures.free), "each worker's first trial follows none"
+    assert 0 <= figures.busy <= 1
+    assert_mlflow_holds(ARMS * TRIALS, tmp_path)
+
+
+def assert_mlflow_holds(trials: int, folder: Path) -> None:
+    """Every trial has its run, besides the study's own, and all have ended."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name(driver.NAME)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1 + trials
+    assert {run.info.status for run in runs} == {"FINISHED"}

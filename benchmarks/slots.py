@@ -1,0 +1,186 @@
+"""How much of its slots' time a study trains: `python -m benchmarks.slots`.
+
+The study command runs as it is, on a Ray of its own with two slots: 50 short trials on `town`, searched and confirmed,
+with records, MLflow and everything else that belongs to it. When workers did what is Ray's own account; how much of
+that was training and evaluation is what the trials put on record.
+"""
+
+import logging
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from ray.cluster_utils import Cluster
+
+from benchmarks.driver import machine
+from benchmarks.timeline import RESET, Stay, Worker, overlap, stays, warm, workers
+from platform.provenance import ROOT
+from platform.records import Store
+
+NAME = "slots"
+SLOTS = 2
+STUDY = Template('''"""How much of its slots' time does a study train?"""
+
+from platform.methods import FDA, SourceOnly
+from platform.shifts import town
+from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
+
+rate = LogUniform(5e-3, 1e-1)
+study = Study(
+    shift=town(),
+    arms={
+        "source only": Arm(SourceOnly, learning_rate=rate),
+        "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1), learning_rate=rate),
+    },
+    reference="source only",
+    search=ASHA(trials=$trials, grace=0.25, smoothing=2),
+    budget=Budget(steps=$steps, evaluations=4),
+    seeds=$seeds,
+    recipe=Recipe(network_width=0.25),
+)
+''')
+"""Trials like those of the quickstart, with half of their steps."""
+TRAINING, STARTING, CHECKPOINTING, REPORTING, WAITING = "training", "starting", "checkpointing", "reporting", "waiting"
+PARTS = {
+    TRAINING: "and evaluating",
+    STARTING: "memory given back, data mapped, networks made",
+    CHECKPOINTING: "weights and optimiser saved for good",
+    REPORTING: "from a step's end to the same trial's next step",
+    WAITING: "from a trial's end to the next one's start",
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured."""
+
+    trials: Sequence[float]
+    """Seconds that each of them trained."""
+    workers: int
+    """That were started: more than slots if any was thrown away."""
+    window: tuple[float, float]
+    """As `timeline.warm` has it."""
+    seconds: Mapping[str, float]
+    """Of slot time in the window, by part."""
+    processor: float
+    """Seconds that the study command computed, workers and the rest of Ray aside."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of slot time in the window, by part."""
+        whole = SLOTS * (self.window[1] - self.window[0])
+        return {part: self.seconds[part] / whole if whole else 0.0 for part in PARTS}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{len(self.trials)} trials, {statistics.median(self.trials):.1f} s of training in the median, "
+            f"on {self.workers} workers; {self.window[1] - self.window[0]:.0f} s with all slots warm",
+            *(f"  {part:13}  {self.shares[part]:6.1%}  {meaning}" for part, meaning in PARTS.items()),
+            f"  the study command itself computed {self.processor:.0f} s",
+        ]
+        return "\n".join(lines)
+
+
+def measure(trials: int, steps: int, seeds: int, folder: Path) -> Figures:
+    """Run a study of two arms in a folder. Raises RuntimeError when it fails."""
+    file = folder / f"{NAME}.py"
+    file.write_text(STUDY.substitute(trials=trials, steps=steps, seeds=seeds))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
+    try:
+        processor = _run(file, cluster.address, folder)
+        found = workers(cluster.address)
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    return figures(found, _recorded(folder), processor)
+
+
+def figures(found: Sequence[Worker], recorded: Sequence[Sequence[float]], processor: float) -> Figures:
+    """The parts of slot time, from what workers did and what trials recorded for each report, in the order asked."""
+    window = warm(found, SLOTS)
+    seconds = _matched([stay for worker in found for stay in stays(worker)], recorded)
+    parts: dict[str, float] = defaultdict(float)
+    for worker in found:
+        for part, began, ended in _parts(worker, seconds):
+            parts[part] += overlap(began, ended, window)
+    parts[WAITING] = SLOTS * (window[1] - window[0]) - sum(parts.values())
+    return Figures([sum(each) for each in recorded], len(found), window, parts, processor)
+
+
+def _run(file: Path, address: str, folder: Path) -> float:
+    """Run the study command, and the processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "platform.study", file, "--address", address, "--results", folder / "results"],
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _recorded(folder: Path) -> list[list[float]]:
+    """The seconds of each trial's reports, in the order in which trials were asked for."""
+    store = Store(folder / "results")
+    records = [store.read(ask.trial.id) for ask in store.journal(NAME).asks]
+    return [[report.seconds for report in record.reports] for record in records if record is not None]
+
+
+def _matched(found: Sequence[Stay], recorded: Sequence[Sequence[float]]) -> dict[float, Sequence[float]]:
+    """What each stay put on record, by the time at which it began.
+
+    Ray does not say which trial a worker had. Trials begin in the order in which they were asked for, but for two that
+    are handed out at the same time; a step takes longer than what it records.
+    """
+    left, matched = list(recorded), {}
+    for stay in sorted(found, key=lambda stay: stay[0].began):
+        mine = next(seconds for seconds in left if _fits(stay, seconds))
+        left.remove(mine)
+        matched[stay[0].began] = mine
+    assert not left, f"{len(left)} trials without a worker"
+    return matched
+
+
+def _fits(stay: Stay, seconds: Sequence[float]) -> bool:
+    return len(stay) == len(seconds) and all(step.seconds >= each for step, each in zip(stay, seconds, strict=True))
+
+
+def _parts(worker: Worker, seconds: dict[float, Sequence[float]]) -> Iterator[tuple[str, float, float]]:
+    """What a worker did from when to when; what it does not say was waiting."""
+    yield from ((STARTING, call.began, call.ended) for call in worker if call.method == RESET)
+    for stay in stays(worker):
+        trained = seconds[stay[0].began]
+        # A step trains, then saves. The first one also starts the trial: its saving is taken to be like the next one's.
+        saved = [step.seconds - each for step, each in zip(stay, trained, strict=True)]
+        saved[0] = min(saved[:2])
+        for number, step in enumerate(stay):
+            if number:
+                yield REPORTING, stay[number - 1].ended, step.began
+            end = step.ended - saved[number]
+            yield STARTING, step.began, end - trained[number]
+            yield TRAINING, end - trained[number], end
+            yield CHECKPOINTING, end, step.ended
+
+
+def main() -> None:
+    """Measure, and print."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as name:
+        print(f"{machine(Path(name))}; {os.getloadavg()[0]:.1f} processes wanted to compute in the minute before")
+        print(measure(trials=20, steps=150, seeds=5, folder=Path(name)))
+
+
+if __name__ == "__main__":
+    main()
