@@ -79,8 +79,7 @@ class Cluster:
 
         So many trials are asked for at a time: an autoscaler starts nodes for what it sees waiting.
         """
-        offer = self.offer()
-        return fit([*taken, wanted], offer.ever) or (offer.unknown > 0 and not taken)
+        return fit([*taken, wanted], self.offer().ever)
 
     def await_expected(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> None:
         """Wait for machines that are about to join: what they have decides whether trials ask for GPUs."""

@@ -1,9 +1,12 @@
 """What a cluster has and what its autoscaler may still start, from what Ray and `ray up` say of it."""
 
+import time
 from typing import Any
 
+import pytest
+
 from platform.cluster import HEAD, Cluster, awaited
-from platform.placement import Resources
+from platform.placement import Resources, Slot, refusal
 
 HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
 WORKER: Resources = {"CPU": 8.0, "GPU": 1.0, "memory": 3e10}
@@ -74,8 +77,29 @@ def test_a_node_of_no_use_takes_no_trials() -> None:
     assert cluster.useless == {"two": "no data"}
 
 
-def test_the_first_trial_is_asked_for_while_machines_are_expected() -> None:
-    cluster = Cluster(lambda: {"head": {"CPU": 0.0, HEAD: 1.0}}, LOCAL)
-    wanted = {"CPU": 1.0}
-    assert cluster.has_room([], wanted)
-    assert not cluster.has_room([wanted], wanted)
+def test_for_a_machine_that_never_comes_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.cluster.JOIN_SECONDS", 0.2)
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.01)
+    nodes: dict[str, Resources] = {"head": {"CPU": 4.0, HEAD: 1.0}, "one": WORKER}
+    cluster, said, large = Cluster(lambda: nodes, LOCAL), list[str](), Slot(cpus=32, gpus=0, memory=0)
+    assert refusal("large", large, cluster.offer()) is None, "the machine that is missing may hold it"
+    cluster.await_expected(said.append, lambda: False)
+    assert said == ["waiting for 1 more machine of the cluster"]
+    assert "at most 8 CPUs" in (refusal("large", large, cluster.offer()) or "")
+    assert cluster.has_room([], {"CPU": 8.0})
+    nodes["late"] = LARGE
+    time.sleep(0.02)
+    assert refusal("large", large, cluster.offer()) is None, "it came after all"
+
+
+def test_waiting_ends_when_all_have_joined_or_the_user_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.01)
+    joining: list[dict[str, Resources]] = [{"head": {"CPU": 4.0, HEAD: 1.0}, "one": WORKER}]
+    joining.append({**joining[0], "two": LARGE})
+    cluster = Cluster(lambda: joining.pop(0) if len(joining) > 1 else joining[0], LOCAL)
+    said: list[str] = []
+    cluster.await_expected(said.append, lambda: False)
+    assert len(said) == 1
+    assert cluster.has_room([], {"CPU": 32.0})
+    Cluster(lambda: {"head": {"CPU": 4.0, HEAD: 1.0}}, LOCAL).await_expected(said.append, lambda: True)
+    assert len(said) == 1
