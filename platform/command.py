@@ -5,6 +5,7 @@ command goes on, 4 a mistake of ours, with its traceback; 129, 130 and 143 stopp
 """
 
 import argparse
+import hashlib
 import os
 import re
 import signal
@@ -147,8 +148,11 @@ def results_store(results: str) -> Store:
     except ValueError as mistake:
         raise BadInput(str(mistake)) from mistake
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    place = re.sub(r"[^A-Za-z0-9.]+", "-", results.removeprefix(SCHEME))
-    return Store(Path(base) / "domain-adaptation-platform" / place, bucket)
+    # However its options are ordered, it is one place; and only a hash keeps a/b from a-b.
+    address = f"{bucket}?{'&'.join(sorted(results.partition('?')[2].split('&')))}"
+    place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
+    unique = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return Store(Path(base) / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
 
 
 def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:

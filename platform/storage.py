@@ -44,10 +44,10 @@ class Storage(Protocol):
         """The files and folders in a folder, sorted."""
 
     def move(self, name: str, to: str) -> None:
-        """Give a file or folder another name."""
+        """Give a file or folder another name, over what is there."""
 
     def copy(self, name: str, to: str) -> None:
-        """Copy a file or folder, over what is there."""
+        """Copy a folder, over what is there."""
 
     def modified(self, name: str) -> float:
         """When a file was last written, in seconds since the epoch."""
@@ -86,8 +86,13 @@ class Folder:
         return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
     def move(self, name: str, to: str) -> None:
-        (self.path / to).parent.mkdir(parents=True, exist_ok=True)
-        (self.path / name).rename(self.path / to)
+        source, target = self.path / name, self.path / to
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            self.copy(name, to)
+            shutil.rmtree(source)
+        else:
+            source.rename(target)
 
     def copy(self, name: str, to: str) -> None:
         shutil.copytree(self.path / name, self.path / to, dirs_exist_ok=True)

@@ -97,6 +97,15 @@ def test_what_is_moved_is_there_and_nowhere_else(storage: Storage) -> None:
     assert storage.read("trials/0a/record.jsonl") == b"anew\n"
 
 
+def test_a_folder_is_moved_over_what_an_earlier_try_left(storage: Storage) -> None:
+    for file in ("trials/0a/record.jsonl", "trials/0a/checkpoint.pt", "aside/0a/record.jsonl", "aside/0a/claim"):
+        storage.write(file, file.encode())
+    storage.move("trials/0a", "aside/0a")
+    assert storage.names("trials") == []
+    assert storage.names("aside/0a") == ["checkpoint.pt", "claim", "record.jsonl"]
+    assert storage.read("aside/0a/record.jsonl") == b"trials/0a/record.jsonl"
+
+
 def test_a_copy_goes_over_what_is_there(storage: Storage) -> None:
     for file in ("trials/0a/record.jsonl", "trials/0a/nested/deep", "there/0a/record.jsonl", "there/0a/more"):
         storage.write(file, file.encode())
