@@ -13,7 +13,7 @@ study: $(VENV)/installed
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/cluster
 
-# `ray up cluster.yaml` and studies on it, on made-up hosts of this machine; needs root, and takes some ten minutes more.
+# Studies on several nodes, with results in a bucket, and by `ray up cluster.yaml` on made-up hosts, which needs root.
 test-cluster: $(VENV)/installed
 	$(BIN)/python -m pytest tests/cluster
 

@@ -15,12 +15,12 @@ from ray.cluster_utils import Cluster
 from platform.bucket import Bucket
 from platform.records import CHECKPOINT, JOURNAL, RECORD, Report, Store, trial_file
 from tests import checkout
+from tests.cluster.test_nodes import Watch, follow
+from tests.cluster.test_nodes import study as study_of_nodes
 from tests.faults.inspection import inspect
 from tests.faults.processes import PATIENCE, Command, Machine
 from tests.faults.small_study import NAME, TEXT, Undisturbed
 from tests.s3_server import KEYS, Server
-from tests.test_nodes import Watch, follow
-from tests.test_nodes import study as study_of_nodes
 
 pytestmark = pytest.mark.slow
 
