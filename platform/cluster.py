@@ -35,6 +35,8 @@ REFRESH_SECONDS = 1.0
 """How old the list of nodes may be."""
 JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
+GIVEN_UP_NODES = 3
+"""After so many nodes of no use, and no other left, no more are awaited: each one that an autoscaler starts costs."""
 LOOK_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 
@@ -70,6 +72,8 @@ class Cluster:
             nodes = self._nodes()
             useful = tuple(resources for node, resources in nodes.items() if node not in self._useless)
             to_come, unknown = awaited(list(nodes.values()), self._configuration)
+            if len(self._useless) >= GIVEN_UP_NODES and all(HEAD in node for node in useful):
+                to_come = ()
             self._offer = Offer(useful, to_come, unknown if self._expects else 0)
             self._asked = time.monotonic()
         return self._offer

@@ -77,6 +77,21 @@ def test_a_node_of_no_use_takes_no_trials() -> None:
     assert cluster.useless == {"two": "no data"}
 
 
+def test_an_autoscaler_is_not_asked_for_ever_for_machines_that_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.01)
+    nodes: dict[str, Resources] = {"head": HEAD_NODE}
+    cluster, wanted = Cluster(lambda: nodes, AWS), {"GPU": 1.0}
+    for name in ("one", "two", "three"):
+        assert cluster.has_room([], wanted)
+        nodes[name] = WORKER
+        cluster.give_up(name, "no data")
+    assert not cluster.has_room([], wanted)
+    del nodes["one"], nodes["two"]
+    nodes["four"] = WORKER
+    time.sleep(0.02)
+    assert cluster.has_room([wanted], wanted), "one that is of use shows that others may be"
+
+
 def test_for_a_machine_that_never_comes_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.cluster.JOIN_SECONDS", 0.2)
     monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.01)

@@ -194,13 +194,23 @@ def test_a_link_to_nowhere_is_refused_by_name(data):
         gta5_to_cityscapes(data).identity()
 
 
-def test_files_that_change_while_a_study_runs_are_refused(data):
+def test_files_that_change_before_they_are_decoded_are_refused(data):
     shift = gta5_to_cityscapes(data, SIZE)
     shift.identity()
     for kind in ("images", "labels"):
         (data / f"gta5/{kind}/00023.png").unlink()
     with pytest.raises(DataError, match="not those that this study was planned with"):
         shift.open()
+
+
+def test_what_is_decoded_is_used_without_the_files(data):
+    shift = gta5_to_cityscapes(data, SIZE)
+    before = shift.open()
+    shutil.rmtree(data)
+    after = shift.open()
+    assert np.array_equal(after.oracle.test.labels, before.oracle.test.labels)
+    with pytest.raises(DataError, match="does not exist"):
+        gta5_to_cityscapes(data, SIZE).open()
 
 
 def test_a_shift_travels_to_a_worker(laid_out):
