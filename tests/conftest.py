@@ -13,7 +13,7 @@ from tests.checkout import Checkout
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make faults SEEDS=20` strikes with twenty seeds of each fault; `make test` with the two below."""
+    """`make faults SEEDS=20` strikes with twenty seeds of each fault."""
     parser.addoption("--seeds", type=int, default=2, help="how many seeds of each fault (tests/faults) to run")
 
 

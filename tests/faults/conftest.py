@@ -13,7 +13,7 @@ from tests.faults.processes import Finished, Machine
 from tests.faults.small_study import NAME, TEXT, Undisturbed
 
 FEW_SEEDS = 2
-"""The seeds of each fault that `make test` runs."""
+"""With no more seeds, the thorough tests are left out."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,11 +23,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is thorough to `make faults`, which asks for more seeds than `make test`."""
+    """Leave what is thorough to those who ask for many seeds."""
     if config.getoption("--seeds") <= FEW_SEEDS:
         for item in items:
             if item.get_closest_marker("thorough"):
-                item.add_marker(pytest.mark.skip(reason="`make faults` runs it"))
+                item.add_marker(pytest.mark.skip(reason="`make faults SEEDS=3` runs it"))
 
 
 @pytest.fixture
