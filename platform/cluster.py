@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import yaml
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from platform.interruption import Interruption, end_tree
-from platform.placement import Offer, Resources, fit
+from platform.placement import Offer, Resources, fit, holds_any
 from platform.storage import Mark, NotShared, Storage, sees
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
@@ -36,7 +36,8 @@ REFRESH_SECONDS = 1.0
 JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
 GIVEN_UP_NODES = 3
-"""After so many nodes of no use, and no other left, no more are awaited: each one that an autoscaler starts costs."""
+"""After so many nodes of no use one after another, and no other left, no more are awaited: each one that an autoscaler
+starts costs."""
 LOOK_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 
@@ -51,7 +52,9 @@ class Cluster:
     def __init__(self, nodes: Callable[[], Mapping[str, Resources]], configuration: Mapping[str, Any]) -> None:
         self._nodes = nodes
         self._configuration = configuration
+        self._seen: dict[str, Resources] = {}
         self._useless: dict[str, str] = {}
+        self._given_up_in_a_row = 0
         self._offer: Offer | None = None
         self._asked = 0.0
         self._expects = True
@@ -63,16 +66,23 @@ class Cluster:
 
     def give_up(self, node: str, reason: str) -> None:
         """Send no more trials to a node."""
+        if node not in self._useless:
+            self._given_up_in_a_row += 1
         self._useless[node] = reason
         self._offer = None
+
+    def note_use(self) -> None:
+        """A node has trained: others that are of no use are the exception."""
+        self._given_up_in_a_row = 0
 
     def offer(self) -> Offer:
         """What there is and what may come, as of the last second."""
         if self._offer is None or time.monotonic() > self._asked + REFRESH_SECONDS:
             nodes = self._nodes()
+            self._seen.update(nodes)
             useful = tuple(resources for node, resources in nodes.items() if node not in self._useless)
             to_come, unknown = awaited(list(nodes.values()), self._configuration)
-            if len(self._useless) >= GIVEN_UP_NODES and all(HEAD in node for node in useful):
+            if self._given_up_in_a_row >= GIVEN_UP_NODES and all(HEAD in node for node in useful):
                 to_come = ()
             self._offer = Offer(useful, to_come, unknown if self._expects else 0)
             self._asked = time.monotonic()
@@ -85,20 +95,36 @@ class Cluster:
         """
         return fit([*taken, wanted], self.offer().ever)
 
-    def await_expected(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> None:
-        """Wait for machines that are about to join: what they have decides whether trials ask for GPUs."""
+    def may_hold(self, wanted: Resources) -> bool:
+        """Whether any node may hold a trial: one that runs, that may be started, or that has left and may come back."""
+        if holds_any(wanted, self.offer().ever):
+            return True
+        lost = (resources for node, resources in self._seen.items() if node not in self._useless)
+        return self._given_up_in_a_row < GIVEN_UP_NODES and holds_any(wanted, lost)
+
+    def await_expected(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> int:
+        """Wait for machines that are about to join: what they have decides whether trials ask for GPUs.
+
+        Returns how many have not come.
+        """
         deadline, said = time.monotonic() + JOIN_SECONDS, 0
         while (missing := self.offer().unknown) and time.monotonic() < deadline and not stopped():
             if missing != said:
-                say(f"waiting for {missing} more machine{'' if missing == 1 else 's'} of the cluster")
+                say(f"waiting for {machines(missing)} that the cluster expects")
                 said = missing
             time.sleep(REFRESH_SECONDS)
         # Whoever comes later is used; but nobody waits for one that may never come.
         self._expects, self._offer = False, None
+        return missing
+
+
+def machines(count: int) -> str:
+    """So many, in words."""
+    return f"{count} machine{'' if count == 1 else 's'}"
 
 
 def refuse_unshared(where: Storage, mark: Mark) -> None:
-    """Raise NotShared when a living node does not see a mark in the results."""
+    """Raise NotShared when a living node does not see a mark in the results, and RayFault when it cannot look."""
     look = ray.remote(num_cpus=0, max_retries=0)(sees)
     nodes = _living()
     answers = [
@@ -106,11 +132,18 @@ def refuse_unshared(where: Storage, mark: Mark) -> None:
         for node in nodes
     ]
     for node, answer in zip(nodes, answers, strict=True):
-        # A node that has just gone gets no trials either.
-        with suppress(ray.exceptions.RayError):
+        address = node["NodeManagerAddress"]
+        try:
             done, _ = ray.wait([answer], timeout=LOOK_SECONDS)
-            if not done or not ray.get(answer):
-                raise NotShared(where, node["NodeManagerAddress"])
+            shared = bool(done) and ray.get(answer)
+        except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise RayFault(f"{address} cannot run what it is sent: {reason}") from error
+        except ray.exceptions.RayError:
+            # A node that has just gone gets no trials either.
+            continue
+        if not shared:
+            raise NotShared(where, address)
 
 
 def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tuple[tuple[Resources, ...], int]:

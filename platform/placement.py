@@ -86,15 +86,19 @@ def fit(wanted: Iterable[Resources], nodes: Sequence[Resources]) -> bool:
     return True
 
 
+def holds_any(wanted: Resources, nodes: Iterable[Resources]) -> bool:
+    """Whether any of the nodes, empty, holds a trial."""
+    return any(fit([wanted], [node]) for node in nodes)
+
+
 def at_a_time(wanted: Resources, nodes: Sequence[Resources]) -> int:
     """How many trials of one size the nodes train at the same time."""
     return sum(_held(_units(wanted), _units(node)) for node in nodes)
 
 
-def refusal(arm: str, slot: Slot, offer: Offer) -> str | None:
+def refusal(arm: str, wanted: Resources, offer: Offer) -> str | None:
     """Why no node will ever hold a trial of an arm, with the numbers; None when one may."""
-    wanted = slot.resources(offer.has_gpus)
-    if offer.unknown or any(fit([wanted], [node]) for node in offer.ever):
+    if offer.unknown or holds_any(wanted, offer.ever):
         return None
     largest = {name: max((node.get(name, 0) for node in offer.ever), default=0) for name in wanted}
     short = [name for name, amount in wanted.items() if amount > largest[name]]

@@ -26,6 +26,7 @@ from platform import figures
 from platform.health import effective_classes
 from platform.methods.method import Method
 from platform.metrics import cityscapes
+from platform.networks.bisenet import NoWeights
 from platform.recipe import Recipe
 from platform.records import CHECKPOINT, CLAIM, PICTURE, PREDICTIONS, Ask, Cause, Report, trial_file
 from platform.shifts.shift import DataError, Shift
@@ -285,16 +286,16 @@ def _reported_step(training: Training) -> int:
 
 
 def _run(assignment: Assignment) -> TrainingRun:
+    trial = assignment.ask.trial
     try:
         with _on_disk(assignment.shift.name):
             splits = assignment.shift.open()
-    except (DataError, DiskFault) as error:
+        return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
+    except (DataError, DiskFault, NoWeights) as error:
         if assignment.mark is None:
             raise
-        # Another node of the cluster may have the data, or a disk that takes them.
+        # Another node of the cluster may have the data or the weights, or a disk that takes them.
         raise Unfit(_line(error)) from error
-    trial = assignment.ask.trial
-    return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
 
 
 def _device(assignment: Assignment) -> torch.device:
@@ -345,7 +346,7 @@ def _failure(error: Exception) -> Failure:
     """An error as the cause of a trial's failure."""
     if isinstance(error, Diverged):
         return Failure("diverged", _line(error), retry=False)
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | NoWeights):
         return Failure("data", _line(error), retry=True)
     if out_of_memory(error):
         remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"

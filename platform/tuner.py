@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.cluster import Cluster, RayFault, joined, local, refuse_unshared, seen
+from platform.cluster import JOIN_SECONDS, Cluster, RayFault, joined, local, machines, refuse_unshared, seen
 from platform.decisions import finished, first_record, next_ask, note_arrivals, searching, settle
 from platform.interruption import Interruption
 from platform.ledger import Ledger, StoreFault
@@ -30,7 +30,7 @@ from platform.lock import Lock
 from platform.methods.method import Method
 from platform.placement import Offer, Resources, TooLarge, refusal
 from platform.recipe import Recipe
-from platform.records import Ask, End
+from platform.records import Ask, End, Report
 from platform.storage import Mark, leave_mark
 from platform.study import Study
 from platform.trainable import DISK, FAILURE, REPORT, UNFIT, Assignment, Failure, TrialTrainable, UnfitNode
@@ -115,7 +115,7 @@ class StudySearcher(Searcher):
 
     def _say_what_is_missing(self) -> None:
         """Tell the user, once, when nothing runs because a machine that could hold it has left."""
-        reasons = [refusal(arm, self.study.slot(arm), self.cluster.offer()) for arm in self.study.arms]
+        reasons = [refusal(arm, self._resources(arm), self.cluster.offer()) for arm in self.study.arms]
         missing = next(filter(None, reasons), None)
         if missing is not None and missing != self._missing:
             self.interruption.say(f"waiting for a machine: {missing}")
@@ -141,7 +141,7 @@ class StudySearcher(Searcher):
 
     def _hopeless(self, arm: str) -> str | None:
         """Why no node can hold a trial of an arm, None while one may: nodes that are of no use were found meanwhile."""
-        if not self.cluster.useless or refusal(arm, self.study.slot(arm), self.cluster.offer()) is None:
+        if not self.cluster.useless or self.cluster.may_hold(self._resources(arm)):
             return None
         return "; ".join(sorted(set(self.cluster.useless.values())))
 
@@ -198,6 +198,8 @@ class StudyScheduler(FIFOScheduler):
         self.losses: Counter[str] = Counter()
         self.broken_workers = 0
         """Workers that end when they are given their next trial, since an unknown error may have left them broken."""
+        self.blind: set[str] = set()
+        """Addresses of nodes that train on CPUs what has a share of a GPU."""
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """Whether a trial goes on after what it reported."""
@@ -231,6 +233,7 @@ class StudyScheduler(FIFOScheduler):
             self._avoid(assignment, node)
             return False
         elif (report := result.get(REPORT)) is not None:
+            self._look_at_node(assignment, report)
             judged = len(self.ledger.records[ask.trial.id].reports)
             if self.ledger.report(ask, report):
                 settle(self.study, self.ledger, ask, judged)
@@ -239,6 +242,16 @@ class StudyScheduler(FIFOScheduler):
             self._take_back(assignment)
             return False
         return self.ledger.ended(ask) is None
+
+    def _look_at_node(self, assignment: Assignment, report: Report) -> None:
+        """See that a node is of use, and tell the user when the GPU that a trial has a share of is of none."""
+        self.searcher.cluster.note_use()
+        if assignment.resources.get("GPU") and report.device == "cpu" and report.node not in self.blind:
+            self.blind.add(report.node)
+            self.searcher.interruption.say(
+                f"{report.node} has a GPU that PyTorch cannot use: its trials train on CPUs; "
+                "see whether nvidia-smi works there, and its driver is new enough"
+            )
 
     def _take_back(self, assignment: Assignment) -> None:
         """Let a trial be handed out again, unless another worker has it by now."""
@@ -326,19 +339,19 @@ def run(
 
     Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written,
     NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
-    refuses the address, or dies.
+    refuses the address, or dies, or when machines have not come that a trial may need.
     """
     ledger.reopen()
     if ledger.fault is None and not finished(study, ledger, shift_identity):
         with _cluster(address, root, ledger, interruption) as cluster:
             lock.note_descendants()
-            mark = None
+            mark, missing = None, 0
             if address is not None:
                 mark = leave_mark(ledger.store.storage, ledger.study)
                 refuse_unshared(ledger.store.storage, mark)
-                cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
+                missing = cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
             if interruption.signal is None:
-                _refuse_too_large(study, cluster)
+                check_nodes(study, cluster.offer(), missing, interruption.say)
                 searcher = StudySearcher(study, ledger, shift_identity, interruption, cluster, mark)
                 _tune(study, ledger, searcher, Halt(ledger, interruption))
     ledger.close()
@@ -350,8 +363,10 @@ def run(
 def offer(study: Study, address: str) -> Offer:
     """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
     with seen(address) as cluster:
-        _refuse_too_large(study, cluster)
-        return cluster.offer()
+        offered = cluster.offer()
+        if (reason := _too_large(study, offered)) is not None:
+            raise TooLarge(reason)
+        return offered
 
 
 def _cluster(
@@ -363,10 +378,22 @@ def _cluster(
     return local(root, interruption, fail) if address is None else joined(address, root, interruption)
 
 
-def _refuse_too_large(study: Study, cluster: Cluster) -> None:
-    for name in study.arms:
-        if (reason := refusal(name, study.slot(name), cluster.offer())) is not None:
-            raise TooLarge(reason)
+def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
+    """See that the nodes hold every arm's trials, on GPUs if they ask for them and there are any."""
+    reason, on_gpus = _too_large(study, offered), any(study.slot(name).gpus for name in study.arms)
+    if missing and (reason is not None or (on_gpus and not offered.has_gpus)):
+        late = f"{machines(missing)} that the cluster expects did not join in {JOIN_SECONDS:.0f} seconds"
+        raise RayFault(f"{reason or 'the study asks for GPUs, and no node has one'}; {late}: ray status tells more")
+    if reason is not None:
+        raise TooLarge(reason)
+    if on_gpus and not offered.has_gpus:
+        say("no GPU is there: everything trains on CPUs")
+
+
+def _too_large(study: Study, offered: Offer) -> str | None:
+    """Why a trial of one of the arms will never run, None when all may."""
+    reasons = (refusal(name, study.slot(name).resources(offered.has_gpus), offered) for name in study.arms)
+    return next(filter(None, reasons), None)
 
 
 def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from platform.cluster import HEAD, Cluster, awaited
-from platform.placement import Resources, Slot, refusal
+from platform.placement import Resources, refusal
 
 HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
 WORKER: Resources = {"CPU": 8.0, "GPU": 1.0, "memory": 3e10}
@@ -92,14 +92,44 @@ def test_an_autoscaler_is_not_asked_for_ever_for_machines_that_are_of_no_use(mon
     assert cluster.has_room([wanted], wanted), "one that is of use shows that others may be"
 
 
+def test_machines_that_train_show_that_others_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.0)
+    nodes: dict[str, Resources] = {"head": HEAD_NODE}
+    cluster, wanted = Cluster(lambda: nodes, AWS), {"GPU": 1.0}
+    for name in ("one", "two", "three"):
+        nodes[name] = WORKER
+        cluster.give_up(name, "no data")
+        cluster.note_use()
+    assert cluster.has_room([], wanted)
+    assert cluster.may_hold(wanted)
+
+
+def test_a_machine_that_has_left_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.0)
+    head: Resources = {"CPU": 8.0, HEAD: 1.0}
+    nodes: dict[str, Resources] = {"head": head, "without data": WORKER, "rebooting": WORKER}
+    cluster, wanted = Cluster(lambda: nodes, {}), {"GPU": 1.0}
+    assert cluster.may_hold(wanted)
+    cluster.give_up("without data", "no data")
+    del nodes["rebooting"]
+    assert not cluster.has_room([], wanted)
+    assert cluster.may_hold(wanted)
+    assert not cluster.may_hold({"GPU": 2.0})
+    nodes["rebooting, another time"] = WORKER
+    cluster.give_up("rebooting, another time", "no data")
+    assert cluster.may_hold(wanted), "the first time it left before anybody knew"
+    cluster.give_up("yet another", "no data")
+    assert not cluster.may_hold(wanted), "there have been too many of no use"
+
+
 def test_for_a_machine_that_never_comes_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.cluster.JOIN_SECONDS", 0.2)
     monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.01)
     nodes: dict[str, Resources] = {"head": {"CPU": 4.0, HEAD: 1.0}, "one": WORKER}
-    cluster, said, large = Cluster(lambda: nodes, LOCAL), list[str](), Slot(cpus=32, gpus=0, memory=0)
+    cluster, said, large = Cluster(lambda: nodes, LOCAL), list[str](), {"CPU": 32.0}
     assert refusal("large", large, cluster.offer()) is None, "the machine that is missing may hold it"
-    cluster.await_expected(said.append, lambda: False)
-    assert said == ["waiting for 1 more machine of the cluster"]
+    assert cluster.await_expected(said.append, lambda: False) == 1
+    assert said == ["waiting for 1 machine that the cluster expects"]
     assert "at most 8 CPUs" in (refusal("large", large, cluster.offer()) or "")
     assert cluster.has_room([], {"CPU": 8.0})
     nodes["late"] = LARGE
@@ -113,7 +143,7 @@ def test_waiting_ends_when_all_have_joined_or_the_user_stops_it(monkeypatch: pyt
     joining.append({**joining[0], "two": LARGE})
     cluster = Cluster(lambda: joining.pop(0) if len(joining) > 1 else joining[0], LOCAL)
     said: list[str] = []
-    cluster.await_expected(said.append, lambda: False)
+    assert cluster.await_expected(said.append, lambda: False) == 0
     assert len(said) == 1
     assert cluster.has_room([], {"CPU": 32.0})
     Cluster(lambda: {"head": {"CPU": 4.0, HEAD: 1.0}}, LOCAL).await_expected(said.append, lambda: True)

@@ -1,6 +1,7 @@
 """`cluster.yaml` passes Ray's validation, for AWS and for machines of one's own, and opens nothing to the world."""
 
 import re
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_all_that_is_to_fill_in_stands_at_the_top() -> None:
     below = TEXT.removeprefix(TOP)
     assert "FILL-IN" in TOP
     assert not re.search(r"FILL-IN| &[a-z]|\bami-|\bfs-|us-west|large|192\.0\.2", below)
-    named = re.findall(r": &(\w+) ", TOP)
+    named = re.findall(r"^ +\w+: &(\w+) ", TOP, flags=re.MULTILINE)
     assert sorted(named) == sorted(set(re.findall(r"[:-] \*(\w+)", below)))
 
 
@@ -117,6 +118,30 @@ def test_head_starts_the_autoscaler_that_starts_workers(configured: dict[str, An
 def test_old_processes_end_before_new_ones_start(configured: dict[str, Any]) -> None:
     for node in ("head", "worker"):
         assert configured[f"{node}_start_ray_commands"][0] == "ray stop"
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    #(stage: &stage .*)$", TEXT, flags=re.MULTILINE))
+def test_every_node_stages_data_before_its_ray_starts(line: str) -> None:
+    (default,) = re.findall(r"^    stage: .*$", TEXT, flags=re.MULTILINE)
+    configured = read(TEXT.replace(default, f"    {line}"))
+    command = line.partition("&stage ")[2]
+    subprocess.run(["bash", "-n", "-c", command], check=True)
+    for node in ("head", "worker"):
+        commands = configured[f"{node}_start_ray_commands"]
+        assert commands.index(command) < commands.index(start(configured, node))
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_another_programs_port_is_not_taken_for_mlflows(configured: dict[str, Any], taken: bool) -> None:
+    (command,) = [command for command in configured["head_start_ray_commands"] if "another program" in command]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if not taken:
+            listener.close()
+        hasty = command.replace("5000)", f"{port})").replace("10", "2").replace("5000/", f"{port}/")
+        assert hasty.count(str(port)) == 1
+        done = subprocess.run(["bash", "-c", hasty], capture_output=True, text=True, check=False)
+    assert (done.returncode, "is another program's" in done.stdout) == ((1, True) if taken else (0, False))
 
 
 def test_no_results_or_environment_are_copied(configured: dict[str, Any]) -> None:

@@ -69,19 +69,19 @@ def test_a_slot_as_ray_counts_it() -> None:
 def test_without_gpus_everything_trains_on_cpus() -> None:
     offer = Offer((LAPTOP,))
     assert not offer.has_gpus
-    assert refusal("FDA", HALF, offer) is None
+    assert refusal("FDA", HALF.resources(offer.has_gpus), offer) is None
 
 
 def test_gpus_that_are_still_to_be_started_count() -> None:
     offer = Offer((LAPTOP,), to_come=(GPU_NODE,))
     assert offer.has_gpus
-    assert refusal("FDA", HALF, offer) is None
+    assert refusal("FDA", HALF.resources(offer.has_gpus), offer) is None
     assert at_a_time(HALF.resources(on_gpu=True), offer.ever) == 8
 
 
 def test_what_no_node_holds_is_refused_with_the_numbers() -> None:
     offer = Offer((LAPTOP,), to_come=(GPU_NODE, GPU_NODE))
-    reason = refusal("wide", Slot(cpus=1, gpus=8, memory=100), offer)
+    reason = refusal("wide", Slot(cpus=1, gpus=8, memory=100).resources(on_gpu=True), offer)
     assert reason is not None
     assert reason.startswith(
         "a trial of 'wide' needs 1 CPU, 8 GPUs, 100 GiB of memory on one node, and no node has that: at most 4 GPUs "
@@ -91,13 +91,13 @@ def test_what_no_node_holds_is_refused_with_the_numbers() -> None:
 
 def test_what_no_node_holds_together_is_refused() -> None:
     offer = Offer(({"CPU": 32.0}, GPU_NODE))
-    reason = refusal("wide", Slot(cpus=32, gpus=1, memory=0), offer)
+    reason = refusal("wide", Slot(cpus=32, gpus=1, memory=0).resources(on_gpu=True), offer)
     assert reason is not None
     assert "no node has all of it, though one by one there is enough" in reason
 
 
 def test_nothing_is_refused_while_machines_are_expected() -> None:
-    assert refusal("wide", Slot(cpus=1000, gpus=8, memory=0), Offer((LAPTOP,), unknown=1)) is None
+    assert refusal("wide", {"CPU": 1000.0}, Offer((LAPTOP,), unknown=1)) is None
 
 
 def test_an_offer_in_words() -> None:

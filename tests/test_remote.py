@@ -1,5 +1,6 @@
 """The user's side of a cluster: one line for each mistake, and a study on a real head that does not need its user."""
 
+import inspect
 import os
 import re
 import signal
@@ -17,10 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from ray.autoscaler._private import commands
 
 from platform.records import Ask, End, Store
 from platform.refusals import BadInput
 from platform.remote.__main__ import main
+from platform.remote.connection import _meaning
 from platform.remote.fetching import take_over
 from tests import checkout
 from tests.checkout import ROOT, Checkout
@@ -112,7 +115,14 @@ def test_a_cluster_that_is_not_up(user: Checkout, command: str, tmp_path: Path) 
     )
     places = {"RAY_TMPDIR": str(tmp_path), "TMPDIR": str(tmp_path)}
     line = refused(user, *command.split(), **places)
-    assert "'nobody' is not up; start it with ray up cluster.yaml" in line
+    assert "error: ssh does not reach the head: " in line
+    assert list(tmp_path.glob("cluster-*")) == []
+
+
+def test_what_ray_says_of_a_cluster_in_a_cloud_that_is_not_up() -> None:
+    said = "  File commands.py, line 1\nRuntimeError: Head node of cluster (studies) not found!\n"
+    assert "Head node of cluster ({}) not found!" in inspect.getsource(commands)
+    assert _meaning(said, Path("my.yaml")) == "the cluster 'studies' is not up; start it with ray up my.yaml"
 
 
 @pytest.mark.parametrize(

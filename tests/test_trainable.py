@@ -29,8 +29,8 @@ from platform.recipe import Recipe
 from platform.records import CHECKPOINT, CLAIM, PICTURE, PREDICTIONS, Ask, Report
 from platform.shifts import town
 from platform.shifts.shift import DataError, Shift, Splits
-from platform.storage import Folder
-from platform.trainable import DISK, FAILURE, INTERRUPTED, REPORT, Assignment, Failure, TrialTrainable, start
+from platform.storage import Folder, leave_mark
+from platform.trainable import DISK, FAILURE, INTERRUPTED, REPORT, Assignment, Failure, TrialTrainable, Unfit, start
 from platform.training import TrainingRun
 from platform.trials import Trial
 from tests.small_disk import mounted
@@ -255,6 +255,23 @@ def stop_at_evaluation(network: torch.nn.Module, number: int, stop: Path) -> Non
     network.register_forward_hook(
         lambda module, *_: None if module.training or next(evaluations) < number else stop.touch()
     )
+
+
+def test_without_weights_a_node_of_a_cluster_is_unfit_and_one_machine_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node may have them; alone, the trial fails for a reason outside of it."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    damaged = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
+    alone = assignment(tmp_path / "results", batch=4)
+    alone = replace(alone, recipe=replace(alone.recipe, pretrained=True, network_width=1.0))
+    failure = failure_of(worker(alone).step())
+    assert (failure.cause, failure.retry) == ("data", True)
+    assert str(damaged) in failure.reason
+    with pytest.raises(Unfit, match="does not hold the ImageNet weights"):
+        start(replace(alone, mark=leave_mark(alone.storage, "study")))
 
 
 def test_a_report_counts_the_seconds_before_an_interruption(tmp_path: Path) -> None:

@@ -11,17 +11,19 @@ import pytest
 from ray.tune.search import Searcher
 
 from benchmarks import in_process
+from platform.cluster import HEAD, Cluster, RayFault
 from platform.decisions import finished
 from platform.interruption import Interruption
 from platform.ledger import Ledger, StoreFault
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.placement import Offer, Resources, TooLarge
 from platform.records import End, Record, Report, Store
 from platform.shifts import town
 from platform.storage import Folder
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
-from platform.trainable import FAILURE, INTERRUPTED, REPORT, Assignment, Failure
+from platform.trainable import FAILURE, INTERRUPTED, REPORT, UNFIT, Assignment, Failure, UnfitNode
 from platform.trials import Trial
-from platform.tuner import WORKER_LOSSES, StudyScheduler, StudySearcher
+from platform.tuner import WORKER_LOSSES, StudyScheduler, StudySearcher, check_nodes
 
 RATE = LogUniform(1e-3, 1e-1)
 STUDY = Study(
@@ -50,11 +52,18 @@ def report(trial: Trial, step: int) -> Report:
 class Simulation:
     """A driver without Ray, whose workers make their curves up."""
 
-    def __init__(self, folder: Path, study: Study = STUDY, slots: int = 2, name: str = "simulated") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        study: Study = STUDY,
+        slots: int = 2,
+        name: str = "simulated",
+        cluster: Cluster = in_process.MACHINE,
+    ) -> None:
         self.ledger = Ledger(Store(folder), name, list(study.arms))
         self.study = study
         self.interruption = Interruption(Folder(folder), "stop")
-        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.interruption, in_process.MACHINE)
+        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.interruption, cluster)
         self.scheduler = StudyScheduler(study, self.ledger, self.searcher)
         self.slots = slots
         self.reports = 0
@@ -368,3 +377,81 @@ def test_what_two_arms_share_is_compared_with_in_both(tmp_path: Path) -> None:
     reached = {arrival.arm for arrival in simulation.ledger.arrivals if arrival.trial == default}
     assert reached == set(arms)
     assert len(simulation.record("rate", "search")) == len(simulation.record("rate and momentum", "search")) == 6
+
+
+ON_GPUS = dataclasses.replace(
+    STUDY,
+    arms={"fixed": Arm(FDA)},
+    reference="fixed",
+    search=None,
+    budget=dataclasses.replace(STUDY.budget, gpus=1.0),
+)
+CPU_HEAD: Resources = {"CPU": 8.0, HEAD: 1.0}
+GPU_NODE: Resources = {"CPU": 8.0, "GPU": 1.0}
+
+
+def lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Simulation, dict[str, Resources], list[str]]:
+    """A study that asks for GPUs, the nodes of its cluster, and what the user is told."""
+    monkeypatch.setattr("platform.cluster.REFRESH_SECONDS", 0.0)
+    nodes = {"head": CPU_HEAD, "one": GPU_NODE, "other": GPU_NODE}
+    simulation, said = Simulation(folder, ON_GPUS, cluster=Cluster(lambda: nodes, {})), list[str]()
+    simulation.interruption.say = said.append
+    return simulation, nodes, said
+
+
+def suggested(simulation: Simulation) -> Assignment:
+    assignment: Assignment = simulation.searcher.suggest("next")["assignment"]
+    return assignment
+
+
+def test_when_no_gpu_node_is_of_use_trials_end_though_a_cpu_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation, _, said = lab(tmp_path, monkeypatch)
+    for node in ("one", "other"):
+        tell(simulation, suggested(simulation), {UNFIT: UnfitNode(node, f"{node}'s address", "it has no data")})
+    assert simulation.searcher.suggest("none") == Searcher.FINISHED
+    assert states(simulation.record("fixed", "confirm")) == ["failed", "failed"]
+    assert "it has no data" in (simulation.record("fixed", "confirm")[0].end or End("complete", None, "", 0)).reason
+    assert len(said) == 2
+
+
+def test_trials_wait_for_a_gpu_node_that_left_without_being_of_no_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation, nodes, said = lab(tmp_path, monkeypatch)
+    tell(simulation, suggested(simulation), {UNFIT: UnfitNode("one", "its address", "it has no data")})
+    del nodes["other"]
+    assert simulation.searcher.suggest("none") is None
+    assert simulation.searcher.suggest("none") is None
+    assert states(simulation.record("fixed", "confirm")) == []
+    assert len(said) == 2
+    assert said[1].startswith("waiting for a machine: a trial of 'fixed' needs 1 CPU, 1 GPU on one node")
+    nodes["other, again"] = GPU_NODE
+    assert suggested(simulation).resources == {"CPU": 1.0, "GPU": 1.0}
+
+
+def test_a_gpu_that_cannot_be_used_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation, _, said = lab(tmp_path, monkeypatch)
+    running = suggested(simulation)
+    for step, node, device in ((2, "10.0.0.1", "cpu"), (4, "10.0.0.1", "cpu"), (6, "10.0.0.2", "NVIDIA L4")):
+        made = dataclasses.replace(report(running.ask.trial, step), node=node, device=device)
+        tell(simulation, running, {REPORT: made})
+    (line,) = said
+    assert line.startswith("10.0.0.1 has a GPU that PyTorch cannot use")
+
+
+def test_a_study_that_asks_for_gpus_does_not_begin_on_cpus_while_machines_are_missing() -> None:
+    said: list[str] = []
+    with pytest.raises(RayFault, match="asks for GPUs, and no node has one; 2 machines that the cluster expects"):
+        check_nodes(ON_GPUS, Offer((CPU_HEAD,)), 2, said.append)
+    with pytest.raises(RayFault, match=r"'source only' needs 1 CPU on one node, and no node has that: .*; 1 machine"):
+        check_nodes(STUDY, Offer(({HEAD: 1.0},)), 1, said.append)
+    with pytest.raises(TooLarge):
+        check_nodes(STUDY, Offer(({HEAD: 1.0},)), 0, said.append)
+    assert said == []
+    check_nodes(ON_GPUS, Offer((CPU_HEAD,)), 0, said.append)
+    assert said == ["no GPU is there: everything trains on CPUs"]
+    check_nodes(ON_GPUS, Offer((CPU_HEAD, GPU_NODE)), 1, said.append)
+    check_nodes(STUDY, Offer((CPU_HEAD,)), 1, said.append)
+    assert len(said) == 1

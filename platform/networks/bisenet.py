@@ -48,6 +48,10 @@ class Prediction(NamedTuple):
     """Shaped like `logits`, from the context at 1/16 and at 1/32; empty unless asked for."""
 
 
+class NoWeights(ValueError):
+    """This machine has no ImageNet weights."""
+
+
 class BiSeNet(nn.Module):
     """Real-time segmentation by a shallow spatial path beside a deep context path.
 
@@ -57,7 +61,7 @@ class BiSeNet(nn.Module):
 
     `width` scales every channel count but those that equal the number of classes; `pretrained` starts the context path
     from ImageNet. Raises ValueError for a width that leaves no channel, and for pretrained weights that do not exist
-    for the width or cannot be had.
+    for the width; NoWeights for those that cannot be had.
     """
 
     mean: Tensor
@@ -218,7 +222,7 @@ def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
 def load_imagenet_weights(context_path: ContextPath) -> None:
     """Load torchvision's ImageNet weights of ResNet-18, from torch hub's checkpoint folder or downloaded into it.
 
-    Raises ValueError when they cannot be downloaded, or when the file in the folder is not what its name says.
+    Raises NoWeights when they cannot be downloaded, or when the file in the folder is not what its name says.
     """
     # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
     from torchvision.models.resnet import ResNet18_Weights
@@ -229,12 +233,12 @@ def load_imagenet_weights(context_path: ContextPath) -> None:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
         context_path.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
     except OSError as error:
-        raise ValueError(
+        raise NoWeights(
             f"the ImageNet weights of ResNet-18 are not at {file} and cannot be downloaded ({error}): "
             f"place {weights.url} there, or set pretrained=False"
         ) from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(
+        raise NoWeights(
             f"{file} does not hold the ImageNet weights of ResNet-18: "
             f"replace it by {weights.url}, delete it to have it downloaded, or set pretrained=False"
         ) from error

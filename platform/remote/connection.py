@@ -1,9 +1,11 @@
 """The way from the user's machine to a cluster's head: ssh tunnels and commands, by Ray's own command line."""
 
 import argparse
+import atexit
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from typing import IO, TYPE_CHECKING
 
 import yaml
@@ -67,7 +69,10 @@ def reach(options: argparse.Namespace) -> Reach:
 
 
 def check_cluster(cluster: Path) -> None:
-    """Raise BadInput unless there is such a cluster file, and what AWS must know is filled in."""
+    """Raise BadInput unless there is such a cluster file, and what AWS must know is filled in.
+
+    A head of one's own machines is then looked for at its address, whichever machine started it.
+    """
     if not cluster.is_file():
         raise BadInput(
             f"there is no cluster file {cluster}; run at the root of the checkout, or name it with --cluster"
@@ -81,6 +86,8 @@ def check_cluster(cluster: Path) -> None:
     used = yaml.safe_dump({name: section for name, section in read.items() if name != "metadata"}, width=1000)
     if read["provider"].get("type") == "aws" and (left := re.search(r"[\w-]*FILL-IN", used)) is not None:
         raise BadInput(f"{cluster} must be filled in, got {left[0]}; its first lines say what belongs there")
+    if read["provider"].get("type") == "local" and read["provider"].get("head_ip"):
+        _presume_head(read["provider"], str(read.get("cluster_name")))
 
 
 def asked(cluster: Path, *arguments: str) -> str:
@@ -104,6 +111,24 @@ def line_of(text: str) -> str:
     """The first line of a message, as long as two lines of a terminal at most."""
     line = text.strip().split("\n")[0]
     return line if len(line) <= 160 else f"{line[:157]}..."
+
+
+def _presume_head(provider: dict[str, object], name: str) -> None:
+    """Have Ray's commands take the head of one's own machines for running.
+
+    Which ones run Ray notes in /tmp of the machine that ran `ray up`, and nowhere else: after a restart that one would
+    not find its own cluster. Presumed in a folder of this process, it is no lie that `ray up` or `ray down` would read.
+    """
+    from ray.autoscaler._private.local import node_provider
+    from ray.autoscaler.tags import NODE_KIND_HEAD, STATUS_UP_TO_DATE, TAG_RAY_NODE_KIND, TAG_RAY_NODE_STATUS
+
+    folder = mkdtemp(prefix="cluster-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["RAY_TMPDIR"] = folder
+    running = {TAG_RAY_NODE_KIND: NODE_KIND_HEAD, TAG_RAY_NODE_STATUS: STATUS_UP_TO_DATE}
+    node_provider.logger.setLevel(logging.ERROR)
+    state = node_provider.LocalNodeProvider({**provider, "worker_ips": []}, name)  # type: ignore[no-untyped-call]
+    state.create_node({}, running, 1)  # type: ignore[no-untyped-call]
 
 
 def _check_token() -> None:

@@ -54,12 +54,15 @@ def test_study_on_two_nodes(network: Network, undisturbed: Undisturbed) -> None:
     place = f"got /tmp/results, which {worker} does not see"
     assert f"error: results must lie where every node sees them, {place}" in refused
     assert "exit code 2" in refused
+    # A machine that was restarted, or a colleague's, knows nothing of what `ray up` started.
+    cluster.client.run("mv /tmp/ray /tmp/aside")
     finish(cluster.study())
     assert cluster.nodes().keys() == {cluster.head.address, cluster.workers[0].address}
     inspect_mlflow(cluster, undisturbed)
     finish(cluster.remote("fetch", NAME))
     fetched = cluster.client.home / "checkout" / "results" / NAME / "table.md"
     assert fetched.read_bytes() == (cluster.results / NAME / "table.md").read_bytes()
+    cluster.client.run("rm -rf /tmp/ray; mv /tmp/aside /tmp/ray")
     cluster.down()
     inspect(cluster, undisturbed)
     for host in (cluster.client, cluster.head, *cluster.workers):

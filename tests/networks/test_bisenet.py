@@ -88,13 +88,14 @@ def published(net: BiSeNet, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("width", [0.25, 1.0])
 def test_equals_the_published_order_of_operations(width: float) -> None:
-    net = randomise(network(width)).eval()
-    batch = images()
+    # In float64: orders of operations differ by rounding, by more on some processors than on others.
+    net = randomise(network(width)).eval().double()
+    batch = images().double()
     with torch.no_grad():
         prediction = net(batch, auxiliary=True)
         for logits, expected in zip((prediction.logits, *prediction.auxiliary), published(net, batch), strict=True):
             assert expected.std() > 0.01
-            torch.testing.assert_close(upsample(logits, (64, 128)), expected, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(upsample(logits, (64, 128)), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_context_path_is_torchvisions_resnet_18() -> None:
