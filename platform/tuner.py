@@ -99,19 +99,21 @@ class StudySearcher(Searcher):
                 return assigned
             waiting = waiting or self._is_open(ask)
         for arm in self.study.arms:
-            while (
-                self._has_room(arm) and (new := next_ask(self.study, self.ledger, self.shift_identity, arm)) is not None
-            ):
+            while (room := self._has_room(arm)) and (new := self._next_ask(arm)) is not None:
                 if self.ledger.fault is not None:
                     return None
                 self.ledger.ask(new)
                 note_arrivals(self.study, self.ledger, new)
                 if self._is_open(new) and (assigned := self._take_up(new)) is not None:
                     return assigned
-            waiting = waiting or self._is_waiting(arm) or not self._has_room(arm)
+            # Not asked once more: a node that joins in between would make the study look finished.
+            waiting = waiting or self._is_waiting(arm) or not room
         if waiting and not self.running:
             self._say_what_is_missing()
         return None if waiting else Searcher.FINISHED
+
+    def _next_ask(self, arm: str) -> Ask | None:
+        return next_ask(self.study, self.ledger, self.shift_identity, arm)
 
     def _say_what_is_missing(self) -> None:
         """Tell the user, once, when nothing runs because a machine that could hold it has left."""

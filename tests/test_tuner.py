@@ -455,3 +455,23 @@ def test_a_study_that_asks_for_gpus_does_not_begin_on_cpus_while_machines_are_mi
     check_nodes(ON_GPUS, Offer((CPU_HEAD, GPU_NODE)), 1, said.append)
     check_nodes(STUDY, Offer((CPU_HEAD,)), 1, said.append)
     assert len(said) == 1
+
+
+def test_a_node_that_joins_while_the_searcher_looks_does_not_end_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever question to the cluster is the first that sees it."""
+    for asked_before in range(8):
+        simulation, nodes, _ = lab(tmp_path / str(asked_before), monkeypatch)
+        del nodes["other"]
+        suggested(simulation)
+        questions = itertools.count()
+
+        def growing(
+            questions: Any = questions, nodes: dict[str, Resources] = nodes, late: int = asked_before
+        ) -> dict[str, Resources]:
+            return nodes | ({"late": GPU_NODE} if next(questions) >= late else {})
+
+        monkeypatch.setattr(simulation.searcher.cluster, "_nodes", growing)
+        answers = [simulation.searcher.suggest("next") for _ in range(asked_before + 1)]
+        assert Searcher.FINISHED not in answers
