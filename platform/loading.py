@@ -15,7 +15,7 @@ from typing import Any
 from platform.hyperparameters import unknown_field
 from platform.study import Study
 
-UNKNOWN_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+UNKNOWN_ARGUMENT = re.compile(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 MISSING_ARGUMENTS = re.compile(r"(\w+)(?:\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (.+)")
 """How Python words a call with a name that its function does not know, and one without a name that it needs."""
 RESERVED = {"trials", "set-aside"}
@@ -111,7 +111,8 @@ def _explained(error: BaseException) -> str:
         return "a study file must not exit; remove the call"
     if isinstance(error, TypeError):
         if (unknown := UNKNOWN_ARGUMENT.match(text)) and (callee := _callee(unknown[1], error)) is not None:
-            return str(unknown_field(unknown[1], unknown[2], list(inspect.signature(callee).parameters)))
+            names = [name for name in inspect.signature(callee).parameters if name != "self"]
+            return str(unknown_field(unknown[1], unknown[2], names))
         if missing := MISSING_ARGUMENTS.match(text):
             return f"{missing[1]} must be given {missing[2]}"
     return f"{type(error).__name__}: {text}"
@@ -121,7 +122,11 @@ def _callee(name: str, error: TypeError) -> Any:
     """What the frame that raised `error` called by a name; None when it is known there by another one."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     known = {**frames[-1].f_globals, **frames[-1].f_locals}
-    return next((value for value in known.values() if callable(value) and getattr(value, "__name__", "") == name), None)
+    owner, _, method = name.partition(".")
+    found = next(
+        (value for value in known.values() if callable(value) and getattr(value, "__name__", "") == owner), None
+    )
+    return getattr(found, method, None) if method else found
 
 
 def _refuse_repeated_keys(path: Path, source: str) -> None:

@@ -96,6 +96,7 @@ def test_without_a_cluster_file(user: Checkout) -> None:
         (None, "cluster.yaml must be filled in, got "),
         ("cluster_name: studies\nmax_workers 4\n", "line 3"),
         ("a shopping list", "has a section provider"),
+        ("provider: {type: local, head_ip: 127.0.0.1, worker_ips: []}\n", "must say as whom to log in"),
     ],
 )
 def test_a_cluster_file_that_cannot_be_used(user: Checkout, text: str | None, said: str) -> None:
@@ -123,6 +124,11 @@ def test_what_ray_says_of_a_cluster_in_a_cloud_that_is_not_up() -> None:
     said = "  File commands.py, line 1\nRuntimeError: Head node of cluster (studies) not found!\n"
     assert "Head node of cluster ({}) not found!" in inspect.getsource(commands)
     assert _meaning(said, Path("my.yaml")) == "the cluster 'studies' is not up; start it with ray up my.yaml"
+
+
+def test_what_ray_says_of_a_head_that_answers_nothing() -> None:
+    said = "The exception is: Command failed:\n\n  ssh -tt -i key ubuntu@192.0.2.1 bash\n"
+    assert "gets no answer from the head" in _meaning(said, Path("my.yaml"))
 
 
 @pytest.mark.parametrize(

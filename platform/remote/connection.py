@@ -40,6 +40,10 @@ REASONS = (
     (re.compile(r"Unable to locate credentials"), "AWS knows no credentials of this machine; run aws configure"),
     (re.compile(r"^(ssh: .+|.*Permission denied.*)$", re.MULTILINE), "ssh does not reach the head: {0}"),
     (re.compile(r"^(rsync: .+)$", re.MULTILINE), "{0}"),
+    (
+        re.compile(r"The exception is: Command failed:"),
+        "ssh gets no answer from the head; look whether it runs: ray attach {cluster}",
+    ),
     (re.compile(r"The exception is: (.+)"), "the cluster is not reached: {0}"),
 )
 """What Ray's commands print when they fail, and what that means."""
@@ -83,11 +87,14 @@ def check_cluster(cluster: Path) -> None:
         raise BadInput(f"{cluster} must be YAML: {' '.join(str(error).split())}; mend the file") from error
     if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
         raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; mend the file")
+    if not isinstance(read.get("auth"), dict) or not read["auth"].get("ssh_user"):
+        raise BadInput(f"{cluster} must say as whom to log in; give its section auth an ssh_user")
     used = yaml.safe_dump({name: section for name, section in read.items() if name != "metadata"}, width=1000)
     if read["provider"].get("type") == "aws" and (left := re.search(r"[\w-]*FILL-IN", used)) is not None:
         raise BadInput(f"{cluster} must be filled in, got {left[0]}; its first lines say what belongs there")
     if read["provider"].get("type") == "local" and read["provider"].get("head_ip"):
-        _presume_head(read["provider"], str(read.get("cluster_name")))
+        # Ray's own name for a cluster without one.
+        _presume_head(read["provider"], str(read.get("cluster_name", "default")))
 
 
 def asked(cluster: Path, *arguments: str) -> str:
