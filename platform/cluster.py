@@ -19,12 +19,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from platform.interruption import Interruption, end_tree
 from platform.placement import Offer, Resources, fit, holds_any
+from platform.provenance import JOB_VARIABLE
 from platform.storage import Mark, NotShared, Storage, sees
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
 """The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
-JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Set by Ray in what a Ray job runs, whose workers have the job's code already."""
 HEAD = "node:__internal_head__"
 """A resource that only the head has."""
 DAEMONS = {"gcs_server", "raylet"}

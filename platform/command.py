@@ -26,7 +26,7 @@ from platform.loading import StudyFile, StudyFileError, load
 from platform.lock import AlreadyRunning, Lock, locked
 from platform.placement import Offer, TooLarge
 from platform.progress import Progress
-from platform.provenance import ROOT
+from platform.provenance import JOB_VARIABLE, ROOT
 from platform.records import PREDICTIONS, Store, StudyHeader
 from platform.refusals import (
     BadInput,
@@ -120,7 +120,13 @@ def _command(options: argparse.Namespace) -> int:
     if options.plan:
         print(plan.describe(file.study, file.name, _offer(file.study, options.address)))
         return COMPLETE
-    store = results_store(options.results or os.environ.get(RESULTS_VARIABLE) or str(RESULTS))
+    results = options.results or os.environ.get(RESULTS_VARIABLE)
+    if not results and JOB_VARIABLE in os.environ:
+        raise BadInput(
+            "a Ray job must keep its results outside of the checkout, which Ray deletes, got no place; start Ray on the "
+            f"head with {RESULTS_VARIABLE} in its environment, or pass --results"
+        )
+    store = results_store(results or str(RESULTS))
     if options.report:
         header = store.journal(file.name).header
         if header is None:

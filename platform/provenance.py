@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 """The root of the checkout: the folder that holds `platform/`."""
 COMMIT_VARIABLE = "PLATFORM_GIT_COMMIT"
 """The environment variable that names the commit of a checkout that was sent to a cluster without its history."""
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray in what a Ray job runs: the checkout is a copy that goes some day, and its workers have it already."""
 TRAINING_CODE = (
     "augmentation.py",
     "health.py",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from platform.command import main
+from platform.command import RESULTS_VARIABLE, main
+from platform.provenance import JOB_VARIABLE
 from tests.checkout import Checkout
 
 HEAD = """
@@ -170,3 +171,15 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit) as exit_:
         main(["studies/quickstart.py", "--plann"])
     assert exit_.value.code == 2
+
+
+def test_results_in_a_ray_jobs_own_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray deletes it some day, and the next job has another one."""
+    file = tmp_path / "mine.py"
+    file.write_text(HEAD + GOOD)
+    monkeypatch.setenv(JOB_VARIABLE, "{}")
+    monkeypatch.delenv(RESULTS_VARIABLE, raising=False)
+    assert "outside of the checkout" in refused(capsys, str(file))
+    assert "there are no records" in refused(capsys, str(file), "--report", "--results", str(tmp_path / "results"))

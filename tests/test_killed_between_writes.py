@@ -30,6 +30,7 @@ from platform.decisions import finished
 from platform.interruption import Interruption
 from platform.ledger import Ledger
 from platform.methods import Adversarial, SourceOnly
+from platform.provenance import COMMIT_VARIABLE
 from platform.recipe import Recipe
 from platform.records import CHECKPOINT, CLAIM, Store
 from platform.search import STARTUP
@@ -205,6 +206,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator
     folder = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
+        # Records name the checkout's commit, and somebody may work on it meanwhile.
+        patch.setenv(COMMIT_VARIABLE, "the same all the time")
         STUDY.shift.open()
         with processes(1) as one:
             yield folder, one.submit(recorded, folder, tmp_path_factory.mktemp("copies")).result()

@@ -86,7 +86,7 @@ def check_cluster(cluster: Path) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{cluster} must be YAML: {' '.join(str(error).split())}; mend the file") from error
     if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
-        raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; mend the file")
+        raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; uncomment one")
     if not isinstance(read.get("auth"), dict) or not read["auth"].get("ssh_user"):
         raise BadInput(f"{cluster} must say as whom to log in; give its section auth an ssh_user")
     used = yaml.safe_dump({name: section for name, section in read.items() if name != "metadata"}, width=1000)
