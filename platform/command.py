@@ -123,8 +123,8 @@ def _command(options: argparse.Namespace) -> int:
     results = options.results or os.environ.get(RESULTS_VARIABLE)
     if not results and JOB_VARIABLE in os.environ:
         raise BadInput(
-            "a Ray job must keep its results outside of the checkout, which Ray deletes, got no place; start Ray on the "
-            f"head with {RESULTS_VARIABLE} in its environment, or pass --results"
+            "a Ray job must keep its results outside of the checkout, which Ray deletes, got no place; start Ray on "
+            f"the head with {RESULTS_VARIABLE} in its environment, or pass --results"
         )
     store = results_store(results or str(RESULTS))
     if options.report:

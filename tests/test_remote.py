@@ -244,7 +244,9 @@ def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Head
     machine = Machine(Checkout(folder, environment), study="")
     port, dashboard, agent, client = free_ports(4)
     # Sockets lie below it, whose paths must be short.
-    with tempfile.TemporaryDirectory(prefix="ray-") as temporary, (folder / "ray.txt").open("w") as output:
+    # What is killed may still write for a moment.
+    short = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    with short as temporary, (folder / "ray.txt").open("w") as output:
         arguments = f"start --head --block --num-cpus=2 --object-store-memory=100000000 --disable-usage-stats \
             --port={port} --ray-client-server-port={client} --temp-dir={temporary} --dashboard-host=127.0.0.1 \
             --dashboard-port={dashboard} --dashboard-agent-listen-port={agent}".split()
