@@ -134,12 +134,14 @@ def test_every_node_stages_data_before_its_ray_starts(line: str) -> None:
 @pytest.mark.parametrize("taken", [False, True])
 def test_another_programs_port_is_not_taken_for_mlflows(configured: dict[str, Any], taken: bool) -> None:
     (command,) = [command for command in configured["head_start_ray_commands"] if "another program" in command]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        if not taken:
-            listener.close()
-        hasty = command.replace("5000)", f"{port})").replace("10", "2").replace("5000/", f"{port}/")
-        assert hasty.count(str(port)) == 1
+    with socket.socket() as program:
+        # Without listening it keeps the port from others, and refuses connections.
+        program.bind(("127.0.0.1", 0))
+        if taken:
+            program.listen()
+        port = program.getsockname()[1]
+        hasty = command.replace("10", "2").replace("tcp/127.0.0.1/5000", f"tcp/127.0.0.1/{port}")
+        assert hasty.count(f"/{port}") == 1
         done = subprocess.run(["bash", "-c", hasty], capture_output=True, text=True, check=False)
     assert (done.returncode, "is another program's" in done.stdout) == ((1, True) if taken else (0, False))
 
