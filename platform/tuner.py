@@ -382,13 +382,14 @@ def _cluster(
 
 def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
     """See that the nodes hold every arm's trials, on GPUs if they ask for them and there are any."""
-    reason, on_gpus = _too_large(study, offered), any(study.slot(name).gpus for name in study.arms)
-    if missing and (reason is not None or (on_gpus and not offered.has_gpus)):
+    reason = _too_large(study, offered)
+    lacks_gpus = not offered.has_gpus and any(study.slot(name).gpus for name in study.arms)
+    if missing and (reason is not None or lacks_gpus):
         late = f"{machines(missing)} that the cluster expects did not join in {JOIN_SECONDS:.0f} seconds"
         raise RayFault(f"{reason or 'the study asks for GPUs, and no node has one'}; {late}: ray status tells more")
     if reason is not None:
         raise TooLarge(reason)
-    if on_gpus and not offered.has_gpus:
+    if lacks_gpus:
         say("no GPU is there: everything trains on CPUs")
 
 

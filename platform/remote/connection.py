@@ -68,14 +68,14 @@ def reach(options: argparse.Namespace) -> Reach:
         if not options.dashboard.startswith(("http://", "https://")):
             raise BadInput(f"--dashboard must be a URL like http://127.0.0.1:8265, got {options.dashboard}")
         return lambda: _connection(options.dashboard)
-    check_cluster(options.cluster)
+    prepare_for(options.cluster)
     return lambda: _tunnel(options.cluster)
 
 
-def check_cluster(cluster: Path) -> None:
-    """Raise BadInput unless there is such a cluster file, and what AWS must know is filled in.
+def prepare_for(cluster: Path) -> None:
+    """Have Ray's commands look for a head of one's own machines at its address, whichever machine started it.
 
-    A head of one's own machines is then looked for at its address, whichever machine started it.
+    Raises BadInput unless there is such a cluster file, and what AWS must know is filled in.
     """
     if not cluster.is_file():
         raise BadInput(

@@ -11,13 +11,13 @@ from platform.files import write_whole
 from platform.lock import RUNNING, AlreadyRunning, locked
 from platform.records import CHECKPOINT, CLAIM, JOURNAL, LOCK, RECORD, Store, trial_file
 from platform.refusals import BadInput
-from platform.remote.connection import NoAnswer, asked, check_cluster, line_of, say
+from platform.remote.connection import NoAnswer, asked, line_of, prepare_for, say
 from platform.storage import Storage
 
 
 def fetch_study(options: argparse.Namespace) -> int:
     """Copy a study's folder and its trials' records; what this machine has and the cluster does not know stays."""
-    check_cluster(options.cluster)
+    prepare_for(options.cluster)
     name, mine = options.study, Store(options.to.resolve())
     there = _results_on_head(options.cluster)
     mine.folder.mkdir(parents=True, exist_ok=True)
