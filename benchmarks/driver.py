@@ -18,19 +18,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks import in_process
-from platform import plan
-from platform.decisions import finished
-from platform.files import append_line
-from platform.interruption import Interruption
-from platform.ledger import Ledger
+from platform.design import plan
 from platform.methods import FDA
-from platform.metrics import SIZE
-from platform.records import Report, Store
+from platform.records.ledger import Ledger
+from platform.records.record import Report
+from platform.records.storage.files import append_line
+from platform.records.store import Store
+from platform.results.mirror.tracker import Tracker
+from platform.running.interruption import Interruption
+from platform.running.scheduler import StudyScheduler
+from platform.running.searcher import StudySearcher
+from platform.scores.metrics import SIZE
+from platform.search.decisions import finished
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study, Uniform
-from platform.tracking import Tracker
-from platform.trainable import REPORT, Assignment
-from platform.tuner import StudyScheduler, StudySearcher
+from platform.training.assignment import REPORT, Assignment
 
 NAME = "benchmark"
 SEEDS = 5

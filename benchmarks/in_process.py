@@ -9,9 +9,10 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from platform.cluster import Cluster
-from platform.trainable import Assignment
-from platform.tuner import StudyScheduler, StudySearcher
+from platform.running.cluster import Cluster
+from platform.running.scheduler import StudyScheduler
+from platform.running.searcher import StudySearcher
+from platform.training.assignment import Assignment
 
 MACHINE = Cluster(lambda: {"here": {"CPU": 1e6}}, {})
 """Room for whatever is asked for: `slots` bound what runs."""

@@ -27,16 +27,20 @@ from ray.tune.search import Searcher
 
 from benchmarks import driver
 from benchmarks.timeline import Worker, overlap, stays, warm, workers
-from platform import plan, tuner
-from platform.interruption import Interruption
-from platform.ledger import Ledger
-from platform.lock import locked
-from platform.metrics import SIZE
-from platform.provenance import ROOT
-from platform.records import Ask, Report, Store
+from platform.design import plan
+from platform.records.ledger import Ledger
+from platform.records.provenance import ROOT
+from platform.records.record import Ask, Report
+from platform.records.storage.locks import locked
+from platform.records.store import Store
+from platform.results.mirror.tracker import Tracker
+from platform.running import tuner
+from platform.running.interruption import Interruption
+from platform.running.scheduler import StudyScheduler
+from platform.running.searcher import StudySearcher
+from platform.scores.metrics import SIZE
 from platform.study import Study
-from platform.tracking import Tracker
-from platform.trainable import REPORT, Assignment
+from platform.training.assignment import REPORT, Assignment
 
 NODES, GPUS = 8, 8
 ARMS, TRIALS = 5, 200
@@ -164,7 +168,7 @@ def study(arms: int, trials: int) -> Study:
 def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
     """Have the Tuner of a study, with all its settings, run workers that sleep, and time what decides for them."""
 
-    class TimedSearcher(tuner.StudySearcher):
+    class TimedSearcher(StudySearcher):
         def suggest(self, trial_id: str) -> Any:
             began = time.perf_counter()
             suggested = super().suggest(trial_id)
@@ -176,7 +180,7 @@ def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
             assignment: Assignment = suggested["assignment"]
             return {"assignment": Job(assignment.ask, assignment.resources, assignment.name, seconds)}
 
-    class TimedScheduler(tuner.StudyScheduler):
+    class TimedScheduler(StudyScheduler):
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
             began = time.perf_counter()
             decision = super().on_trial_result(tune_controller, trial, result)

@@ -22,8 +22,8 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.driver import machine
 from benchmarks.timeline import RESET, Stay, Worker, overlap, stays, warm, workers
-from platform.provenance import ROOT
-from platform.records import Store
+from platform.records.provenance import ROOT
+from platform.records.store import Store
 
 NAME = "slots"
 SLOTS = 2

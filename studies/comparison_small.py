@@ -5,8 +5,8 @@ and of the discriminators', no ImageNet weights, and the 11 classes that coarser
 distinguish too.
 """
 
-from platform.labels import CAMVID_11
 from platform.shifts import gta5_to_cityscapes
+from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Budget, Recipe, Study
 from studies.comparison import rows
 

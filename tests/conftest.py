@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from platform.storage import Folder, Storage
-from tests import checkout, s3_server
-from tests.checkout import Checkout
+from platform.records.storage.storage import Folder, Storage
+from tests.support import checkout, s3_server
+from tests.support.checkout import Checkout
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,7 +71,7 @@ def folder(request: pytest.FixtureRequest) -> Storage:
 def bucket(request: pytest.FixtureRequest) -> Storage:
     """Results below a prefix of its own."""
     # pyarrow takes a moment that most tests need not wait for.
-    from platform.bucket import Bucket
+    from platform.records.storage.bucket import Bucket
 
     return Bucket(request.getfixturevalue("s3").uri(f"lab/{uuid.uuid4().hex}"))
 

@@ -1,116 +1,192 @@
-"""Imports point one way, down DESIGN's list, and each outside library has its place."""
+"""The house: doors at the root, rooms in their order, each library in its place, one way to target labels."""
 
 import ast
+import functools
+import graphlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "platform"
 
-DOWNWARDS = (
-    "remote",
-    "command",
-    "loading",
-    "archive",
-    "refusals",
-    "replay",
-    "smoke",
-    "plan",
-    "tuner",
-    "cluster",
-    "decisions",
-    "study",
-    "search",
-    "space",
-    "trainable",
-    "training",
-    "health",
-    "augmentation",
-    "methods",
-    "placement",
-    "recipe",
-    "hyperparameters",
-    "networks",
-    "selectors",
-    "mirror",
-    "tracking",
-    "report",
-    "figures",
-    "results",
-    "progress",
-    "console",
-    "ledger",
-    "lock",
-    "interruption",
-    "records",
-    "trials",
-    "score",
-    "metrics",
-    "shifts",
-    "pictures",
-    "labels",
-    "randomness",
-    "provenance",
-    "bucket",
-    "storage",
-    "files",
+DOORS = {"study", "score", "replay", "tracking", "remote"}
+"""Modules at the root: commands, and what study files import. Nobody inside the package imports one."""
+FLOORS = (
+    {"shifts", "records"},
+    {"networks", "scores"},
+    {"methods"},
+    {"training"},
+    {"design"},
+    {"search"},
+    {"results", "running"},
+    {"commands"},
 )
-"""A module, or a package as a whole, imports only what stands below it."""
+"""Rooms, ground first: a room imports itself and what lies below its floor, never a neighbour on it."""
+MOST_NAMES, MOST_MODULES, MOST_LINES = 18, 9, 400
+"""At the root; in a folder, beside its sub-folders and its face; in a file."""
 
 HOMES = {
-    "ray": {"cluster", "remote", "tuner", "trainable"},
-    "mlflow": {"mirror"},
-    "optuna": {"search", "space"},
-    "matplotlib": {"figures"},
-    "rich": {"console", "progress", "report"},
-    "pandas": {"report"},
-    "pyarrow": {"bucket", "report"},
+    "ray": {"running", "commands/remote"},
+    "mlflow": {"results/mirror"},
+    "optuna": {"search"},
+    "matplotlib": {"results/figures"},
+    "rich": {"commands/terminal", "results/report"},
+    "pandas": {"results/report"},
+    "pyarrow": {"records/storage/bucket.py", "results/report"},
+    "scipy": {"results/statistics.py", "shifts/town"},
+    "sqlalchemy": {"results/mirror/uri.py"},
+    "torchvision": {"networks"},
+    "PIL": {"shifts"},
 }
 """Where a library may be imported: everything else is plain PyTorch and Python."""
+
+ORACLE = {"shifts", "training"}
+"""Rooms that may reach for target labels: the shifts, and what trains the upper bound and evaluates."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def part(path: Path) -> str:
-    """The top-level module or package that a file belongs to."""
+def name_of(path: Path) -> str:
+    """A file below `platform/`, as tests are named by it."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def room_of(path: Path) -> str:
+    """The room of a file, or the name of a door."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
-    """Dotted names of everything a file imports, anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def floor_of(room: str) -> int:
+    """How high a room lies; doors lie on top."""
+    return next((number for number, floor in enumerate(FLOORS) if room in floor), len(FLOORS))
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def file_of(dotted: str) -> Path | None:
+    """The file of one of our modules or faces, None for what is neither."""
+    place = PACKAGE.joinpath(*dotted.split(".")[1:])
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def imported(path: Path) -> Iterator[tuple[str, str]]:
+    """Every import of a file, anywhere in it, as module and name; no name where a module itself is imported."""
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            if node.module == "platform":
-                names |= {f"platform.{alias.name}" for alias in node.names}
-            else:
-                names.add(node.module)
-    return names
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-def test_every_module_has_a_place() -> None:
-    assert {part(path) for path in MODULES} == set(DOWNWARDS)
+def our_imports(path: Path) -> set[Path]:
+    """The files of our own that a file imports."""
+    ours = {(module, name) for module, name in imported(path) if module.split(".")[0] == "platform"}
+    found = (file_of(f"{module}.{name}") or file_of(module) for module, name in ours)
+    return {file for file in found if file is not None and file != PACKAGE / "__init__.py"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+def test_the_root_holds_doors_and_rooms() -> None:
+    names = {
+        path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.name not in {"__pycache__", "README.md"}
+    }
+    assert names == {"__init__", *DOORS}.union(*FLOORS)
+    assert len(names) <= MOST_NAMES
+
+
+def test_every_folder_has_a_face() -> None:
+    folders = {path.parent for path in MODULES} - {PACKAGE}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_no_folder_is_a_heap() -> None:
+    folders = {path.parent for path in MODULES} - {PACKAGE}
+    modules = {name_of(folder): len({*folder.glob("*.py")} - {folder / "__init__.py"}) for folder in folders}
+    assert {folder: number for folder, number in modules.items() if number > MOST_MODULES} == {}
+
+
+@every_module
+def test_no_file_is_too_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+@every_module
 def test_imports_point_down(path: Path) -> None:
-    mine = DOWNWARDS.index(part(path))
-    ours = {name.split(".")[1] for name in imported(path) if name.startswith("platform.")}
-    if path.name == "study.py":
-        ours.discard("command")  # the last lines hand over to the command, so that `-m platform.study` is its name
-    upwards = {name for name in ours if name != part(path) and DOWNWARDS.index(name) < mine}
-    assert not upwards
+    mine = room_of(path)
+    others = {name_of(file) for file in our_imports(path) if room_of(file) != mine}
+    assert {name for name in others if floor_of(room_of(PACKAGE / name)) >= floor_of(mine)} == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@every_module
+def test_nobody_imports_a_door(path: Path) -> None:
+    assert {name_of(file) for file in our_imports(path) if file.parent == PACKAGE} == set()
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {name_of(path): {name_of(file) for file in our_imports(path)} for path in MODULES}
+    assert list(graphlib.TopologicalSorter(graph).static_order()), "raises CycleError, which names the circle"
+
+
+@every_module
+def test_private_names_stay_in_their_modules(path: Path) -> None:
+    """Neither imported from a module, nor taken from an imported one by its attribute."""
+    taken = {f"{module}.{name}" for module, name in imported(path) if module.startswith("platform") and name[:1] == "_"}
+    modules = {name for module, name in imported(path) if file_of(f"{module}.{name}") is not None}
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            taken |= {f"{node.value.id}.{node.attr}"} if node.attr.startswith("_") and node.attr[:2] != "__" else set()
+    assert taken == set()
+
+
+@every_module
 def test_libraries_stay_in_their_homes(path: Path) -> None:
-    used = {name.split(".")[0] for name in imported(path)}
-    assert {library for library in used & HOMES.keys() if part(path) not in HOMES[library]} == set()
+    used = {module.split(".")[0] for module, _ in imported(path)} & HOMES.keys()
+    homeless = {
+        library
+        for library in used
+        if not any(name_of(path) == home or name_of(path).startswith(f"{home}/") for home in HOMES[library])
+    }
+    assert homeless == set()
 
 
-def test_target_labels_have_one_door() -> None:
-    """Only the supervised upper bound's data, the evaluation and the shifts themselves reach for `.oracle`."""
-    doors = {part(path) for path in MODULES if ".oracle." in path.read_text() or ".oracle\n" in path.read_text()}
-    assert doors <= {"training", "trainable"}
+def reached_for(tree: ast.AST, name: str) -> list[int]:
+    """The lines of code that take an attribute: `x.name`, `getattr(x, "name")`, `case X(name=...)`, `"name.other"`."""
+    lines = []
+    for node in ast.walk(tree):
+        attribute = isinstance(node, ast.Attribute) and node.attr == name
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.split(".")[0] == name
+        pattern = isinstance(node, ast.MatchClass) and name in node.kwd_attrs
+        if attribute or text or pattern:
+            lines.append(node.lineno)  # type: ignore[attr-defined]
+    return lines
+
+
+@every_module
+def test_target_labels_have_one_door(path: Path) -> None:
+    """Only the shifts themselves, the supervised upper bound's data and the evaluation reach for `oracle`."""
+    assert room_of(path) in ORACLE or reached_for(parsed(path), "oracle") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "splits.oracle.val",
+        "splits.oracle, 1",
+        "door = splits.oracle",
+        "getattr(splits, 'oracle')",
+        "attrgetter('oracle.val')(splits)",
+        "match splits:\n    case Splits(oracle=labels):\n        pass",
+    ],
+)
+def test_every_way_to_target_labels_is_seen(code: str) -> None:
+    assert reached_for(ast.parse(code), "oracle")
+
+
+def test_a_metric_named_oracle_is_no_way_to_target_labels() -> None:
+    assert not reached_for(ast.parse("metrics['oracle/miou']"), "oracle")

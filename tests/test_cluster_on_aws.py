@@ -12,9 +12,9 @@ from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import TAG_RAY_CLUSTER_NAME, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
-from platform.cluster import HEAD, awaited
-from tests.cluster.configuration import FILE, filled_in
-from tests.s3_server import KEYS
+from platform.running.cluster import HEAD, awaited
+from tests.support.cluster.configuration import FILE, filled_in
+from tests.support.s3_server import KEYS
 
 REGION = "us-west-2"
 MANAGED_POLICIES = {"iam": {"load_aws_managed_policies": True}}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.cluster.configuration import AWS, FILE, OWN_MACHINES, exchanged, filled_in, section
+from tests.support.cluster.configuration import AWS, FILE, OWN_MACHINES, exchanged, filled_in, section
 
 TEXT = FILE.read_text()
 TOP = TEXT[: TEXT.index("# ---- Fill in until here")]

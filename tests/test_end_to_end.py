@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from platform.lock import locked
-from tests import checkout
-from tests.checkout import Checkout
+from platform.records.storage.locks import locked
+from tests.support import checkout
+from tests.support.checkout import Checkout
 
 pytestmark = pytest.mark.slow
 
@@ -204,7 +204,7 @@ def test_a_second_process_on_a_study_is_refused(finished: tuple[Checkout, str]) 
 
 SMALL = """
 from dataclasses import dataclass
-from platform.hyperparameters import hyperparameter
+from platform.methods.hyperparameters import hyperparameter
 from platform.methods import SourceOnly
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study

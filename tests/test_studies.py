@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from platform.labels import CAMVID_11
-from platform.loading import load
+from platform.commands.terminal.plan import describe
+from platform.design.loading import load
+from platform.design.plan import header, plan
+from platform.design.smoke import smoke
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.networks.cost import cost
-from platform.plan import describe, header, plan
+from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
-from platform.smoke import smoke
 from platform.study import Recipe, Study
 
 FOLDER = Path(__file__).parents[1] / "studies"

@@ -11,15 +11,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from tests.mlflow_server import Server
-
-ROOT = Path(__file__).parents[1]
+from platform.records.provenance import ROOT
+from tests.support.mlflow_server import Server
 
 
 def both_modules() -> tuple[str, str]:
     """What the standard module says, and a name from ours."""
     import platform
-    from platform.labels import NAMES
+    from platform.shifts.labels import NAMES
 
     return platform.system(), NAMES[0]
 
@@ -85,8 +84,8 @@ def test_a_ray_worker(tmp_path: Path) -> None:
     """With the path that a study gives its workers: they import the standard module before the study's code."""
     program = (
         "import ray, sys; from pathlib import Path; from tests import test_ways_in\n"
-        "from platform.cluster import local; from platform.interruption import Interruption\n"
-        "from platform.storage import Folder\n"
+        "from platform.running.cluster import local; from platform.running.interruption import Interruption\n"
+        "from platform.records.storage.storage import Folder\n"
         "with local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print):\n"
         "    print(ray.get(ray.remote(test_ways_in.both_modules).remote()))"
     )

@@ -1,9 +1,20 @@
-"""The methods of adaptation, each a frozen dataclass of its hyperparameters."""
+"""The methods of adaptation, each a frozen dataclass of its hyperparameters, in a folder by family."""
 
 from platform.methods.adversarial import Adversarial
-from platform.methods.fda import FDA
-from platform.methods.method import Method
-from platform.methods.source_only import SourceOnly
-from platform.methods.target_supervised import TargetSupervised
+from platform.methods.bounds import SourceOnly, TargetSupervised
+from platform.methods.hyperparameters import hyperparameter
+from platform.methods.method import SEGMENTATION, Integer, Method, Player, Step
+from platform.methods.translation import FDA
 
-__all__ = ["Adversarial", "FDA", "Method", "SourceOnly", "TargetSupervised"]
+__all__ = [
+    "Adversarial",
+    "FDA",
+    "Integer",
+    "Method",
+    "Player",
+    "SEGMENTATION",
+    "SourceOnly",
+    "Step",
+    "TargetSupervised",
+    "hyperparameter",
+]

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from platform.hyperparameters import check
-from platform.labels import VOID
+from platform.methods.hyperparameters import check
 from platform.networks.bisenet import Prediction, upsample
+from platform.shifts.labels import VOID
 from platform.shifts.shift import Labelled, Unlabelled
 
 SEGMENTATION = "segmentation"

@@ -1,1 +1,1 @@
-"""The networks every method shares, and what they cost."""
+"""What is trained, and what it costs."""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from platform.labels import NUM_CLASSES
+from platform.shifts.labels import NUM_CLASSES
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 """Mean of red, green and blue in ImageNet, on the scale [0, 255]."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from platform.labels import NUM_CLASSES
 from platform.networks.bisenet import BiSeNet, upsample
 from platform.networks.discriminator import Discriminator
+from platform.shifts.labels import NUM_CLASSES
 
 SIZE = (512, 1024)
 """Height and width, in pixels, of the image that every count is for."""

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from platform.labels import NUM_CLASSES
+from platform.shifts.labels import NUM_CLASSES
 
 SMALLEST_SIDE = 32
 """Five halvings leave one logit."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from platform.labels import Groups
+from platform.shifts.labels import Groups
 
 DATA_VARIABLE = "PLATFORM_DATA"
 """The environment variable that names the folder of the data sets."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import hosts
-from tests.cluster.cluster import TEXT
-from tests.cluster.hosts import Network
-from tests.faults.small_study import Undisturbed
+from tests.support.cluster import hosts
+from tests.support.cluster.hosts import Network
+from tests.support.cluster.ray_cluster import TEXT
+from tests.support.faults.small_study import Undisturbed
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ import shutil
 import pytest
 import yaml
 
-from tests.checkout import ROOT
-from tests.cluster.cluster import SHELL
-from tests.cluster.hosts import Host, Network
+from tests.support.checkout import ROOT
+from tests.support.cluster.hosts import Host, Network
+from tests.support.cluster.ray_cluster import SHELL
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import hosts
-from tests.cluster.cluster import wait_until
-from tests.cluster.hosts import Host, Network
+from tests.support.cluster import hosts
+from tests.support.cluster.hosts import Host, Network
+from tests.support.cluster.ray_cluster import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 
-from platform.records import Store
-from tests.checkout import Checkout
+from platform.records.store import Store
+from tests.support.checkout import Checkout
 
 pytestmark = pytest.mark.slow
 

@@ -12,15 +12,16 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
-from platform.bucket import Bucket
-from platform.records import CHECKPOINT, JOURNAL, RECORD, Report, Store, trial_file
-from tests import checkout
+from platform.records.record import Report
+from platform.records.storage.bucket import Bucket
+from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
 from tests.cluster.test_nodes import Watch, follow
 from tests.cluster.test_nodes import study as study_of_nodes
-from tests.faults.inspection import inspect
-from tests.faults.processes import PATIENCE, Command, Machine
-from tests.faults.small_study import NAME, TEXT, Undisturbed
-from tests.s3_server import KEYS, Server
+from tests.support import checkout
+from tests.support.faults.inspection import inspect
+from tests.support.faults.processes import PATIENCE, Command, Machine
+from tests.support.faults.small_study import NAME, TEXT, Undisturbed
+from tests.support.s3_server import KEYS, Server
 
 pytestmark = pytest.mark.slow
 

@@ -5,14 +5,14 @@ from functools import partial
 
 import pytest
 
-from platform.interruption import MACHINE_FAILED
-from platform.records import Store
-from tests.cluster import cluster as clusters
-from tests.cluster import postgresql
-from tests.cluster.cluster import PATIENCE, Cluster, wait_until
-from tests.cluster.hosts import Host, Network
-from tests.faults import inspection
-from tests.faults.small_study import NAME, Undisturbed
+from platform.records.store import Store
+from platform.running.interruption import MACHINE_FAILED
+from tests.support.cluster import postgresql
+from tests.support.cluster import ray_cluster as clusters
+from tests.support.cluster.hosts import Host, Network
+from tests.support.cluster.ray_cluster import PATIENCE, Cluster, wait_until
+from tests.support.faults import inspection
+from tests.support.faults.small_study import NAME, Undisturbed
 
 pytestmark = pytest.mark.slow
 MLFLOW = "http://127.0.0.1:5000"

@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from tests import checkout
-from tests.faults.inspection import inspect
-from tests.faults.processes import Finished, Machine
-from tests.faults.small_study import NAME, TEXT, Undisturbed
+from tests.support import checkout
+from tests.support.faults.inspection import inspect
+from tests.support.faults.processes import Finished, Machine
+from tests.support.faults.small_study import NAME, TEXT, Undisturbed
 
 FEW_SEEDS = 2
 """With no more seeds, the thorough tests are left out."""

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from tests.faults.inspection import check_readable, inspect
-from tests.faults.processes import Finished, Machine
-from tests.faults.small_study import Undisturbed
-from tests.small_disk import mounted
+from tests.support.faults.inspection import check_readable, inspect
+from tests.support.faults.processes import Finished, Machine
+from tests.support.faults.small_study import Undisturbed
+from tests.support.small_disk import mounted
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from platform.records import CHECKPOINT, JOURNAL, RECORD
-from tests.faults import inspection, processes
-from tests.faults.processes import MARK, Finished, Machine
-from tests.faults.small_study import NAME, Undisturbed
+from platform.records.store import CHECKPOINT, JOURNAL, RECORD
+from tests.support.faults import inspection, processes
+from tests.support.faults.processes import MARK, Finished, Machine
+from tests.support.faults.small_study import NAME, Undisturbed
 
 pytestmark = pytest.mark.slow
 

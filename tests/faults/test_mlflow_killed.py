@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from tests.faults.inspection import inspect
-from tests.faults.processes import Finished, Machine
-from tests.faults.small_study import Undisturbed
-from tests.mlflow_server import Server
+from tests.support.faults.inspection import inspect
+from tests.support.faults.processes import Finished, Machine
+from tests.support.faults.small_study import Undisturbed
+from tests.support.mlflow_server import Server
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from tests.faults.inspection import asks, ends, inspect
-from tests.faults.processes import MARK, PATIENCE, Command, Machine
-from tests.faults.small_study import NAME, Undisturbed
+from tests.support.faults.inspection import asks, ends, inspect
+from tests.support.faults.processes import MARK, PATIENCE, Command, Machine
+from tests.support.faults.small_study import NAME, Undisturbed
 
 pytestmark = pytest.mark.slow
 

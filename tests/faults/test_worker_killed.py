@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from tests.faults.inspection import inspect
-from tests.faults.processes import Finished, Machine, kill
-from tests.faults.small_study import Undisturbed
+from tests.support.faults.inspection import inspect
+from tests.support.faults.processes import Finished, Machine, kill
+from tests.support.faults.small_study import Undisturbed
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import platform.methods
-from platform.hyperparameters import Rule, rule_of
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.methods.hyperparameters import Rule, rule_of
 from platform.methods.method import SEGMENTATION
 from platform.shifts.shift import Oracle
-from platform.training import Interrupted
-from tests.tiny_splits import Sealed, assert_same, parameters, splits, state, training_run, with_sealed_oracle
+from platform.training.run import Interrupted
+from tests.support.tiny_splits import Sealed, assert_same, parameters, splits, state, training_run, with_sealed_oracle
 
 METHODS: list[Method] = [
     SourceOnly(),

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from platform.labels import VOID
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.methods.method import Step, cross_entropy
 from platform.networks.bisenet import Prediction, upsample
+from platform.shifts.labels import VOID
 from platform.shifts.shift import Labelled
 
 

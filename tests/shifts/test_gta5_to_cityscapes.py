@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from platform.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID, label_id_to_train_id
+from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes
-from platform.shifts.gta5 import KNOWN_MISSING
+from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
+from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID, label_id_to_train_id
 
-ROOT = Path(__file__).parents[2]
 REAL = ROOT / ".." / "shared" / "data"
 LABEL_IDS = np.array([*(entry.label_id for entry in CLASSES), 0, 34, 255], np.uint8)
 

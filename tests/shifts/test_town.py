@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from platform.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
 from platform.networks.bisenet import BiSeNet
+from platform.records.provenance import ROOT
+from platform.shifts.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
 from platform.shifts.shift import LabelledImages, Pixels, Shift, Splits
-from platform.shifts.town import Town, town
 from platform.shifts.town.canvas import HOLE, SKY, Camera, Canvas, Sun
 from platform.shifts.town.domains import SOURCE, TARGET
+from platform.shifts.town.shift import Town, town
 
-ROOT = Path(__file__).parents[2]
 SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from platform.labels import VOID, train_id
+from platform.shifts.labels import VOID, train_id
 from platform.shifts.shift import Pixels
 from platform.shifts.town.domains import Colour
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
-from platform.randomness import generator
+from platform.shifts.randomness import generator
 from platform.shifts.shift import Pixels
 from platform.shifts.town.canvas import SKY, Canvas, Floats
 from platform.shifts.town.domains import Appearance, uniform

@@ -1,0 +1,1 @@
+"""What the doors do: arguments, refusals, exit codes, the terminal, the way to a cluster."""

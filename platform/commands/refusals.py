@@ -1,0 +1,119 @@
+"""What a study command refuses before it trains, each in one line: the rule, the value, the remedy."""
+
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from platform.commands.exits import BadInput
+from platform.design.study import Study
+from platform.networks.bisenet import BiSeNet
+from platform.records.ledger import Ledger
+from platform.records.provenance import ROOT
+from platform.records.storage.storage import Storage
+
+ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
+"""How long the machine of a Ray address may take to answer, and Ray itself."""
+REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
+
+
+def check_writable(results: Storage) -> None:
+    """Raise BadInput unless a file can be written to the results, and removed."""
+    try:
+        results.write(".writable", b"")
+        results.remove(".writable")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise BadInput(
+            f"results must be writable, got {results}: {reason}; mend that, or name another place with --results"
+        ) from error
+
+
+def check_weights(study: Study) -> None:
+    """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
+    if any(arm.filled({}, study.recipe)[1].pretrained for arm in study.arms.values()):
+        try:
+            BiSeNet(pretrained=True)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
+
+
+def check_answers(address: str) -> None:
+    """Have Ray's own check tell whether Ray listens, which ray.init would ask for minutes. Raises BadInput."""
+    host, _, port = address.rpartition(":")
+    if address != "auto" and (not host or "/" in host or not port.isdigit()):
+        raise BadInput(
+            f"--address must be HOST:PORT of a Ray cluster's head, or auto, got {address!r}; the port is mostly 6379"
+        )
+    where = "on this machine" if address == "auto" else f"at {address}"
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    try:
+        if address != "auto":
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+            check += ["--address", address]
+        subprocess.run(check, cwd=ROOT, capture_output=True, timeout=HEALTH_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        if isinstance(error, subprocess.CalledProcessError) and b"token" in error.stderr:
+            raise BadInput(
+                f"the Ray cluster {where} asks for its token; set RAY_AUTH_MODE=token, and have the token of the "
+                "machine that started it in ~/.ray/auth_token"
+            ) from error
+        raise BadInput(
+            f"no Ray cluster answers {where} ({_silence(error)}); "
+            "start one with ray start --head, or leave --address out"
+        ) from error
+
+
+def _silence(error: OSError | subprocess.SubprocessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return "what listens there is no Ray head"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"what listens there gives no answer in {HEALTH_SECONDS} seconds"
+    return str(error)
+
+
+def refuse_another_search(study: Study, ledger: Ledger) -> None:
+    """Trials that were stopped and picked by another rule would stand in the table as if this one had judged them."""
+    before = ledger.header
+    if before is None or study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
+        return
+    was = {arm.name: arm.searched for arm in before.arms}
+    ranges = {
+        f"the ranges of {name!r}": (was[name], {field: str(range_) for field, range_ in arm.ranges.items()})
+        for name, arm in study.arms.items()
+        if name in was
+    }
+    rules: dict[str, tuple[object, object]] = ranges | {
+        "select": (before.select, study.select),
+        "reduction": (before.reduction, study.search.reduction),
+        "smoothing": (before.smoothing, study.search.smoothing),
+        "rungs, by grace and warm-up,": (before.rungs, study.rungs),
+    }
+    for name, (then, now) in rules.items():
+        if then != now:
+            raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
+
+
+def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
+    """A study that goes on must mean the same trials by its records as its file means now."""
+    for ask in list(ledger.asks):
+        values = ask.trial.hyperparameters | ask.trial.recipe
+        chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
+        now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
+        end = ledger.ended(ask)
+        if now.id != ask.trial.id and end is not None and end.retry:
+            ledger.forget(ask)  # what stood in its way was mended, which made it another trial
+        elif now.id != ask.trial.id:
+            raise BadInput(
+                f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; {REMEDY}"
+            )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first setting that differs: `recipe.batch = 4, which is now 8`."""
+    name = next(name for name in before | now if before.get(name) != now.get(name))
+    old, new = before.get(name), now.get(name)
+    if isinstance(old, dict) and isinstance(new, dict):
+        return f"{name}.{_difference(old, new)}"
+    return f"{name} = {old!r}, which is now {new!r}"

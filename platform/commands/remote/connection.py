@@ -1,0 +1,259 @@
+"""The way from the user's machine to a cluster's head: ssh tunnels and commands, by Ray's own command line."""
+
+import argparse
+import atexit
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile, mkdtemp
+from typing import IO, TYPE_CHECKING
+
+import yaml
+
+from platform.commands.exits import BadInput
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+OPEN_SECONDS = 180.0
+"""How long a tunnel may take to open; a cloud's own answers are a part of that."""
+DASHBOARD_SECONDS = 30.0
+"""How long a dashboard may take to answer through an open tunnel: it starts with the head."""
+PAUSE_SECONDS = 1.0
+"""Between two questions to the cluster."""
+REASONS = (
+    (
+        re.compile(r"Head node of cluster \((.+)\) not found"),
+        "the cluster {0!r} is not up; start it with ray up {cluster}",
+    ),
+    (re.compile(r"The exception is: (.*(?:[Pp]ropert|is not of type|is not valid).*)"), "{cluster} is wrong: {0}"),
+    (re.compile(r"requires the AWS SDK"), "AWS needs boto3, which is not installed here; pip install boto3"),
+    (re.compile(r"Unable to locate credentials"), "AWS knows no credentials of this machine; run aws configure"),
+    (re.compile(r"^(ssh: .+|.*Permission denied.*)$", re.MULTILINE), "ssh does not reach the head: {0}"),
+    (re.compile(r"^(rsync: .+)$", re.MULTILINE), "{0}"),
+    (
+        re.compile(r"The exception is: Command failed:"),
+        "ssh gets no answer from the head; look whether it runs: ray attach {cluster}",
+    ),
+    (re.compile(r"The exception is: (.+)"), "the cluster is not reached: {0}"),
+)
+"""What Ray's commands print when they fail, and what that means."""
+Reach = Callable[[], AbstractContextManager["JobSubmissionClient"]]
+"""Opens a connection to the cluster for as long as it is used."""
+
+
+class NoAnswer(Exception):
+    """The cluster does not answer, or no longer."""
+
+
+def reach(options: argparse.Namespace) -> Reach:
+    """How the cluster is reached; what can be said without it is said first. Raises BadInput."""
+    # Ray reads these before it looks at anything else; a cluster of cluster.yaml has a token.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        os.environ.pop(name, None)
+    _check_token()
+    # What goes wrong is raised; the rest is of no use to anybody but Ray's authors.
+    logging.disable(logging.ERROR)
+    if options.dashboard is not None:
+        if not options.dashboard.startswith(("http://", "https://")):
+            raise BadInput(f"--dashboard must be a URL like http://127.0.0.1:8265, got {options.dashboard}")
+        return lambda: _connection(options.dashboard)
+    prepare_for(options.cluster)
+    return lambda: _tunnel(options.cluster)
+
+
+def prepare_for(cluster: Path) -> None:
+    """Have Ray's commands look for a head of one's own machines at its address, whichever machine started it.
+
+    Raises BadInput unless there is such a cluster file, and what AWS must know is filled in.
+    """
+    if not cluster.is_file():
+        raise BadInput(
+            f"there is no cluster file {cluster}; run at the root of the checkout, or name it with --cluster"
+        )
+    try:
+        read = yaml.safe_load(cluster.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{cluster} must be YAML: {' '.join(str(error).split())}; mend the file") from error
+    if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
+        raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; uncomment one")
+    if not isinstance(read.get("auth"), dict) or not read["auth"].get("ssh_user"):
+        raise BadInput(f"{cluster} must say as whom to log in; give its section auth an ssh_user")
+    used = yaml.safe_dump({name: section for name, section in read.items() if name != "metadata"}, width=1000)
+    if read["provider"].get("type") == "aws" and (left := re.search(r"[\w-]*FILL-IN", used)) is not None:
+        raise BadInput(f"{cluster} must be filled in, got {left[0]}; its first lines say what belongs there")
+    if read["provider"].get("type") == "local" and read["provider"].get("head_ip"):
+        # Ray's own name for a cluster without one.
+        _presume_head(read["provider"], str(read.get("cluster_name", "default")))
+
+
+def asked(cluster: Path, *arguments: str) -> str:
+    """What one of Ray's commands prints. Raises NoAnswer when it fails."""
+    with TemporaryFile("w+", errors="replace") as said, _started(_ray(*arguments), said) as process:
+        code = process.wait()
+        said.seek(0)
+        text = said.read()
+    if code != 0:
+        raise NoAnswer(_meaning(text, cluster))
+    return text
+
+
+def say(text: str) -> None:
+    """To standard error; standard output is the study's."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def line_of(text: str) -> str:
+    """The first line of a message, as long as two lines of a terminal at most."""
+    line = text.strip().split("\n")[0]
+    return line if len(line) <= 160 else f"{line[:157]}..."
+
+
+def _presume_head(provider: dict[str, object], name: str) -> None:
+    """Have Ray's commands take the head of one's own machines for running.
+
+    Which ones run Ray notes in /tmp of the machine that ran `ray up`, and nowhere else: after a restart that one would
+    not find its own cluster. Presumed in a folder of this process, it is no lie that `ray up` or `ray down` would read.
+    """
+    from ray.autoscaler._private.local import node_provider
+    from ray.autoscaler.tags import NODE_KIND_HEAD, STATUS_UP_TO_DATE, TAG_RAY_NODE_KIND, TAG_RAY_NODE_STATUS
+
+    folder = mkdtemp(prefix="cluster-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["RAY_TMPDIR"] = folder
+    running = {TAG_RAY_NODE_KIND: NODE_KIND_HEAD, TAG_RAY_NODE_STATUS: STATUS_UP_TO_DATE}
+    node_provider.logger.setLevel(logging.ERROR)
+    state = node_provider.LocalNodeProvider({**provider, "worker_ips": []}, name)  # type: ignore[no-untyped-call]
+    state.create_node({}, running, 1)  # type: ignore[no-untyped-call]
+
+
+def _check_token() -> None:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if os.environ["RAY_AUTH_MODE"] == "token" and not named and not Path("~/.ray/auth_token").expanduser().is_file():
+        raise BadInput(
+            "there is no token, ~/.ray/auth_token; copy that of the machine where ray up was run, or make one before "
+            "ray up: ray get-auth-token --generate"
+        )
+
+
+@contextmanager
+def _connection(dashboard: str) -> Iterator["JobSubmissionClient"]:
+    try:
+        client = _client(dashboard)
+    except NoAnswer as silence:
+        raise NoAnswer(
+            f"no Ray dashboard answers at {dashboard} ({silence}); open it, or leave --dashboard out"
+        ) from silence
+    yield client
+
+
+@contextmanager
+def _tunnel(cluster: Path) -> Iterator["JobSubmissionClient"]:
+    """A connection through ssh, by `ray dashboard`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with TemporaryFile("w+") as said, _started(_ray("dashboard", str(cluster), "--port", str(port)), said) as process:
+        yield _client_through(port, process, said, cluster)
+
+
+def _client_through(
+    port: int, process: "subprocess.Popen[bytes]", said: IO[str], cluster: Path
+) -> "JobSubmissionClient":
+    """A client, once the tunnel to the head's dashboard is open. Raises NoAnswer."""
+    deadline = time.monotonic() + OPEN_SECONDS
+    while True:
+        try:
+            return _client(f"http://127.0.0.1:{port}")
+        except NoAnswer as silence:
+            if process.poll() is not None:
+                said.seek(0)
+                raise NoAnswer(_meaning(said.read(), cluster)) from silence
+            if _listens(port):
+                # It is ssh that does, and has nobody to hand on to.
+                deadline = min(deadline, time.monotonic() + DASHBOARD_SECONDS)
+            if time.monotonic() > deadline:
+                remedy = f"run ray up {cluster} again"
+                raise NoAnswer(
+                    f"the head can be reached, but Ray's dashboard does not answer there; {remedy}"
+                ) from silence
+        time.sleep(PAUSE_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _client(dashboard: str) -> "JobSubmissionClient":
+    with answered():
+        # Importing Ray takes seconds, which no mistake should wait for.
+        from ray.job_submission import JobSubmissionClient
+
+        try:
+            return JobSubmissionClient(dashboard)
+        except (KeyError, ValueError) as error:
+            raise NoAnswer("what listens there is something else") from error
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Ray's ways to say that there is no answer, or another one than was hoped for, as ours."""
+    from aiohttp import ClientError
+    from ray.exceptions import AuthenticationError
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except AuthenticationError as refusal:
+        raise BadInput(
+            "the head refuses this machine's token, ~/.ray/auth_token; copy that of the machine where ray up was run"
+        ) from refusal
+    except (ClientError, OSError, RuntimeError) as error:
+        text = line_of(str(error))
+        if "Maximum request body size" in text or "exceeds the maximum size" in text:
+            raise BadInput(
+                f"the checkout is too large to be sent ({text}); name what is large in .gitignore"
+            ) from error
+        raise NoAnswer(text) from error
+
+
+def _ray(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ray.scripts.scripts", *arguments]
+
+
+@contextmanager
+def _started(command: list[str], output: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with children that ends with the context, and hears nothing of the terminal."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _meaning(said: str, cluster: Path) -> str:
+    """What a command of Ray's printed when it failed, in one line."""
+    for pattern, meaning in REASONS:
+        if found := pattern.search(said):
+            return meaning.format(*(part.strip() for part in found.groups()), cluster=cluster)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return f"ray says: {line_of(lines[-1] if lines else 'nothing')}"

@@ -1,0 +1,115 @@
+"""A study's table, figures and records from a cluster's head to this machine, where nothing is overwritten."""
+
+import argparse
+import re
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from platform.commands.exits import COMPLETE, BadInput, MachineFailed
+from platform.commands.remote.connection import NoAnswer, asked, line_of, prepare_for, say
+from platform.commands.study import STOP
+from platform.records.location import RESULTS_VARIABLE, SCHEME, results_store
+from platform.records.storage.files import write_whole
+from platform.records.storage.locks import AlreadyRunning, locked
+from platform.records.storage.storage import Storage
+from platform.records.storage.tokens import CLAIM, LOCK, RUNNING
+from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
+
+
+def fetch_study(options: argparse.Namespace) -> int:
+    """Copy a study's folder and its trials' records; what this machine has and the cluster does not know stays."""
+    prepare_for(options.cluster)
+    name, mine = options.study, Store(options.to.resolve())
+    there = _results_on_head(options.cluster)
+    mine.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".fetch-", dir=mine.folder) as folder:
+        theirs = Store(Path(folder))
+        if there.startswith(SCHEME):
+            _download(results_store(there).storage, name, theirs)
+        elif _copied(options.cluster, f"{there}/{name}/", theirs.study_folder(name)):
+            _copied(options.cluster, f"{there}/trials/", theirs.trial_folder(""))
+        if not (theirs.study_folder(name) / JOURNAL).exists():
+            raise BadInput(f"there is no study {name} in {there} on the head; run it first")
+        try:
+            with locked(mine.study_folder(name)):
+                return take_over(theirs, mine, name)
+        except AlreadyRunning as holder:
+            raise BadInput(
+                f"{name} is running here as well ({holder}); fetch it to another folder, --to DIR"
+            ) from holder
+
+
+def take_over(theirs: Store, mine: Store, study: str) -> int:
+    """Take a fetched study and its trials to the results of this machine. Raises BadInput, and then nothing changes."""
+    folder = mine.study_folder(study)
+    if not _continues(theirs.study_folder(study) / JOURNAL, folder / JOURNAL):
+        raise BadInput(f"{folder} holds another run of {study}; move it away, or fetch to another folder, --to DIR")
+    trials = {ask.trial.id for ask in theirs.journal(study).asks}
+    fetched = {trial for trial in trials if theirs.trial_folder(trial).is_dir()}
+    kept = {
+        trial
+        for trial in fetched
+        if not _continues(theirs.trial_folder(trial) / RECORD, mine.trial_folder(trial) / RECORD)
+    }
+    for trial in fetched - kept:
+        _copy(theirs.trial_folder(trial), mine.trial_folder(trial))
+    _copy(theirs.study_folder(study), folder)
+    if kept:
+        say(f"{_trials(kept)} trained here as well, with other records, which stay")
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print(f"fetched {shown} and the records of {_trials(fetched - kept)}")
+    table = folder / "table.md"
+    print(f"the table: {shown / table.name}" if table.exists() else "there is no table yet: the study has not ended")
+    return COMPLETE
+
+
+def _trials(ids: set[str]) -> str:
+    return "1 trial" if len(ids) == 1 else f"{len(ids)} trials"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder into another one, less what tells processes of one machine from each other."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(CLAIM, LOCK, RUNNING, STOP), dirs_exist_ok=True)
+
+
+def _continues(theirs: Path, mine: Path) -> bool:
+    """Whether a file that is only ever appended to is the same one, as far as it goes here."""
+    return not mine.exists() or (theirs.exists() and theirs.read_bytes().startswith(mine.read_bytes()))
+
+
+def _results_on_head(cluster: Path) -> str:
+    """The folder of results, as the head's shells know it."""
+    said = asked(cluster, "exec", str(cluster), f'echo "{RESULTS_VARIABLE}=<${RESULTS_VARIABLE}>"')
+    found = re.search(rf"{RESULTS_VARIABLE}=<([^$<>]+)>", said)
+    if found is None:
+        raise BadInput(f"the head's shells know no {RESULTS_VARIABLE}; {cluster} must have them export it")
+    return found[1]
+
+
+def _download(bucket: Storage, study: str, theirs: Store) -> None:
+    """Copy a study from a bucket to an empty store, less the weights of its trials. Raises MachineFailed."""
+    try:
+        _download_files(bucket, study, theirs)
+        for trial in {ask.trial.id for ask in theirs.journal(study).asks}:
+            _download_files(bucket, trial_file(trial, "").rstrip("/"), theirs)
+    except OSError as error:
+        raise MachineFailed(f"{bucket} cannot be read from here ({line_of(str(error))})") from error
+
+
+def _download_files(bucket: Storage, folder: str, theirs: Store) -> None:
+    for name in bucket.names(folder):
+        if name != CHECKPOINT:
+            write_whole(theirs.folder / folder / name, bucket.read(f"{folder}/{name}"))
+
+
+def _copied(cluster: Path, source: str, target: Path) -> bool:
+    """Copy a folder from the head; whether there is one. What `rsync_exclude` in the cluster file names stays there."""
+    target.mkdir(parents=True)
+    try:
+        asked(cluster, "rsync-down", "-v", str(cluster), source, f"{target}/")
+    except NoAnswer as answer:
+        if re.search(r"change_dir .* No such file", str(answer)):
+            return False
+        raise
+    return True

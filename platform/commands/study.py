@@ -1,0 +1,291 @@
+"""The command line: `python -m platform.study FILE`.
+
+Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray) and the same
+command goes on, 4 a mistake of ours, with its traceback; 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from platform.commands.exits import BAD_INPUT, COMPLETE, INCOMPLETE, OUR_MISTAKE, BadInput, MachineFailed
+from platform.commands.refusals import (
+    check_answers,
+    check_weights,
+    check_writable,
+    refuse_another_search,
+    refuse_changed_trials,
+)
+from platform.commands.terminal.log import quiet
+from platform.commands.terminal.plan import describe
+from platform.commands.terminal.progress import Progress
+from platform.design import plan
+from platform.design.loading import StudyFile, StudyFileError, load
+from platform.design.smoke import smoke
+from platform.design.study import Study
+from platform.records.archive import set_aside
+from platform.records.ledger import Ledger, StoreFault
+from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
+from platform.records.provenance import JOB_VARIABLE, ROOT
+from platform.records.record import StudyHeader
+from platform.records.storage.locks import AlreadyRunning, Lock, locked
+from platform.records.storage.storage import Folder, NotShared
+from platform.records.store import PREDICTIONS, Store
+from platform.results.mirror.messages import Owed
+from platform.results.mirror.tracker import Tracker, result_files
+from platform.results.mirror.uri import default_uri
+from platform.running.interruption import BEYOND, MACHINE_FAILED, Interruption
+from platform.running.placement import Offer, TooLarge
+from platform.shifts.shift import DATA_VARIABLE, DataError
+
+LOG, STOP = "log.txt", "stop"
+"""Files of a study's folder: what Ray and MLflow say; the sign for workers to stop after their current step."""
+PATIENCE_SECONDS = 3.0
+"""How long an interrupted study waits for MLflow."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _command(options)
+    except (BadInput, DataError, NotShared, StudyFileError, TooLarge) as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was recorded is kept, and the same command goes on from here", file=sys.stderr)
+        return BEYOND + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain about it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BEYOND + signal.SIGPIPE
+    except (MachineFailed, OSError) as failure:
+        print(f"error: {failure}; mend that, and the same command goes on from here", file=sys.stderr)
+        return MACHINE_FAILED
+    except Exception:
+        # Python's own code for it, 1, says that results are missing.
+        traceback.print_exc()
+        return OUR_MISTAKE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m platform.study",
+        allow_abbrev=False,
+        description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
+        epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray), "
+        "4 a mistake of ours, "
+        "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; after all but 2 the same command goes on",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--plan", action="store_true", help="print rows, trials, steps, rungs and cost; start nothing")
+    what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
+    what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
+    parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="a Ray cluster's head, or auto on that head (default: start Ray here)"
+    )
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        help=f"the folder of results, or s3://BUCKET/PREFIX (default: ${RESULTS_VARIABLE}, or results)",
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help=f"the data root (default: ${DATA_VARIABLE})")
+    return parser
+
+
+def _command(options: argparse.Namespace) -> int:
+    if options.data is not None:
+        if not options.data.is_dir():
+            raise BadInput(f"--data must name a folder that exists, got {options.data}")
+        os.environ[DATA_VARIABLE] = str(options.data.resolve())
+    file = load(options.file)
+    if options.smoke:
+        file = replace(file, name=f"{file.name}-smoke", study=smoke(file.study))
+    if options.plan:
+        print(describe(file.study, file.name, _offer(file.study, options.address)))
+        return COMPLETE
+    results = options.results or os.environ.get(RESULTS_VARIABLE)
+    if not results and JOB_VARIABLE in os.environ:
+        raise BadInput(
+            "a Ray job must keep its results outside of the checkout, which Ray deletes, got no place; start Ray on "
+            f"the head with {RESULTS_VARIABLE} in its environment, or pass --results"
+        )
+    try:
+        store = results_store(results or str(RESULTS))
+    except ValueError as mistake:
+        raise BadInput(str(mistake)) from mistake
+    if options.report:
+        header = store.journal(file.name).header
+        if header is None:
+            raise BadInput(
+                f"there are no records of {file.name} in {store.storage}; run the study first, without --report"
+            )
+        ledger = Ledger(store, file.name, [arm.name for arm in header.arms])
+        _name_damages(store)
+        return _report(ledger, header)
+    return _run(file, store, options.address, options.fresh)
+
+
+def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:
+    """Check what can be checked, then run what the study has not run yet."""
+    study, folder = file.study, store.study_folder(file.name)
+    study.shift.check()
+    check_writable(Folder(folder))
+    check_writable(store.storage)
+    if address is not None:
+        check_answers(address)
+    try:
+        with locked(folder) as lock:
+            if fresh and (aside := set_aside(store, file.name)) is not None:
+                print(f"starting over; the results so far are in {_shown(aside)}\n")
+            identity = study.shift.identity()
+            ledger = Ledger(store, file.name, list(study.arms))
+            _name_damages(store)
+            refuse_changed_trials(study, ledger, identity)
+            refuse_another_search(study, ledger)
+            # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
+            # it by themselves, and its head may train nothing.
+            if address is None:
+                study.shift.open()
+            check_weights(study)
+            return _train(file, ledger, identity, address, lock)
+    except AlreadyRunning as holder:
+        raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
+
+
+def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
+    """Train, mirror and tabulate; the exit code."""
+    folder = ledger.store.study_folder(file.name)
+    began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
+    header = plan.header(file.study, file.name, file.question, identity, file.source, began)
+    try:
+        tracker = Tracker(default_uri(ROOT), header, ledger.store)
+    except ValueError as mistake:
+        raise BadInput(str(mistake)) from mistake
+    print(describe(file.study, file.name), end="\n\n", flush=True)
+    ledger.replay(tracker)
+    interruption, whole = Interruption(ledger.store.storage, f"{file.name}/{STOP}"), False
+    with interruption.listening():
+        try:
+            with quiet(folder / LOG) as terminal, _progress(file.study, ledger, tracker, terminal) as progress:
+                interruption.say = progress.say
+                ledger.listeners += [tracker, progress]
+                ledger.announce(header)
+                finished = _run_trials(file.study, ledger, identity, address, interruption, lock)
+            if interruption.signal is not None and not finished:
+                _last_words("stopped; every step is kept, and the same command goes on from here\n")
+                return interruption.code
+            code = _report(ledger, header)
+            ledger.store.publish(file.name, folder.glob(LOG))
+            whole = True
+            return code
+        finally:
+            _close(tracker, ledger, whole)
+
+
+def _offer(study: Study, address: str | None) -> Offer | None:
+    """What a cluster offers to a study, for its plan; a plan without a cluster says nothing of the machine."""
+    if address is None:
+        return None
+    check_answers(address)
+    # Importing Ray takes seconds, which neither a plan nor a mistake should wait for.
+    from platform.running import cluster, tuner
+
+    try:
+        return tuner.offer(study, address)
+    except cluster.RayFault as fault:
+        raise MachineFailed(str(fault)) from fault
+
+
+def _run_trials(
+    study: Study, ledger: Ledger, identity: dict[str, Any], address: str | None, interruption: Interruption, lock: Lock
+) -> bool:
+    """Whether everything that the study asks for has ended."""
+    from platform.running import cluster, tuner
+
+    try:
+        return tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
+    except StoreFault as fault:
+        raise MachineFailed(f"the results cannot be written: {fault}") from fault
+    except cluster.RayFault as fault:
+        raise MachineFailed(str(fault)) from fault
+
+
+def _close(tracker: Tracker, ledger: Ledger, whole: bool) -> None:
+    """Let MLflow have what it lacks, and say what it still lacks then."""
+    if whole:
+        owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
+        _last_words(f"\ncompare the runs: mlflow ui (experiment {ledger.study!r})\n{_undelivered(owed, ledger.store)}")
+    else:
+        owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
+        _last_words(_undelivered(owed, ledger.store))
+
+
+def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
+    ended = [(ask, ledger.records[ask.trial.id]) for ask in ledger.asks]
+    return Progress(
+        study=ledger.study,
+        select=study.select,
+        selector=study.selector,
+        planned={arm: (study.search_trials(arm), study.seeds) for arm in study.arms},
+        steps=study.budget.steps,
+        ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
+        owed=tracker.owed,
+        out=out,
+    )
+
+
+def _report(ledger: Ledger, header: StudyHeader) -> int:
+    """Write the table's files, print the table and their paths."""
+    # scipy and matplotlib take seconds to import.
+    from platform.results import aggregation, report
+
+    asks, records = ledger.asks, ledger.records
+    table = aggregation.table(header, asks, records)
+    store = ledger.store
+    folder, shown = store.study_folder(header.name), _shown(f"{store.storage}/{header.name}")
+    files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
+    store.publish(header.name, files)
+    print(f"\n{report.terminal.render(table)}\n")
+    for path in files:
+        print(f"  {shown}/{path.name}")
+    short = [row.arm for row in table.rows if row.seeds_missing]
+    if short:
+        print(f"\nresults are missing: {', '.join(short)}; {shown}/table.md says why", file=sys.stderr)
+    return INCOMPLETE if short else COMPLETE
+
+
+def _last_words(text: str) -> None:
+    """Print to a terminal that may be gone, as it is after SIGHUP."""
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        # Python would try again at its exit, and call that a failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _undelivered(owed: Owed, store: Store) -> str:
+    """What MLflow lacks, and how it gets that."""
+    if not owed:
+        return ""
+    copied = "" if store.elsewhere else f", or\n  python -m platform.tracking {_shown(store.folder)} --to URI"
+    return f"MLflow lacks {owed}: run the same command again{copied}\n"
+
+
+def _shown(place: Path | str) -> str:
+    path = Path(place)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place)
+
+
+def _name_damages(store: Store) -> None:
+    for damage in sorted(store.damages):
+        print(f"note: {replace(damage, file=_shown(damage.file))} and was left out", file=sys.stderr)

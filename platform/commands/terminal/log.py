@@ -1,0 +1,118 @@
+"""The log file that takes what Ray, MLflow and their C++ libraries print while a study runs."""
+
+import ctypes
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextmanager
+def quiet(log: Path) -> Iterator[TextIO]:
+    """Append what the process, its libraries and its children print or log to a file; yield what was standard output.
+
+    Children inherit the file itself and not a pipe, which would end them once nobody reads it. What the file does not
+    take is dropped.
+    """
+    with ExitStack() as undo:
+        terminal = undo.enter_context(_terminal())
+        for descriptor, name in ((1, "stdout"), (2, "stderr")):
+            undo.enter_context(_redirected(descriptor, log))
+            undo.enter_context(_replaced(name, _Unfailing(descriptor)))
+        undo.enter_context(_logged())
+        yield terminal
+
+
+class _Unfailing(io.RawIOBase):
+    """Writes to a file descriptor, and drops what it does not take: no library's print must end a study."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
+        with suppress(OSError):
+            os.write(self._descriptor, content)
+        return memoryview(content).nbytes
+
+
+@contextmanager
+def _terminal() -> Iterator[TextIO]:
+    try:
+        stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="replace")
+    except (AttributeError, OSError, ValueError):
+        # Closed, or no file at all: what Python has in its place is not touched by moving file descriptors.
+        yield sys.stdout or io.StringIO()
+        return
+    try:
+        yield stream
+    finally:
+        with suppress(OSError, ValueError):
+            stream.close()
+
+
+@contextmanager
+def _redirected(descriptor: int, log: Path) -> Iterator[None]:
+    try:
+        before = os.dup(descriptor)
+    except OSError:
+        before = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    _flush()
+    os.dup2(file, descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        # What the log did not take and a stream still holds must not come out on the terminal.
+        os.dup2(nothing, descriptor)
+        _flush()
+        os.dup2(before, descriptor)
+        for opened in (before, file, nothing):
+            os.close(opened)
+
+
+def _flush() -> None:
+    """Send on its way what Python and C hold back, before their file descriptors mean another file."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+@contextmanager
+def _replaced(name: str, raw: io.RawIOBase) -> Iterator[None]:
+    before = getattr(sys, name)
+    setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
+    try:
+        yield
+    finally:
+        setattr(sys, name, before)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Messages and warnings that no library takes care of, with their times."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        logging.getLogger().removeHandler(handler)

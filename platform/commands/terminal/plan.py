@@ -1,0 +1,95 @@
+"""A study's plan as text for a terminal."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import fields
+
+from platform.design.plan import plan
+from platform.design.study import Study
+from platform.running.placement import Offer, at_a_time
+from platform.training.recipe import Recipe
+
+COLUMNS = 80
+"""Width of the terminal that a plan is written for."""
+
+
+def describe(study: Study, name: str, offer: Offer | None = None) -> str:
+    """The plan as text for an 80-column terminal, and how many trials a cluster takes at a time."""
+    planned, budget = plan(study), study.budget
+    search = sum(arm.search_trials for arm in planned.arms)
+    confirm = sum(arm.confirm_trials for arm in planned.arms)
+    height, width = study.shift.size
+    facts = {
+        "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
+        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})",
+        "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
+        f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
+        "rungs": _rungs(study),
+        "select": study.select + (", which uses target labels" if study.select.startswith("oracle/") else ""),
+        "recipe": _recipe(study.recipe),
+        "slot": f"{budget.slot} a trial",
+        "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
+        f"{_duration(planned.hours)} on {planned.device}",
+        "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
+        f"and {_space(planned.running_bytes)} for each trial that runs",
+    }
+    if offer is not None:
+        facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
+    blocks = [[name, *_fields(facts, indent=2)]]
+    for arm in planned.arms:
+        title = arm.name + (" (reference)" if arm.name == study.reference else "")
+        counts = f"{arm.search_trials} search + {arm.confirm_trials} confirm"
+        title_lines = textwrap.wrap(title, COLUMNS - len(counts) - 4, initial_indent="  ", subsequent_indent="  ")
+        title_lines[0] = f"{title_lines[0]:<{COLUMNS - len(counts) - 2}}  {counts}"
+        blocks.append([*title_lines, *_fields(arm.settings, indent=6)])
+    blocks += [textwrap.wrap(f"note: {note}", COLUMNS, subsequent_indent="      ") for note in planned.warnings]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _rungs(study: Study) -> str:
+    if study.search is None:
+        return "none, nothing is searched"
+    if not study.rungs:
+        return "none, no trial is stopped"
+    rungs = ", ".join(f"{rung:,}" for rung in study.rungs)
+    smoothing, reduction = study.search.smoothing, study.search.reduction
+    compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
+    warm_up = f"after a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps, " if study.warm_up else ""
+    return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
+
+
+def _trials_at_a_time(study: Study, offer: Offer) -> str:
+    """How many trials run at a time, where all are of one arm; the range over the arms."""
+    counts = [at_a_time(study.slot(name).resources(offer.has_gpus), offer.ever) for name in study.arms]
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest} to {most}, by their arm,"
+    return f"{number} trial{'' if most == 1 else 's'} at a time" + ("" if offer.has_gpus else ", on CPUs")
+
+
+def _recipe(recipe: Recipe) -> str:
+    changed = [
+        f"{entry.name}={value!r}" for entry in fields(recipe) if (value := getattr(recipe, entry.name)) != entry.default
+    ]
+    return ", ".join([*changed, "the rest at its defaults"]) if changed else "at its defaults"
+
+
+def _fields(values: Mapping[str, str], indent: int) -> list[str]:
+    """Names in a column, values wrapped beside them."""
+    label = max((len(name) for name in values), default=0)
+    lines = []
+    for name, value in values.items():
+        first = f"{'':{indent}}{name:<{label}}  "
+        lines += textwrap.wrap(value, COLUMNS, initial_indent=first, subsequent_indent=" " * len(first))
+    return lines
+
+
+def _rounded(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _space(size: int) -> str:
+    return f"{_rounded(size / 1e9)} GB" if size >= 1e9 else f"{_rounded(size / 1e6)} MB"
+
+
+def _duration(hours: float) -> str:
+    return f"{_rounded(hours)} h" if hours >= 1 else f"{_rounded(60 * hours)} min"

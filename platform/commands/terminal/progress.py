@@ -1,0 +1,168 @@
+"""Progress of a running study for a person: lines of what happened, and on a terminal a view of where it stands.
+
+The driver only queues what it is told, without a lock: a thread does the rest. So a report costs the driver
+microseconds, a terminal that is paused or gone cannot hold up or end a study, and a signal handler may say something.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TextIO
+
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from platform.commands.terminal.screen import COLUMNS, Screen
+from platform.commands.terminal.standing import Event, Standing
+from platform.commands.terminal.text import ARM_COLUMNS, short, trial_name, wrapped
+from platform.commands.terminal.view import view
+from platform.records.record import Ask, Record
+
+REFRESH_SECONDS = 0.3
+LEAVE_SECONDS = 2.0
+"""How long a study that ends waits for a terminal that takes nothing."""
+
+
+class Progress:
+    """A listener of the ledger: lines of at most 80 columns under a heading, and the view if `out` is a terminal.
+
+    time      ended  row                       trial      source/miou
+    16:57:20   0/35  source only               search 0   begins
+    16:57:31   1/35  source only               search 0   0.412
+    """
+
+    def __init__(
+        self,
+        study: str,
+        select: str,
+        selector: Callable[[str], str],
+        planned: Mapping[str, tuple[int, int]],
+        steps: int,
+        ended: Iterable[tuple[Ask, Record]],
+        owed: Callable[[], object],
+        out: TextIO,
+    ) -> None:
+        """`planned` has the search and confirm trials of each arm; `ended` what ended before this run began.
+
+        `owed` says what MLflow lacks, and is false when that is nothing.
+        """
+        self.standing = Standing(planned, steps, selector)
+        for ask, record in ended:
+            self.standing.take("end", ask, record, 0.0)
+        self._study, self._select, self._owed = study, select, owed
+        self._screen = Screen(out)
+        self._headed = False
+        self._told: SimpleQueue[_Told | str | None] = SimpleQueue()
+        self._thread = Thread(target=self._follow, name="progress", daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._told.put(None)
+        self._thread.join(LEAVE_SECONDS)
+
+    def begin(self, ask: Ask, record: Record) -> None:
+        """A trial begins, or goes on from a step."""
+        self._told.put(_Told("begin", ask, record))
+
+    def report(self, ask: Ask, record: Record) -> None:
+        """A trial reported: nothing to say, a line per report would bury the ends."""
+        self._told.put(_Told("report", ask, record))
+
+    def end(self, ask: Ask, record: Record) -> None:
+        """A trial ended."""
+        self._told.put(_Told("end", ask, record))
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        """A trial's worker died; the trial goes on from its checkpoint."""
+        self._told.put(_Told("lose", ask, record))
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        """A trial is trained by another study just now."""
+        self._told.put(_Told("wait", ask, record))
+
+    def say(self, text: str) -> None:
+        """A line from the command; safe in a signal handler, whatever it interrupts."""
+        self._told.put(text)
+
+    def _follow(self) -> None:
+        live, bars, drawn = self._screen.live, "━─" if self._screen.shows("━─") else "=-", None
+        following = True
+        while following:
+            following, lines = self._hear(live)
+            self.standing.watch(time.monotonic())
+            size = self._screen.size()
+            frame = view(self.standing, self._study, self._select, self._owed(), size, bars) if live else []
+            if lines or (frame, size) != drawn:
+                self._screen.draw(lines, frame)
+                drawn = frame, size
+
+    def _hear(self, live: bool) -> tuple[bool, list[Text]]:
+        """What was told until the next refresh, as lines; and whether more may come."""
+        lines: list[Text] = []
+        columns = min(self._screen.size()[0], COLUMNS) if live else COLUMNS
+        refresh = time.monotonic() + REFRESH_SECONDS
+        while (rest := refresh - time.monotonic()) > 0:
+            try:
+                told = self._told.get(timeout=rest)
+            except Empty:
+                break
+            if told is None:
+                return False, lines
+            elif isinstance(told, str):
+                lines += wrapped("", told, "bold", columns)
+            else:
+                self.standing.take(told.event, told.ask, told.record, told.moment)
+                lines += self._lines(told, columns, live)
+        return True, lines
+
+    def _lines(self, told: "_Told", columns: int, live: bool) -> list[Text]:
+        """What is written of an event; the view itself shows which trials run."""
+        if told.event == "report" or (told.event == "begin" and (live or told.record.end is not None)):
+            return []
+        text, style = _happened(told, self.standing.selector(told.ask.arm), self._select)
+        counts = f"{self.standing.ended}/{self.standing.planned}"
+        clock = time.strftime("%H:%M:%S", time.localtime(told.clock))
+        lines = wrapped(self._beginning(clock, counts, told.ask.arm, trial_name(told.ask)), text, style, columns)
+        if not self._headed:
+            self._headed = True
+            lines = wrapped(self._beginning("time", "ended", "row", "trial"), self._select, "dim", columns) + lines
+        return lines
+
+    def _beginning(self, clock: str, ended: str, arm: str, trial: str) -> str:
+        count = max(2 * len(str(self.standing.planned)) + 1, 5)
+        return f"{clock:<8}  {ended:>{count}}  {set_cell_size(short(arm), ARM_COLUMNS)}  {trial:<9}  "
+
+
+@dataclass(frozen=True)
+class _Told:
+    event: Event
+    ask: Ask
+    record: Record
+    clock: float = field(default_factory=time.time)
+    moment: float = field(default_factory=time.monotonic)
+
+
+def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
+    """What an event says, and its style."""
+    step, end = told.record.step, told.record.end
+    if told.event == "lose":
+        return f"lost its worker; it goes on from step {step:,}", "yellow"
+    if told.event == "wait":
+        return "is trained by another study; waits for it", ""
+    if end is None:
+        return (f"goes on from {step:,}" if step else "begins"), ""
+    if end.state == "failed":
+        again = "; the next run tries it again" if end.retry else ""
+        return f"FAILED at step {end.step:,}: {end.reason}{again}", "red"
+    value = told.record.reports[-1].metrics.get(selector) if told.record.reports else None
+    text = "no value" if value is None else f"{value:.3f}"
+    if selector != select and value is not None:
+        text += f" {selector}"
+    if end.state == "stopped":
+        return f"{text}, stopped at {end.reason or f'{end.step:,}'}", ""
+    return (f"{text}, {end.reason}", "yellow") if end.reason else (text, "")

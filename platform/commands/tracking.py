@@ -1,0 +1,124 @@
+"""Follow a study into MLflow, or copy one there from its records: `python -m platform.tracking RESULTS --to URI`.
+
+The records on disk are the truth and MLflow holds a copy, so a tracker never stops or delays a study. The driver only
+notes which trial has something new; a thread hands the newest state of those trials to a process that talks to MLflow
+(`platform.results.mirror`). While MLflow is away
+they are owed and tried again; once it is back, and may be another or an empty one, everything is compared with the
+records anew. What is still owed when a study ends, the same command delivers at its next run, and the command above at
+any time.
+
+Exit codes of the command: 0 everything is there, 2 bad input, 3 something is still owed.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from platform.records.record import Ask, Phase, Record, StudyHeader
+from platform.records.store import JOURNAL, Store
+from platform.results.mirror.messages import Ending, Owed, many
+from platform.results.mirror.tracker import Tracker, result_files
+from platform.results.mirror.uri import checked, refusal
+
+DELIVERED, BAD_INPUT, OWED = 0, 2, 3
+"""Exit codes."""
+COMMAND_PATIENCE = 60.0
+"""How long the command waits for an MLflow that answered at first."""
+CLEAR = "\r\x1b[2K"
+PHASES: tuple[Phase, ...] = ("search", "confirm")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m platform.tracking",
+        description="Copy studies from their records into MLflow: what it holds already stays, what it lacks is added.",
+        epilog="exit codes: 0 everything is there, 2 bad input, 3 something is still owed",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results, or of one study in it")
+    parser.add_argument("--to", required=True, metavar="URI", help="http://HOST:PORT, sqlite:////PATH/mlflow.db, ...")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        uri = checked(options.to)
+        store, studies = _studies(options.results)
+        owed = [_copy_study(uri, store, study) for study in studies]
+    except ValueError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return OWED if any(owed) else DELIVERED
+
+
+def _studies(results: Path) -> tuple[Store, list[str]]:
+    results = results.absolute()
+    if (results / JOURNAL).is_file():
+        return Store(results.parent), [results.name]
+    if results.is_dir() and (studies := Store(results).studies()):
+        return Store(results), studies
+    raise ValueError(
+        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no {JOURNAL}; "
+        "studies leave theirs in results/ at the root of the checkout"
+    )
+
+
+def _copy_study(uri: str, store: Store, study: str) -> Owed:
+    """Copy one study and say how it went; raises ValueError when MLflow does not answer at all."""
+    # Here, because only the command needs it.
+    from platform.records.ledger import Ledger
+
+    header = store.journal(study).header
+    if header is None:
+        print(f"{study}: not copied, because its journal has no readable header")
+        return Owed(0, 0, study=True)
+    ledger = Ledger(store, study, [arm.name for arm in header.arms])
+    # What was asked for and never begun has no run.
+    begun = [ask for ask in ledger.asks if ledger.records[ask.trial.id].provenance]
+    tracker = Tracker(uri, header, store)
+    for ask in begun:
+        tracker.begin(ask, ledger.records[ask.trial.id])
+    whole = tracker.owed()
+    _wait(tracker, uri, study)
+    state: Ending = "complete" if _complete(header, ledger.asks, ledger.records) else "interrupted"
+    owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
+    what = f"{owed} could not be copied: {tracker.trouble or 'MLflow is slow'}" if owed else f"{whole} copied"
+    damages = f"; {many(len(store.damages), 'damaged line')} left out" if store.damages else ""
+    print(f"{CLEAR if sys.stdout.isatty() else ''}{study}: {what}{damages}", flush=True)
+    return owed
+
+
+def _wait(tracker: Tracker, uri: str, study: str) -> None:
+    """Show what is owed until nothing is, or nothing changes any more."""
+    changed, before = time.monotonic(), tracker.owed()
+    while not tracker.connected:
+        if tracker.trouble:
+            trouble = tracker.trouble
+            tracker.close(patience=0.0)
+            raise refusal(uri, f"must be that of an MLflow that answers, and here {trouble}")
+        time.sleep(0.05)
+    while (owed := tracker.owed()) and time.monotonic() < changed + COMMAND_PATIENCE:
+        if owed != before:
+            changed, before = time.monotonic(), owed
+        if sys.stdout.isatty():
+            print(f"{CLEAR}{study}: {owed} to go", end="", flush=True)
+        time.sleep(0.1)
+
+
+def _complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
+    """Whether nothing is left to do: all that was asked for has ended, and every arm with a winner has its seeds."""
+    for arm in header.arms:
+        mine = [ask for ask in asks if ask.arm == arm.name]
+        ends = {phase: [records[ask.trial.id].end for ask in mine if ask.phase == phase] for phase in PHASES}
+        if None in ends["search"] + ends["confirm"]:
+            return False
+        if len(ends["search"]) < arm.search_trials:
+            return False
+        without_winner = bool(ends["search"]) and all(end and end.state == "failed" for end in ends["search"])
+        if len(ends["confirm"]) < header.seeds and not without_winner:
+            return False
+    return True

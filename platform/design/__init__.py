@@ -1,0 +1,1 @@
+"""The question: arms, ranges, budget, early stopping; and its plan."""

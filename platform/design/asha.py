@@ -1,0 +1,73 @@
+"""Asynchronous successive halving: its settings, its rungs, what is compared there, and the cut."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from platform.design.checks import check_number, check_whole
+from platform.records.record import Report
+
+
+def cut(values: Sequence[float], reduction: int) -> float:
+    """The value that a trial must reach at a rung to go on: the k-th best of `values`, k = max(1, n // reduction).
+
+    `values` are those of the n arrivals of the arm at the rung up to and including the trial's own.
+    """
+    return sorted(values, reverse=True)[max(1, len(values) // reduction) - 1]
+
+
+def smoothed(reports: Sequence[Report], select: str, smoothing: int) -> float:
+    """The mean of a selector over the last `smoothing` reports, or over all where there are fewer."""
+    return statistics.fmean(report.metrics[select] for report in reports[-smoothing:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASHA:
+    """Asynchronous successive halving, the stopping variant (Li et al., MLSys 2020, arXiv 1810.05934).
+
+    At each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen at that rung so far.
+    Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a single one.
+    """
+
+    trials: int
+    """Search trials per arm; the published default is the first."""
+    grace: float = 0.2
+    """Fraction of the steps from the end of the warm-up to the first rung."""
+    reduction: int = 3
+    """One in `reduction` trials goes on; each rung is `reduction` times as far from the warm-up as the one before."""
+    smoothing: int = 3
+    """Evaluations up to and including a rung's whose mean is compared there."""
+
+    def __post_init__(self) -> None:
+        check_whole(self, "trials", least=1)
+        check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
+        check_whole(self, "reduction", least=2)
+        check_whole(self, "smoothing", least=1)
+
+    def rungs(self, evaluated_steps: Sequence[int], warm_up: float) -> tuple[int, ...]:
+        """The steps at which trials may be stopped, fractions being the decimals that they are written as."""
+        return rungs(evaluated_steps, exact(warm_up), exact(self.grace), self.reduction, self.smoothing)
+
+
+def rungs(
+    evaluated_steps: Sequence[int], warm_up: Fraction, grace: Fraction, reduction: int, smoothing: int
+) -> tuple[int, ...]:
+    """Evaluated steps before the last at which successive halving compares trials.
+
+    Rung k = 0, 1, ... lies at the first evaluation at or after (warm_up + grace * reduction**k) * steps, and not before
+    the `smoothing`-th evaluation after the warm-up.
+    """
+    steps = evaluated_steps[-1]
+    warm = [step for step in evaluated_steps if step > warm_up * steps][smoothing - 1 :]
+    found, wanted = set(), warm_up + grace
+    while wanted < 1:
+        found.update([step for step in warm if step >= wanted * steps][:1])
+        grace *= reduction
+        wanted = warm_up + grace
+    return tuple(sorted(found - {steps}))
+
+
+def exact(part: float) -> Fraction:
+    """The decimal that a fraction of the steps is written as: 0.1 is a tenth, which no float is."""
+    return Fraction(str(part))

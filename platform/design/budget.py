@@ -1,0 +1,67 @@
+"""What every trial may use: steps, evaluations, and a share of a node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from platform.design.checks import check_number, check_whole
+from platform.records.trial import evaluated_steps
+
+GIB = 2**30
+Resources = Mapping[str, float]
+"""By Ray's names: CPU and GPU in devices, memory in bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """What a trial takes of one node while it trains."""
+
+    cpus: int
+    gpus: float
+    """A fraction is bookkeeping: nothing keeps a trial from using more of the GPU's memory."""
+    memory: float
+    """In GiB; 0 is not counted."""
+
+    def resources(self, on_gpu: bool) -> dict[str, float]:
+        """The slot as Ray counts it, without its GPU where trials train on CPUs."""
+        wanted = {"CPU": float(self.cpus), "GPU": self.gpus if on_gpu else 0.0, "memory": self.memory * GIB}
+        return {name: amount for name, amount in wanted.items() if amount}
+
+    def __str__(self) -> str:
+        gpus = f"{self.gpus:g} GPU, " if self.gpus else ""
+        memory = f", {self.memory:g} GiB of memory" if self.memory else ""
+        return f"{gpus}{self.cpus} CPU{memory}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every trial may use."""
+
+    steps: int
+    """Optimiser steps of a full-length trial."""
+    evaluations: int
+    """How often a trial is evaluated, evenly spaced, the last time at its last step."""
+    gpus: float = 0.0
+    """GPUs per trial, fractions allowed; a cluster without GPUs runs on CPUs."""
+    cpus: int = 1
+    """CPU threads per trial; the numbers of a trial may differ between thread counts."""
+    memory: float = 0.0
+    """Memory per trial in GiB, so that a node gets no more trials than it has memory for; 0 is not counted."""
+
+    @property
+    def slot(self) -> Slot:
+        """What a trial takes of a node."""
+        return Slot(cpus=self.cpus, gpus=self.gpus, memory=self.memory)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "evaluations", "cpus"):
+            check_whole(self, name, least=1)
+        share = "at least 0, and a whole number from 1 on"
+        check_number(self, "gpus", share, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
+        check_number(self, "memory", "at least 0, in GiB", lambda memory: memory >= 0)
+        if self.evaluations > self.steps:
+            raise ValueError(f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}")
+
+    @property
+    def evaluated_steps(self) -> tuple[int, ...]:
+        """The steps at which a trial is evaluated."""
+        return evaluated_steps(self.steps, self.evaluations)

@@ -1,0 +1,146 @@
+"""Loading a study file: a Python file that defines one `Study`."""
+
+import ast
+import difflib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from platform.design.study import Study
+from platform.methods.hyperparameters import unknown_field
+
+UNKNOWN_ARGUMENT = re.compile(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+MISSING_ARGUMENTS = re.compile(r"(\w+)(?:\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (.+)")
+"""How Python words a call with a name that its function does not know, and one without a name that it needs."""
+RESERVED = {"trials", "set-aside"}
+"""Folders beside those of the studies."""
+
+
+class StudyFileError(ValueError):
+    """A study file that cannot be used; the message is one line: the rule, the value, the remedy."""
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study with what its file says about it."""
+
+    name: str
+    """The file's stem: it names the results folder and the MLflow experiment."""
+    question: str
+    """The first paragraph of the file's docstring."""
+    study: Study
+    path: Path
+    source: str
+
+
+def load(path: Path) -> StudyFile:
+    """Import a study file and find its study; raise StudyFileError for whatever is wrong with it."""
+    source = _read(path)
+    _refuse_repeated_keys(path, source)
+    module = _import(path)
+    studies = {id(value): name for name, value in vars(module).items() if isinstance(value, Study)}
+    if len(studies) != 1:
+        found = f"got {len(studies)}: {', '.join(studies.values())}" if studies else "got none"
+        remedy = "split it into one file each" if studies else "write study = Study(...) in it"
+        raise StudyFileError(f"{path}: a study file must define exactly one Study, {found}; {remedy}")
+    study = next(value for value in vars(module).values() if isinstance(value, Study))
+    paragraph = (module.__doc__ or "").strip().split("\n\n")[0]
+    return StudyFile(path.stem, " ".join(paragraph.split()), study, path, source)
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise StudyFileError(_missing(path))
+    if path.stem in RESERVED:
+        raise StudyFileError(f"a study must not be named {path.stem}, a folder of the results; rename {path}")
+    if path.suffix != ".py":
+        raise StudyFileError(f"a study file must be a Python file, got {path}; name it {path.stem}.py")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise StudyFileError(f"{path} must be text in UTF-8, got another byte at position {error.start}") from error
+    except OSError as error:
+        raise StudyFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder; name a study file in it"
+    files = [*path.parent.glob("*.py"), *Path("studies").glob("*.py")]
+    near = difflib.get_close_matches(f"{path.stem}.py", [file.name for file in files], n=1)
+    found = next((file for file in files if near and file.name == near[0]), None)
+    hint = f" Did you mean {found}?" if found else ""
+    return f"there is no study file {path}.{hint}"
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses that a study file defines look their module up while they are made.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise StudyFileError(f"{_place(error, path)}: {_explained(error)}") from error
+    return module
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """The file, with the line of it that the error comes from."""
+    here = str(path.absolute())
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == here]
+    if isinstance(error, SyntaxError) and error.filename == here:
+        lines.append(error.lineno)
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _explained(error: BaseException) -> str:
+    """An error in one line; a misspelt or missing argument with the names that there are."""
+    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    if type(error) is ValueError:
+        return text
+    if isinstance(error, SystemExit):
+        return "a study file must not exit; remove the call"
+    if isinstance(error, TypeError):
+        if (unknown := UNKNOWN_ARGUMENT.match(text)) and (callee := _callee(unknown[1], error)) is not None:
+            names = [name for name in inspect.signature(callee).parameters if name != "self"]
+            return str(unknown_field(unknown[1], unknown[2], names))
+        if missing := MISSING_ARGUMENTS.match(text):
+            return f"{missing[1]} must be given {missing[2]}"
+    return f"{type(error).__name__}: {text}"
+
+
+def _callee(name: str, error: TypeError) -> Any:
+    """What the frame that raised `error` called by a name; None when it is known there by another one."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    known = {**frames[-1].f_globals, **frames[-1].f_locals}
+    owner, _, method = name.partition(".")
+    found = next(
+        (value for value in known.values() if callable(value) and getattr(value, "__name__", "") == owner), None
+    )
+    return getattr(found, method, None) if method else found
+
+
+def _refuse_repeated_keys(path: Path, source: str) -> None:
+    """A dict display keeps the last of equal keys and says nothing: an arm would vanish from the table."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return  # reported with its line when the file is imported
+    for display in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        seen: set[object] = set()
+        for key in (key for key in display.keys if isinstance(key, ast.Constant)):
+            if key.value in seen:
+                raise StudyFileError(
+                    f"{path}:{key.lineno}: two arms or settings are named {key.value!r}, of which a dict keeps "
+                    "the last; give each its own name"
+                )
+            seen.add(key.value)

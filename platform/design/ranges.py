@@ -1,0 +1,163 @@
+"""Ranges that a study may put where an arm's value would stand."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from platform.methods.method import Integer
+
+
+class Range(ABC):
+    """The values that a search may give to one field."""
+
+    takes: tuple[type, ...]
+    """Types of the fields that this range fits."""
+
+    @abstractmethod
+    def ends(self) -> tuple[Any, ...]:
+        """The values that a field's rule must admit for the rule to admit the whole range."""
+
+
+@dataclass(frozen=True)
+class Uniform(Range):
+    """Real numbers from `low` to `high`, all equally likely."""
+
+    low: float
+    high: float
+    takes = (float,)
+
+    def __post_init__(self) -> None:
+        _check_ends(self, self.low, self.high)
+
+    def __repr__(self) -> str:
+        return f"Uniform({self.low}, {self.high})"
+
+    def ends(self) -> tuple[float, ...]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class LogUniform(Range):
+    """Real numbers from `low`, above 0, to `high`, their logarithms equally likely."""
+
+    low: float
+    high: float
+    takes = (float,)
+
+    def __post_init__(self) -> None:
+        _check_ends(self, self.low, self.high)
+        if self.low <= 0:
+            raise ValueError(f"{self} must begin above 0, where the logarithm does; use Uniform to include 0")
+
+    def __repr__(self) -> str:
+        return f"LogUniform({self.low}, {self.high})"
+
+    def ends(self) -> tuple[float, ...]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Integers(Range):
+    """Whole numbers from `low` to `high`, both included; with `log`, their logarithms equally likely."""
+
+    low: int
+    high: int
+    log: bool = False
+    takes = (int,)
+
+    def __post_init__(self) -> None:
+        _check_ends(self, self.low, self.high)
+        if not all(isinstance(end, int) for end in self.ends()):
+            raise ValueError(f"{self} must have whole ends; use Uniform or LogUniform for real numbers")
+        if self.log and self.low < 1:
+            raise ValueError(f"{self} must begin at 1 or above, where the logarithm does; leave log out to include 0")
+
+    def __repr__(self) -> str:
+        return f"Integers({self.low}, {self.high}{', log=True' * self.log})"
+
+    def ends(self) -> tuple[int, ...]:
+        return self.low, self.high
+
+
+@dataclass(frozen=True, init=False)
+class OneOf(Range):
+    """One of the listed values."""
+
+    values: tuple[Any, ...]
+    takes = (float, int, bool, str)
+
+    def __init__(self, *values: Any) -> None:
+        object.__setattr__(self, "values", values)
+        if len(values) < 2:
+            raise ValueError(
+                f"{self} must list at least two values, got {len(values)}; write a fixed value without OneOf"
+            )
+        if not all(isinstance(value, self.takes) for value in values):
+            raise ValueError(f"{self} must list numbers, truth values or texts; give anything else an arm of its own")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{self} lists a value twice; list each once")
+
+    def __repr__(self) -> str:
+        return f"OneOf({', '.join(map(repr, self.values))})"
+
+    def ends(self) -> tuple[Any, ...]:
+        return self.values
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One searched field, as the search sees it: one that acts through an integer is searched over that integer.
+
+    A logarithmic range begins at 1, where the logarithm does, so 1 is added to its integers.
+    """
+
+    range: Range
+    integer: Integer | None
+
+    def value(self, proposed: Any) -> Any:
+        """The field's value for what the search proposed, within the range: `proposal(value(proposed)) == proposed`."""
+        if self.integer is None:
+            return proposed
+        if isinstance(self.range, OneOf):
+            return next(value for value in self.range.values if self.proposal(value) == proposed)
+        low, high = self.range.ends()
+        return min(max(self.integer.value(proposed - self._shift), low), high)
+
+    def proposal(self, value: Any) -> Any:
+        """What the search would have proposed for a field's value."""
+        return value if self.integer is None else self.integer.of(value) + self._shift
+
+    def proposals(self) -> Sequence[Any] | None:
+        """All values that the search may propose, in order; None for a continuum."""
+        if isinstance(self.range, OneOf):
+            return self.range.values if self.integer is None else sorted({*map(self.integer.of, self.range.values)})
+        if self.integer is None and not isinstance(self.range, Integers):
+            return None
+        low, high = (self.proposal(end) for end in self.range.ends())
+        return range(low, high + 1)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the search may propose a field's value, or another one that acts through the same integer."""
+        proposals = self.proposals()
+        if proposals is not None:
+            return self.proposal(value) in proposals
+        low, high = self.range.ends()
+        return bool(low <= value <= high)
+
+    @property
+    def _shift(self) -> int:
+        return int(isinstance(self.range, LogUniform))
+
+
+def _check_ends(range_: Range, low: Any, high: Any) -> None:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise ValueError(
+                f"{range_} must have finite numbers as ends, got {end!r}; write the values that may be tried"
+            )
+    if not low < high:
+        raise ValueError(
+            f"{range_} is empty: its low end must lie below its high end; write a fixed value without a range"
+        )

@@ -1,0 +1,83 @@
+"""Adversarial adaptation in the output space, single level (Tsai et al., AdaptSegNet, CVPR 2018, arXiv 1802.10349).
+
+With S the segmentation network, D the discriminator, p(x) = softmax S(x) at the images' size:
+
+    S:  min  CE(S(x_s), y_s) + lambda_adv * min(1, progress / ramp) * BCE(D(p(x_t)), source)
+    D:  min  (BCE(D(p(x_s)), source) + BCE(D(p(x_t)), target)) / 2
+
+`separable=True` is the lightweight discriminator of RTDA (Tavera et al., arXiv 2110.11662): every convolution is split
+into a depthwise and a pointwise one.
+
+Departures: D judges the target once per step, and both losses use that judgement; the published code runs D twice with
+unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, is none, as published.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from platform.methods.hyperparameters import hyperparameter
+from platform.methods.method import SEGMENTATION, Method, Player, Step
+from platform.networks.bisenet import upsample
+from platform.networks.discriminator import Discriminator
+
+SOURCE, TARGET = 0.0, 1.0
+DISCRIMINATOR = "discriminator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Method):
+    """Make the discriminator take predictions on the target for predictions on the source."""
+
+    lambda_adv: float = hyperparameter(1e-3, at_least=0.0)
+    """Weight of the adversarial loss."""
+    width: int = hyperparameter(64, at_least=1)
+    """Channels of the discriminator's first convolution; each of the next three doubles them."""
+    separable: bool = hyperparameter(False, choices=(False, True))
+    """Whether the discriminator's convolutions are depthwise separable."""
+    discriminator_learning_rate: float = hyperparameter(1e-4, above=0.0)
+    """Of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
+    ramp: float = hyperparameter(0.0, at_least=0.0, below=1.0)
+    """Fraction of the steps over which the weight of the adversarial loss rises from 0 to `lambda_adv`, linearly."""
+
+    @property
+    def warm_up(self) -> float:
+        return self.ramp
+
+    def players(self) -> Mapping[str, Player]:
+        adam = partial(torch.optim.Adam, lr=self.discriminator_learning_rate, betas=(0.9, 0.99))
+        return {DISCRIMINATOR: Player(Discriminator(width=self.width, separable=self.separable), adam)}
+
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        assert step.target is not None
+        discriminator = step.modules[DISCRIMINATOR]
+        size = step.source.images.shape[-2:]
+
+        prediction = step.segment(step.source.images)
+        source = discriminator(probabilities(prediction.logits, size).detach())
+        target = discriminator(probabilities(step.segment_target(step.target.images), size))
+
+        step.note("discriminator/spread", torch.cat([source, target]).detach().float().std(correction=0))
+        fooling = step.term("adversarial", judged_as(target, SOURCE))
+        telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
+        return {
+            SEGMENTATION: step.cross_entropy(prediction) + self._weight(step.progress) * fooling,
+            DISCRIMINATOR: step.term("discriminator", telling_apart),
+        }
+
+    def _weight(self, progress: float) -> float:
+        return self.lambda_adv * min(1.0, progress / self.ramp) if self.ramp else self.lambda_adv
+
+
+def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
+    """Softmax over classes, shape (batch, classes, height, width), of logits (batch, classes, h, w)."""
+    return torch.softmax(upsample(logits, size), dim=1)
+
+
+def judged_as(judgement: Tensor, domain: float) -> Tensor:
+    """BCE(judgement, domain): mean binary cross-entropy of the discriminator's logits against one domain."""
+    return functional.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, domain))

@@ -1,0 +1,100 @@
+"""Hyperparameters: the fields of a frozen dataclass, with their defaults, their bounds and whether to search them."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def hyperparameter(
+    default: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: Sequence[Any] | None = None,
+    searchable: bool = True,
+) -> Any:
+    """Declare a dataclass field with the values it may take; `searchable` fields may be given a range by a study."""
+    rule = Rule(at_least, above, at_most, below, None if choices is None else tuple(choices), searchable)
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a field's value must satisfy."""
+
+    at_least: float | None
+    above: float | None
+    at_most: float | None
+    below: float | None
+    choices: tuple[Any, ...] | None
+    searchable: bool
+
+    def __str__(self) -> str:
+        if self.choices is not None:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        bounds = [("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below)]
+        return " and ".join(f"{words} {bound}" for words, bound in bounds if bound is not None)
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value lies within the bounds, or is among the choices."""
+        if self.choices is not None:
+            return any(value is choice or (type(value) is type(choice) and value == choice) for choice in self.choices)
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+
+def rule_of(cls: type, name: str) -> Rule:
+    """The rule of one field of a dataclass of hyperparameters."""
+    rule: Rule = cls.__dataclass_fields__[name].metadata["rule"]  # type: ignore[attr-defined]
+    return rule
+
+
+def check(instance: Any) -> None:
+    """Raise ValueError with rule, value and remedy for the first field whose value its rule does not admit.
+
+    A whole number in a real field becomes a float, so that 1 and 1.0 are the same trial.
+    """
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        check_value(type(instance), field.name, value)
+        if isinstance(field.default, float):
+            object.__setattr__(instance, field.name, float(value))
+
+
+def check_value(cls: type, name: str, value: Any) -> None:
+    """Raise ValueError unless `value` has the type of the field's default and satisfies its rule."""
+    default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+    expected: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
+    if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+        kind = " or ".join(sorted({kind.__name__ for kind in expected}, reverse=True))
+        raise ValueError(f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}")
+    finite = not isinstance(value, float) or math.isfinite(value)
+    rule = rule_of(cls, name)
+    if not (finite and rule.admits(value)):
+        wanted = str(rule) if finite else "finite"
+        raise ValueError(f"{cls.__name__}.{name} must be {wanted}, got {value!r}; its default is {default!r}")
+
+
+def unknown_field(owner: str, name: str, known: Sequence[str]) -> ValueError:
+    """The error for a misspelt field: what there is, and the nearest name."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"{owner} has no field {name!r}. It has: {', '.join(known)}.{hint}")
+
+
+def field_names(cls: type) -> list[str]:
+    """The names of a dataclass's fields, in order."""
+    return [entry.name for entry in dataclasses.fields(cls)]
+
+
+def field_values(instance: Any) -> dict[str, Any]:
+    """The values of a dataclass's fields by name."""
+    return {name: getattr(instance, name) for name in field_names(type(instance))}

@@ -1,0 +1,5 @@
+"""Adaptation by source images in the target's style."""
+
+from platform.methods.translation.fda import FDA
+
+__all__ = ["FDA"]

@@ -1,0 +1,125 @@
+"""Fourier Domain Adaptation (Yang and Soatto, CVPR 2020, arXiv 2004.05498).
+
+The source takes the target's amplitudes at low frequencies, W = {(u, v): |u| <= b, |v| <= b}, and keeps its own phases:
+
+    x_{s->t} = F^-1( [1_W |F x_t| + (1 - 1_W) |F x_s|] * exp(i arg F x_s) ),   b = floor(beta * min(height, width))
+    min  CE(S(x_{s->t}), y_s) + entropy_weight * mean( (H(p(x_t))^2 + 1e-8)^eta ),   H in [0, 1]
+
+per colour channel, on images in [0, 255] before any normalisation.
+
+Only frequencies in W change, so x_{s->t} = x_s + F^-1(1_W (|F x_t| - |F x_s|) exp(i arg F x_s)): thin matrix products
+instead of two full FFTs, and a target image is remembered by its (2b + 1)(b + 1) amplitudes. The spectrum of a real
+image is Hermitian, so v >= 0 suffices.
+
+Departures: the window is the symmetric one of the authors' NumPy code; their PyTorch code takes u and v in [-b, b - 1],
+which is not Hermitian, and drops an imaginary part. Multi-band transfer and self-training rounds are left out. The
+image may leave [0, 255] slightly, as in the authors' code.
+"""
+
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from platform.methods.hyperparameters import hyperparameter
+from platform.methods.method import SEGMENTATION, Integer, Method, Step
+from platform.shifts.shift import Labelled, Unlabelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class FDA(Method):
+    """Lend the target's low-frequency amplitudes to the source, and sharpen predictions on the target."""
+
+    beta: float = hyperparameter(0.01, at_least=0.0, below=0.5)
+    """Half-width of the band, as a fraction of the shorter side."""
+    entropy_weight: float = hyperparameter(0.005, at_least=0.0)
+    """Weight of the robust entropy on target images; 0 leaves the target pass out."""
+    eta: float = hyperparameter(2.0, above=0.0)
+    """Exponent of the robust entropy; above 0.5 it penalises high entropy more than low."""
+
+    @classmethod
+    def integer(cls, field: str, size: tuple[int, int]) -> Integer | None:
+        shorter = min(size)
+        if field != "beta":
+            return None
+        return Integer("band", lambda beta: band(beta, shorter), lambda number: smallest_beta(number, shorter))
+
+    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
+        assert target is not None
+        b = band(self.beta, min(source.images.shape[-2:]))
+        for index, image in zip(target.indices.tolist(), target.images, strict=True):
+            if index not in memory:
+                memory[index] = low_frequencies(image, b).abs()
+        amplitudes = torch.stack([memory[index] for index in target.indices.tolist()])
+        return lend_amplitudes(source.images, amplitudes, b)
+
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        assert step.target is not None
+        loss = step.cross_entropy(step.segment(step.source.images))
+        if self.entropy_weight > 0:
+            entropy = robust_entropy(step.segment_target(step.target.images), self.eta)
+            loss = loss + self.entropy_weight * step.term("entropy", entropy)
+        return {SEGMENTATION: loss}
+
+
+def band(beta: float, shorter: int) -> int:
+    """b = floor(beta * shorter side): the frequencies with |u|, |v| <= b are swapped; at 0 only the mean is."""
+    return math.floor(beta * shorter)
+
+
+def smallest_beta(number: int, shorter: int) -> float:
+    """The smallest beta of six decimals whose band is `number`."""
+    millionths = math.ceil(number * 1_000_000 / shorter)
+    while band(millionths / 1_000_000, shorter) < number:
+        millionths += 1
+    return millionths / 1_000_000
+
+
+def low_frequencies(images: Tensor, b: int) -> Tensor:
+    """F_uv for u in -b..b, v in 0..b of images (..., height, width): complex, shape (..., 2b + 1, b + 1)."""
+    rows, columns = _waves(*images.shape[-2:], b, images.device, images.dtype)
+    return rows @ torch.view_as_complex((images @ columns).view(*images.shape[:-1], b + 1, 2))
+
+
+def lend_amplitudes(images: Tensor, amplitudes: Tensor, b: int) -> Tensor:
+    """Images (batch, 3, height, width) with the given amplitudes (batch, 3, 2b + 1, b + 1) at low frequencies.
+
+    x + 1/(HW) * Re sum_{u=-b..b} sum_{v=0..b} w_v (A_uv - |F_uv|) F_uv / |F_uv| exp(2 pi i (u h / H + v w / W)),
+    w_0 = 1, else 2: the coefficients with v < 0 are the conjugates of those with v > 0.
+    """
+    height, width = images.shape[-2:]
+    if 2 * b >= min(height, width):
+        raise ValueError(f"FDA's band must be below half the shorter side, {min(height, width)}, got {b}; lower beta")
+    spectrum = low_frequencies(images, b)
+    phase = torch.where(spectrum == 0, 1.0, spectrum.sgn())
+    weights = torch.full((b + 1,), 2.0, device=images.device, dtype=images.dtype)
+    weights[0] = 1.0
+    change = weights * (amplitudes - spectrum.abs()) * phase / (height * width)
+    rows, columns = _waves(height, width, b, images.device, images.dtype)
+    # Re(z conj(c)) = Re z Re c + Im z Im c: one real product.
+    return images + torch.view_as_real(rows.mH @ change).flatten(-2) @ columns.mT
+
+
+@lru_cache(maxsize=8)
+def _waves(height: int, width: int, b: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """exp(-2 pi i u h / H), complex, shape (2b + 1, height), and exp(-2 pi i v w / W), shape (width, 2b + 2).
+
+    The latter as real numbers, real and imaginary part of each v side by side, since it is multiplied with real images.
+    """
+    u = torch.arange(-b, b + 1, dtype=torch.float64)
+    v = torch.arange(0, b + 1, dtype=torch.float64)
+    h = torch.arange(height, dtype=torch.float64)
+    w = torch.arange(width, dtype=torch.float64)
+    rows = torch.polar(torch.ones(2 * b + 1, height, dtype=torch.float64), -2 * math.pi * torch.outer(u, h) / height)
+    columns = torch.polar(torch.ones(width, b + 1, dtype=torch.float64), -2 * math.pi * torch.outer(w, v) / width)
+    return rows.to(device, dtype.to_complex()), torch.view_as_real(columns).flatten(-2).to(device, dtype)
+
+
+def robust_entropy(logits: Tensor, eta: float) -> Tensor:
+    """mean( (H^2 + 1e-8)^eta ), H = -sum_c p_c log p_c / log C in [0, 1], of logits (batch, C, h, w)."""
+    log_p = torch.log_softmax(logits, dim=1)
+    entropy = -(log_p.exp() * log_p).sum(dim=1) / math.log(logits.shape[1])
+    return ((entropy**2 + 1e-8) ** eta).mean()

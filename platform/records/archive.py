@@ -1,0 +1,29 @@
+"""Setting a study's results aside, so that it starts over and nothing is deleted."""
+
+from platform.records.storage.tokens import RUNNING
+from platform.records.store import JOURNAL, Store
+
+ARCHIVE = "set-aside"
+"""Folder of the results that holds one store for each study that was started over."""
+
+
+def set_aside(store: Store, study: str) -> str | None:
+    """Move a study and its trials to a store of their own; where to, None when it never ran.
+
+    Trials that other studies asked for stay where they are as well. Broken off halfway, it goes on when it is called
+    again: the journal, which names the trials, moves last.
+    """
+    storage = store.storage
+    if JOURNAL not in storage.names(study):
+        return None
+    journal = store.journal(study)
+    began = journal.header.began.replace(":", "-") if journal.header else "without-header"
+    aside = f"{ARCHIVE}/{study}-{began}"
+    shared = {ask.trial.id for other in store.studies() if other != study for ask in store.journal(other).asks}
+    for trial_id in sorted({ask.trial.id for ask in journal.asks} & set(storage.names("trials"))):
+        set_away = storage.copy if trial_id in shared else storage.move
+        set_away(f"trials/{trial_id}", f"{aside}/trials/{trial_id}")
+    for name in sorted(storage.names(study), key=lambda name: name == JOURNAL):
+        if name != RUNNING:
+            storage.move(f"{study}/{name}", f"{aside}/{study}/{name}")
+    return f"{storage}/{aside}"

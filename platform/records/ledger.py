@@ -1,0 +1,254 @@
+"""What a running study knows of its trials: an event goes to the store first, then to memory, then to who listens."""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from platform.records.record import Arrival, Ask, End, Phase, Record, Report, StudyHeader
+from platform.records.storage.tokens import CLAIM, LOCK
+from platform.records.store import CHECKPOINT, Store, trial_file
+
+
+class Listener(Protocol):
+    """Whoever follows a running study: the tracker, the terminal. Its methods must not raise.
+
+    A record is the whole of what the study knows of the trial at that moment.
+    """
+
+    def begin(self, ask: Ask, record: Record) -> None:
+        """A trial begins, or goes on from the last report of its record."""
+
+    def report(self, ask: Ask, record: Record) -> None:
+        """A trial reported: the last report of its record."""
+
+    def end(self, ask: Ask, record: Record) -> None:
+        """A trial ended, as its record says."""
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        """A trial lost its worker, and goes on from its last checkpoint."""
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        """A trial is trained by another study just now, whose results this one waits for."""
+
+
+class StoreFault(Exception):
+    """The store cannot be written."""
+
+
+class Ledger:
+    """The asks of one study and the records of their trials, read back from the store when the study goes on.
+
+    The study sees a trial up to where it ended for this study: what another study trained beyond is no part of it.
+    Ray Tune loses trials when a callback raises, so a store that fails is kept as `fault`, and the study ends.
+    """
+
+    def __init__(self, store: Store, study: str, arms: Sequence[str]) -> None:
+        self.store = store
+        self.study = study
+        self.listeners: list[Listener] = []
+        self.fault: Exception | None = None
+        journal = store.journal(study)
+        self.header = journal.header
+        """As the study was when it ran last, None before its first run."""
+        self.asks = [ask for ask in journal.asks if ask.arm in arms]
+        self.arrivals = list(journal.arrivals)
+        self.records: dict[str, Record] = {}
+        """By trial id, for every ask."""
+        for ask in self.asks:
+            record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
+            self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
+        self._stored_ends: dict[str, End | None] = {}
+        self._locks: dict[str, int] = {}
+        self._awaited: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
+        return {}
+
+    def asked(self, arm: str, phase: Phase) -> list[Ask]:
+        """The asks of one arm and phase, in order."""
+        return [ask for ask in self.asks if ask.arm == arm and ask.phase == phase]
+
+    def meaning_the_same(self, ask: Ask) -> list[Ask]:
+        """The asks of other arms for the same trial."""
+        return [other for other in self.asks if other.trial.id == ask.trial.id and other != ask]
+
+    def ended(self, ask: Ask) -> End | None:
+        """How an asked trial ended, None while it has not."""
+        return self.records[ask.trial.id].end
+
+    def announce(self, header: StudyHeader) -> None:
+        """Note what the table must know of the study as it now stands."""
+        self._write(lambda: self.store.announce(header))
+
+    def reopen(self) -> None:
+        """Let trials that failed for a reason outside of them be tried again.
+
+        But not in a search whose choice is being confirmed: another winner would throw those trials away.
+        """
+        chosen = {ask.arm for ask in self.asks if ask.phase == "confirm"}
+        for ask in self.asks:
+            end = self.ended(ask)
+            if end is not None and end.retry and (ask.phase == "confirm" or ask.arm not in chosen):
+                self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=None)
+
+    def replay(self, listener: Listener) -> None:
+        """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
+        for ask in self.asks:
+            if self.ended(ask) is not None:
+                listener.begin(ask, self.records[ask.trial.id])
+                listener.end(ask, self.records[ask.trial.id])
+
+    def forget(self, ask: Ask) -> None:
+        """Take an asked trial out of this study."""
+        self.asks.remove(ask)
+
+    def ask(self, ask: Ask) -> None:
+        """Note that the study asks for a trial."""
+        self._write(lambda: self.store.ask(self.study, ask))
+        self.asks.append(ask)
+        self.records.setdefault(ask.trial.id, _nothing(ask))
+
+    def take_up(self, ask: Ask, first: Callable[[], Record]) -> bool:
+        """Take a trial for this process and see what is on record of it; False while another process holds it.
+
+        `first` gives the record of a trial that nobody has begun.
+        """
+        if self.fault is not None or not self._lock(ask.trial.id):
+            return False
+        known = self.store.read(ask.trial.id)
+        if known is None:
+            known = first()
+            self._write(lambda: self.store.begin(known))
+        self._stored_ends[ask.trial.id] = known.end
+        self.records[ask.trial.id] = replace(known, end=None, losses=self.records[ask.trial.id].losses)
+        return True
+
+    def hand_out(self, ask: Ask) -> str:
+        """Give a trial that was taken up to a worker: only with this claim may it write what the trial leaves.
+
+        A worker that was cut off goes on until it notices, while another one has its trial.
+        """
+        claim = uuid.uuid4().hex
+        self._write(lambda: self.store.storage.write(trial_file(ask.trial.id, CLAIM), claim.encode()))
+        return claim
+
+    def failed_before(self, ask: Ask) -> End | None:
+        """How a trial that was taken up failed in another study, for a reason of its own."""
+        end = self._stored_ends.get(ask.trial.id)
+        return end if end is not None and end.state == "failed" and not end.retry else None
+
+    def begin(self, ask: Ask) -> None:
+        """Tell the listeners that a trial begins or goes on."""
+        self._tell(ask, lambda listener, same, record: listener.begin(same, record))
+
+    def lose(self, ask: Ask) -> None:
+        """Note that a trial lost its worker, and goes on from its last checkpoint."""
+        record = self.records[ask.trial.id]
+        self._write(lambda: self.store.lose(self.study, ask.trial.id, record.step))
+        self.records[ask.trial.id] = replace(record, losses=record.losses + 1)
+        self._tell(ask, lambda listener, same, record: listener.lose(same, record))
+
+    def wait(self, ask: Ask) -> None:
+        """Tell the listeners, once, that another process trains a trial."""
+        if ask.trial.id not in self._awaited:
+            self._awaited.add(ask.trial.id)
+            self._tell(ask, lambda listener, same, record: listener.wait(same, record))
+
+    def report(self, ask: Ask, report: Report) -> bool:
+        """Note a report; False for one that is known already."""
+        record = self.records[ask.trial.id]
+        if record.end is not None or report.step <= record.step:
+            return False
+        self._write(lambda: self.store.report(ask.trial.id, report))
+        self.records[ask.trial.id] = replace(record, reports=(*record.reports, report))
+        self._tell(ask, lambda listener, same, record: listener.report(same, record))
+        return True
+
+    def arrive(self, arrival: Arrival) -> list[Arrival]:
+        """Note a trial's arrival at a rung, unless it is known; those at the same rung up to and including it."""
+        here = [known for known in self.arrivals if (known.arm, known.step) == (arrival.arm, arrival.step)]
+        for number, known in enumerate(here, start=1):
+            if known.trial == arrival.trial:
+                return here[:number]
+        self._write(lambda: self.store.arrive(self.study, arrival))
+        self.arrivals.append(arrival)
+        return [*here, arrival]
+
+    def end(self, ask: Ask, end: End) -> None:
+        """Note how a trial ended, the first end counts, and remove its weights unless somebody may want them."""
+        record = self.records[ask.trial.id]
+        if record.end is not None:
+            return
+        if end.state != "stopped" and end != self._stored_ends.get(ask.trial.id):
+            self._write(lambda: self.store.end(ask.trial.id, end))
+        if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
+            # Ahead of the journal: a kill in between leaves a trial that ends again, not weights that stay for ever.
+            self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
+        self._write(lambda: self.store.conclude(self.study, ask.trial.id, end))
+        self.records[ask.trial.id] = _seen(record, end)
+        self._tell(ask, lambda listener, same, record: listener.end(same, record))
+        self._release(ask.trial.id)
+
+    def close(self) -> None:
+        """Let other processes take the trials that this one held."""
+        for trial_id in list(self._locks):
+            self._release(trial_id)
+
+    def _tell(self, ask: Ask, event: Callable[[Listener, Ask, Record], None]) -> None:
+        """Tell every listener, of every arm that means this trial; but not of what could not be written."""
+        if self.fault is not None:
+            return
+        for same in [ask, *self.meaning_the_same(ask)]:
+            for listener in self.listeners:
+                event(listener, same, self.records[ask.trial.id])
+
+    def _lock(self, trial_id: str) -> bool:
+        """Hold a trial for this process, until it ends or the process does."""
+        if trial_id in self._locks:
+            return True
+        try:
+            folder = self.store.trial_folder(trial_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BaseException:
+                os.close(handle)
+                raise
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.fault = StoreFault(str(error))
+            return False
+        self._locks[trial_id] = handle
+        return True
+
+    def _release(self, trial_id: str) -> None:
+        if (handle := self._locks.pop(trial_id, None)) is not None:
+            os.close(handle)
+
+    def _write(self, write: Callable[[], object]) -> None:
+        if self.fault is None:
+            try:
+                write()
+            except OSError as error:
+                self.fault = StoreFault(str(error))
+
+
+def _nothing(ask: Ask) -> Record:
+    """The record of a trial that was asked for and not begun."""
+    return Record(ask.trial, provenance={}, cost={})
+
+
+def _seen(record: Record, end: End | None) -> Record:
+    """A trial's record as a study sees it for which it ended so, or has not ended.
+
+    An end beyond what is on record is none: the record was damaged, and the trial fills the gap first.
+    """
+    if end is None or end.step > record.step:
+        return replace(record, end=None)
+    return replace(record, reports=tuple(report for report in record.reports if report.step <= end.step), end=end)

@@ -1,0 +1,145 @@
+"""Where results lie so that every node sees them: a folder here, a bucket of S3 in `platform.records.storage.bucket`.
+
+Names are paths below the results: `trials/<trial id>/record.jsonl`.
+"""
+
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from platform.records.storage.files import PARTIAL, append_line, write_whole
+from platform.records.storage.tokens import MARK
+
+SIGHT_SECONDS = 60.0
+"""How long a new file may stay unseen on another node: NFS remembers for so long what was not there."""
+
+
+class Storage(Protocol):
+    """Files that appear whole, and lines that are appended whole, or not at all.
+
+    Its methods raise OSError; as text it is what a user would call it.
+    """
+
+    def read(self, name: str) -> bytes:
+        """A file's content. Raises FileNotFoundError."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file as a whole."""
+
+    def append(self, name: str, line: bytes) -> None:
+        """Append a line that holds no newline, and its newline. Only one process at a time appends to a file."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, which may be gone already."""
+
+    def shows(self, sign: str) -> bool:
+        """Whether a file is there, as of the last moments; to be asked between steps, and never raises."""
+
+    def names(self, folder: str) -> list[str]:
+        """The files and folders in a folder, sorted."""
+
+    def move(self, name: str, to: str) -> None:
+        """Give a file or folder another name, over what is there."""
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy a folder, over what is there."""
+
+    def modified(self, name: str) -> float:
+        """When a file was last written, in seconds since the epoch."""
+
+    def tidy(self, folder: str) -> None:
+        """Remove what killed writers left in a folder."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Results in a folder, of this machine or shared by all nodes under the same path."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        write_whole(self.path / name, content)
+
+    def append(self, name: str, line: bytes) -> None:
+        append_line(self.path / name, line)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def shows(self, sign: str) -> bool:
+        # Not Path.exists, which raises when the mount is lost.
+        return os.path.exists(self.path / sign)  # noqa: PTH110
+
+    def names(self, folder: str) -> list[str]:
+        path = self.path / folder
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+    def move(self, name: str, to: str) -> None:
+        source, target = self.path / name, self.path / to
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            self.copy(name, to)
+            shutil.rmtree(source)
+        else:
+            source.rename(target)
+
+    def copy(self, name: str, to: str) -> None:
+        shutil.copytree(self.path / name, self.path / to, dirs_exist_ok=True)
+
+    def modified(self, name: str) -> float:
+        return (self.path / name).stat().st_mtime
+
+    def tidy(self, folder: str) -> None:
+        for leftover in (self.path / folder).glob(f"*{PARTIAL}*"):
+            leftover.unlink()
+
+
+class NotShared(ValueError):
+    """A node does not see the results."""
+
+    def __init__(self, storage: Storage, node: str) -> None:
+        super().__init__(
+            f"results must lie where every node sees them, got {storage}, which {node} does not see; "
+            "name a shared folder or s3://BUCKET/PREFIX with --results"
+        )
+
+
+class Mark(NamedTuple):
+    """What other nodes can look for."""
+
+    file: str
+    content: bytes
+
+
+def leave_mark(storage: Storage, study: str) -> Mark:
+    """Leave a mark in a study's folder. Raises OSError."""
+    written = Mark(f"{study}/{MARK}", uuid.uuid4().hex.encode())
+    storage.write(*written)
+    return written
+
+
+def sees(storage: Storage, mark: Mark) -> bool:
+    """Whether this node sees a mark."""
+    deadline = time.monotonic() + SIGHT_SECONDS
+    while not _reads(storage, mark):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _reads(storage: Storage, mark: Mark) -> bool:
+    try:
+        return storage.read(mark.file) == mark.content
+    except OSError:
+        return False

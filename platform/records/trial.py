@@ -1,0 +1,58 @@
+"""A trial: an arm with every range filled in, and a seed. Its id is the hash of all that decides its outcome."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from typing import Any
+
+SEARCH_SEED = 0
+"""Every search trial trains on this seed; confirm trials on 1, 2, ..., which the search never sees."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """Plain values only, so that a trial reads the same in a record, in a Ray actor and in its hash."""
+
+    method: str
+    """Name of the method's class in `platform.methods`."""
+    hyperparameters: dict[str, Any]
+    """Every field of the method."""
+    recipe: dict[str, Any]
+    """Every field of the recipe."""
+    shift: dict[str, Any]
+    """`Shift.identity()`: what decides the images, labels, splits and groups."""
+    resolved: dict[str, dict[str, Any]]
+    """What hyperparameters mean at the shift's size: `{"beta": {"band": 3}}` for FDA, empty for most."""
+    seed: int
+    steps: int
+    evaluations: int
+    threads: int
+    """CPU threads: they decide the order of sums."""
+    code: str
+    """`platform.training.code.training_code` of the method."""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """12 hexadecimal digits; hyperparameters that resolve to the same meaning give the same id."""
+        decisive = dataclasses.asdict(self)
+        decisive["hyperparameters"] = {
+            name: value for name, value in self.hyperparameters.items() if name not in self.resolved
+        }
+        text = json.dumps(decisive, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def evaluated_steps(self) -> tuple[int, ...]:
+        """The steps at which the trial is evaluated and reports."""
+        return evaluated_steps(self.steps, self.evaluations)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether this is a confirm trial: on a fresh seed, and scored on the sealed test split."""
+        return self.seed != SEARCH_SEED
+
+
+def evaluated_steps(steps: int, evaluations: int) -> tuple[int, ...]:
+    """Steps at even distances, the last one at the end."""
+    return tuple(steps * number // evaluations for number in range(1, evaluations + 1))

@@ -1,0 +1,1 @@
+"""What records give, and can give again: the table, reports, figures, MLflow's copy."""

@@ -1,0 +1,92 @@
+"""What a run in MLflow holds of a trial: its name, tags, params and metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mlflow.entities import Metric
+
+from platform.records.record import Ask, End, State
+from platform.results.mirror.messages import Copy
+
+BATCH = 200
+"""Metrics after which a batch is full. MLflow takes 1000, but a loaded server needs longer than a call may take."""
+FINAL = "final/"
+NOT_FINAL = ("loss/", "test/", "learning_rate")
+"""Metrics whose last value says nothing about the trained network, or has a name of its own already."""
+RUNNING = "RUNNING"
+STATUS: dict[State, str] = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
+STUDY = "study"
+"""Tag `phase` of the parent run."""
+END_TAGS = ("state", "cause", "stop_reason")
+COMMIT = "mlflow.source.git.commit"
+PICTURE = "prediction.png"
+"""The artifact of a complete confirm trial: its test predictions, drawn."""
+
+
+class Scored(NamedTuple):
+    """A report as MLflow takes it."""
+
+    at: int
+    step: int
+    metrics: dict[str, float]
+
+
+def run_name(ask: Ask) -> str:
+    return f"{ask.arm} search {ask.number}" if ask.phase == "search" else f"{ask.arm} seed {ask.trial.seed}"
+
+
+def trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
+    tags = {
+        "arm": ask.arm,
+        "method": ask.trial.method,
+        "phase": ask.phase,
+        "seed": str(ask.trial.seed),
+        "trial_id": ask.trial.id,
+    }
+    return tags | {f"provenance/{name}": value for name, value in provenance.items()}
+
+
+def changing_tags(copy: Copy) -> dict[str, str]:
+    """The tags that a run gets, or that change, while it goes on."""
+    tags: dict[str, str] = {}
+    if copy.record.losses:
+        tags["worker_losses"] = str(copy.record.losses)
+    if (parts := max((report.parts for report in copy.record.reports), default=1)) > 1:
+        tags["parts"] = str(parts)
+    return tags if copy.record.end is None else tags | _end_tags(copy.record.end)
+
+
+def _end_tags(end: End) -> dict[str, str]:
+    values = (end.state, end.cause or "", end.reason)
+    return {name: value for name, value in zip(END_TAGS, values, strict=True) if value}
+
+
+def settings(copy: Copy) -> dict[str, str]:
+    """A run's params: flat, under the names of a study file, so that the compare view lines arms up.
+
+    Costs are params too: as metrics, which the compare view takes in alphabetical order, they would hide the scores.
+    """
+    trial = copy.record.trial
+    resolved = {name: value for meanings in trial.resolved.values() for name, value in meanings.items()}
+    settings: dict[str, Any] = {"arm": copy.ask.arm, "method": trial.method, **trial.recipe}
+    settings |= trial.hyperparameters | resolved
+    settings |= {"seed": trial.seed, "steps": trial.steps, "evaluations": trial.evaluations}
+    settings |= {f"cost/{name}": f"{value:.10g}" for name, value in copy.record.cost.items()}
+    return {name: str(value) for name, value in settings.items()}
+
+
+def metrics_at(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
+    return [Metric(name, float(value), at, step) for name, value in values.items()]
+
+
+def batches_of(reports: Sequence[Scored]) -> list[list[Scored]]:
+    """Whole reports, in order, `BATCH` metrics or few more at a time; one empty batch where there are none."""
+    batches: list[list[Scored]] = [[]]
+    number = 0
+    for report in reports:
+        if number >= BATCH:
+            batches.append([])
+            number = 0
+        batches[-1].append(report)
+        number += len(report.metrics)
+    return batches

@@ -1,0 +1,395 @@
+"""One study's runs in MLflow, made equal to its records; the only MLflow code of the project.
+
+    experiment <study>
+      run <study>                parent: question, study file, result files; one per `StudyHeader.began`
+        run <arm> search <n>     one per trial, found again by its tag `trial_id`
+        run <arm> seed <n>
+
+What MLflow holds is a function of the study's header and its records, so every method here may be called again after
+any failure: a run is found before it is made, reports that it holds are left out, and its status comes last, when all
+the rest is there. Reports arrive in order and a batch holds whole ones, so the last step that a run holds says which.
+
+A run's params are the trial's settings under the names of a study file. Its metrics are the records', by step, and, so
+that sorting a column never mixes full runs with stopped ones: `final/<metric>` of complete trials only, and
+`test/miou` and `test/accuracy` (convention `cityscapes`) of confirm trials only.
+
+This module runs in a process of its own (`platform.results.mirror.serving`). In a thread of the driver MLflow's many
+short waits for the database would each wait for Python's interpreter lock as well.
+"""
+
+import getpass
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+
+from platform.records.record import StudyHeader
+from platform.records.storage.files import write_new
+from platform.results.figures.png import png
+from platform.results.figures.predictions import prediction_picture
+from platform.results.mirror.entries import (
+    COMMIT,
+    END_TAGS,
+    FINAL,
+    NOT_FINAL,
+    PICTURE,
+    RUNNING,
+    STATUS,
+    STUDY,
+    Scored,
+    batches_of,
+    changing_tags,
+    metrics_at,
+    run_name,
+    settings,
+    trial_tags,
+)
+from platform.results.mirror.messages import TEST, Answer, Closing, Copy, now
+from platform.results.mirror.uri import sqlite_file
+from platform.results.report.predictions import stored
+from platform.scores.metrics import cityscapes
+from platform.shifts.labels import Groups
+
+PAGE = 200
+"""Runs asked for at a time, so that a page of a large study stays within `ANSWER_SECONDS`."""
+TURN_SECONDS = 1.0
+"""After which `deliver` answers, though it was given more."""
+
+
+@dataclass
+class _Run:
+    """What MLflow is known to hold of a trial."""
+
+    id: str
+    status: str
+    tags: dict[str, str]
+    params: set[str] = field(default_factory=set)
+    step: int = 0
+    """The last reported step that it holds."""
+    final: bool = False
+    """Whether the final values are there."""
+
+
+class Mirror:
+    """The runs of one study in one MLflow; nothing is looked up before `connect`."""
+
+    def __init__(self, uri: str, header: StudyHeader) -> None:
+        self._file = sqlite_file(uri)
+        if self._file is not None:
+            _lay_out(self._file)
+        self._client = MlflowClient(tracking_uri=uri)
+        self._identity = _identity(self._file)
+        self._header = header
+        self._groups: Groups = tuple(tuple(group) for group in header.shift["groups"])
+        self._experiment = ""
+        self._parent: MlflowRun
+        self._runs: dict[str, _Run] = {}
+
+    def connect(self) -> None:
+        """Find or make the experiment and the study's run, and find what MLflow holds of its trials."""
+        self._experiment = self._find_experiment()
+        found = self._search(f"tags.phase = '{STUDY}'")
+        parents = [run for run in found if run.data.tags.get("began") == self._header.began]
+        children = {run.info.run_id: list(self._children(run)) for run in parents}
+        # A call that was given up as lost can still be carried out, and make a second run of the same thing.
+        parents.sort(key=lambda run: len(children[run.info.run_id]), reverse=True)
+        for surplus in parents[1:]:
+            self._client.delete_run(surplus.info.run_id)
+        self._parent = parents[0] if parents else self._create_parent()
+        self._runs = {}
+        for run in sorted(children.get(self._parent.info.run_id, []), key=_worth, reverse=True):
+            if run.data.tags["trial_id"] in self._runs:
+                self._client.delete_run(run.info.run_id)
+            else:
+                self._runs[run.data.tags["trial_id"]] = _known(run)
+        if lacking := self._parent_tags().items() - self._parent.data.tags.items():
+            self._client.log_batch(self._parent.info.run_id, tags=[RunTag(name, value) for name, value in lacking])
+        if self._parent.info.status != RUNNING:
+            self._client.update_run(self._parent.info.run_id, status=RUNNING)
+        # Should files have no place at the moment, numbers still have theirs; `close` asks again.
+        with suppress(Exception):
+            self._log_study_file()
+
+    def deliver(self, copies: Sequence[Copy]) -> Answer:
+        """Make runs equal to these; those for which `TURN_SECONDS` were too short are in no part of the answer."""
+        turn = time.monotonic() + TURN_SECONDS
+        held: list[str] = []
+        refused: dict[str, str] = {}
+        self._probe()
+        for copy in copies:
+            trial_id = copy.record.trial.id
+            try:
+                self._deliver(copy)
+            except Exception as error:
+                if _unavailable(error):
+                    raise
+                # Is it MLflow that failed, or is it this run? A write elsewhere tells.
+                self._probe()
+                self._find_again(trial_id)
+                refused[trial_id] = reason(error)
+            else:
+                held.append(trial_id)
+            if time.monotonic() > turn:
+                break
+        return Answer(tuple(held), refused)
+
+    def close(self, closing: Closing) -> None:
+        """Give the study's run its files and its status; runs that have not ended become KILLED."""
+        for run in self._runs.values():
+            if run.status == RUNNING:
+                self._client.set_terminated(run.id, "KILLED", closing.at)
+                run.status = "KILLED"
+        self._log_study_file()
+        for file in closing.files:
+            if file.exists():
+                self._client.log_artifact(self._parent.info.run_id, str(file))
+        self._client.set_terminated(self._parent.info.run_id, closing.status, closing.at)
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the SQLite file is another one than at first: MLflow would go on writing to the one that is gone."""
+        return self._identity is not None and _identity(self._file) != self._identity
+
+    def _deliver(self, copy: Copy) -> None:
+        record, end = copy.record, copy.record.end
+        reports = self._scored(copy)
+        run = self._runs.get(record.trial.id) or self._create_run(copy, reports)
+        if end is not None and run.step > record.step:
+            # Taken over whole from another study, which had trained it further than this one wants it.
+            self._client.delete_run(run.id)
+            run = self._create_run(copy, reports)
+        tags = changing_tags(copy)
+        outdated = [name for name in END_TAGS if name in run.tags and name not in tags]
+        changed = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        status = RUNNING if end is None else STATUS[end.state]
+        if run.status == status and run.step >= record.step and not outdated and not changed and run.params:
+            return
+        if run.status != RUNNING:
+            self._client.update_run(run.id, status=RUNNING)
+            run.status = RUNNING
+        for name in outdated:
+            self._client.delete_tag(run.id, name)
+            del run.tags[name]
+
+        final: list[Metric] = []
+        if end is not None and end.state == "complete" and not run.final and reports:
+            newest = reports[-1].metrics
+            values = {FINAL + name: value for name, value in newest.items() if not name.startswith(NOT_FINAL)}
+            final = metrics_at(values, copy.at, end.step)
+        *batches, last = batches_of([report for report in reports if report.step > run.step])
+        params = {name: value for name, value in settings(copy).items() if name not in run.params}
+        for batch in batches:
+            self._log(run, batch, params, [], {})
+            params = {}
+        self._log(run, last, params, final, changed)
+        if end is not None:
+            self._log_picture(run, copy)
+            self._client.set_terminated(run.id, status, copy.at)
+            run.status = status
+
+    def _log_picture(self, run: _Run, copy: Copy) -> None:
+        arrays = None if copy.predictions is None else stored(copy.predictions)
+        if arrays is not None:
+            figure = prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], self._groups)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / PICTURE
+                file.write_bytes(png(figure))
+                self._client.log_artifact(run.id, str(file))
+
+    def _log(
+        self,
+        run: _Run,
+        reports: Sequence[Scored],
+        params: Mapping[str, str],
+        final: Sequence[Metric],
+        tags: Mapping[str, str],
+    ) -> None:
+        """One call; what it held is remembered, so that a delivery that fails halfway goes on from there."""
+        metrics = [metric for report in reports for metric in metrics_at(report.metrics, report.at, report.step)]
+        metrics += final
+        if metrics or params or tags:
+            self._client.log_batch(
+                run.id,
+                metrics,
+                [Param(name, value) for name, value in params.items()],
+                [RunTag(name, value) for name, value in tags.items()],
+            )
+        run.params.update(params)
+        run.tags.update(tags)
+        run.step = max([run.step, *(report.step for report in reports)])
+        run.final = run.final or bool(final)
+
+    def _scored(self, copy: Copy) -> list[Scored]:
+        """The reports with the times at which they came.
+
+        Those of an earlier process are dated back, from the time of the first that is known, by how long each took.
+        """
+        scored: list[Scored] = []
+        at = copy.at
+        for report in reversed(copy.record.reports):
+            at = copy.times.get(report.step, at)
+            metrics = dict(report.metrics)
+            if TEST in report.confusions:
+                score = cityscapes(report.confusions[TEST], self._groups)
+                metrics |= {"test/miou": score.miou, "test/accuracy": score.accuracy}
+            # The selector comes first, because MLflow's compare view opens with the first metric logged.
+            names = sorted(metrics, key=lambda name: (name != self._header.select, name))
+            scored.append(Scored(at, report.step, {name: metrics[name] for name in names}))
+            at -= round(1000 * report.seconds)
+        return scored[::-1]
+
+    def _create_run(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
+        ask, record = copy.ask, copy.record
+        began = copy.times.get(0, copy.at)
+        if reports:
+            began = min(began, reports[0].at - round(1000 * record.reports[0].seconds))
+        commit = record.provenance.get("git_commit", "")
+        tags = self._tags(commit) | trial_tags(ask, record.provenance) | changing_tags(copy)
+        tags["mlflow.parentRunId"] = self._parent.info.run_id
+        created = self._client.create_run(self._experiment, began, tags, run_name(ask))
+        run = self._runs[record.trial.id] = _Run(created.info.run_id, created.info.status, tags)
+        if commit and COMMIT not in self._parent.data.tags:
+            self._client.set_tag(self._parent.info.run_id, COMMIT, commit)
+            self._parent.data.tags[COMMIT] = commit
+        return run
+
+    def _create_parent(self) -> MlflowRun:
+        header = self._header
+        return self._client.create_run(self._experiment, _milliseconds(header.began), self._parent_tags(), header.name)
+
+    def _parent_tags(self) -> dict[str, str]:
+        header = self._header
+        return self._tags("") | {
+            "phase": STUDY,
+            "began": header.began,
+            "mlflow.note.content": header.question,
+            "shift": str(header.shift.get("name", "")),
+            "reference": header.reference,
+            "select": header.select,
+            "seeds": str(header.seeds),
+            "search_trials": str(header.search_trials),
+            "steps": str(header.steps),
+        }
+
+    def _find_experiment(self) -> str:
+        """The id of the study's experiment; one that was deleted comes back, since its study goes on."""
+        experiment = self._client.get_experiment_by_name(self._header.name)
+        if experiment is None:
+            location = None
+            if self._file is not None:
+                location = (self._file.parent / "mlruns" / self._header.name).as_uri()
+            return str(self._client.create_experiment(self._header.name, artifact_location=location))
+        if experiment.lifecycle_stage == LifecycleStage.DELETED:
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _probe(self) -> None:
+        """Raise unless MLflow takes what is written to the study's run, which fails where that is no longer there."""
+        self._client.set_tag(self._parent.info.run_id, "study", self._header.name)
+
+    def _find_again(self, trial_id: str) -> None:
+        """Raise where MLflow no longer has the run that it had of a trial."""
+        if run := self._runs.get(trial_id):
+            found = self._client.get_run(run.id)
+            if found.info.lifecycle_stage == LifecycleStage.DELETED:
+                raise LookupError(f"the run of trial {trial_id} was deleted")
+            self._runs[trial_id] = _known(found)
+
+    def _tags(self, git_commit: str) -> dict[str, str]:
+        tags = {
+            "study": self._header.name,
+            "mlflow.user": _user(),
+            "mlflow.source.name": f"{self._header.name}.py",
+            "mlflow.source.type": "LOCAL",
+        }
+        return tags | ({COMMIT: git_commit} if git_commit else {})
+
+    def _children(self, parent: MlflowRun) -> Iterator[MlflowRun]:
+        found = self._search(f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+        return (run for run in found if "trial_id" in run.data.tags)
+
+    def _search(self, condition: str) -> Iterator[MlflowRun]:
+        token: str | None = None
+        while True:
+            page = self._client.search_runs([self._experiment], condition, max_results=PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _log_study_file(self) -> None:
+        self._client.log_text(self._parent.info.run_id, self._header.source, f"{self._header.name}.py")
+
+
+def _lay_out(file: Path) -> None:
+    """Have a new SQLite store appear whole: MLflow lays it out in some fifty steps, and opens none that was cut off."""
+    if file.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / file.name
+        MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
+        # Another study's process may have been faster.
+        write_new(file, new.read_bytes())
+
+
+def _unavailable(error: Exception) -> bool:
+    """Whether the store says so itself: a database that is locked or full, or a server that is overloaded."""
+    return isinstance(error, MlflowException) and error.get_http_status_code() in (429, 503)  # type: ignore[no-untyped-call]
+
+
+def _known(run: MlflowRun) -> _Run:
+    step = _held_step(run)
+    final = any(name.startswith(FINAL) for name in run.data.metrics)
+    return _Run(run.info.run_id, run.info.status, dict(run.data.tags), set(run.data.params), step, final)
+
+
+def _held_step(run: MlflowRun) -> int:
+    metrics = run.data.to_proto().metrics
+    return max((metric.step for metric in metrics), default=0)
+
+
+def _worth(run: MlflowRun) -> tuple[bool, int]:
+    """Which of two runs of one trial to keep: an ended one, the longer one."""
+    return run.info.status in STATUS.values(), _held_step(run)
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    if file is None:
+        return None
+    try:
+        status = file.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_dev, status.st_ino
+
+
+def _milliseconds(moment: str) -> int:
+    """ISO 8601 as milliseconds since 1970; the present where it is not one."""
+    try:
+        return round(1000 * datetime.fromisoformat(moment).timestamp())
+    except ValueError:
+        return now()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in the password file
+        return str(os.getuid())
+
+
+def reason(error: BaseException) -> str:
+    """The first line of the exception at the bottom: MLflow wraps a refused connection four times."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__

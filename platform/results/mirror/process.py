@@ -1,0 +1,67 @@
+"""The process that talks to MLflow, as the driver holds it."""
+
+import pickle
+import selectors
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, cast
+
+from platform.records.provenance import ROOT
+from platform.records.record import StudyHeader
+from platform.results.mirror.messages import Answer, Outage, Request
+
+STUCK_SECONDS = 180.0
+"""After which a call that does not come back is given up: longer than anything that MLflow itself waits for."""
+
+
+class Process:
+    """The process that talks to MLflow; it ends when its input does, so that it never outlives the driver."""
+
+    def __init__(self, log_file: Path, uri: str, header: StudyHeader) -> None:
+        errors: int | IO[bytes] = subprocess.DEVNULL
+        with suppress(OSError):
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            errors = log_file.open("ab")
+        # In a session of its own: Ctrl-C is for the driver, which then says what else is to be done.
+        self._popen = subprocess.Popen(
+            [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        if not isinstance(errors, int):
+            errors.close()
+        self._send((uri, header))
+
+    def __call__(self, request: Request) -> Answer:
+        """Raises Outage when the process has ended, or does not answer."""
+        self._send(request)
+        assert self._popen.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._popen.stdout, selectors.EVENT_READ)
+            if not selector.select(STUCK_SECONDS):
+                raise Outage(f"no answer within {STUCK_SECONDS:.0f} s")
+        try:
+            return cast(Answer, pickle.load(self._popen.stdout))
+        except (EOFError, pickle.UnpicklingError, ValueError) as error:
+            raise Outage("the process that writes to it ended") from error
+
+    def stop(self) -> None:
+        """End the process at once, whatever it waits for."""
+        self._popen.kill()
+        self._popen.wait()
+        assert self._popen.stdin is not None
+        with suppress(OSError):
+            self._popen.stdin.close()
+
+    def _send(self, message: object) -> None:
+        assert self._popen.stdin is not None
+        try:
+            pickle.dump(message, self._popen.stdin)
+            self._popen.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise Outage("the process that writes to it ended") from error

@@ -1,0 +1,82 @@
+"""The process that talks to MLflow: answers the tracker's requests, one after another."""
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from platform.results.mirror.messages import Answer, Closing, Request
+
+if TYPE_CHECKING:
+    from platform.results.mirror.mirror import Mirror
+
+ANSWER_SECONDS = 8
+"""How long one call over HTTP may take before the store counts as away."""
+
+
+def prepare() -> None:
+    """Set what MLflow reads from the environment, when it is imported or at each call; what a user has set stays.
+
+    Its own seven retries would block for minutes; the tracker tries again.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+def serve() -> None:
+    """Answer a tracker's requests, pickled on standard input and output, until it ends, and then end at once.
+
+    The first is the arguments of `Mirror`. A SQLite file that was replaced ends this process too: MLflow holds on to
+    the file that it opened first.
+    """
+    # Ray sends SIGTERM to all that its driver started, when that is told to stop; what it reported is still to be told.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(requests,), daemon=True).start()
+    prepare()
+    from platform.results.mirror.mirror import Mirror, reason
+
+    # Every failure is answered; MLflow would write its traceback as well.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    arguments = requests.get()
+    mirror: Mirror | None = None
+    while True:
+        request: Request = requests.get()
+        if mirror is not None and mirror.replaced:
+            return
+        try:
+            # Made here, because a SQLite store is opened and laid out by that.
+            mirror = mirror or Mirror(*arguments)
+            answer = _carry_out(mirror, request)
+        except Exception as error:
+            answer = Answer(away=reason(error))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+def _carry_out(mirror: "Mirror", request: Request) -> Answer:
+    if request is None:
+        mirror.connect()
+    elif isinstance(request, Closing):
+        mirror.close(request)
+    else:
+        return mirror.deliver(request)
+    return Answer()
+
+
+def _receive(requests: "queue.SimpleQueue[Any]") -> None:
+    try:
+        while True:
+            requests.put(pickle.load(sys.stdin.buffer))
+    finally:
+        # The driver has ended, perhaps while a call of ours hangs.
+        os._exit(0)

@@ -1,0 +1,264 @@
+"""Follow a study into MLflow, from its records."""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from platform.records.record import Ask, Record, StudyHeader
+from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
+from platform.results.mirror.messages import TEST, Answer, Closing, Copy, Ending, Outage, Owed, Request, now
+from platform.results.mirror.process import Process
+from platform.results.mirror.uri import checked
+
+log = logging.getLogger("platform.tracking")
+PAUSE = 0.5
+"""Seconds between deliveries, so that reports of one trial that come close together go in one call."""
+LONGEST_PAUSE = 30.0
+"""Seconds between attempts while MLflow is away, doubled up to here."""
+MOST_PATIENCE = 6
+"""`close` takes at most this many times its patience, however slowly MLflow answers."""
+COPIES = 50
+"""Trials sent at a time."""
+RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png", ".html"})
+"""Endings of the files of a study's folder that its run gets."""
+
+
+@dataclass
+class _Trial:
+    """What the driver said last of a trial, and how much of it MLflow holds."""
+
+    ask: Ask
+    record: Record
+    at: int
+    times: dict[int, int]
+    version: int = 0
+    held_reports: int = 0
+
+
+class Tracker:
+    """One study's mirror, a listener of its ledger; `begin`, `report`, `end`, `lose` take microseconds, never raise.
+
+    Raises ValueError when `uri` can never work. Whether MLflow answers is found out in the background.
+    """
+
+    def __init__(self, uri: str, header: StudyHeader, store: Store) -> None:
+        self._arguments = (checked(uri), header)
+        self._store = store
+        self._log_file = store.study_folder(header.name) / "mlflow.log"
+        self.trouble = ""
+        """Why MLflow does not take everything at the moment, empty while it does."""
+        self.connected = False
+        """Whether MLflow answered, and what it holds is known."""
+        self._trials: dict[str, _Trial] = {}
+        self._owed: dict[str, None] = {}
+        """Ids of trials, those that were refused last at the end."""
+        self._lock = threading.Lock()
+        """Held for `_trials` and `_owed`, never while waiting for MLflow."""
+        self._closing: Closing | None = None
+        self._close = threading.Event()
+        self._closed = False
+        """Whether the study's run has its files and last status."""
+        self._given_up = False
+        self._last_success = 0.0
+        self._logged: set[str] = set()
+        self._process: Process | None = None
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def begin(self, ask: Ask, record: Record) -> None:
+        """A trial begins or goes on; of one that ended before this tracker was made, its record says all."""
+        self._note(ask, record)
+
+    def report(self, ask: Ask, record: Record) -> None:
+        """A trial reported."""
+        self._note(ask, record)
+
+    def end(self, ask: Ask, record: Record) -> None:
+        """A trial ended."""
+        self._note(ask, record)
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        """A trial lost its worker and goes on."""
+        self._note(ask, record)
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        """Nothing: it is the other study's run."""
+
+    def owed(self) -> Owed:
+        """What MLflow is not known to hold yet; cheap enough to be shown every second."""
+        with self._lock:
+            owed = [self._trials[trial_id] for trial_id in self._owed]
+            lacking = sum(len(trial.record.reports) - trial.held_reports for trial in owed)
+        return Owed(len(owed), lacking, self._closing is not None and not self._closed)
+
+    def close(self, files: Sequence[Path] = (), state: Ending = "complete", patience: float = 10.0) -> Owed:
+        """Deliver everything and give the study's run its files and status; what is still owed.
+
+        Unfinished runs and an interrupted study become KILLED, until they go on. Gives up when nothing could be
+        delivered for `patience` seconds, and in any case after `MOST_PATIENCE` times that.
+        """
+        self._closing = Closing("FINISHED" if state == "complete" else "KILLED", tuple(files), now())
+        began = self._last_success = time.monotonic()
+        self._close.set()
+        while self._thread.is_alive():
+            if time.monotonic() > min(self._last_success + patience, began + MOST_PATIENCE * patience):
+                break
+            self._thread.join(0.05)
+        self._given_up = True
+        if (process := self._process) is not None:
+            process.stop()
+        return self.owed()
+
+    def _note(self, ask: Ask, record: Record) -> None:
+        at = now()
+        trial_id = record.trial.id
+        with self._lock:
+            trial = self._trials.get(trial_id)
+            if trial is None:
+                # Reports and ends of an earlier process came when the record was written last.
+                if record.step or record.end is not None:
+                    at = self._written(trial_id, at)
+                trial = self._trials[trial_id] = _Trial(ask, record, at, {record.step: at})
+            elif record.end is None or trial.record.end is None:
+                trial.at = at
+            trial.times.setdefault(record.step, at)
+            trial.record = record
+            trial.version += 1
+            self._owed[trial_id] = None
+
+    def _written(self, trial_id: str, otherwise: int) -> int:
+        try:
+            return int(self._store.storage.modified(trial_file(trial_id, RECORD)) * 1000)
+        except OSError:
+            return otherwise
+
+    # Everything below runs on the thread.
+
+    def _work(self) -> None:
+        pause = PAUSE
+        try:
+            while not (self._closed or self._given_up):
+                if self._close.wait(pause):
+                    # Somebody waits now.
+                    pause = min(pause, 1.0)
+                    time.sleep(pause if self.trouble else 0.0)
+                try:
+                    self._deliver_owed()
+                    if self._closing is not None:
+                        self._finish(self._closing)
+                except (Outage, OSError) as error:
+                    self.connected = False
+                    self._failed("", f"MLflow is away ({error})")
+                pause = min(2 * pause, LONGEST_PAUSE) if self.trouble else PAUSE
+        finally:
+            if self._process is not None:
+                self._process.stop()
+
+    def _deliver_owed(self) -> None:
+        """Try each owed trial once; raises Outage."""
+        if not self.connected:
+            self._connect()
+        tried: set[str] = set()
+        well = True
+        while batch := self._batch(tried):
+            answer = self._ask([copy for copy, _ in batch])
+            tried.update(answer.held, answer.refused)
+            for copy, version in batch:
+                trial_id = copy.record.trial.id
+                if trial_id in answer.held:
+                    self._delivered(trial_id, version, len(copy.record.reports))
+                elif trial_id in answer.refused:
+                    well = False
+                    self._refused(trial_id, answer.refused[trial_id])
+        if well:
+            self.trouble = ""
+
+    def _finish(self, closing: Closing) -> None:
+        # Somebody may have deleted runs of trials that ended long ago.
+        self._connect()
+        self._deliver_owed()
+        self._ask(closing)
+        self._closed = True
+
+    def _connect(self) -> None:
+        self._ask(None)
+        self.connected = True
+        with self._lock:
+            self._owed = dict.fromkeys(self._trials)
+        self._well("")
+
+    def _batch(self, tried: set[str]) -> list[tuple[Copy, int]]:
+        """The newest state of some owed trials, and which version that is."""
+        with self._lock:
+            ids = itertools.islice((trial_id for trial_id in self._owed if trial_id not in tried), COPIES)
+            trials = [(replace(trial, times=dict(trial.times))) for trial in map(self._trials.__getitem__, ids)]
+        return [(self._copy(trial), trial.version) for trial in trials]
+
+    def _copy(self, trial: _Trial) -> Copy:
+        reports = tuple(
+            replace(report, confusions={name: counts for name, counts in report.confusions.items() if name == TEST})
+            for report in trial.record.reports
+        )
+        record = replace(trial.record, reports=reports)
+        return Copy(trial.ask, record, trial.times, trial.at, self._predictions(record))
+
+    def _predictions(self, record: Record) -> Path | None:
+        if record.end is None or record.end.state != "complete":
+            return None
+        try:
+            return self._store.fetched(record.trial.id, PREDICTIONS)
+        except OSError:
+            return None  # a run without its picture is worth more than none
+
+    def _ask(self, request: Request) -> Answer:
+        if self._given_up:
+            raise Outage("the study has ended")
+        if self._process is None:
+            self._process = Process(self._log_file, *self._arguments)
+        try:
+            answer = self._process(request)
+        except Outage:
+            self._process.stop()
+            self._process = None
+            raise
+        if answer.away:
+            raise Outage(answer.away)
+        if not answer.refused or answer.held:
+            self._last_success = time.monotonic()
+        return answer
+
+    def _delivered(self, trial_id: str, version: int, reports: int) -> None:
+        with self._lock:
+            trial = self._trials[trial_id]
+            trial.held_reports = reports
+            if trial.version == version:
+                del self._owed[trial_id]
+        self._well(trial_id)
+
+    def _refused(self, trial_id: str, why: str) -> None:
+        with self._lock:
+            # To the end, so that a run which MLflow will not take does not hold up the others.
+            self._owed[trial_id] = self._owed.pop(trial_id)
+        self._failed(trial_id, f"MLflow refuses trial {trial_id} ({why})")
+
+    def _failed(self, what: str, trouble: str) -> None:
+        if self._given_up:
+            return
+        self.trouble = trouble
+        if what not in self._logged:
+            self._logged.add(what)
+            log.warning("%s; what it misses is kept and tried again", trouble)
+
+    def _well(self, what: str) -> None:
+        if what in self._logged:
+            self._logged.remove(what)
+            log.info("MLflow takes %s again", f"trial {what}" if what else "records")
+
+
+def result_files(folder: Path) -> list[Path]:
+    """The tables and figures in a study's folder."""
+    return sorted(path for path in folder.iterdir() if path.suffix in RESULT_FILES)

@@ -1,0 +1,104 @@
+"""What is missing from a row or went wrong with it, in words."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from platform.records.record import ArmHeader, Cause, StudyHeader
+from platform.results.runs import ArmRuns, Run
+from platform.results.table import Failure, Row
+
+
+def counted(causes: Mapping[Cause, int]) -> str:
+    """How often which cause: `3 diverged, 1 data`; empty without any."""
+    return ", ".join(f"{number} {cause}" for cause, number in causes.items())
+
+
+def failed_runs(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.state == "failed"]
+
+
+def flawed_runs(runs: ArmRuns) -> list[Run]:
+    """The seeds that count although something is wrong with them."""
+    return [run for run in runs.confirm if run.confusion is not None and run.end and run.end.cause]
+
+
+def halved_runs(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if any(report.parts > 1 for report in run.reports)]
+
+
+def failure_of(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Failure | None:
+    if len(runs.search) < arm.search_trials or 0 < len(runs.confirm) < header.seeds:
+        return None
+    if runs.all and all(run.state == "failed" for run in runs.all):
+        return "all trials failed"
+    if runs.confirm and all(run.state == "failed" for run in runs.confirm):
+        return "all seeds failed"
+    return None
+
+
+def causes_of(runs: Sequence[Run]) -> dict[Cause, int]:
+    """How often each cause occurs, the most frequent first."""
+    return dict(Counter(run.end.cause or "error" for run in runs if run.end).most_common())
+
+
+def reasons_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Each reason once, the most frequent first, on one line of some 200 characters: `loss is nan (0123456789ab)`."""
+    trials: dict[str, list[str]] = {}
+    for run in runs:
+        if run.end:
+            reason = textwrap.shorten(run.end.reason, 200, placeholder=" ...") or "no reason recorded"
+            trials.setdefault(reason, []).append(run.ask.trial.id)
+    return tuple(
+        f"{reason} ({first}{f' and {len(others)} more' if others else ''})"
+        for reason, (first, *others) in sorted(trials.items(), key=lambda item: -len(item[1]))
+    )
+
+
+def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, runs: ArmRuns) -> list[str]:
+    """What a reader would not see from the numbers of one row."""
+    if not any(run.reports or run.end for run in runs.all):
+        return ["nothing ran yet"]
+    notes = []
+    asked = len(runs.search)
+    expected = asked if runs.confirm else max(asked, arm.search_trials)
+    if running := expected - sum(run.state is not None for run in runs.search):
+        notes.append(f"{running} of {expected} search trials have not ended")
+    notes += _failure_notes(header, row, runs)
+    if row.flaws:
+        seeds = _seeds(flawed_runs(runs))
+        notes.append(f"{counted(row.flaws)} ({seeds}): counted, since leaving seeds out would flatter the row")
+    if row.halved:
+        seeds = _seeds(halved_runs(runs.confirm))
+        which = f" ({seeds} among them)" if seeds else ""
+        notes.append(
+            f"{row.halved} of {len(runs.all)} trials ran out of memory and went on with their batches in halves{which}"
+        )
+    if row.seeds_paired < row.seeds:
+        paired = f"{row.seeds_paired} of its {row.seeds} seeds" if row.seeds_paired else "no seed"
+        notes.append(f"shares {paired} with the reference, {header.reference}")
+    return notes
+
+
+def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
+    """How many trials failed, of which causes, what that leaves missing, and whether running again may help."""
+    notes = []
+    failed, asked = failed_runs(runs.search), len(runs.search)
+    confirm_failed = failed_runs(runs.confirm)
+    if row.failure == "all trials failed":
+        notes.append(f"all {len(runs.all)} trials failed, which leaves no score: {counted(row.causes)}")
+    elif failed:
+        notes.append(f"{len(failed)} of {asked} search trials failed: {counted(causes_of(failed))}")
+    if row.seeds_missing and row.failure != "all trials failed":
+        why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
+        notes.append(f"{row.seeds_missing} of {header.seeds} seeds missing{why}")
+    if outside := [run for run in failed_runs(runs.all) if run.end and run.end.retry]:
+        causes = counted(causes_of(outside))
+        notes.append(f"failed for reasons outside of the trials: {causes}; the same command tries them again")
+    return notes
+
+
+def _seeds(runs: Sequence[Run]) -> str:
+    """`seed 2`, `seeds 1 and 3`; empty without runs."""
+    numbers = [str(run.ask.trial.seed) for run in runs]
+    return f"seed{'s' * (len(numbers) > 1)} {' and '.join(numbers)}" if numbers else ""

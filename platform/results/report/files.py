@@ -1,0 +1,40 @@
+"""The files that a study leaves for people and programs, each written whole."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from platform.records.record import Ask, Record
+from platform.records.storage.files import write_whole
+from platform.results.figures import predictions as panels
+from platform.results.figures.curves import curves
+from platform.results.figures.png import png
+from platform.results.report import comma_separated, latex, markdown, parquet
+from platform.results.report.predictions import predictions
+from platform.results.table import Table
+
+
+def write(
+    table: Table,
+    asks: Sequence[Ask],
+    records: Mapping[str, Record],
+    folder: Path,
+    predictions_of: Callable[[str], Path],
+) -> list[Path]:
+    """Write all files of a study and give their paths; each appears complete or not at all.
+
+    `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
+    comparison.png. Raises OSError for a folder that cannot be written.
+    """
+    files = {
+        "table.md": markdown.render(table).encode(),
+        "table.csv": comma_separated.render(table).encode(),
+        "table.tex": latex.render(table).encode(),
+        "records.parquet": parquet.render(asks, records),
+        "curves.png": png(curves(table.header, asks, records)),
+    }
+    if found := predictions(table.header, asks, records, predictions_of):
+        groups = tuple(tuple(group) for group in table.header.shift["groups"])
+        first = next(iter(found.values()))
+        by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
+        files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, groups))
+    return [write_whole(folder / name, content) for name, content in files.items()]

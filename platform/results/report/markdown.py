@@ -1,0 +1,142 @@
+"""The table as a Markdown page."""
+
+import inspect
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from platform.results.notes import counted
+from platform.results.report import wording
+from platform.results.report.wording import NONE
+from platform.results.table import Row, Table
+
+
+def render(table: Table) -> str:
+    """The question, the table, how to read it, what went wrong, how rows were reached, costs, IoU by class."""
+    parts = [
+        f"# {_escaped(table.header.name)}",
+        inspect.cleandoc(table.header.question),
+        *([f"> **Warning: {_escaped(wording.oracle_warning(table))}**"] if table.selected_by_oracle else []),
+        _scores(table),
+        _bullets(wording.reading(table)),
+        *_faults(table),
+        "## How each row was reached",
+        _efforts(table),
+        "## Cost",
+        _costs(table),
+        "## By the original study's conventions",
+        _original(table),
+        "Only to compare with its table: 18 classes, absent ones counted as 0, accuracy over void pixels too; "
+        f"{NONE} where the ground truth does not distinguish the 19 classes.",
+        "## IoU by class",
+        _by_class(table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(table: Table) -> str:
+    head = ("arm", "mIoU", f"Δ mIoU to {_escaped(table.header.reference)}", "accuracy", "parameters", "GFLOPs", "seeds")
+    cells = [
+        (
+            f"**{wording.miou(row)}**" if row.failure else wording.miou(row),
+            wording.delta(row, table, lambda text: f"**{text}**"),
+            wording.plus_minus(row.accuracy, row.accuracy_ci),
+            wording.parameters(row),
+            wording.gflops(row),
+            _with(f"{row.seeds} of {table.header.seeds}", counted(row.flaws)),
+        )
+        for row in table.rows
+    ]
+    return _rows(head, _arms(table), cells)
+
+
+def _faults(table: Table) -> list[str]:
+    parts = ["## Missing and failed", _bullets(table.notes)] if table.notes else []
+    if reasons := wording.reasons(table):
+        parts += ["In the trials' words, each reason once, with the id of the first trial that gives it:"]
+        parts += [_bullets(reasons)]
+    return parts
+
+
+def _efforts(table: Table) -> str:
+    head = ("arm", "method", "tuned", "ranges", "search trials", "stopped early", "failed", "hours")
+    cells = [
+        (
+            _escaped(row.method),
+            _escaped(row.tuned or NONE),
+            _escaped(row.searched or NONE),
+            str(row.trials),
+            str(row.stopped),
+            _failed(row),
+            f"{row.hours:.2f}",
+        )
+        for row in table.rows
+    ]
+    return _rows(head, _arms(table), cells, texts=4)
+
+
+def _failed(row: Row) -> str:
+    return f"**{row.failure}** ({counted(row.causes)})" if row.failure else _with(str(row.failed), counted(row.causes))
+
+
+def _costs(table: Table) -> str:
+    published = ("as published", "discriminator")
+    head = ("arm", "parameters deployed", *published, "GFLOPs deployed", *published)
+    cells = [
+        (
+            f"{row.deployed_parameters:,}",
+            f"{row.parameters:,}",
+            f"{row.discriminator_parameters:,}",
+            f"{row.deployed_gflops:.4g}",
+            f"{row.gflops:.4g}",
+            f"{row.discriminator_gflops:.4g}",
+        )
+        for row in table.rows
+    ]
+    return _rows(head, _arms(table), cells)
+
+
+def _original(table: Table) -> str:
+    cells = [
+        (
+            wording.number(row.miou_original, ".3f"),
+            wording.number(row.accuracy_original, ".3f"),
+            f"{row.original_gflops:.4g}",
+            f"{row.original_discriminator_gflops:.4g}",
+        )
+        for row in table.rows
+    ]
+    return _rows(("arm", "mIoU", "accuracy", "GFLOPs", "discriminator GFLOPs"), _arms(table), cells)
+
+
+def _by_class(table: Table) -> str:
+    by_class = np.transpose([row.iou for row in table.rows])
+    cells = [[wording.number(iou, ".3f") for iou in line] for line in by_class]
+    return _rows(("class", *_arms(table)), table.groups, cells)
+
+
+def _arms(table: Table) -> list[str]:
+    return [_escaped(wording.name(row)) for row in table.rows]
+
+
+def _with(text: str, detail: str) -> str:
+    return f"{text} ({detail})" if detail else text
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_escaped(line)}" for line in lines)
+
+
+def _rows(head: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A Markdown table: names, then cells, all Markdown already; the first `texts` columns are aligned to the left."""
+    lines = [
+        head,
+        [":--"] * texts + ["--:"] * (len(head) - texts),
+        *([name, *line] for name, line in zip(names, cells, strict=True)),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,38 @@
+"""The predictions that confirm runs left behind, for the picture that compares the arms."""
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from platform.records.record import Ask, Record, StudyHeader
+from platform.results.runs import runs_by_arm
+
+Arrays = dict[str, npt.NDArray[np.uint8]]
+"""`images`, `truth` and `prediction` of the same few test images, with the shapes that
+`platform.results.figures.predictions.comparison` takes."""
+
+
+def predictions(
+    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], predictions_of: Callable[[str], Path]
+) -> dict[str, Arrays]:
+    """The arrays of each arm's complete confirm run of the lowest seed that left any; all of the same images."""
+    found: dict[str, Arrays] = {}
+    for arm, runs in runs_by_arm(header, asks, records).items():
+        complete = (run.ask.trial.id for run in runs.confirm if run.confusion is not None)
+        stored = (stored(predictions_of(trial_id)) for trial_id in complete)
+        arrays = next((arrays for arrays in stored if arrays), None)
+        if arrays and all(np.array_equal(arrays["images"], other["images"]) for other in found.values()):
+            found[arm] = arrays
+    return found
+
+
+def stored(path: Path) -> Arrays | None:
+    """The arrays that a confirm run left in a file, None without any."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("images", "truth", "prediction")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # absent, or torn by a crash: the table is worth more than one column of its picture

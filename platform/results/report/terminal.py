@@ -1,0 +1,71 @@
+"""The table as plain text of a terminal's width."""
+
+import io
+import textwrap
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from platform.results.report import wording
+from platform.results.table import FIXED, Table
+
+
+def render(table: Table, width: int = 80) -> str:
+    """The table in lines of at most `width` columns: scores, how each row was reached, then what went wrong."""
+    header = table.header
+    height, wide = header.shift["size"]
+    title = (
+        f"{header.name}: {header.shift['name']} at {height} x {wide}, {header.steps:,} steps, "
+        f"selected by {header.select}"
+    )
+    tuned = [f"{row.arm} tuned to {row.tuned}" for row in table.rows if row.tuned not in (FIXED, "")]
+    reading = [
+        f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
+        f"Δ: difference to {header.reference}, paired by seed; * where its interval excludes 0.",
+        *wording.upper_bound(table),
+    ]
+    faults = [f"! {note}" for note in table.notes] + [f"  {reason}" for reason in wording.reasons(table)]
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None, force_terminal=False)
+    console.print(Text(title), end="\n\n")
+    if table.selected_by_oracle:
+        console.print(Text(f"!!! {wording.oracle_warning(table)} !!!"), end="\n\n")
+    console.print(_scores(table))
+    console.print()
+    console.print(_efforts(table))
+    for lines in filter(None, (tuned, reading, faults)):
+        console.print()
+        for line in lines:
+            console.print(Text(textwrap.fill(line, width, subsequent_indent="  ")))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _scores(table: Table) -> Grid:
+    grid = _grid("arm", "mIoU", "Δ mIoU", "accuracy", "params", "GFLOPs")
+    for row in table.rows:
+        delta = wording.delta(row, table, lambda text: f"{text} *").replace(" ± ", "±")
+        if not row.differs:
+            delta += "  "  # keeps its digits under those of the starred ones
+        miou = wording.miou(row).replace(" ± ", "±")
+        accuracy = wording.number(row.accuracy, ".3f")
+        cells = (wording.name(row), miou, delta, accuracy, wording.count(row.parameters), f"{row.gflops:.3g}")
+        grid.add_row(*map(Text, cells))
+    return grid
+
+
+def _efforts(table: Table) -> Grid:
+    grid = _grid("arm", "discriminator", "seeds", "trials", "stopped", "failed", "hours")
+    for row in table.rows:
+        discriminator = f"+{wording.count(row.discriminator_parameters)}" if row.discriminator_parameters else None
+        counts = (f"{row.seeds} of {table.header.seeds}", str(row.trials), str(row.stopped), str(row.failed))
+        grid.add_row(*map(Text, (wording.name(row), discriminator or wording.NONE, *counts, f"{row.hours:.2f}")))
+    return grid
+
+
+def _grid(*names: str) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, name in enumerate(names):
+        grid.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    return grid

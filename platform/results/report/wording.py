@@ -1,0 +1,129 @@
+"""The table's numbers and caveats in words, the same in every format: plain text, which formats escape."""
+
+import math
+from collections.abc import Callable
+
+from platform.results.table import Row, Table
+
+NONE = "–"  # noqa: RUF001
+
+
+def name(row: Row) -> str:
+    """The arm's name, marked where it is an upper bound."""
+    return f"{row.arm} †" if row.supervised else row.arm
+
+
+def number(value: float, form: str) -> str:
+    """A number in Python's format, a dash where there is none."""
+    return NONE if math.isnan(value) else format(value, form)
+
+
+def plus_minus(mean: float, half_width: float, sign: str = "") -> str:
+    """`0.352 ± 0.010`, or the mean alone where one run says nothing about its spread."""
+    spread = "" if math.isnan(half_width) else f" ± {half_width:.3f}"
+    return number(mean, f"{sign}.3f") + spread
+
+
+def miou(row: Row) -> str:
+    """The row's score, or that it has none because its trials failed."""
+    return "all failed" if row.failure else plus_minus(row.miou, row.miou_ci)
+
+
+def delta(
+    row: Row, table: Table, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text
+) -> str:
+    """The difference to the reference, emphasised only where its interval excludes 0."""
+    if row.arm == table.header.reference:
+        return "reference"
+    text = escape(plus_minus(row.delta, row.delta_ci, "+"))
+    return emphasise(text) if row.differs else text
+
+
+def count(value: int) -> str:
+    """A count in three digits: `12.6M`."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:,.0f}{unit}"
+    return str(value)
+
+
+def trained_only(cost: str) -> str:
+    """What the discriminator adds to a cost, empty without one."""
+    return f" + {cost}" if cost.strip("0.") else ""
+
+
+def parameters(row: Row) -> str:
+    """The network's parameters, plus the discriminator's."""
+    return count(row.parameters) + trained_only(count(row.discriminator_parameters))
+
+
+def gflops(row: Row) -> str:
+    """The network's GFLOPs, plus the discriminator's."""
+    return f"{row.gflops:.4g}" + trained_only(f"{row.discriminator_gflops:.4g}")
+
+
+def reasons(table: Table) -> list[str]:
+    """What went wrong with trials, arm by arm, each reason once with a trial's id."""
+    return [f"{row.arm}: {reason}" for row in table.rows for reason in row.reasons]
+
+
+def reading(table: Table) -> list[str]:
+    """What a reader must know to believe the numbers, one sentence or two each."""
+    header = table.header
+    height, width = header.shift["size"]
+    search = f"for an arm with ranges, {header.search_trials} search trials, the published default first"
+    return [
+        f"{interval(table)} Only confirm runs count: the chosen configuration, all steps, on seeds that the search "
+        "never used.",
+        f"Δ is the difference in mIoU to {header.reference}, paired by seed; bold where its interval excludes 0.",
+        f"Scores are those of the target's test split ({header.shift['name']}), by the Cityscapes convention: one "
+        f"confusion matrix over the split, at the ground truth's resolution, void left out; mean over "
+        f"{classes(table)}. Networks see images of {height} x {width}.",
+        f"Budget: {header.steps:,} steps a run; {search}. Selected by {header.select}.",
+        *early_stopping(table),
+        "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
+        "plus, the discriminator's, which is trained and never deployed.",
+        *upper_bound(table),
+    ]
+
+
+def early_stopping(table: Table) -> list[str]:
+    """How rungs judge search trials; nothing where none are judged."""
+    header = table.header
+    if not header.rungs:
+        return []
+    rungs = " and ".join(f"{rung:,}" for rung in header.rungs)
+    value = f"the selector's mean over its last {header.smoothing} evaluations"
+    if header.smoothing == 1:
+        value = "the selector at its last evaluation"
+    return [
+        f"Search trials are judged after {rungs} steps: one goes on if {value} is among the best 1/{header.reduction} "
+        "of its arm's trials there so far."
+    ]
+
+
+def upper_bound(table: Table) -> list[str]:
+    """What the dagger means, where a row has one."""
+    selectors = sorted({row.selected_by for row in table.rows if row.supervised})
+    return [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
+
+
+def interval(table: Table) -> str:
+    """What the half-widths are."""
+    if table.header.seeds == 1:
+        return "A single seed has no interval: do not rank these rows."
+    fewer = ", fewer where a row says so" if any(row.seeds_missing for row in table.rows) else ""
+    return f"± is the half-width of the 95 % Student-t interval over {table.header.seeds} seeds{fewer}."
+
+
+def classes(table: Table) -> str:
+    """Which classes the mean is over."""
+    kept = len(table.groups) - len(table.absent)
+    if not table.absent:
+        return f"all {kept} classes"
+    return f"{kept} of {len(table.groups)} classes, without {', '.join(table.absent)}, which the test split never holds"
+
+
+def oracle_warning(table: Table) -> str:
+    """What must not be overlooked where target labels chose."""
+    return f"ORACLE SELECTION: {table.header.select} chose every row's configuration with target labels."

@@ -1,0 +1,83 @@
+"""The runs that count for a study as it now stands."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from platform.records.record import Ask, Confusion, End, Record, Report, State, StudyHeader
+from platform.records.trial import SEARCH_SEED, Trial
+from platform.shifts.labels import Groups
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A trial that was asked for, and what became of it."""
+
+    ask: Ask
+    record: Record | None
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """What it reported so far."""
+        return self.record.reports if self.record else ()
+
+    @property
+    def end(self) -> End | None:
+        """How it ended, None while it has not."""
+        return self.record.end if self.record else None
+
+    @property
+    def state(self) -> State | None:
+        """How it ended in a word, None while it has not."""
+        return self.end.state if self.end else None
+
+    @property
+    def confusion(self) -> Confusion | None:
+        """The confusion matrix on the target's test split of a complete confirm run, None of any other."""
+        return self.reports[-1].confusions.get("target/test") if self.state == "complete" and self.reports else None
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmRuns:
+    """The runs of one arm that count for the study as it now stands, in the order of their numbers."""
+
+    search: tuple[Run, ...]
+    confirm: tuple[Run, ...]
+    """All of one configuration, the last one chosen."""
+
+    @property
+    def all(self) -> tuple[Run, ...]:
+        """Search runs, then confirm runs."""
+        return (*self.search, *self.confirm)
+
+
+def runs_by_arm(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> dict[str, ArmRuns]:
+    """The runs that count, by arm.
+
+    A study may be run again with more trials or fewer seeds, or after a fault was mended: of asks with the same arm,
+    phase and number the last counts, and confirm runs of a configuration that a longer search has replaced do not.
+    """
+    latest: dict[tuple[str, str, int], Ask] = {}
+    for ask in asks:
+        key = (ask.arm, ask.phase, ask.number)
+        latest.pop(key, None)  # moves the key to the end: the order becomes that of the last asks
+        latest[key] = ask
+    found = {}
+    for arm in header.arms:
+        search = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "search")]
+        confirm = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "confirm")]
+        chosen = {_configuration(ask.trial) for ask in confirm[-1:]}
+        confirm = [ask for ask in confirm if ask.number < header.seeds and _configuration(ask.trial) in chosen]
+        found[arm.name] = ArmRuns(_runs(search, records), _runs(confirm, records))
+    return found
+
+
+def groups_of(header: StudyHeader) -> Groups:
+    return tuple(tuple(group) for group in header.shift["groups"])
+
+
+def _runs(asks: Sequence[Ask], records: Mapping[str, Record]) -> tuple[Run, ...]:
+    return tuple(Run(ask, records.get(ask.trial.id)) for ask in sorted(asks, key=lambda ask: ask.number))
+
+
+def _configuration(trial: Trial) -> str:
+    return dataclasses.replace(trial, seed=SEARCH_SEED).id

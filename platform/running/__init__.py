@@ -1,0 +1,1 @@
+"""Ray: trials on this machine or on a cluster."""

@@ -1,0 +1,280 @@
+"""The Ray that a study runs on: this machine's own or a cluster's, what it offers, and which nodes are of no use."""
+
+import atexit
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+import yaml
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from platform.design.budget import Resources
+from platform.records.provenance import JOB_VARIABLE
+from platform.records.storage.storage import Mark, NotShared, Storage, sees
+from platform.running.interruption import Interruption, end_tree
+from platform.running.placement import Offer, fit, holds_any
+
+CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
+"""The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
+HEAD = "node:__internal_head__"
+"""A resource that only the head has."""
+DAEMONS = {"gcs_server", "raylet"}
+"""Ray's processes by name."""
+RAY_SECONDS = 30.0
+"""How long a Tuner may take to notice that Ray has died."""
+REFRESH_SECONDS = 1.0
+"""How old the list of nodes may be."""
+JOIN_SECONDS = 180.0
+"""How long a study waits at its start for machines that its cluster expects."""
+GIVEN_UP_NODES = 3
+"""After so many nodes of no use one after another, and no other left, no more are awaited: each one that an autoscaler
+starts costs."""
+LOOK_SECONDS = 180.0
+"""How long a node may take to say whether it sees the results: a mount may hang for ever."""
+
+
+class RayFault(Exception):
+    """Ray does not start, refuses the address, or has died."""
+
+
+class Cluster:
+    """The nodes that Ray has, less those that were found to be of no use."""
+
+    def __init__(self, nodes: Callable[[], Mapping[str, Resources]], configuration: Mapping[str, Any]) -> None:
+        self._nodes = nodes
+        self._configuration = configuration
+        self._seen: dict[str, Resources] = {}
+        self._useless: dict[str, str] = {}
+        self._given_up_in_a_row = 0
+        self._offer: Offer | None = None
+        self._asked = 0.0
+        self._expects = True
+
+    @property
+    def useless(self) -> Mapping[str, str]:
+        """Why nodes get no more trials, by their ids."""
+        return self._useless
+
+    def give_up(self, node: str, reason: str) -> None:
+        """Send no more trials to a node."""
+        if node not in self._useless:
+            self._given_up_in_a_row += 1
+        self._useless[node] = reason
+        self._offer = None
+
+    def note_use(self) -> None:
+        """A node has trained: others that are of no use are the exception."""
+        self._given_up_in_a_row = 0
+
+    def offer(self) -> Offer:
+        """What there is and what may come, as of the last second."""
+        if self._offer is None or time.monotonic() > self._asked + REFRESH_SECONDS:
+            nodes = self._nodes()
+            self._seen.update(nodes)
+            useful = tuple(resources for node, resources in nodes.items() if node not in self._useless)
+            to_come, unknown = awaited(list(nodes.values()), self._configuration)
+            if self._given_up_in_a_row >= GIVEN_UP_NODES and all(HEAD in node for node in useful):
+                to_come = ()
+            self._offer = Offer(useful, to_come, unknown if self._expects else 0)
+            self._asked = time.monotonic()
+        return self._offer
+
+    def has_room(self, taken: Sequence[Resources], wanted: Resources) -> bool:
+        """Whether a trial fits beside others, now or when all nodes run that an autoscaler may start.
+
+        So many trials are asked for at a time: an autoscaler starts nodes for what it sees waiting.
+        """
+        return fit([*taken, wanted], self.offer().ever)
+
+    def may_hold(self, wanted: Resources) -> bool:
+        """Whether any node may hold a trial: one that runs, that may be started, or that has left and may come back."""
+        if holds_any(wanted, self.offer().ever):
+            return True
+        lost = (resources for node, resources in self._seen.items() if node not in self._useless)
+        return self._given_up_in_a_row < GIVEN_UP_NODES and holds_any(wanted, lost)
+
+    def await_expected(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> int:
+        """Wait for machines that are about to join: what they have decides whether trials ask for GPUs.
+
+        Returns how many have not come.
+        """
+        deadline, said = time.monotonic() + JOIN_SECONDS, 0
+        while (missing := self.offer().unknown) and time.monotonic() < deadline and not stopped():
+            if missing != said:
+                say(f"waiting for {machines(missing)} that the cluster expects")
+                said = missing
+            time.sleep(REFRESH_SECONDS)
+        # Whoever comes later is used; but nobody waits for one that may never come.
+        self._expects, self._offer = False, None
+        return missing
+
+
+def machines(count: int) -> str:
+    """So many, in words."""
+    return f"{count} machine{'' if count == 1 else 's'}"
+
+
+def refuse_unshared(where: Storage, mark: Mark) -> None:
+    """Raise NotShared when a living node does not see a mark in the results, and RayFault when it cannot look."""
+    look = ray.remote(num_cpus=0, max_retries=0)(sees)
+    nodes = _living()
+    answers = [
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(where, mark)
+        for node in nodes
+    ]
+    for node, answer in zip(nodes, answers, strict=True):
+        address = node["NodeManagerAddress"]
+        try:
+            done, _ = ray.wait([answer], timeout=LOOK_SECONDS)
+            shared = bool(done) and ray.get(answer)
+        except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise RayFault(f"{address} cannot run what it is sent: {reason}") from error
+        except ray.exceptions.RayError:
+            # A node that has just gone gets no trials either.
+            continue
+        if not shared:
+            raise NotShared(where, address)
+
+
+def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tuple[tuple[Resources, ...], int]:
+    """What an autoscaler may start besides the living nodes, and how many nodes more of which nothing is known.
+
+    `configuration` is what `ray up` was given, as Ray completed it. Nodes do not tell their types: one counts as of the
+    first type that has its CPUs and GPUs.
+    """
+    kinds = {name: kind.get("resources", {}) for name, kind in configuration.get("available_node_types", {}).items()}
+    left = {name: configuration["available_node_types"][name].get("max_workers", 0) for name in kinds}
+    workers = [node for node in living if HEAD not in node]
+    for node in workers:
+        if (like := next((name for name in kinds if left[name] and _alike(node, kinds[name])), None)) is not None:
+            left[like] -= 1
+    room = max(0, configuration.get("max_workers", 0) - len(workers))
+    to_come = [kinds[name] for name, count in left.items() for _ in range(count)][:room]
+    known = tuple(node for node in to_come if node)
+    return known, len(to_come) - len(known)
+
+
+@contextmanager
+def local(root: Path, interruption: Interruption, fail: Callable[[RayFault], None]) -> Iterator[Cluster]:
+    """Ray on this machine alone, its workers with the checkout at `root`; `fail` is told when it dies.
+
+    Raises RayFault.
+    """
+    with _listening_still(interruption):
+        _init("local", {"env_vars": {"PYTHONPATH": str(root)}}, include_dashboard=False)
+    daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(daemons, interruption, fail, ended), daemon=True).start()
+    try:
+        yield Cluster(_nodes, {})
+    finally:
+        ended.set()
+        _leave(died=not all(map(_lives, daemons)))
+
+
+@contextmanager
+def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Cluster]:
+    """The cluster whose head is at an address, its workers with the checkout at `root`. Raises RayFault."""
+    with _listening_still(interruption):
+        _init(address, {} if JOB_VARIABLE in os.environ else {"working_dir": str(root)})
+    try:
+        yield Cluster(_nodes, _configuration())
+    finally:
+        _leave(died=False)
+
+
+@contextmanager
+def seen(address: str) -> Iterator[Cluster]:
+    """A cluster to look at, not to train on. Raises RayFault."""
+    _init(address, {})
+    try:
+        yield Cluster(_nodes, _configuration())
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _listening_still(interruption: Interruption) -> Iterator[None]:
+    """Without its own processes Ray cannot stop in order; it takes SIGTERM over, too."""
+    with interruption.deaf_children():
+        try:
+            yield
+        except SystemExit:
+            # Ray's own answer to SIGTERM, when another thread takes it.
+            interruption.note(signal.SIGTERM)
+
+
+def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
+    try:
+        ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
+
+
+def _leave(died: bool) -> None:
+    # The Tuner leaves cycles that hold Ray's handles. Whichever thread collects them after the shutdown makes Ray end
+    # the whole process at once, without the table.
+    gc.collect()
+    if died:
+        # It would wait for an answer until Ray ends the process.
+        atexit.unregister(ray.shutdown)
+    else:
+        ray.shutdown()
+
+
+def _configuration() -> dict[str, Any]:
+    """What `ray up` was given, if this is a head that it started."""
+    file = os.environ.get(CONFIGURATION_VARIABLE)
+    if file is None or not (path := Path(file).expanduser()).is_file():
+        return {}
+    read: dict[str, Any] = yaml.safe_load(path.read_text())
+    return read
+
+
+def _nodes() -> dict[str, Resources]:
+    return {node["NodeID"]: node["Resources"] for node in _living()}
+
+
+def _living() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _alike(node: Resources, kind: Resources) -> bool:
+    return all(node.get(name, 0) == kind[name] for name in ("CPU", "GPU") if name in kind)
+
+
+def _watch(
+    daemons: Sequence[psutil.Process],
+    interruption: Interruption,
+    fail: Callable[[RayFault], None],
+    ended: threading.Event,
+) -> None:
+    """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
+    while not ended.wait(1.0):
+        if not all(map(_lives, daemons)):
+            break
+    else:
+        return
+    for daemon in daemons:
+        end_tree(daemon)
+    fault = RayFault("one of Ray's own processes died; memory may have run out")
+    fail(fault)
+    if not ended.wait(RAY_SECONDS):
+        interruption.leave(f"error: {fault}; the same command goes on from here")
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,116 @@
+"""Signals to a running study: the first one has it stop after the current step, the second one ends it at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import psutil
+
+from platform.records.storage.storage import Storage
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
+MACHINE_FAILED = 3
+"""Exit code."""
+SHOWN_SECONDS = 1.0
+BEYOND = 128
+"""Added to a signal's number it gives the exit code, as shells have it."""
+
+
+class Interruption:
+    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `sign` shows.
+
+    Raises OSError when an old one cannot be removed.
+    """
+
+    def __init__(self, storage: Storage, sign: str) -> None:
+        self._storage = storage
+        self.sign = sign
+        self.signal: int | None = None
+        """The first signal that came."""
+        self.say: Callable[[str], None] = print
+        """Tells the user what happens; called from within a signal's handler."""
+        # A study under nohup ignores the end of its terminal, and goes on doing so.
+        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
+        storage.remove(sign)
+
+    @property
+    def code(self) -> int:
+        """The exit code of a process that the signal ended."""
+        assert self.signal is not None
+        return BEYOND + self.signal
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals over; at the end the sign is gone, and signals do again what they did before."""
+        before = {number: signal.getsignal(number) for number in self._heard}
+        self._listen()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            with suppress(OSError):
+                self._storage.remove(self.sign)
+
+    def _listen(self) -> None:
+        for number in self._heard:
+            signal.signal(number, self._handle)
+
+    @contextmanager
+    def deaf_children(self) -> Iterator[None]:
+        """Have the processes that start meanwhile deaf to signals that terminals and job managers send to whole groups.
+
+        Signals that come meanwhile are heard at the end.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+        try:
+            yield
+        finally:
+            # Whoever started may have taken signals over.
+            self._listen()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+
+    def note(self, number: int) -> None:
+        """A signal came."""
+        self.signal = number
+        self.stop_workers()
+
+    def stop_workers(self) -> None:
+        """Have them stop after their current steps; on a full disk, which takes no sign, at their next reports."""
+        with suppress(OSError):
+            self._storage.write(self.sign, b"")
+
+    def leave(self, words: str) -> None:
+        """End a process whose main thread hangs, and all that it started."""
+        self.say(words)
+        # Whoever shows them is another thread.
+        time.sleep(SHOWN_SECONDS)
+        end_descendants()
+        os._exit(MACHINE_FAILED)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            end_descendants()
+            os._exit(self.code)
+        # The sign may be slow, in a bucket that does not answer.
+        self.say("stopping after the current step; once more to leave at once")
+        self.note(number)
+
+
+def end_descendants() -> None:
+    """Kill every process that this one started, and theirs."""
+    for child in psutil.Process().children():
+        end_tree(child)
+
+
+def end_tree(process: psutil.Process) -> None:
+    """Kill a process and all that it started."""
+    with suppress(psutil.NoSuchProcess):
+        for each in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()

@@ -1,0 +1,195 @@
+"""The one Tuner of a study: Ray's searcher and scheduler around `platform.search.decisions`.
+
+`Tuner.restore` is not used. A study goes on by replaying its records: trials that had not ended are handed out first,
+the others are decided as if the study had never stopped.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as RayTrial
+
+from platform.design.study import Study
+from platform.methods.method import Method
+from platform.records.ledger import Ledger
+from platform.records.storage.locks import Lock
+from platform.records.storage.storage import leave_mark
+from platform.running.cluster import JOIN_SECONDS, Cluster, RayFault, joined, local, machines, refuse_unshared, seen
+from platform.running.interruption import Interruption
+from platform.running.placement import Offer, TooLarge, refusal
+from platform.running.scheduler import StudyScheduler
+from platform.running.searcher import StudySearcher
+from platform.running.worker import TrialTrainable
+from platform.search.decisions import finished
+
+
+class Halt(tune.Stopper, tune.Callback):
+    """Ends the Tuner when the study is to stop and no trial trains any more.
+
+    By itself the Tuner would wait for ever for trials that no machine has room for.
+    """
+
+    def __init__(self, ledger: Ledger, interruption: Interruption) -> None:
+        self.ledger = ledger
+        self.interruption = interruption
+        self._told = False
+        self._over = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial ends here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the Tuner is to end."""
+        return self._over
+
+    def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
+        """See whether the study is to stop, and who still trains."""
+        if self.ledger.fault is not None and not self._told:
+            self._told = True
+            self.interruption.stop_workers()
+        stopping = self.ledger.fault is not None or self.interruption.signal is not None
+        self._over = stopping and all(trial.status != RayTrial.RUNNING for trial in trials)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def run(
+    study: Study,
+    ledger: Ledger,
+    shift_identity: dict[str, Any],
+    address: str | None,
+    root: Path,
+    interruption: Interruption,
+    lock: Lock,
+) -> bool:
+    """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
+
+    Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written,
+    NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
+    refuses the address, or dies, or when machines have not come that a trial may need.
+    """
+    ledger.reopen()
+    if ledger.fault is None and not finished(study, ledger, shift_identity):
+        with _cluster(address, root, ledger, interruption) as cluster:
+            lock.note_descendants()
+            mark, missing = None, 0
+            if address is not None:
+                mark = leave_mark(ledger.store.storage, ledger.study)
+                refuse_unshared(ledger.store.storage, mark)
+                missing = cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
+            if interruption.signal is None:
+                check_nodes(study, cluster.offer(), missing, interruption.say)
+                searcher = StudySearcher(study, ledger, shift_identity, interruption, cluster, mark)
+                _tune(study, ledger, searcher, Halt(ledger, interruption))
+    ledger.close()
+    if ledger.fault is not None:
+        raise ledger.fault
+    return finished(study, ledger, shift_identity)
+
+
+def offer(study: Study, address: str) -> Offer:
+    """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
+    with seen(address) as cluster:
+        offered = cluster.offer()
+        if (reason := _too_large(study, offered)) is not None:
+            raise TooLarge(reason)
+        return offered
+
+
+def _cluster(
+    address: str | None, root: Path, ledger: Ledger, interruption: Interruption
+) -> AbstractContextManager[Cluster]:
+    def fail(fault: RayFault) -> None:
+        ledger.fault = ledger.fault or fault
+
+    return local(root, interruption, fail) if address is None else joined(address, root, interruption)
+
+
+def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
+    """See that the nodes hold every arm's trials, on GPUs if they ask for them and there are any."""
+    reason = _too_large(study, offered)
+    lacks_gpus = not offered.has_gpus and any(study.slot(name).gpus for name in study.arms)
+    if missing and (reason is not None or lacks_gpus):
+        late = f"{machines(missing)} that the cluster expects did not join in {JOIN_SECONDS:.0f} seconds"
+        raise RayFault(f"{reason or 'the study asks for GPUs, and no node has one'}; {late}: ray status tells more")
+    if reason is not None:
+        raise TooLarge(reason)
+    if lacks_gpus:
+        say("no GPU is there: everything trains on CPUs")
+
+
+def _too_large(study: Study, offered: Offer) -> str | None:
+    """Why a trial of one of the arms will never run, None when all may."""
+    reasons = (refusal(name, study.slot(name).resources(offered.has_gpus), offered) for name in study.arms)
+    return next(filter(None, reasons), None)
+
+
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> None:
+    for arm in study.arms.values():
+        _send_by_value(arm.method)
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # Signals are ours, and so is the state that Ray Tune would write for its restore again and again.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)
+    # The newer engine prints its own header even when it is told to be silent.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    # The searcher knows how many trials the cluster takes, also while nodes come and go. Ray Tune would ask for one
+    # at a time, and an autoscaler would see the need of one.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(10**6)
+    with _scratch(ledger) as scratch:
+        tune.Tuner(
+            TrialTrainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=StudyScheduler(study, ledger, searcher),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name=ledger.study,
+                storage_path=str(scratch),
+                verbose=0,
+                stop=halt,
+                callbacks=[halt],
+                # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        ).fit()
+
+
+@contextmanager
+def _scratch(ledger: Ledger) -> Iterator[Path]:
+    """A folder for what Ray Tune writes and nobody reads; that of a killed driver goes first."""
+    place = f"{ledger.study}-{zlib.crc32(str(ledger.store.folder.resolve()).encode()):08x}"
+    folder = Path(tempfile.gettempdir()) / f"study-{os.getuid()}-{place}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _send_by_value(method: type[Method]) -> None:
+    """Let workers have a method that a study file defines: they cannot import a study file."""
+    if not method.__module__.startswith("platform."):
+        ray.cloudpickle.register_pickle_by_value(sys.modules[method.__module__])  # type: ignore[no-untyped-call]
+
+
+def _name(trial: RayTrial) -> str:
+    name: str = trial.config["assignment"].name
+    return name

@@ -1,0 +1,1 @@
+"""Predictions to numbers: with labels (metrics), without (selectors)."""

@@ -1,0 +1,137 @@
+"""What ails a trial, judged by its reports alone and without target labels.
+
+Each sign must last for PERSISTENCE reports in a row. The thresholds are far from whatever a trial that learns has
+shown, since a search ends a trial for an ailment: a late alarm costs steps, a false one a candidate. Measured on the
+town (width 0.25, batch 4, 300 to 1,000 steps, a report every 50):
+
+                                  healthy, all methods     sick
+    target/effective_classes      2.3 to 5.8               1.00 to 1.08 (entropy_weight 1e3), 1.0 (lambda_adv 1e6)
+    loss/discriminator            0.20 to 0.71             5e-6 (a discriminator that knows its few images by heart)
+    discriminator/spread          1.4e-3 to 5              8e-6 and falling (lambda_adv 1e6)
+
+A weak lambda_adv lets the discriminator win, and trains like the source alone, which is no ailment: at lambda_adv = 0
+its loss settles near 0.33, and AdaptSegNet's authors call 0.2 to 0.5 normal (github.com/wasidennis/AdaptSegNet,
+issue 22). Nor is a loss of ln 2 one, the equilibrium of the game, as long as judgements differ.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
+
+
+def effective_classes(confusion: npt.ArrayLike) -> float:
+    """exp(H(p)), p the distribution of the predicted classes over all pixels of a confusion matrix, in [1, 19].
+
+    Ground truth is summed out, so this is no `oracle/` number.
+    """
+    predicted = np.asarray(confusion, np.float64).sum(axis=0)
+    p = predicted[predicted > 0] / predicted.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+SIZE = NUM_CLASSES + 1
+"""Rows and columns of a confusion matrix: the 19 train ids, then void at index 19."""
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a convention makes of a confusion matrix; fractions in [0, 1]."""
+
+    miou: float
+    accuracy: float
+    iou: tuple[float, ...]
+    """One per group, in the order of the groups."""
+    absent: tuple[int, ...]
+    """Positions of the groups that the ground truth never holds."""
+
+
+def confusion(prediction: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> Counts:
+    """Count the pixels of each (ground truth, prediction), shape (20, 20): row = ground truth, column = prediction.
+
+    Both arrays hold train ids and have the same shape; whatever is not in 0..18 counts as void, at index 19.
+    Raises ValueError when the shapes differ.
+    """
+    if prediction.shape != labels.shape:
+        raise ValueError(
+            f"prediction and labels must have the same shape, got {prediction.shape} and {labels.shape}; "
+            "resize the logits to the labels' size before the argmax"
+        )
+    # The largest cell, 399, fits 16 bits, which halves the traffic of a full-size ground truth.
+    cells = _index(labels).astype(np.uint16) * SIZE + _index(prediction)
+    return np.bincount(cells.ravel(), minlength=SIZE * SIZE).reshape(SIZE, SIZE)
+
+
+def cityscapes(confusion: npt.ArrayLike, groups: Groups = SINGLE_CLASSES) -> Score:
+    """Score as Cityscapes does, over pixels that are not void: IoU = TP / (TP + FP + FN), accuracy = correct / all.
+
+    A prediction of any member of a group counts as the group. Ground truth of train ids in no group is void; a
+    prediction of such an id, or of void, on an evaluated pixel is an error. A group that the ground truth never holds
+    has IoU nan and is left out of the mean (Cityscapes' own script does so only where it is never predicted either).
+    Raises ValueError when the ground truth holds none of the groups.
+    """
+    counts = _counts(confusion)
+    members = np.zeros((len(groups), SIZE), np.int64)
+    for position, group in enumerate(groups):
+        members[position, list(group)] = 1
+
+    by_group = members @ counts
+    truth = by_group.sum(axis=1)
+    if not truth.any():
+        raise ValueError(
+            "the ground truth holds no pixel of an evaluated class, so there is nothing to score; "
+            "check that the labels are train ids and that the shift's groups are the classes they distinguish"
+        )
+    predicted = members @ by_group.sum(axis=0)
+    correct = np.diagonal(by_group @ members.T)
+    present = truth > 0
+    iou = np.where(present, correct / np.where(present, truth + predicted - correct, 1), np.nan)
+    return Score(
+        miou=float(iou[present].mean()),
+        accuracy=float(correct.sum() / truth.sum()),
+        iou=tuple(iou.tolist()),
+        absent=tuple(np.flatnonzero(~present).tolist()),
+    )
+
+
+def original(confusion: npt.ArrayLike) -> Score:
+    """Score as the original study did, to compare with its published table and for nothing else.
+
+    Departures from `cityscapes`: the mean leaves out the last class, bicycle, as if it were void; accuracy divides by
+    all pixels, void ones included; 1e-5 is added to each union, so that an absent class has IoU 0 and stays in the
+    mean. Raises ValueError when there are no pixels.
+    """
+    counts = _counts(confusion)
+    if not counts.any():
+        raise ValueError("the confusion matrix counts no pixels; score at least one image")
+    evaluated = counts[:NUM_CLASSES]
+    truth = evaluated.sum(axis=1)
+    predicted = evaluated.sum(axis=0)[:NUM_CLASSES]
+    correct = np.diagonal(evaluated)
+    iou = correct / (truth + predicted - correct + 1e-5)
+    return Score(
+        miou=float(iou[:-1].mean()),
+        accuracy=float(np.trace(counts) / counts.sum()),
+        iou=tuple(iou.tolist()),
+        absent=tuple(np.flatnonzero(truth == 0).tolist()),
+    )
+
+
+def _index(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    # Read as unsigned, a negative id (Cityscapes' licence plate is -1) is a large one.
+    unsigned = ids.astype(f"u{ids.dtype.itemsize}", copy=False)
+    index: npt.NDArray[np.uint8] = np.minimum(unsigned, NUM_CLASSES).astype(np.uint8, copy=False)
+    return index
+
+
+def _counts(confusion: npt.ArrayLike) -> Counts:
+    counts = np.asarray(confusion, np.int64)
+    if counts.shape != (SIZE, SIZE):
+        raise ValueError(
+            f"a confusion matrix has shape ({SIZE}, {SIZE}), with void at index {NUM_CLASSES}, got {counts.shape}; "
+            "make it with platform.scores.metrics.confusion"
+        )
+    return counts

@@ -1,0 +1,1 @@
+"""What to try, what to stop, what to confirm: functions of a study and its records."""

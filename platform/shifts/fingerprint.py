@@ -1,0 +1,59 @@
+"""Fingerprints of source code: what it means, whatever its comments, its layout, and where its parts lie."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def fingerprint(files: Iterable[Path], *more: str) -> str:
+    """12 hexadecimal digits that change when what the files say changes, or any of the texts `more`.
+
+    Comments, docstrings, layout, import statements and the files' names and folders do not count; what an imported name
+    stands for does, wherever it is used.
+    """
+    trees = [ast.parse(file.read_text()) for file in files]
+    parts = sorted(meaning(tree, imported(tree)) for tree in trees)
+    return hashlib.sha256("\n".join([*parts, *more]).encode()).hexdigest()[:12]
+
+
+def meaning(tree: ast.Module, names: dict[str, str]) -> str:
+    """Code as text that differs where its meaning does, see `fingerprint`; `names` are those that it imports."""
+    return ast.dump(_Meant(names).visit(tree))
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """What the names that a module imports stand for, `{"functional": "torch.nn.functional"}`.
+
+    Of our own package the last part only: its modules may move.
+    """
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            ours = (node.module or "").split(".")[0] == "platform"
+            names |= {
+                alias.asname or alias.name: ("" if ours else f"{node.module}.") + alias.name for alias in node.names
+            }
+    return names
+
+
+class _Meant(ast.NodeTransformer):
+    """Leaves out imports and docstrings, and gives imported names their full ones."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+
+    def visit_Import(self, node: ast.Import) -> None:
+        return None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        return None
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if text else self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self.names.get(node.id, node.id), node.ctx)

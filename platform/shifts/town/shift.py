@@ -1,0 +1,116 @@
+"""A shift that needs no data: rendered streets, the source with a game's looks, the target with a photograph's."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from platform.shifts import labels, randomness
+from platform.shifts.cache import allocate, cached, load, write_names
+from platform.shifts.fingerprint import fingerprint
+from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
+from platform.shifts.randomness import generator
+from platform.shifts.shift import SMALLEST_SIDE, Oracle, Shift, Splits
+from platform.shifts.town.domains import SOURCE, TARGET, Domain
+from platform.shifts.town.photograph import photograph
+from platform.shifts.town.street import draw
+
+
+@dataclass(frozen=True)
+class Town(Shift):
+    """Rendered streets; the same fields give the same bytes."""
+
+    size: tuple[int, int] = (64, 128)
+    groups: Groups = SINGLE_CLASSES
+    source_images: tuple[int, int] = (256, 48)
+    """Images in train and val."""
+    target_images: tuple[int, int, int] = (256, 48, 96)
+    """Images in adapt, val and test."""
+    seed: int = 0
+
+    name = "town"
+
+    def __post_init__(self) -> None:
+        check_groups(self.groups)
+        _check_integers("size", self.size, ("height", "width"), SMALLEST_SIDE)
+        _check_integers("source_images", self.source_images, ("train", "val"), 1)
+        _check_integers("target_images", self.target_images, ("adapt", "val", "test"), 1)
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"town: seed must be an integer of at least 0, got {self.seed!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """Fields, and the renderer's version: a changed renderer is another shift, in another cache folder."""
+        return {
+            "name": self.name,
+            "size": list(self.size),
+            "groups": [list(group) for group in self.groups],
+            "source_images": list(self.source_images),
+            "target_images": list(self.target_images),
+            "seed": self.seed,
+            "renderer": _renderer(),
+        }
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def open(self) -> Splits:
+        """The splits, mapped from the cache; the first caller on a node renders them."""
+        pixels = {name: value for name, value in self.identity().items() if name != "groups"}
+        key = hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:12]
+        folder = cached(f"town-{key}", self._build)
+        adapt, val, test = (load(folder, f"target.{split}") for split in ("adapt", "val", "test"))
+        return Splits(
+            source_train=load(folder, "source.train"),
+            source_val=load(folder, "source.val"),
+            target_adapt=adapt.images,
+            target_val=val.images,
+            oracle=Oracle(adapt, val, test),
+        )
+
+    def smoke(self) -> "Town":
+        """A town of a few small images."""
+        return replace(self, size=(64, 128), source_images=(12, 4), target_images=(12, 4, 4))
+
+    def _build(self, folder: Path) -> None:
+        for domain, counts, names in (
+            (SOURCE, self.source_images, ("train", "val")),
+            (TARGET, self.target_images, ("adapt", "val", "test")),
+        ):
+            for split, count in zip(names, counts, strict=True):
+                self._render(folder, domain, split, count)
+
+    def _render(self, folder: Path, domain: Domain, split: str, count: int) -> None:
+        stem = f"{domain.name}.{split}"
+        pixels = allocate(folder, f"{stem}.images", (count, *self.size, 3))
+        truth = allocate(folder, f"{stem}.labels", (count, *self.size))
+        for index in range(count):
+            # Addressed by domain and split: no two splits draw the same street, and more images change no image.
+            random = generator("town", self.seed, domain.name, split, index)
+            canvas = draw(domain, self.size, random)
+            truth[index] = canvas.labels()
+            pixels[index] = photograph(canvas, domain.appearance, random)
+        write_names(folder, stem, [f"{domain.name}/{split}/{index:05d}" for index in range(count)])
+
+
+def town(
+    size: tuple[int, int] = (64, 128),
+    source_images: tuple[int, int] = (256, 48),
+    target_images: tuple[int, int, int] = (256, 48, 96),
+    seed: int = 0,
+) -> Town:
+    """The rendered shift; images per split are (train, val) and (adapt, val, test)."""
+    return Town(size=size, source_images=source_images, target_images=target_images, seed=seed)
+
+
+@cache
+def _renderer() -> str:
+    """The fingerprint of every source file that decides a pixel."""
+    return fingerprint([*Path(__file__).parent.glob("*.py"), Path(randomness.__file__), Path(labels.__file__)])
+
+
+def _check_integers(name: str, values: Any, parts: tuple[str, ...], least: int) -> None:
+    whole = isinstance(values, tuple) and all(type(value) is int for value in values)
+    if not whole or len(values) != len(parts) or min(values) < least:
+        raise ValueError(f"town: {name} must be integers ({', '.join(parts)}), each at least {least}, got {values!r}")

@@ -1,0 +1,1 @@
+"""One trial in plain PyTorch: trained, evaluated, left on disk."""

@@ -1,0 +1,62 @@
+"""The identity of the code that trains: part of a trial's id."""
+
+import ast
+import functools
+import importlib.metadata
+import inspect
+import sys
+from pathlib import Path
+
+from platform.records.provenance import ROOT
+from platform.shifts.fingerprint import fingerprint, imported, meaning
+
+PACKAGE = ROOT / "platform"
+TRAINING_CODE = (
+    "methods/**/*.py",
+    "networks/**/*.py",
+    "training/**/*.py",
+    "scores/metrics.py",
+    "shifts/labels.py",
+    "shifts/randomness.py",
+    "shifts/shift.py",
+)
+"""What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
+
+
+def training_files() -> list[Path]:
+    """The files whose code is part of every trial's id."""
+    return [file for pattern in TRAINING_CODE for file in sorted(PACKAGE.glob(pattern))]
+
+
+@functools.cache
+def training_code(method: type) -> str:
+    """12 digits that change with the code that trains and evaluates a method, or with torch's version.
+
+    See `platform.shifts.fingerprint` for what counts.
+    """
+    own = []
+    if not method.__module__.startswith("platform."):
+        own = [_definition(method.__name__, inspect.getsource(sys.modules[method.__module__]))]
+    return fingerprint(training_files(), importlib.metadata.version("torch"), *own)
+
+
+def _definition(name: str, source: str) -> str:
+    """What a name means in a file: its definition, and those of the file's names that it leads to.
+
+    A study file that defines a method may get another arm or another seed, and its trials stay the same.
+    """
+    tree = ast.parse(source)
+    defined: dict[str, ast.stmt] = {}
+    for statement in tree.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined[node.id] = statement
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
+            defined[statement.name] = statement
+    reached, ahead = set[str](), {name}
+    while ahead:
+        reached |= ahead
+        nodes = [node for each in ahead if each in defined for node in ast.walk(defined[each])]
+        ahead = {node.id for node in nodes if isinstance(node, ast.Name)} - reached
+    statements = [defined[each] for each in sorted(reached & defined.keys())]
+    return meaning(ast.Module(statements, []), imported(tree))

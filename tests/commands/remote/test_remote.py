@@ -1,0 +1,436 @@
+"""The user's side of a cluster: one line for each mistake, and a study on a real head that does not need its user."""
+
+import inspect
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from ray.autoscaler._private import commands
+
+from platform.commands.exits import BadInput
+from platform.commands.remote.command import main
+from platform.commands.remote.connection import _meaning
+from platform.commands.remote.fetching import take_over
+from platform.records.record import Ask, End
+from platform.records.store import Store
+from tests.support import checkout
+from tests.support.checkout import ROOT, Checkout
+from tests.support.faults.processes import MARK, Command, Machine
+from tests.support.faults.small_study import TEXT
+from tests.support.invented_study import ask, begun, record, study
+
+PATIENCE = 120
+"""Seconds after which something that should have happened is called missing."""
+TOKEN = "0123456789abcdef" * 2
+TINY = TEXT.replace("ASHA(trials=6,", "ASHA(trials=2,").replace("seeds=2", "seeds=1")
+END = End("complete", None, "", 100)
+ENDLESS = TEXT.replace("steps=16", "steps=1_000_000")
+
+
+def answer(checkout: Checkout, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run the command to its end: exit code, standard output, standard error."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "platform.remote", *arguments],
+        cwd=checkout.root,
+        env=checkout.environment | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def refused(checkout: Checkout, *arguments: str, **environment: str) -> str:
+    """The one line with which the command refuses."""
+    code, output, error = answer(checkout, *arguments, **environment)
+    assert code == 2, error
+    assert output == ""
+    assert re.fullmatch(r"error: [^\n]+\n", error), error
+    return error
+
+
+@pytest.fixture
+def user(fresh_checkout: Checkout) -> Checkout:
+    """A checkout of a user who has a token, in a home of their own."""
+    home = fresh_checkout.root.parent / "home"
+    (home / ".ray").mkdir(parents=True)
+    (home / ".ray" / "auth_token").write_text(TOKEN)
+    return replace(fresh_checkout, environment=without_ray(fresh_checkout.environment) | {"HOME": str(home)})
+
+
+def without_ray(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("RAY_")}
+
+
+def test_a_mistake_in_the_file_is_said_before_anything_else(user: Checkout) -> None:
+    user.write("mistake.py", TEXT.replace("seeds=2", "seedz=2"))
+    line = refused(user, "run", "studies/mistake.py", "--cluster", "there/is/none.yaml")
+    assert "Did you mean 'seeds'?" in line
+
+
+def test_a_study_file_that_would_not_be_sent(user: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.py").write_text(TEXT)
+    assert "must lie in the checkout" in refused(user, "run", str(tmp_path / "elsewhere.py"))
+
+
+def test_without_a_cluster_file(user: Checkout) -> None:
+    assert "there is no cluster file cluster.yaml" in refused(user, "stop", "quickstart")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cluster.yaml must be filled in, got "),
+        ("cluster_name: studies\nmax_workers 4\n", "line 3"),
+        ("a shopping list", "has a section provider"),
+        ("provider: {type: local, head_ip: 127.0.0.1, worker_ips: []}\n", "must say as whom to log in"),
+    ],
+)
+def test_a_cluster_file_that_cannot_be_used(user: Checkout, text: str | None, said: str) -> None:
+    (user.root / "cluster.yaml").write_text((ROOT / "cluster.yaml").read_text() if text is None else text)
+    assert said in refused(user, "fetch", "quickstart")
+
+
+def test_without_a_token(user: Checkout) -> None:
+    Path(user.environment["HOME"], ".ray", "auth_token").unlink()
+    assert "ray get-auth-token --generate" in refused(user, "stop", "small")
+
+
+@pytest.mark.parametrize("command", ["run studies/quickstart.py", "fetch quickstart"])
+def test_a_cluster_that_is_not_up(user: Checkout, command: str, tmp_path: Path) -> None:
+    (user.root / "cluster.yaml").write_text(
+        "cluster_name: nobody\nprovider: {type: local, head_ip: 127.0.0.1, worker_ips: []}\nauth: {ssh_user: nobody}\n"
+    )
+    places = {"RAY_TMPDIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    line = refused(user, *command.split(), **places)
+    assert "error: ssh does not reach the head: " in line
+    assert list(tmp_path.glob("cluster-*")) == []
+
+
+def test_what_ray_says_of_a_cluster_in_a_cloud_that_is_not_up() -> None:
+    said = "  File commands.py, line 1\nRuntimeError: Head node of cluster (studies) not found!\n"
+    assert "Head node of cluster ({}) not found!" in inspect.getsource(commands)
+    assert _meaning(said, Path("my.yaml")) == "the cluster 'studies' is not up; start it with ray up my.yaml"
+
+
+def test_what_ray_says_of_a_head_that_answers_nothing() -> None:
+    said = "The exception is: Command failed:\n\n  ssh -tt -i key ubuntu@192.0.2.1 bash\n"
+    assert "gets no answer from the head" in _meaning(said, Path("my.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("127.0.0.1:8265", "must be a URL"), ("http://127.0.0.1:1", "no Ray dashboard answers at")]
+)
+def test_a_dashboard_that_does_not_answer(user: Checkout, url: str, said: str) -> None:
+    assert said in refused(user, "stop", "small", "--dashboard", url)
+
+
+def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "130 when you leave" in " ".join(capsys.readouterr().out.split())
+
+
+class Fetched:
+    """Results as they come from a cluster, of a study with two trials, and this machine's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.theirs, self.mine = Store(folder / "theirs"), Store(folder / "mine")
+        header = study()
+        self.asks = [ask(header, "source only", "confirm", number) for number in (0, 1)]
+        self.theirs.announce(header)
+        for asked in self.asks:
+            self.theirs.ask(header.name, asked)
+            self.write(self.theirs, asked, reports=3)
+        self.theirs.begin(begun(ask(header, "source only", "confirm", 2)))
+        (self.theirs.study_folder(header.name) / "table.md").write_text("a table")
+        for name in ("running", "stop"):
+            (self.theirs.study_folder(header.name) / name).write_text("of the head")
+
+    @staticmethod
+    def write(store: Store, asked: Ask, reports: int) -> None:
+        made = record(asked, reports=reports)
+        store.begin(made)
+        for report in made.reports:
+            store.report(asked.trial.id, report)
+
+    def take_over(self) -> int:
+        return take_over(self.theirs, self.mine, "invented")
+
+    def reports(self) -> list[int]:
+        records = [self.mine.read(asked.trial.id) for asked in self.asks]
+        return [len(record.reports) for record in records if record is not None]
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Fetched:
+    return Fetched(tmp_path)
+
+
+def test_a_study_is_fetched_with_its_own_trials(fetched: Fetched, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetched.take_over() == 0
+    assert fetched.mine.journal("invented") == fetched.theirs.journal("invented")
+    assert fetched.reports() == [3, 3]
+    assert {path.name for path in fetched.mine.trial_folder("").iterdir()} == {each.trial.id for each in fetched.asks}
+    assert {path.name for path in fetched.mine.study_folder("invented").iterdir()} == {"journal.jsonl", "table.md"}
+    said = capsys.readouterr().out
+    assert "the records of 2 trials" in said
+    assert "the table: " in said
+
+
+def test_fetching_again_brings_what_has_come_since(fetched: Fetched) -> None:
+    fetched.take_over()
+    fetched.theirs.end(fetched.asks[0].trial.id, END)
+    fetched.theirs.conclude("invented", fetched.asks[0].trial.id, END)
+    fetched.take_over()
+    assert fetched.mine.journal("invented").ends == {fetched.asks[0].trial.id: END}
+    assert fetched.mine.read(fetched.asks[0].trial.id) == fetched.theirs.read(fetched.asks[0].trial.id)
+
+
+def test_what_was_trained_here_stays(fetched: Fetched, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another study of this machine has one of the trials, and is further with it."""
+    fetched.write(fetched.mine, fetched.asks[1], reports=4)
+    fetched.take_over()
+    assert fetched.reports() == [3, 4]
+    assert "1 trial" in capsys.readouterr().err
+
+
+def test_another_run_of_the_study_is_not_overwritten(fetched: Fetched) -> None:
+    fetched.mine.announce(study(began="2020-01-01T00:00:00+00:00"))
+    before = fetched.mine.journal("invented")
+    with pytest.raises(BadInput, match="holds another run of invented; move it away"):
+        fetched.take_over()
+    assert fetched.mine.journal("invented") == before
+    assert fetched.reports() == []
+
+
+@dataclass(frozen=True)
+class Head:
+    """A Ray head on this machine, and what its studies leave."""
+
+    url: str
+    address: str
+    results: Path
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Head]:
+    """As `cluster.yaml` starts one: with a token, results elsewhere than in the checkout, python first on the path."""
+    pytest.importorskip("opencensus", reason="a head with a dashboard needs ray[default]")
+    folder = tmp_path_factory.mktemp("head")
+    (folder / ".ray").mkdir()
+    (folder / ".ray" / "auth_token").write_text(TOKEN)
+    made = checkout.make(folder / "checkout", cache)
+    environment = without_ray(made.environment) | {
+        "HOME": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PLATFORM_RESULTS": str(folder / "results"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "RAY_AUTH_MODE": "token",
+    }
+    machine = Machine(Checkout(folder, environment), study="")
+    port, dashboard, agent, client = free_ports(4)
+    # Sockets lie below it, whose paths must be short.
+    # What is killed may still write for a moment.
+    short = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    with short as temporary, (folder / "ray.txt").open("w") as output:
+        arguments = f"start --head --block --num-cpus=2 --object-store-memory=100000000 --disable-usage-stats \
+            --port={port} --ray-client-server-port={client} --temp-dir={temporary} --dashboard-host=127.0.0.1 \
+            --dashboard-port={dashboard} --dashboard-agent-listen-port={agent}".split()
+        try:
+            machine.checkout.start(*arguments, module="ray.scripts.scripts", output=output, **{MARK: machine.mark})
+            url = f"http://127.0.0.1:{dashboard}"
+            wait_for_ray(url)
+            yield Head(url, f"127.0.0.1:{port}", folder / "results")
+        finally:
+            machine.lose_power()
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def wait_for_ray(url: str) -> None:
+    request = urllib.request.Request(f"{url}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"})
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(request, timeout=10):
+            return
+        time.sleep(0.2)
+    raise AssertionError("the head does not start")
+
+
+@contextmanager
+def following(user: Checkout, url: str, study_file: str) -> Iterator[Command]:
+    """A `run` in a terminal of its own."""
+    followed = user.root / f"followed-{time.monotonic_ns()}.txt"
+    with followed.open("w") as output:
+        process = user.start("run", study_file, "--dashboard", url, module="platform.remote", output=output)
+    try:
+        yield Command(process, followed)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(command: Command, text: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while text not in command.output:
+        assert command.running, command.output
+        assert time.monotonic() < deadline, command.output
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["run studies/quickstart.py", "stop quickstart"])
+def test_a_wrong_token(user: Checkout, head: Head, command: str) -> None:
+    Path(user.environment["HOME"], ".ray", "auth_token").write_text(TOKEN[::-1])
+    assert "the head refuses this machine's token" in refused(user, *command.split(), "--dashboard", head.url)
+
+
+@pytest.mark.slow
+def test_the_study_command_without_the_token(user: Checkout, head: Head) -> None:
+    code, output = user.study("studies/quickstart.py", "--address", head.address, RAY_AUTH_MODE="disabled")
+    assert code == 2, output
+    assert output.startswith(f"error: the Ray cluster at {head.address} asks for its token; set RAY_AUTH_MODE"), output
+
+
+@pytest.mark.slow
+def test_stopping_what_does_not_run(user: Checkout, head: Head) -> None:
+    assert "absent is not running on the cluster" in refused(user, "stop", "absent", "--dashboard", head.url)
+
+
+@pytest.mark.slow
+def test_a_study_to_its_table(user: Checkout, head: Head) -> None:
+    """Its output and exit code are those of the study command, whatever the user's shell says of other Rays."""
+    file = user.write("tiny.py", TINY)
+    elsewhere = {"RAY_ADDRESS": "127.0.0.1:1", "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"}
+    code, output, error = answer(user, "run", file, "--dashboard", head.url, **elsewhere)
+    assert code == 0, output + error
+    assert "6/6" in output
+    assert str(head.results / "tiny" / "table.md") in output
+    assert re.fullmatch(r"tiny is job tiny-\d{8}-\d{6}; Ctrl-C leaves it running\n", error)
+    assert "source only" in (head.results / "tiny" / "table.md").read_text()
+    assert not (user.root / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_study_that_is_refused_there(user: Checkout, head: Head) -> None:
+    file = user.write("refused.py", TINY)
+    code, output, _ = answer(user, "run", file, "--data", "/no/such/folder", "--dashboard", head.url)
+    assert code == 2
+    assert "--data must name a folder that exists" in output
+
+
+@pytest.mark.slow
+def test_a_checkout_that_is_too_large(user: Checkout, head: Head) -> None:
+    (user.root / "weights.bin").write_bytes(os.urandom(105 * 1024**2))
+    line = refused(user, "run", "studies/quickstart.py", "--dashboard", head.url)
+    assert "the checkout is too large" in line
+    assert ".gitignore" in line
+
+
+@pytest.mark.slow
+def test_leaving_attaching_and_stopping(user: Checkout, head: Head) -> None:
+    file = user.write("endless.py", ENDLESS)
+    with following(user, head.url, file) as first:
+        wait_until(first, "search 1   begins")
+        first.send(signal.SIGINT)
+        assert first.wait() == 130
+        assert "left: endless goes on" in first.output
+    assert "stop it first" in refused(user, "run", file, "--fresh", "--dashboard", head.url)
+    with following(user, head.url, file) as second:
+        wait_until(second, "search 1   begins")
+        assert "endless runs since" in second.output
+        (job,) = set(re.findall(r"endless-\d{8}-\d{6}", first.output + second.output))
+        assert f"Running entrypoint for job {job}" in second.output
+        code, _, said = answer(user, "stop", file, "--dashboard", head.url)
+        assert (code, said.splitlines()[-1]) == (0, "endless has stopped; run goes on from there")
+        assert second.wait() == 143
+        assert "stopped; every step is kept" in second.output
+    assert "endless is not running" in refused(user, "stop", "endless", "--dashboard", head.url)
+
+
+@pytest.mark.slow
+def test_a_connection_that_is_lost_and_comes_back(user: Checkout, head: Head) -> None:
+    """The log goes on where it was: nothing twice, nothing left out."""
+    file = user.write("patient.py", ENDLESS.replace("light", "lighter"))
+    with Relay(head.url) as relay, following(user, relay.url, file) as command:
+        wait_until(command, "search 1   begins")
+        relay.cut()
+        wait_until(command, "connection lost")
+        relay.mend()
+        wait_until(command, "connected again")
+        assert answer(user, "stop", "patient", "--dashboard", head.url)[0] == 0
+        assert command.wait() == 143
+        lines = [line for line in command.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    assert len(lines) == len(set(lines))
+    assert {line.split("only")[1].split()[1] for line in lines} == {"0", "1"}
+
+
+class Relay:
+    """Hands connections on to a head, until it is cut."""
+
+    def __init__(self, url: str) -> None:
+        self._target = url.removeprefix("http://").split(":")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._connections: list[socket.socket] = []
+        self._whole = True
+
+    def __enter__(self) -> "Relay":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections, and each new one at once."""
+        self._whole = False
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Hand connections on again."""
+        self._whole = True
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if not self._whole:
+                    near.close()
+                    continue
+                far = socket.create_connection((self._target[0], int(self._target[1])))
+                self._connections += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while content := source.recv(65536):
+                target.sendall(content)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)

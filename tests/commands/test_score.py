@@ -1,0 +1,207 @@
+"""The score command as a user runs it: what it prints, its exit code, and one line for each kind of bad input."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from platform.commands import score
+from platform.records.provenance import ROOT
+from platform.scores import metrics
+from platform.shifts.labels import CLASSES, NAMES, VOID, palette
+
+
+def write(path: Path, ids: np.ndarray, paletted: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(ids.astype(np.uint8))
+    if paletted:
+        image.putpalette(palette().ravel().tolist())
+    image.save(path)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three paletted predictions and their grey ground truths; half of the pixels agree, bicycle is never there."""
+    generator = np.random.default_rng(0)
+    for name in ("a", "b", "town/c"):
+        truth = generator.choice([*range(18), VOID], (6, 8))
+        prediction = np.where(generator.random(truth.shape) < 0.5, truth, generator.integers(0, 18, truth.shape))
+        write(tmp_path / "labels" / f"{name}.png", truth)
+        write(tmp_path / "predictions" / f"{name}.png", prediction, paletted=True)
+    return tmp_path / "predictions", tmp_path / "labels"
+
+
+def read(folder: Path) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))])
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    assert score.main([str(argument) for argument in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that bad input gets."""
+    assert score.main([str(argument) for argument in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("python -m platform.score: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_cityscapes_convention(folders, capsys):
+    predictions, labels = folders
+    result = run(capsys, *folders, "--convention", "cityscapes")
+    expected = metrics.cityscapes(metrics.confusion(read(predictions), read(labels)))
+    assert result == {
+        "miou": expected.miou,
+        "accuracy": expected.accuracy,
+        "iou": {**dict(zip(NAMES, expected.iou, strict=True)), "bicycle": None},
+        "images": 3,
+        "pixels": int((read(labels) != VOID).sum()),
+    }
+
+
+def test_original_convention(folders, capsys):
+    predictions, labels = folders
+    result = run(capsys, *folders, "--convention", "original")
+    expected = metrics.original(metrics.confusion(read(predictions), read(labels)))
+    assert (result["miou"], result["accuracy"]) == (expected.miou, expected.accuracy)
+    assert result["iou"] == dict(zip(NAMES, expected.iou, strict=True))
+    assert result["iou"]["bicycle"] == 0
+    assert result["pixels"] == 3 * 6 * 8
+
+
+def test_cityscapes_is_the_convention_where_none_is_named(folders, capsys):
+    assert run(capsys, *folders) == run(capsys, *folders, "--convention", "cityscapes")
+
+
+def test_label_ids_score_like_the_train_ids_they_stand_for(folders, capsys, tmp_path):
+    label_ids = np.full(256, VOID, np.uint8)
+    label_ids[:19] = [entry.label_id for entry in CLASSES]
+    for folder in folders:
+        for path in folder.rglob("*.png"):
+            ids = label_ids[np.asarray(Image.open(path))]
+            ids[ids == VOID] = 4  # "static", one of the label ids that are not evaluated
+            write(tmp_path / "ids" / path.relative_to(tmp_path), ids)
+    by_label_id = run(capsys, tmp_path / "ids/predictions", tmp_path / "ids/labels", "--ids", "label")
+    assert by_label_id == run(capsys, *folders)
+
+
+@pytest.mark.parametrize(("ids", "ending"), [("train", "labelTrainIds"), ("label", "labelIds")])
+def test_files_named_as_cityscapes_names_them_are_paired(tmp_path, capsys, ids, ending):
+    write(tmp_path / "predictions/bonn/bonn_000000_000019_leftImg8bit.png", np.full((2, 3), 7))
+    for kind in ("labelIds", "labelTrainIds"):
+        write(
+            tmp_path / f"gtFine/bonn/bonn_000000_000019_gtFine_{kind}.png", np.full((2, 3), 7 if kind == ending else 0)
+        )
+    for kind in ("color", "instanceIds"):
+        Image.new("RGBA", (3, 2)).save(tmp_path / f"gtFine/bonn/bonn_000000_000019_gtFine_{kind}.png")
+    (tmp_path / "gtFine/bonn/bonn_000000_000019_gtFine_polygons.json").write_text("{}")
+    result = run(capsys, tmp_path / "predictions", tmp_path / "gtFine", "--ids", ids)
+    assert (result["miou"], result["images"], result["pixels"]) == (1.0, 1, 6)
+
+
+@pytest.mark.parametrize("colours", [2, 4, 16])
+def test_a_palette_of_few_colours_is_stored_in_fewer_bits_and_read_all_the_same(tmp_path, capsys, colours):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8))
+    image.putpalette(palette()[:colours].ravel().tolist())
+    for folder in ("predictions", "labels"):
+        (tmp_path / folder).mkdir()
+        image.save(tmp_path / folder / "a.png")
+    result = run(capsys, tmp_path / "predictions", tmp_path / "labels")
+    assert [name for name, iou in result["iou"].items() if iou is not None] == ["road", "sidewalk"]
+
+
+def damage(change: Callable[[Path], object]) -> Callable[[Path, Path], object]:
+    """Bad input that is one changed prediction."""
+    return lambda predictions, labels: change(predictions / "b.png")
+
+
+BAD_INPUT = {
+    "colour image": (damage(lambda path: Image.new("RGB", (8, 6)).save(path)), r"b\.png: .* got a colour image; save"),
+    "colour and alpha": (damage(lambda path: Image.new("RGBA", (8, 6)).save(path)), r"b\.png: .* got a colour image"),
+    "grey and alpha": (damage(lambda path: Image.new("LA", (8, 6)).save(path)), r"b\.png: .* got a colour image"),
+    "16 bits": (damage(lambda path: Image.new("I;16", (8, 6)).save(path)), r"b\.png: label images have 8 bits, got 16"),
+    "1 bit": (damage(lambda path: Image.new("1", (8, 6)).save(path)), r"b\.png: label images have 8 bits, got 1"),
+    "JPEG": (damage(lambda path: Image.new("L", (8, 6)).save(path, "JPEG")), r"b\.png: label images are PNG files"),
+    "other size": (
+        damage(lambda path: Image.new("L", (6, 8)).save(path)),
+        r"predictions/b\.png must have the size of .*labels/b\.png, 8 x 6, got 6 x 8; predict",
+    ),
+    "no image": (damage(lambda path: path.write_text("ids")), r"b\.png cannot be read: .*; replace it"),
+    "no bytes": (damage(lambda path: path.write_bytes(b"")), r"b\.png cannot be read: .*; replace it"),
+    "truncated": (
+        damage(lambda path: path.write_bytes(path.read_bytes()[:-30])),
+        r"b\.png cannot be read: .*truncated",
+    ),
+    "a folder called like a file": (
+        damage(lambda path: (path.unlink(), path.mkdir())),
+        r"b\.png cannot be read: Is a directory; replace it",
+    ),
+    "id out of range": (
+        damage(lambda path: write(path, np.full((6, 8), 26))),
+        r"b\.png: train ids must be 0 to 18, or 255 for void, got 26; check",
+    ),
+    "missing prediction": (damage(Path.unlink), r"without a partner: \S+labels/b\.png; add"),
+    "missing labels": (
+        lambda predictions, labels: (labels / "town/c.png").unlink(),
+        r"without a partner: \S+predictions/town/c\.png; add",
+    ),
+    "same name twice": (
+        lambda predictions, labels: (predictions / "a_leftImg8bit.png").write_bytes(b""),
+        r"a\.png and .*a_leftImg8bit\.png have the same name, 'a'; keep one",
+    ),
+    "no files": (
+        lambda predictions, labels: [path.unlink() for path in predictions.rglob("*.png")],
+        r"predictions holds no label images; they are PNG files of train ids",
+    ),
+    "no folder": (lambda predictions, labels: labels.rename(labels.parent / "elsewhere"), r"labels is no folder; name"),
+    "nothing but void": (
+        lambda predictions, labels: [write(path, np.full((6, 8), VOID)) for path in labels.rglob("*.png")],
+        r"nothing to score; check",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_line_and_exit_code_2(folders, capsys, case):
+    spoil, expected = BAD_INPUT[case]
+    spoil(*folders)
+    assert re.search(expected, refusal(capsys, *folders))
+
+
+def test_label_ids_out_of_range_are_refused(folders, capsys):
+    write(folders[1] / "b.png", np.full((6, 8), 35))
+    assert "label ids must be 0 to 34, or 255 for void, got 35" in refusal(capsys, *folders, "--ids", "label")
+
+
+def test_of_many_files_without_partner_the_first_ten_are_named(tmp_path, capsys):
+    write(tmp_path / "predictions/a.png", np.zeros((1, 1)))
+    for number in range(13):
+        write(tmp_path / f"labels/{number:02}.png", np.zeros((1, 1)))
+    message = refusal(capsys, tmp_path / "predictions", tmp_path / "labels")
+    assert "labels/09.png and 4 more" in message
+    assert "labels/10.png" not in message
+
+
+def test_the_command_line_itself(folders):
+    command = [sys.executable, "-m", "platform.score", *map(str, folders), "--convention"]
+    good = subprocess.run([*command, "original"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(json.loads(good.stdout)) == {"miou", "accuracy", "iou", "images", "pixels"}
+    assert good.stderr == ""
+    bad = subprocess.run([*command, "pascal"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert bad.stdout == ""
+
+
+def test_scoring_loads_neither_torch_nor_ray():
+    program = "import sys, platform.score; sys.exit(len({'torch', 'ray', 'pandas', 'mlflow'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -1,0 +1,257 @@
+"""Plans: numbers against a hand's computation, and text that fits a terminal."""
+
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+import torch
+
+from platform.commands.terminal.plan import describe
+from platform.design.plan import header, plan
+from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.networks.cost import cost
+from platform.shifts import gta5_to_cityscapes, town
+from platform.shifts.labels import CAMVID_11
+from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
+from platform.training.run import TrainingRun
+
+LEARNING_RATE = LogUniform(1e-3, 5e-2)
+ARMS = {
+    "source only": Arm(SourceOnly, learning_rate=LEARNING_RATE),
+    "adversarial": Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-2), learning_rate=LEARNING_RATE, batch=8),
+    "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1)),
+    "FDA 0.05": Arm(FDA, beta=0.05, learning_rate=LEARNING_RATE),
+    "target supervised": Arm(TargetSupervised, learning_rate=LEARNING_RATE),
+}
+
+
+def study(**changes: Any) -> Study:
+    """Five rows at half the size that costs are counted for."""
+    fine: dict[str, Any] = {
+        "shift": gta5_to_cityscapes(size=(256, 512)),
+        "arms": ARMS,
+        "reference": "source only",
+        "search": ASHA(trials=12, grace=0.2),
+        "budget": Budget(steps=20_000, evaluations=20, gpus=0.5),
+        "seeds": 5,
+    }
+    return Study(**{**fine, **changes})
+
+
+def test_rows_trials_and_steps() -> None:
+    planned = plan(study())
+    assert [(arm.name, arm.search_trials, arm.confirm_trials) for arm in planned.arms] == [
+        ("source only", 12, 5),
+        ("adversarial", 12, 5),
+        ("FDA", 12, 5),
+        ("FDA 0.05", 12, 5),
+        ("target supervised", 12, 5),
+    ]
+    assert planned.trials == 5 * 17
+    assert planned.steps_at_most == 5 * 17 * 20_000
+    # Per row: 5 confirm trials and one search trial at full length, 11 stopped at the first rung.
+    assert planned.steps_at_least == 5 * (6 * 20_000 + 11 * 4_000)
+    assert planned.warnings == ()
+
+
+def test_a_row_without_ranges_is_confirmed_only() -> None:
+    planned = plan(study(arms={"source only": Arm(SourceOnly), "FDA": ARMS["FDA"]}))
+    assert [(arm.search_trials, arm.confirm_trials) for arm in planned.arms] == [(0, 5), (12, 5)]
+    assert planned.steps_at_least == 5 * 20_000 + 6 * 20_000 + 11 * 4_000
+
+
+def test_nothing_is_stopped_without_rungs() -> None:
+    planned = plan(study(search=ASHA(trials=12, grace=1)))
+    assert planned.steps_at_least == planned.steps_at_most
+    unsearched = plan(study(arms={"source only": Arm(SourceOnly)}, search=None))
+    assert unsearched.steps_at_least == unsearched.steps_at_most == 100_000
+
+
+def test_the_cost_is_that_of_every_pass() -> None:
+    planned = plan(study())
+    # One image of 256 x 512 is a quarter of what costs are counted for; a step takes 3 forward passes' operations.
+    network, discriminator = cost(1.0, None).deployed_gflops / 4, cost(1.0, (64, False)).discriminator_gflops / 4
+    forward = {
+        "source only": 4 * network,
+        "adversarial": 8 * (2 * network + 2 * discriminator),
+        "FDA": 4 * 2 * network,
+        "FDA 0.05": 4 * 2 * network,
+        "target supervised": 4 * network,
+    }
+    for arm in planned.arms:
+        assert arm.petaflops == pytest.approx(17 * 20_000 * 3 * forward[arm.name] / 1e6, rel=0.03), arm.name
+    assert planned.petaflops == pytest.approx(sum(arm.petaflops for arm in planned.arms))
+    assert planned.hours == pytest.approx(planned.petaflops * 1e15 / 5e12 / 3600)
+    assert "GPU" in planned.device
+
+
+def test_a_row_that_sees_no_target_costs_half() -> None:
+    by_name = {arm.name: arm.petaflops for arm in plan(study()).arms}
+    assert by_name["FDA 0.05"] == pytest.approx(2 * by_name["source only"])
+    assert by_name["target supervised"] == pytest.approx(by_name["source only"])
+
+
+def test_a_study_without_gpus_is_estimated_for_a_core() -> None:
+    planned = plan(study(budget=Budget(steps=400, evaluations=4)))
+    assert "CPU core" in planned.device
+    assert planned.hours == pytest.approx(planned.petaflops * 1e15 / 0.03e12 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"shift": town(), "arms": {"source only": ARMS["source only"], "FDA": ARMS["FDA"]}},
+            "the rows do not get the same number of search trials (source only: 12, FDA: 7)",
+        ),
+        ({"seeds": 1}, "one seed gives no interval; take at least 3"),
+        (
+            {
+                "arms": {
+                    "source only": Arm(
+                        Adversarial,
+                        lambda_adv=LogUniform(1e-4, 1e-2),
+                        width=OneOf(16, 64),
+                        separable=OneOf(False, True),
+                        learning_rate=LEARNING_RATE,
+                        momentum=OneOf(0.8, 0.9),
+                        batch=OneOf(4, 8),
+                    )
+                }
+            },
+            "'source only' searches 6 fields; more than 5 spread its trials too thin",
+        ),
+        (
+            {
+                "arms": {
+                    "source only": Arm(FDA, beta=LogUniform(0.05, 0.1), learning_rate=LogUniform(0.1, 0.2)),
+                    "FDA": Arm(FDA, beta=LogUniform(0.0101, 0.1)),
+                }
+            },
+            "'source only' tries its default first, outside of its ranges: beta 0.01, learning_rate 0.025",
+        ),
+    ],
+)
+def test_a_plan_warns(changes: dict[str, Any], warning: str) -> None:
+    planned = study(**changes)
+    assert plan(planned).warnings == (warning,)
+    assert f"note: {warning}" in " ".join(describe(planned, "name").split())
+
+
+def test_the_text_of_a_plan() -> None:
+    arms = {name: ARMS[name] for name in ("source only", "FDA", "FDA 0.05")}
+    assert describe(study(arms=arms, shift=gta5_to_cityscapes(groups=CAMVID_11)), "fda") == (
+        """\
+fda
+  shift   gta5_to_cityscapes at 512 x 1024, 11 classes
+  trials  51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
+  steps   20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
+  rungs   4,000, 12,000: 1 trial in 3 of a row goes on, by the mean of its last
+          3 evaluations
+  select  source/miou
+  recipe  at its defaults
+  slot    0.5 GPU, 1 CPU a trial
+  cost    at most 1,045 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
+  disk    1.4 GB for the checkpoints of the confirm trials, and 193 MB for each
+          trial that runs
+
+  source only (reference)                                  12 search + 5 confirm
+      learning_rate  LogUniform(0.001, 0.05)
+
+  FDA                                                      12 search + 5 confirm
+      beta  LogUniform(0.01, 0.1), band 5 to 51
+
+  FDA 0.05                                                 12 search + 5 confirm
+      learning_rate  LogUniform(0.001, 0.05)
+      beta           0.05, band 25"""
+    )
+
+
+def test_the_text_says_what_differs_from_the_usual() -> None:
+    arms = {"source only": Arm(SourceOnly), "FDA": Arm(FDA, batch=8)}
+    recipe = Recipe(network_width=0.25, augmentation="none")
+    text = describe(study(arms=arms, search=None, select="oracle/miou", recipe=recipe, shift=town()), "fda")
+    assert "rungs   none, nothing is searched" in text
+    assert "select  oracle/miou, which uses target labels" in text
+    assert "recipe  augmentation='none', network_width=0.25, the rest at its defaults" in text
+    assert "beta   0.01, band 0" in text, "what the default means at this size"
+    assert "batch  8" in text
+    assert "none, no trial is stopped" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
+
+
+def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
+    text = " ".join(describe(study(recipe=Recipe(warm_up=0.05), search=ASHA(trials=4, reduction=2)), "fda").split())
+    rungs = (
+        "rungs after a warm-up of 1,000 steps, 5,000, 9,000, 17,000: 1 trial in 2 of a row goes on, by the mean of its"
+    )
+    assert f"{rungs} last 3 evaluations select" in text
+    text = " ".join(describe(study(search=ASHA(trials=4, smoothing=1)), "fda").split())
+    assert "1 trial in 3 of a row goes on, by its last evaluation select" in text
+
+
+# The disk
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe"),
+    [
+        (SourceOnly(), Recipe(network_width=0.25)),
+        (SourceOnly(), Recipe(network_width=0.25, momentum=0.0)),
+        (Adversarial(width=32), Recipe(network_width=0.25)),
+        (Adversarial(separable=True), Recipe(network_width=0.25)),
+    ],
+    ids=["source only", "without momentum", "adversarial", "lightweight adversarial"],
+)
+def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) -> None:
+    fields = {name: value for name, value in vars(method).items() if type(method)().__dict__[name] != value}
+    shift = town()
+    row = study(shift=shift, arms={"row": Arm(type(method), **fields)}, reference="row", search=None, recipe=recipe)
+    run = TrainingRun(method, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
+    run.advance(1)
+    assert plan(row).arms[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
+
+
+def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one() -> None:
+    planned = plan(study())
+    by_name = {arm.name: arm.checkpoint_bytes for arm in planned.arms}
+    network, discriminator = 4 * cost(1.0, None).parameters, 4 * cost(1.0, (64, False)).discriminator_parameters
+    # The published count has an ImageNet classifier of half a million parameters, which nothing here trains.
+    assert by_name["source only"] == pytest.approx(2 * (network - 4 * 513_000), rel=0.01)
+    assert by_name["adversarial"] == by_name["source only"] + 3 * discriminator
+    assert planned.kept_bytes == 5 * sum(by_name.values())
+    assert planned.running_bytes == 2 * by_name["adversarial"]
+
+
+def test_a_plan_fits_80_columns_whatever_its_names() -> None:
+    long = " ".join(["adversarial adaptation in the output space"] * 4)
+    everything = Arm(
+        Adversarial,
+        width=OneOf(*range(10, 60)),
+        lambda_adv=LogUniform(0.00012345678, 0.0123456789),
+        learning_rate=LogUniform(0.00012345678, 0.0123456789),
+        discriminator_learning_rate=LogUniform(0.00012345678, 0.0123456789),
+    )
+    planned = study(arms={"source only": Arm(SourceOnly), long: everything, "x" * 120: everything}, reference=long)
+    for variant in (planned, replace(planned, shift=town()), replace(planned, seeds=1)):
+        text = describe(variant, "a_study_with_quite_a_long_name")
+        assert max(map(len, text.splitlines())) <= 80
+        assert not any(line != line.rstrip() for line in text.splitlines())
+        names = " ".join(re.sub(r"\d+ search \+ \d+ confirm", "", text).split())
+        assert f"{long} (reference)" in names
+
+
+def test_the_header_holds_what_a_table_needs() -> None:
+    planned = study(recipe=Recipe(network_width=0.25))
+    told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
+    assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
+    assert (told.reference, told.select, told.seeds) == ("source only", "source/miou", 5)
+    assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 12_000))
+    assert (told.reduction, told.smoothing, told.began) == (3, 3, "2026-11-22T20:00:00Z")
+    assert [arm.name for arm in told.arms] == list(ARMS)
+    assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
+    assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
+    assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
+    assert told.arms[1].cost == asdict(cost(0.25, (64, False)))
+    unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
+    assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)

@@ -1,0 +1,129 @@
+"""Fields that check themselves: every message states the rule, the value and the remedy."""
+
+import math
+import re
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from platform.methods.hyperparameters import check, check_value, hyperparameter, rule_of, unknown_field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One field of each kind."""
+
+    rate: float = hyperparameter(0.5, above=0.0, at_most=1.0)
+    share: float = hyperparameter(0.25, at_least=0.0, below=1.0)
+    free: float = hyperparameter(0.0)
+    count: int = hyperparameter(4, at_least=2)
+    switch: bool = hyperparameter(False, choices=(False, True))
+    mode: str = hyperparameter("slow", choices=("slow", "fast"), searchable=False)
+    level: int = hyperparameter(1, choices=(1, 2, 4))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"rate": 1.0},
+        {"rate": 5e-324},
+        {"rate": 1},
+        {"share": 0.0},
+        {"share": math.nextafter(1, 0)},
+        {"free": -1e300},
+        {"count": 2},
+        {"count": 10**30},
+        {"switch": True},
+        {"mode": "fast"},
+        {"level": 4},
+        {"rate": np.float64(0.5)},
+    ],
+)
+def test_what_the_rules_admit(values: dict[str, Any]) -> None:
+    example = Example(**values)
+    for name, value in values.items():
+        assert getattr(example, name) == value
+
+
+REFUSED = [
+    ("rate", 0.0, "above 0.0 and at most 1.0", "0.5"),
+    ("rate", -0.0, "above 0.0 and at most 1.0", "0.5"),
+    ("rate", 1.5, "above 0.0 and at most 1.0", "0.5"),
+    ("rate", 2, "above 0.0 and at most 1.0", "0.5"),
+    ("share", -1e-9, "at least 0.0 and below 1.0", "0.25"),
+    ("share", 1.0, "at least 0.0 and below 1.0", "0.25"),
+    ("count", 1, "at least 2", "4"),
+    ("mode", "fats", "one of 'slow', 'fast'", "'slow'"),
+    ("level", 3, "one of 1, 2, 4", "1"),
+    *((name, value, "finite", "0.") for name in ("rate", "share", "free") for value in (math.nan, math.inf, -math.inf)),
+    ("rate", True, "of type int or float", "0.5"),
+    ("rate", "0.5", "of type int or float", "0.5"),
+    ("rate", None, "of type int or float", "0.5"),
+    ("rate", 1j, "of type int or float", "0.5"),
+    ("count", 4.0, "of type int", "4"),
+    ("count", True, "of type int", "4"),
+    ("count", "4", "of type int", "4"),
+    ("switch", 0, "of type bool", "False"),
+    ("switch", 1.0, "of type bool", "False"),
+    ("switch", None, "of type bool", "False"),
+    ("mode", 1, "of type str", "'slow'"),
+    ("mode", None, "of type str", "'slow'"),
+    ("level", True, "of type int", "1"),
+    ("level", 1.0, "of type int", "1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "rule", "default"), REFUSED)
+def test_what_they_refuse_with_rule_value_and_default(name: str, value: Any, rule: str, default: str) -> None:
+    message = f"Example.{name} must be {rule}, got {value!r}; its default is {default}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}") as raised:
+        Example(**{name: value})
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_value(Example, name, value)
+
+
+def test_a_whole_number_in_a_real_field_becomes_a_float() -> None:
+    """1 and 1.0 must not be two trials."""
+    assert type(Example(rate=1).rate) is float
+    assert repr(Example(rate=1)) == repr(Example(rate=1.0))
+    assert type(Example(count=4).count) is int
+    assert type(Example(rate=np.float64(0.5)).rate) is float
+
+
+def test_instances_stay_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Example().rate = 0.1  # type: ignore[misc]
+
+
+def test_rules_say_what_they_demand() -> None:
+    assert [str(rule_of(Example, field.name)) for field in fields(Example)] == [
+        "above 0.0 and at most 1.0",
+        "at least 0.0 and below 1.0",
+        "",
+        "at least 2",
+        "one of False, True",
+        "one of 'slow', 'fast'",
+        "one of 1, 2, 4",
+    ]
+    assert [field.name for field in fields(Example) if not rule_of(Example, field.name).searchable] == ["mode"]
+
+
+def test_a_choice_has_a_type() -> None:
+    rule = rule_of(Example, "level")
+    assert rule.admits(1)
+    assert not rule.admits(True)
+    assert not rule.admits(1.0)
+
+
+def test_a_misspelt_field_gets_the_nearest_name() -> None:
+    error = unknown_field("Example", "cuont", ["rate", "count"])
+    assert isinstance(error, ValueError)
+    assert str(error) == "Example has no field 'cuont'. It has: rate, count. Did you mean 'count'?"
+    assert str(unknown_field("Example", "zzz", ["rate", "count"])) == "Example has no field 'zzz'. It has: rate, count."

@@ -1,0 +1,83 @@
+"""One process per study, and no child of a killed one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from platform.records.provenance import ROOT
+from platform.records.storage.locks import AlreadyRunning, locked
+from platform.records.storage.tokens import RUNNING
+
+HOLDER = """
+import subprocess, sys, time
+from pathlib import Path
+from platform.records.storage.locks import locked
+with locked(Path(sys.argv[1])) as lock:
+    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    lock.note_descendants()
+    print(child.pid, flush=True)
+    time.sleep(1000)
+"""
+
+
+def hold(folder: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """A process that holds a folder, and the child that it started."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    return holder, psutil.Process(int(holder.stdout.readline()))
+
+
+def test_a_second_process_is_refused_by_the_first_ones_pid_and_host(tmp_path: Path) -> None:
+    holder, child = hold(tmp_path)
+    try:
+        with pytest.raises(AlreadyRunning, match=f"process {holder.pid} on {socket.gethostname()}"), locked(tmp_path):
+            pass
+        assert child.is_running(), "the child of a holder that lives is left alone"
+    finally:
+        child.kill()
+        holder.kill()
+        holder.wait()
+
+
+def test_what_a_killed_holder_started_is_ended(tmp_path: Path) -> None:
+    holder, child = hold(tmp_path)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert child.status() != psutil.STATUS_ZOMBIE
+    with locked(tmp_path):
+        gone_by = time.monotonic() + 30
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < gone_by
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        {"pid": 1, "host": "another machine", "started": [[os.getpid(), psutil.Process().create_time()]]},
+        {"pid": 1, "host": socket.gethostname(), "started": [[os.getpid(), 1.5]]},
+        {"pid": 1, "host": socket.gethostname(), "started": [[2**22 + 1, 1.5]]},
+    ],
+    ids=["another machine", "a pid that came back", "a process that is gone"],
+)
+def test_nobody_elses_process_is_ended(tmp_path: Path, holder: dict[str, object]) -> None:
+    (tmp_path / RUNNING).write_text(json.dumps(holder))
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "{", "nonsense"])
+def test_an_unreadable_note_is_no_obstacle(tmp_path: Path, content: str) -> None:
+    (tmp_path / RUNNING).write_text(content)
+    with locked(tmp_path):
+        assert json.loads((tmp_path / RUNNING).read_text())["pid"] == os.getpid()
+    assert (tmp_path / RUNNING).read_text() == ""

@@ -1,0 +1,327 @@
+"""What a running study knows of its trials, and what it does when the disk fails it."""
+
+import dataclasses
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from platform.records.ledger import Ledger, StoreFault
+from platform.records.provenance import ROOT
+from platform.records.record import Arrival, Ask, End, Phase, Record, Report
+from platform.records.store import Store
+from platform.records.trial import Trial
+
+ARMS = ("source only", "FDA")
+COMPLETE = End("complete", None, "", 20)
+STOPPED = End("stopped", "below the cut", "rung 10: source/miou 0.1 is below the cut 0.2", 10)
+
+
+def ask(arm: str = "FDA", phase: Phase = "search", number: int = 0) -> Ask:
+    """The ask of a trial that no other arm, phase or number has."""
+    recipe = {"learning_rate": 0.01 * (1 + number + 100 * ARMS.index(arm))} if arm in ARMS else {}
+    seed = 0 if phase == "search" else number + 1
+    return Ask(arm, phase, number, Trial("FDA", {}, recipe, {"name": "town"}, {}, seed, 20, 2, 1, "code"))
+
+
+def record(asked: Ask) -> Record:
+    """A record that has just begun."""
+    return Record(asked.trial, {"host": "here"}, {"parameters": 1.0})
+
+
+def report(step: int) -> Report:
+    """A report at a step."""
+    return Report(step, 1.5, {"source/miou": step / 100}, {"target/val": [[step]]})
+
+
+class Ear:
+    """A listener that notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def begin(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("begin", ask, record.step))
+
+    def report(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("report", ask, record.step))
+
+    def end(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("end", ask, record.end))
+
+    def lose(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("lose", ask, record.step))
+
+    def wait(self, ask: Ask, record: Record) -> None:
+        self.heard.append(("wait", ask, record.step))
+
+
+def ledger(folder: Path, arms: Sequence[str] = ARMS, study: str = "question") -> Ledger:
+    """The ledger of a study."""
+    return Ledger(Store(folder), study, arms)
+
+
+def begin(book: Ledger, asked: Ask) -> None:
+    """Ask for a trial and take it up."""
+    book.ask(asked)
+    assert book.take_up(asked, lambda: record(asked))
+    book.begin(asked)
+
+
+def run(book: Ledger, asked: Ask, end: End = COMPLETE) -> None:
+    """A trial from its ask to its end."""
+    begin(book, asked)
+    for step in (10, 20):
+        book.report(asked, report(step))
+    book.end(asked, end)
+
+
+def test_every_event_is_stored_then_remembered_then_told(tmp_path: Path) -> None:
+    book, ear, asked = ledger(tmp_path), Ear(), ask()
+    book.listeners.append(ear)
+    run(book, asked)
+    whole = dataclasses.replace(record(asked), reports=(report(10), report(20)), end=COMPLETE)
+    assert book.records[asked.trial.id] == whole
+    assert Store(tmp_path).read(asked.trial.id) == whole
+    assert Store(tmp_path).journal("question").asks == (asked,)
+    assert Store(tmp_path).journal("question").ends == {asked.trial.id: COMPLETE}
+    assert ear.heard == [
+        ("begin", asked, 0),
+        ("report", asked, 10),
+        ("report", asked, 20),
+        ("end", asked, COMPLETE),
+    ]
+    assert book.fault is None
+
+
+def test_asks_are_found_by_arm_and_phase_in_order(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    asks = [ask("FDA", "search", 0), ask("source only"), ask("FDA", "search", 1), ask("FDA", "confirm", 0)]
+    for asked in asks:
+        book.ask(asked)
+    assert book.asked("FDA", "search") == [asks[0], asks[2]]
+    assert book.asked("FDA", "confirm") == [asks[3]]
+    assert book.asked("source only", "confirm") == []
+
+
+def test_what_is_known_already_changes_nothing(tmp_path: Path) -> None:
+    book, asked = ledger(tmp_path), ask()
+    begin(book, asked)
+    assert book.report(asked, report(10))
+    assert not book.report(asked, dataclasses.replace(report(10), seconds=9.0))
+    book.report(asked, report(20))
+    book.end(asked, COMPLETE)
+    ear = Ear()
+    book.listeners.append(ear)
+    assert not book.report(asked, report(10))
+    book.end(asked, End("failed", "error", "later", 20))
+    assert book.ended(asked) == COMPLETE
+    assert ear.heard == []
+    assert Store(tmp_path).read(asked.trial.id) == book.records[asked.trial.id]
+
+
+def test_a_study_that_goes_on_knows_what_it_knew(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    done, halfway = ask(number=0), ask(number=1)
+    run(book, done)
+    begin(book, halfway)
+    book.report(halfway, report(10))
+    book.close()
+    again = ledger(tmp_path)
+    assert again.asks == [done, halfway]
+    assert again.records == book.records
+    assert (again.ended(done), again.ended(halfway)) == (COMPLETE, None)
+    ear = Ear()
+    again.listeners.append(ear)
+    assert again.take_up(halfway, lambda: record(halfway))
+    again.begin(halfway)
+    again.report(halfway, report(10))
+    again.report(halfway, report(20))
+    assert ear.heard == [("begin", halfway, 10), ("report", halfway, 20)]
+
+
+def test_arms_that_the_study_has_lost_are_left_alone(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    for arm in ARMS:
+        run(book, ask(arm))
+    assert ledger(tmp_path, ["FDA"]).asks == [ask("FDA")]
+    assert len(Store(tmp_path).journal("question").asks) == 2, "the store keeps them"
+
+
+def test_a_trial_of_another_study_is_taken_over_with_its_reports(tmp_path: Path) -> None:
+    asked = ask()
+    run(ledger(tmp_path, study="another"), asked)
+    before = (tmp_path / "trials" / asked.trial.id / "record.jsonl").read_bytes()
+    book = ledger(tmp_path)
+    begin(book, asked)
+    assert book.records[asked.trial.id].step == 20
+    assert book.ended(asked) is None, "whether it ended is decided by the study"
+    book.end(asked, COMPLETE)
+    assert (tmp_path / "trials" / asked.trial.id / "record.jsonl").read_bytes() == before, "nothing is written twice"
+    assert ledger(tmp_path).ended(asked) == COMPLETE
+
+
+def test_a_study_sees_no_more_of_a_trial_than_it_let_it_run(tmp_path: Path) -> None:
+    asked = ask()
+    first = ledger(tmp_path)
+    begin(first, asked)
+    first.report(asked, report(10))
+    first.end(asked, STOPPED)
+    other = ledger(tmp_path, study="another")
+    begin(other, asked)
+    other.report(asked, report(20))
+    other.end(asked, COMPLETE)
+    assert ledger(tmp_path).records[asked.trial.id].reports == (report(10),)
+    assert ledger(tmp_path).ended(asked) == STOPPED
+    assert ledger(tmp_path, study="another").ended(asked) == COMPLETE
+
+
+def test_how_a_trial_failed_in_another_study_is_known_unless_it_may_be_tried_again(tmp_path: Path) -> None:
+    sick, unlucky = ask(number=0), ask(number=1)
+    other = ledger(tmp_path, study="another")
+    diverged, lost = End("failed", "diverged", "nan", 10), End("failed", "worker lost", "4 times", 10, retry=True)
+    for asked, end in ((sick, diverged), (unlucky, lost)):
+        begin(other, asked)
+        other.report(asked, report(10))
+        other.end(asked, end)
+    book = ledger(tmp_path)
+    for asked in (sick, unlucky):
+        begin(book, asked)
+    assert book.failed_before(sick) == diverged
+    assert book.failed_before(unlucky) is None
+
+
+def test_what_may_be_tried_again_is_open_when_the_study_goes_on(tmp_path: Path) -> None:
+    book, asked = ledger(tmp_path), ask()
+    begin(book, asked)
+    book.end(asked, End("failed", "data", "a.png", 0, retry=True))
+    again = ledger(tmp_path)
+    assert again.ended(asked) == End("failed", "data", "a.png", 0, retry=True), "the table says so"
+    again.reopen()
+    assert again.ended(asked) is None
+
+
+def test_arrivals_at_a_rung_keep_their_order_and_are_noted_once(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    first, second = Arrival("FDA", "one", 10, 0.4), Arrival("FDA", "two", 10, 0.2)
+    assert book.arrive(first) == [first]
+    assert book.arrive(second) == [first, second]
+    book.arrive(Arrival("FDA", "one", 20, 0.5))
+    book.arrive(Arrival("source only", "three", 10, 0.9))
+    again = ledger(tmp_path)
+    assert again.arrive(dataclasses.replace(first, value=0.0)) == [first], "as it was when it arrived"
+    assert again.arrive(second) == [first, second]
+    assert len(Store(tmp_path).journal("question").arrivals) == 4
+
+
+def test_a_trial_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """A real second process: a lock of one's own is no obstacle to oneself."""
+    book, asked = ledger(tmp_path), ask()
+    begin(book, asked)
+    program = (
+        "from pathlib import Path; from tests.records.test_ledger import *; "
+        f"book = ledger(Path({str(tmp_path)!r}), study='another'); book.ask(ask()); "
+        "print(book.take_up(ask(), lambda: record(ask())))"
+    )
+
+    def other() -> str:
+        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    assert other() == "False"
+    ear = Ear()
+    book.listeners.append(ear)
+    book.wait(asked)
+    book.wait(asked)
+    assert ear.heard == [("wait", asked, 0)], "once is enough"
+    book.listeners.clear()
+    book.report(asked, report(10))
+    book.end(asked, STOPPED)
+    assert other() == "True"
+
+
+@pytest.mark.parametrize("event", ["ask", "begin", "report", "end"])
+def test_a_store_that_fails_is_a_fault_and_no_exception(tmp_path: Path, event: str) -> None:
+    book, asked, ear = ledger(tmp_path), ask(), Ear()
+    book.listeners.append(ear)
+
+    def fail(folder: str) -> None:
+        shutil.rmtree(tmp_path / folder, ignore_errors=True)
+        (tmp_path / folder).touch()
+
+    if event == "ask":
+        fail("question")
+    if event == "begin":
+        fail("trials")
+    book.ask(asked)
+    taken = book.take_up(asked, lambda: record(asked))
+    assert taken == (event not in {"ask", "begin"})
+    book.begin(asked)
+    if event == "report":
+        fail("trials")
+    book.report(asked, report(10))
+    if event == "end":
+        fail("trials")
+    book.end(asked, COMPLETE)
+    assert isinstance(book.fault, StoreFault)
+    told = {"ask": 0, "begin": 0, "report": 1, "end": 2}
+    assert len(ear.heard) == told[event], "what is not on disk is not told"
+
+
+def test_after_a_fault_nothing_more_is_written(tmp_path: Path) -> None:
+    book, first, second = ledger(tmp_path), ask(number=0), ask(number=1)
+    begin(book, first)
+    shutil.move(tmp_path / "trials", tmp_path / "aside")
+    (tmp_path / "trials").touch()
+    book.report(first, report(10))
+    fault = book.fault
+    assert isinstance(fault, StoreFault)
+    (tmp_path / "trials").unlink()
+    shutil.move(tmp_path / "aside", tmp_path / "trials")
+    book.report(first, report(20))
+    book.ask(second)
+    assert book.fault is fault, "the first fault is the one to tell"
+    read = Store(tmp_path).read(first.trial.id)
+    assert read is not None
+    assert read.reports == (), "no report stands after a lost one"
+    assert Store(tmp_path).journal("question").asks == (first,)
+
+
+def test_claims_are_released_with_the_trial_and_with_the_study(tmp_path: Path) -> None:
+    def handles() -> int:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    before = handles()
+    book = ledger(tmp_path)
+    for number in range(5):
+        run(book, ask(number=number))
+    assert handles() == before
+    begin(book, ask(number=9))
+    book.close()
+    assert handles() == before
+
+
+def test_ray_may_pickle_it(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    run(book, ask())
+    assert len(pickle.dumps(book)) < 200, "records are not sent along"
+
+
+def test_lost_workers_are_counted_over_all_runs_of_the_study(tmp_path: Path) -> None:
+    book, asked, ear = ledger(tmp_path), ask(), Ear()
+    book.listeners.append(ear)
+    begin(book, asked)
+    book.report(asked, report(10))
+    book.lose(asked)
+    book.close()
+    again = ledger(tmp_path)
+    assert again.take_up(asked, lambda: record(asked))
+    again.lose(asked)
+    assert again.records[asked.trial.id].losses == 2
+    assert ledger(tmp_path).records[asked.trial.id].losses == 2
+    assert ("lose", asked, 10) in ear.heard

@@ -1,0 +1,194 @@
+"""Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from platform.results.figures.curves import curves
+from platform.results.figures.png import DOTS_PER_INCH, png
+from platform.results.figures.predictions import comparison, prediction_picture
+from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
+from tests.support.invented_study import arm, ask, failed, full, mishaps, record, study
+
+
+def opened(figure):
+    image = Image.open(io.BytesIO(png(figure)))
+    image.load()
+    return image
+
+
+def colours(image):
+    pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    return {tuple(colour) for colour in np.unique(pixels, axis=0).tolist()}
+
+
+def scene(number=2, height=32, width=64, scale=2, train_ids=(0, 10)):
+    """Images, and ground truth at twice their size that is split between two classes."""
+    images = np.full((number, height, width, 3), 127, np.uint8)
+    truth = np.full((number, height * scale, width * scale), train_ids[0], np.uint8)
+    truth[:, :height] = train_ids[1]
+    return images, truth
+
+
+# Learning curves
+
+
+def five_arms(qualities=0.5):
+    header = study(
+        *(arm(name) for name in ("source only", "adversarial", "lightweight adversarial", "FDA", "target supervised"))
+    )
+    return header, *full(header, dict.fromkeys((entry.name for entry in header.arms), qualities))
+
+
+def test_curves_have_two_lines_of_panels_that_share_their_axes():
+    figure = curves(*five_arms())
+    assert len(figure.axes) == 10
+    for line in (figure.axes[:5], figure.axes[5:]):
+        assert len({panel.get_ylim() for panel in line}) == 1
+    assert {panel.get_xlim() for panel in figure.axes} == {(0, 400)}
+    assert [panel.get_title() for panel in figure.axes[:5]][2] == "lightweight adversarial"
+    assert opened(figure).size == (1260, 552)
+
+
+def test_curves_of_equal_records_are_equal_and_of_others_differ():
+    header = study(arm("source only"), search_trials=2)
+    once, again, other = (png(curves(header, *full(header, {"source only": quality}))) for quality in (0.5, 0.5, 0.6))
+    assert once == again
+    assert once != other
+
+
+def test_the_thick_line_is_the_mean_of_the_confirm_runs():
+    header, asks, records = five_arms()
+    runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
+    mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs], axis=0)
+    drawn = [line for line in curves(header, asks, records).axes[3].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+
+
+def test_a_dagger_marks_the_arm_that_target_labels_pick():
+    figure = curves(*five_arms())
+    assert [panel.get_title() for panel in figure.axes[3:5]] == ["FDA", "target supervised †"]
+    assert figure.axes[0].get_ylabel() == "source/miou\n(selects, but for †)"
+    assert figure.axes[5].get_ylabel() == "oracle/miou\n(selects † only)"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "† trains on target labels: an upper bound" in legend
+
+
+def test_without_a_supervised_arm_there_is_no_dagger():
+    header = study(arm("source only"), arm("FDA"))
+    figure = curves(header, *full(header, {"source only": 0.3, "FDA": 0.5}))
+    assert [panel.get_ylabel() for panel in figure.axes[::2]] == [
+        "source/miou\n(selects)",
+        "oracle/miou\n(reported only)",
+    ]
+    assert not any("†" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def marks(panel, marker):
+    """Where a panel's curves end with a mark."""
+    return sorted(line.get_xdata()[-1] for line in panel.lines if line.get_marker() == marker and len(line.get_xdata()))
+
+
+def test_curves_end_with_a_mark_where_trials_were_stopped_or_failed():
+    panels = curves(*mishaps()[:3]).axes
+    assert [marks(panel, "o") for panel in panels[:4]] == [[200, 200], [], [200, 200], [200, 200]]
+    assert [marks(panel, "x") for panel in panels[:4]] == [[], [100] * 4, [200, 300], []]
+    assert [text.get_text() for text in panels[1].texts] == ["all 7 trials failed"]
+
+
+def test_a_seed_that_failed_is_no_part_of_the_mean():
+    header, asks, records, _ = mishaps()
+    runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("adversarial", "confirm")]
+    mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs[:2]], axis=0)
+    drawn = [line for line in curves(header, asks, records).axes[2].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+
+
+def test_an_oracle_that_selects_is_drawn_once():
+    header = study(arm("source only"), select="oracle/miou")
+    assert len(curves(header, *full(header, {"source only": 0.5})).axes) == 1
+
+
+def test_curves_without_any_record():
+    figure = curves(study(arm("source only"), arm("FDA")), [], {})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing ran yet"]
+    opened(figure)
+
+
+def test_curves_of_trials_that_failed_before_their_first_report_or_have_one_report():
+    header = study(arm("source only"))
+    asks = [ask(header, "source only", "search", 0), ask(header, "source only", "confirm", 0)]
+    records = {
+        asks[0].trial.id: failed(asks[0], "out of memory", reports=0),
+        asks[1].trial.id: record(asks[1], reports=1),
+    }
+    panel = curves(header, asks, records).axes[0]
+    assert any(line.get_marker() == "." and len(line.get_xdata()) == 1 for line in panel.lines)
+
+
+def test_seven_arms_take_a_second_line_and_names_may_hold_anything():
+    names = [r"$\frac{a}$", "_hidden", "β → ∞", "a" * 80, "100 % & more", "f", "g"]
+    header = study(*map(arm, names))
+    figure = curves(header, *full(header, dict.fromkeys(names, 0.4)))
+    assert figure.axes[0].get_title() == names[0]
+    assert opened(figure).height > 552
+
+
+# Predictions
+
+
+def test_comparison_shows_each_column_in_the_colours_of_its_classes():
+    images, truth = scene()
+    prediction = np.full((2, 32, 64), 13, np.uint8)
+    shown = colours(opened(comparison(images, truth, {"FDA": prediction}, SINGLE_CLASSES)))
+    assert {(127, 127, 127), CLASSES[0].colour, CLASSES[10].colour, CLASSES[13].colour} <= shown
+    assert CLASSES[11].colour not in shown
+
+
+def test_the_legend_names_what_occurs():
+    images, truth = scene()
+    truth[0, 0, 0] = VOID
+    figure = comparison(images, truth, {"FDA": np.full((2, 8, 16), 13, np.uint8)}, SINGLE_CLASSES)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "sky", "car", "void"]
+
+
+def test_members_of_a_group_share_its_colour():
+    images, truth = scene(train_ids=(13, 10))
+    figure = comparison(images, truth, {"FDA": np.full((2, 32, 64), 15, np.uint8)}, CAMVID_11)
+    shown = colours(opened(figure))
+    assert CLASSES[13].colour in shown
+    assert CLASSES[15].colour not in shown
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sky", "car+truck+bus+train"]
+
+
+def test_train_ids_in_no_group_are_void():
+    images, truth = scene(train_ids=(0, 10))
+    figure = comparison(images, truth, {"FDA": truth}, ((0,),))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "void"]
+
+
+@pytest.mark.parametrize(("number", "arms"), [(1, 1), (4, 5), (3, 12)])
+def test_comparison_grows_with_images_and_keeps_their_shape(number, arms):
+    images, truth = scene(number)
+    figure = comparison(images, truth, {f"arm {position}": truth for position in range(arms)}, SINGLE_CLASSES)
+    assert len(figure.axes) == number * (arms + 2)
+    box = figure.axes[0].get_window_extent()
+    assert box.width / box.height == pytest.approx(2, abs=1e-6)
+    assert opened(figure).width == pytest.approx(figure.get_figwidth() * DOTS_PER_INCH, abs=1)
+
+
+def test_comparison_differs_when_a_prediction_does():
+    images, truth = scene()
+    other = truth.copy()
+    other[:, :20, :20] = 11
+    assert png(comparison(images, truth, {"FDA": truth}, SINGLE_CLASSES)) != png(
+        comparison(images, truth, {"FDA": other}, SINGLE_CLASSES)
+    )
+
+
+def test_a_prediction_picture_has_three_columns():
+    images, truth = scene(3)
+    figure = prediction_picture(images, truth, truth, SINGLE_CLASSES)
+    assert [panel.get_title() for panel in figure.axes[::3]] == ["image", "ground truth", "prediction"]

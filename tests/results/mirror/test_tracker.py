@@ -1,0 +1,398 @@
+import copy
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from platform import tracking
+from platform.commands.tracking import main
+from platform.records.provenance import ROOT
+from platform.records.record import Ask, End, Record
+from platform.records.store import PREDICTIONS, Store
+from platform.results.mirror.entries import PICTURE
+from platform.results.mirror.messages import Owed
+from platform.results.mirror.tracker import Tracker
+from platform.results.mirror.uri import checked, default_uri
+from tests.support.invented_study import EVALUATED_STEPS, begun, record, report
+from tests.support.mlflow_contents import contents, runs
+from tests.support.mlflow_server import Server
+from tests.support.small_disk import mounted
+from tests.support.synthetic_study import COMPLETE, ask, study_header
+
+STUDY = "quickstart"
+HEADER = study_header(STUDY, ("source only", "FDA"))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+
+
+class Driver:
+    """What a study's driver does with its trials: the store is told first, then the tracker."""
+
+    def __init__(self, folder: Path, uri: str, asks: Sequence[Ask]) -> None:
+        self.store = Store(folder / "results")
+        known = {each.trial.id for each in self.store.journal(STUDY).asks}
+        self.store.announce(HEADER)
+        self.tracker = Tracker(uri, HEADER, self.store)
+        self.records: dict[str, Record] = {}
+        for each in asks:
+            if each.trial.id not in known:
+                self.store.ask(STUDY, each)
+                self.store.begin(begun(each))
+            seen = self.store.read(each.trial.id)
+            assert seen is not None
+            self.records[each.trial.id] = seen
+            self.tracker.begin(each, seen)
+
+    def report(self, each: Ask, step: int) -> None:
+        self.store.report(each.trial.id, report(each, step))
+        known = self.records[each.trial.id]
+        self.records[each.trial.id] = replace(known, reports=(*known.reports, report(each, step)))
+        self.tracker.report(each, self.records[each.trial.id])
+
+    def end(self, each: Ask, end: End = COMPLETE) -> None:
+        if end.state != "stopped":
+            self.store.end(each.trial.id, end)
+        self.store.conclude(STUDY, each.trial.id, end)
+        self.records[each.trial.id] = replace(self.records[each.trial.id], end=end)
+        self.tracker.end(each, self.records[each.trial.id])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for the tracker's thread; a minute means never."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def all_delivered(tracker: Tracker) -> None:
+    wait_until(lambda: tracker.connected and not tracker.owed())
+
+
+CUT = End("stopped", "below the cut", "below the cut at 200 steps: 0.2000, cut 0.3000", 200)
+
+
+def test_followed_or_copied_later_a_study_gives_the_same_runs(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    confirmed = [ask(arm, "confirm", number) for arm in ("source only", "FDA") for number in range(3)]
+    cut, failed = ask("FDA", "search", 1), ask("FDA", "search", 2)
+    driver = Driver(tmp_path, uri, [*confirmed, cut, failed])
+    arrays = {"images": np.zeros((1, 32, 64, 3), np.uint8), "truth": np.zeros((1, 32, 64), np.uint8)}
+    predictions = driver.store.trial_folder(confirmed[0].trial.id) / PREDICTIONS
+    np.savez_compressed(predictions, prediction=arrays["truth"], **arrays)
+    for each in confirmed:
+        for step in EVALUATED_STEPS:
+            driver.report(each, step)
+        driver.end(each)
+    for step in EVALUATED_STEPS[:2]:
+        driver.report(cut, step)
+    driver.end(cut, CUT)
+    # Another study went on with the trial that this one stopped.
+    for step in EVALUATED_STEPS[2:]:
+        driver.store.report(cut.trial.id, report(cut, step))
+    driver.end(failed, End("failed", "diverged", "the loss is nan at step 60", 0))
+    table = driver.store.study_folder(STUDY) / "table.md"
+    table.write_text("a table")
+    assert not driver.tracker.close([table], patience=30)
+    assert (driver.tracker.owed(), str(driver.tracker.owed())) == (Owed(0, 0), "nothing")
+
+    live = contents(uri, STUDY)
+    assert {run.status for run in live.values()} == {"FINISHED", "FAILED"}
+    assert live["source only seed 1"].files == (PICTURE,)
+    assert [step for step, _ in live["FDA search 1"].metrics["source/miou"]] == [100, 200]
+
+    copied = f"sqlite:///{tmp_path / 'copy.db'}"
+    for results in (driver.store.folder, driver.store.study_folder(STUDY)):
+        assert main([str(results), "--to", copied]) == 0
+        assert contents(copied, STUDY) == live
+    assert capsys.readouterr().out == f"{STUDY}: 8 trials with 26 reports copied\n" * 2
+    ended = runs(copied, STUDY)["FDA search 1"].info.end_time
+    assert abs(ended / 1000 - (driver.store.trial_folder(cut.trial.id) / "record.jsonl").stat().st_mtime) < 1
+
+
+@pytest.mark.parametrize(
+    ("results", "to", "says"),
+    [
+        ("nowhere", "sqlite:///{folder}/mlflow.db", "holds no journal.jsonl"),
+        ("results", "http://127.0.0.1:1", "Connection refused"),
+        ("results", "htp://127.0.0.1:1", "must be http://HOST:PORT"),
+    ],
+)
+def test_mistakes_of_the_command_take_one_line(
+    results: str, to: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Store(tmp_path / "results").announce(HEADER)
+    assert main([str(tmp_path / results), "--to", to.format(folder=tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_study_that_has_not_ended_is_copied_as_interrupted(uri: str, tmp_path: Path) -> None:
+    store, asked = Store(tmp_path / "results"), ask("FDA", "search", 0)
+    store.announce(HEADER)
+    store.ask(STUDY, asked)
+    store.begin(begun(asked))
+    store.report(asked.trial.id, report(asked, 100))
+    store.ask(STUDY, ask("FDA", "search", 1))  # never begun
+    command = [sys.executable, "-m", "platform.tracking", str(store.folder), "--to", uri]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{STUDY}: 1 trial with 1 report copied\n", "")
+    assert {name: run.status for name, run in contents(uri, STUDY).items()} == {
+        STUDY: "KILLED",
+        "FDA search 0": "KILLED",
+    }
+
+
+def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path) -> None:
+    done, running = ask("FDA", "search", 0), ask("FDA", "search", 1)
+    driver = Driver(tmp_path, uri, [done, running])
+    for each in (done, running):
+        driver.report(each, 100)
+    driver.end(done, End("stopped", "below the cut", "at 100", 100))
+    assert not driver.tracker.close(state="interrupted", patience=30)
+    before = runs(uri, STUDY)
+    assert {name: run.info.status for name, run in before.items()} == {
+        STUDY: "KILLED", "FDA search 0": "FINISHED", "FDA search 1": "KILLED"
+    }  # fmt: skip
+
+    # The report at 200 reached the records, but not MLflow.
+    driver.store.report(running.trial.id, report(running, 200))
+    driver = Driver(tmp_path, uri, [running])
+    all_delivered(driver.tracker)
+    assert runs(uri, STUDY)["FDA search 1"].info.status == "RUNNING"
+    driver.records[running.trial.id] = replace(driver.records[running.trial.id], losses=1)
+    driver.tracker.lose(running, driver.records[running.trial.id])
+    for step in (300, 400):
+        driver.report(running, step)
+    driver.end(running)
+    assert not driver.tracker.close(patience=30)
+    after = contents(uri, STUDY)
+    assert {name: run.status for name, run in after.items()} == dict.fromkeys(before, "FINISHED")
+    assert [step for step, _ in after["FDA search 1"].metrics["source/miou"]] == list(EVALUATED_STEPS)
+    assert after["FDA search 1"].tags["worker_losses"] == "1"
+    assert {run.info.run_id for run in runs(uri, STUDY).values()} == {run.info.run_id for run in before.values()}
+
+
+@pytest.mark.slow
+def test_faults_of_a_sqlite_store(uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Locked, then its writer killed, then deleted: after each, all is there, once."""
+    asked, file = ask("FDA", "search", 0), tmp_path / "mlflow.db"
+    locking = sqlite3.connect(file, isolation_level=None)
+    locking.execute("BEGIN EXCLUSIVE")
+    driver = Driver(tmp_path, uri, [asked])
+    driver.report(asked, 100)
+    time.sleep(1)
+    assert driver.tracker.owed() == Owed(1, 1)
+    locking.execute("ROLLBACK")
+    locking.close()
+    all_delivered(driver.tracker)
+
+    assert driver.tracker._process is not None
+    driver.tracker._process._popen.kill()
+    driver.report(asked, 200)
+    all_delivered(driver.tracker)
+    assert caplog.text.count("is away (the process that writes to it ended)") == 1
+
+    file.unlink()
+    driver.report(asked, 300)
+    all_delivered(driver.tracker)
+    driver.report(asked, 400)
+    driver.end(asked)
+    assert not driver.tracker.close(patience=30)
+    run = contents(uri, STUDY)["FDA search 0"]
+    assert (run.status, [step for step, _ in run.metrics["source/miou"]]) == ("FINISHED", list(EVALUATED_STEPS))
+
+
+def test_closing_waits_no_longer_than_it_may(uri: str, tmp_path: Path) -> None:
+    asked = ask("FDA", "search", 0)
+    locking = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    locking.execute("BEGIN EXCLUSIVE")
+    driver = Driver(tmp_path, uri, [asked])
+    driver.report(asked, 100)
+    owed = driver.tracker.close(patience=0.2)
+    assert owed == Owed(1, 1, study=True)
+    assert str(owed) == "1 trial with 1 report"
+    driver.tracker._thread.join(10)
+    assert not driver.tracker._thread.is_alive()
+    locking.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "small disk", 4 * 2**20) as folder:
+        yield folder
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_owed_until_there_is_room(
+    small_disk: Path, tmp_path: Path, empty_store: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    asks = [ask("FDA", "search", number) for number in range(20)]
+    (small_disk / "mlflow.db").write_bytes(empty_store)
+    uri = f"sqlite:///{small_disk / 'mlflow.db'}"
+    first = Driver(tmp_path, uri, asks[:1])
+    all_delivered(first.tracker)
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+    for each in asks[1:]:
+        first.tracker.begin(each, record(each))
+    wait_until(lambda: bool(first.tracker.trouble))
+    assert "full" in first.tracker.trouble
+    ballast.unlink()
+    all_delivered(first.tracker)
+    assert first.tracker.trouble == ""
+    assert caplog.text.count("is away") == 1
+    assert not first.tracker.close(patience=30)
+    assert len(runs(uri, STUDY)) == 21
+
+
+def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "http://127.0.0.1:1", [])
+    asked = ask("FDA", "search", 0)
+    driver.tracker.begin(asked, begun(asked))
+    wait_until(lambda: "Connection refused" in driver.tracker.trouble)
+    took: list[float] = []
+    seen = begun(asked, [report(asked, step) for step in EVALUATED_STEPS])
+    for _ in range(1000):
+        start = time.perf_counter()
+        driver.tracker.report(asked, seen)
+        took.append(time.perf_counter() - start)
+    # Not a speed test: a call that waited for the store would take seconds.
+    assert sorted(took)[990] < 0.005
+    assert driver.tracker.owed() == Owed(1, 4)
+    with pytest.raises(TypeError):
+        copy.deepcopy(driver.tracker)
+    driver.tracker.close(patience=0.0)
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("http://", "must be http://HOST:PORT"),
+        ("http://host:port", "must be http://HOST:PORT"),
+        ("htp://127.0.0.1:1", "must be http://HOST:PORT"),
+        ("", "must be http://HOST:PORT"),
+        ("nonsense", "keeps no runs in folders"),
+        ("./mlruns", "keeps no runs in folders"),
+        ("file:///tmp/mlruns", "keeps no runs in folders"),
+        ("sqlite:mlflow.db", "must name a file"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite:///{folder}/no/mlflow.db", "folder that exists, which {folder}/no does not"),
+        ("sqlite:///{folder}/a_file/mlflow.db", "folder that exists"),
+        ("sqlite:///{folder}/a_file", "which {folder}/a_file is not"),
+        ("sqlite:///{folder}", "which {folder} cannot"),
+        ("postgresql+nodriver://user:secret@127.0.0.1:1/runs", "database"),
+        ("http://user:secret@", "got 'http://***@'"),
+    ],
+)
+def test_a_uri_that_can_never_work_is_refused_in_one_line(uri: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a_file").write_text("no database, but long enough to look at\n" * 20)
+    with pytest.raises(ValueError, match="correct MLFLOW_TRACKING_URI") as refusal:
+        Tracker(uri.format(folder=tmp_path), HEADER, Store(tmp_path))
+    message = str(refusal.value)
+    assert says.format(folder=tmp_path) in message
+    assert "\n" not in message
+    assert "secret" not in message
+
+
+def test_uris_that_may_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checked("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    for uri in ("http://127.0.0.1:1", "https://user:secret@example.org/path"):
+        assert checked(uri) == uri
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.org:5000")
+    assert default_uri(tmp_path) == "http://example.org:5000"
+
+
+def test_the_driver_imports_no_mlflow() -> None:
+    program = "import platform.tracking, sys; sys.exit(any(name.split('.')[0] == 'mlflow' for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_nothing_that_happens_to_a_server_loses_or_doubles_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Down at the start, emptied while away, frozen, a run deleted, down at the end, back for the next command."""
+    asks = [ask("source only", "confirm", 0), ask("FDA", "confirm", 0), ask("FDA", "confirm", 1)]
+    server = Server(tmp_path)
+    driver = Driver(tmp_path, server.uri, asks)
+
+    def everyone(step: int) -> None:
+        for each in asks:
+            driver.report(each, step)
+
+    def arrived(steps: int) -> None:
+        all_delivered(driver.tracker)
+        found = runs(server.uri, STUDY)
+        assert set(found) == {STUDY, *(f"{each.arm} seed {each.trial.seed}" for each in asks)}
+        client = MlflowClient(tracking_uri=server.uri)
+        for name, run in found.items():
+            curve = [point.step for point in client.get_metric_history(run.info.run_id, "source/miou")]
+            assert (run.info.status, curve) == ("RUNNING", [] if name == STUDY else list(EVALUATED_STEPS[:steps]))
+
+    try:
+        everyone(100)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        assert driver.tracker.owed() == Owed(3, 3)
+        server.start()
+        arrived(1)
+
+        server.kill()
+        everyone(200)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        server.empty()
+        server.start()
+        arrived(2)
+
+        server.freeze()
+        everyone(300)
+        wait_until(lambda: bool(driver.tracker.trouble))
+        server.thaw()
+        arrived(3)
+
+        MlflowClient(tracking_uri=server.uri).delete_run(runs(server.uri, STUDY)["FDA seed 1"].info.run_id)
+        everyone(400)
+        arrived(4)
+
+        server.kill()
+        for each in asks:
+            driver.end(each)
+        began = time.monotonic()
+        assert driver.tracker.close(patience=1.0) == Owed(3, 0, study=True)
+        assert time.monotonic() - began < 10
+        assert caplog.text.count("is away") == 5  # the deleted run counts: what is there is then looked up again
+
+        server.start()
+        driver = Driver(tmp_path, server.uri, asks)
+        assert not driver.tracker.close(patience=60)
+        held = contents(server.uri, STUDY)
+        assert {run.status for run in held.values()} == {"FINISHED"}
+        for each in asks:
+            run = held[f"{each.arm} seed {each.trial.seed}"]
+            for metric, value in report(each, 400).metrics.items():
+                curve = [(step, report(each, step).metrics[metric]) for step in EVALUATED_STEPS]
+                assert run.metrics[metric] == curve
+                assert run.metrics.get(f"final/{metric}", [(400, value)]) == [(400, value)]
+            assert "test/miou" in run.metrics
+    finally:
+        server.kill()

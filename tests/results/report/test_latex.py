@@ -1,0 +1,53 @@
+"""The LaTeX table compiles whatever a name holds."""
+
+import re
+
+from platform.results.report.latex import render
+from tests.support.invented_study import AWKWARD, made, mishaps
+
+
+def latex_rows(text):
+    body = text.split("\\midrule\n")[1].split("\n\\bottomrule")[0]
+    return [line.removesuffix(r" \\") for line in body.splitlines()]
+
+
+def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns():
+    _, _, _, rows = made(*AWKWARD)
+    text = render(rows)
+    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
+    lines = latex_rows(text)
+    assert len(lines) == len(rows.rows)
+    assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
+
+
+def test_latex_has_no_character_that_would_not_compile():
+    _, _, _, rows = made(*AWKWARD, question="50 % of {what}? \\input{x} #1 a_b ^ ~")
+    body = render(rows).split("\n", 1)[1]
+    assert not re.search(r"(?<!\\)[#%]|[~^]|\\input", body)
+    without_escapes = re.sub(r"\\[{}&%$#_]", "", body)
+    depth = 0
+    for character in without_escapes:
+        depth += (character == "{") - (character == "}")
+        assert depth >= 0
+    assert depth == 0
+    assert without_escapes.count("$") % 2 == 0
+    # Subscripts outside of formulas are what an unescaped underscore would be.
+    assert "_" not in re.sub(r"\$[^$]*\$", "", without_escapes)
+    assert not [line for line in latex_rows(body) if line.lstrip().startswith(("[", "*"))]
+    assert "β" not in body
+    assert r"$\beta$" in body
+
+
+def test_latex_prints_a_minus_as_a_minus():
+    _, _, _, rows = made(qualities=(0.6, 0.3))
+    assert re.search(r"\\textbf\{\$-\$0\.\d{3} \$\\pm\$ 0\.\d{3}\}", render(rows))
+
+
+def test_latex_marks_an_arm_that_failed():
+    *_, rows = mishaps()
+    text = render(rows)
+    (line,) = [line for line in latex_rows(text) if line.startswith("FDA &")]
+    assert line.split(" & ")[1] == r"\textit{all failed}"
+    assert line.split(" & ")[-1] == "7"
+    assert "FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data." in text
+    assert "0007.png" not in text, "reasons are for those who mend, not for a paper's caption"

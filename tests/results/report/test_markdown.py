@@ -1,0 +1,99 @@
+"""The Markdown page is whole whatever a name holds, and tells how to read it."""
+
+import re
+
+import pytest
+
+from platform.results.aggregation import table
+from platform.results.report import latex, terminal
+from platform.results.report.markdown import render
+from platform.shifts.labels import CAMVID_11
+from tests.support.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
+
+
+def test_markdown_begins_with_the_question():
+    _, _, _, rows = made(question="\n    Which one?\n\n    And why?\n    ")
+    assert render(rows).startswith("# invented\n\nWhich one?\n\nAnd why?\n\n| arm | mIoU |")
+
+
+def test_markdown_tables_are_whole_whatever_the_names():
+    _, _, _, rows = made(*AWKWARD)
+    width = 0
+    for line in render(rows).splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert width in (0, cells) or cells == 0
+        width = cells
+
+
+def test_markdown_tells_the_conventions_and_what_was_left_out():
+    header = study(arm("source only"), seeds=2, groups=CAMVID_11)
+    asks = [ask(header, "source only", "confirm", number) for number in range(2)]
+    records = {each.trial.id: record(each, absent=(11,)) for each in asks}
+    text = render(table(header, asks, records))
+    for said in (
+        "10 of 11 classes, without person, which the test split never holds",
+        "95 % Student-t interval over 2 seeds",
+        "2 x multiply-accumulate, at 512 x 1024",
+        "4 search trials",
+        "Selected by source/miou",
+        "| person | – |",  # noqa: RUF001
+    ):
+        assert said in text
+
+
+def test_a_single_seed_is_no_ranking():
+    _, _, _, rows = made(seeds=1)
+    assert "A single seed has no interval" in render(rows)
+    assert "±" not in render(rows).split("\n- ")[0]
+
+
+def test_bold_only_where_the_interval_excludes_zero():
+    *_, rows = made("source only", "FDA", "same", qualities=(0.3, 0.6, 0.3))
+    assert [row.differs for row in rows.rows] == [False, True, False]
+    cells = [line.split(" | ")[2] for line in render(rows).splitlines() if line.startswith("| ")]
+    assert cells[2].startswith("reference")
+    assert cells[3].startswith("**+")
+    assert "**" not in cells[4]
+    assert latex.render(rows).count(r"\textbf") == 1
+    scores = [line for line in terminal.render(rows).splitlines() if "±" in line and " * " in line and "Δ" not in line]
+    assert [line.split()[0] for line in scores] == ["FDA"]
+
+
+@pytest.mark.parametrize("form", [render, terminal.render, latex.render])
+def test_an_oracle_selector_catches_the_eye(form):
+    *_, honest = made()
+    *_, oracle = made(select="oracle/miou")
+    assert "ORACLE SELECTION" in form(oracle)
+    assert "ORACLE" not in form(honest)
+
+
+def rows_of(text, title):
+    """The rows of the table under a title, by arm."""
+    lines = text.split(title)[1].split("\n\n## ")[0].splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {name: rest for name, *rest in cells}
+
+
+def test_markdown_marks_what_went_wrong():
+    text = render(mishaps()[3])
+    scores, efforts = rows_of(text, "# invented"), rows_of(text, "## How each row was reached")
+    assert scores["FDA"][0] == "**all failed**"
+    assert scores["FDA"][-1] == "0 of 3"
+    assert scores["adversarial"][-1] == "2 of 3 (1 predictions collapsed)"
+    assert efforts["FDA"][5] == "**all trials failed** (4 diverged, 3 data)"
+    assert efforts["adversarial"][5] == "2 (1 worker lost, 1 discriminator saturated)"
+    assert efforts["source only"][5] == "0"
+    assert text.count("images/0007.png ends early") == 1
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "value"), [(3, "the selector's mean over its last 3 evaluations"), (1, "at its last evaluation")]
+)
+def test_markdown_says_how_rungs_are_judged(smoothing, value):
+    text = render(made(smoothing=smoothing)[3])
+    assert "judged after 100 and 200 steps" in text
+    assert f"{value} is among the best 1/2 of its arm's trials" in text
+
+
+def test_a_study_that_stops_nothing_tells_of_no_rungs():
+    assert "judged" not in render(made(rungs=(), smoothing=0, reduction=0)[3])

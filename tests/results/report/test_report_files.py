@@ -1,0 +1,91 @@
+"""All files of a study are written whole, and pictured with what its trials left behind."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from platform.records.store import PREDICTIONS, Store
+from platform.results import report
+from platform.results.aggregation import table
+from platform.results.report.predictions import predictions
+from tests.support.invented_study import arm, made, study
+
+
+def picture(folder, value, images=None):
+    folder.mkdir(parents=True)
+    images = np.full((2, 16, 32, 3), 90, np.uint8) if images is None else images
+    truth = np.zeros((2, 32, 64), np.uint8)
+    np.savez(folder / PREDICTIONS, images=images, truth=truth, prediction=np.full_like(truth, value))
+
+
+def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
+    header, asks, records, rows = made()
+    store = Store(tmp_path)
+    for each in asks:
+        if each.trial.confirms:
+            picture(store.trial_folder(each.trial.id), 13)
+    folder = store.study_folder(header.name)
+    paths = report.write(rows, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
+    assert [path.name for path in paths] == [
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "records.parquet",
+        "curves.png",
+        "comparison.png",
+    ]
+    assert sorted(paths) == sorted(folder.iterdir())
+    for path in paths[-2:]:
+        Image.open(path).verify()
+
+
+def test_writing_again_replaces_every_file(tmp_path):
+    _, asks, records, rows = made()
+    first = report.write(rows, asks, records, tmp_path / "study", tmp_path.joinpath)
+    before = [path.read_bytes() for path in first]
+    other = made(qualities=(0.3, 0.7))
+    second = report.write(other[3], *other[1:3], tmp_path / "study", tmp_path.joinpath)
+    assert first == second
+    assert all(old != path.read_bytes() for old, path in zip(before, second, strict=True))
+
+
+def test_a_study_without_records_is_written(tmp_path):
+    header = study(arm("source only"), arm("FDA"))
+    paths = report.write(table(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
+    assert [path.name for path in paths] == ["table.md", "table.csv", "table.tex", "records.parquet", "curves.png"]
+
+
+def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path):
+    header, asks, records, _ = made("source only", "FDA", "torn", "absent", "other images")
+    confirm = {(each.arm, each.trial.seed): each.trial.id for each in asks if each.trial.confirms}
+    picture(tmp_path / confirm["source only", 2], 1)
+    picture(tmp_path / confirm["source only", 3], 2)
+    picture(tmp_path / confirm["FDA", 1], 13)
+    picture(tmp_path / confirm["other images", 1], 13, np.zeros((2, 16, 32, 3), np.uint8))
+    (tmp_path / confirm["torn", 1]).mkdir()
+    (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
+    found = predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS)
+    assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
+
+
+def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path):
+    header, asks, records, _ = made(seeds=1)
+    (trial_id,) = [each.trial.id for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
+    (tmp_path / trial_id).mkdir()
+    touched = tmp_path / "touched"
+    harmful = np.empty(1, object)
+    harmful[0] = Touches(touched)
+    np.savez(tmp_path / trial_id / PREDICTIONS, images=harmful, truth=harmful, prediction=harmful)
+    assert predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS) == {}
+    assert not touched.exists()
+
+
+class Touches:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)

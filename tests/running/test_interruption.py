@@ -1,0 +1,120 @@
+"""Signals to a process that trains: the first stops it in order, the second at once."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from platform.records.provenance import ROOT
+from platform.records.storage.storage import Folder
+from platform.running.interruption import SIGNALS, Interruption
+
+LISTENER = """
+import subprocess, sys, time
+from pathlib import Path
+from platform.running.interruption import Interruption
+from platform.records.storage.storage import Folder
+sign = Path(sys.argv[1])
+interruption = Interruption(Folder(sign.parent), sign.name)
+interruption.say = lambda text: print(text, flush=True)
+with interruption.listening():
+    with interruption.deaf_children():
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    print(child.pid, flush=True)
+    while interruption.signal is None:
+        time.sleep(0.01)
+    print(interruption.signal, interruption.code, sign.exists(), flush=True)
+    time.sleep(1000)
+"""
+
+
+class Listener:
+    """A real process that listens, with a child of its own."""
+
+    def __init__(self, sign: Path, *before: str) -> None:
+        command = [*before, sys.executable, "-c", LISTENER, str(sign)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.child = psutil.Process(int(self.line()))
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        for process in (self.child, self.process):
+            if process.poll() is None if isinstance(process, subprocess.Popen) else process.is_running():
+                process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
+)
+def test_the_first_signal_stops_and_the_second_leaves_at_once(tmp_path: Path, number: int, code: int) -> None:
+    flag = tmp_path / "stop"
+    flag.touch()
+    listener = Listener(flag)
+    try:
+        assert not flag.exists(), "that of an earlier run stops nothing"
+        listener.process.send_signal(number)
+        assert listener.line() == "stopping after the current step; once more to leave at once"
+        assert listener.line() == f"{int(number)} {code} True"
+        listener.process.send_signal(number)
+        assert listener.process.wait(timeout=30) == code
+        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        assert not alive
+    finally:
+        listener.end()
+
+
+def test_a_full_disk_does_not_keep_a_study_from_stopping(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    listener = Listener(folder / "stop")
+    folder.rmdir()
+    folder.touch()
+    try:
+        listener.process.send_signal(signal.SIGINT)
+        assert listener.line() == "stopping after the current step; once more to leave at once"
+        assert listener.line() == "2 130 False"
+    finally:
+        listener.end()
+
+
+def test_under_nohup_the_end_of_the_terminal_is_ignored(tmp_path: Path) -> None:
+    listener = Listener(tmp_path / "stop", "nohup")
+    try:
+        listener.process.send_signal(signal.SIGHUP)
+        listener.process.send_signal(signal.SIGTERM)
+        assert listener.line() == "stopping after the current step; once more to leave at once"
+        assert listener.line() == "15 143 True", "SIGHUP came first and was ignored"
+    finally:
+        listener.end()
+
+
+def test_children_outlive_the_end_of_the_terminal(tmp_path: Path) -> None:
+    """A terminal sends SIGHUP to all that it started: without Ray's daemons no trial could stop in order."""
+    listener = Listener(tmp_path / "stop")
+    try:
+        listener.child.send_signal(signal.SIGHUP)
+        listener.child.send_signal(signal.SIGCONT)
+        with pytest.raises(psutil.TimeoutExpired):
+            listener.child.wait(timeout=0.5)
+    finally:
+        listener.end()
+
+
+def test_afterwards_signals_do_what_they_did_and_the_sign_is_gone(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    interruption = Interruption(Folder(tmp_path), "stop")
+    said: list[str] = []
+    interruption.say = said.append
+    with interruption.listening():
+        signal.raise_signal(signal.SIGTERM)
+        assert (tmp_path / "stop").exists()
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
+    assert not (tmp_path / "stop").exists()
+    assert (interruption.signal, len(said)) == (signal.SIGTERM, 1)

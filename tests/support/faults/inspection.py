@@ -1,0 +1,325 @@
+"""What must hold of a study's results when its command has ended well, whatever happened on the way.
+
+Records, decisions and MLflow are compared with what they must be, computed anew and in another way where there is one.
+"""
+
+import csv
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+from platform.records.record import Arrival, Ask, End, Record, Report
+from platform.records.storage.files import PARTIAL
+from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
+from platform.records.trial import SEARCH_SEED, Trial
+from platform.scores.metrics import cityscapes
+from platform.search.health import ailment
+from platform.search.proposals import propose
+from platform.shifts.labels import Groups
+from platform.study import Study
+from tests.support.faults.processes import Machine
+from tests.support.faults.small_study import NAME, Numbers, Undisturbed, same
+
+
+class Ended(NamedTuple):
+    """A line of the journal: a trial ended for the study."""
+
+    trial: str
+    end: End
+
+
+Decision = Ask | Arrival | Ended
+
+
+def inspect(machine: Machine, undisturbed: Undisturbed, uri: str | None = None) -> None:
+    """Everything that must hold after the command has ended with exit code 0."""
+    study = undisturbed.study
+    check_readable(machine.results)
+    check_journal(machine.results, undisturbed)
+    check_records(machine.results, undisturbed)
+    check_files(machine.results, undisturbed)
+    check_table(machine.results, study)
+    check_mlflow(machine.results, study, uri or machine.sqlite)
+    assert machine.left_behind() == []
+
+
+def decisions(results: Path) -> list[Decision]:
+    """What the journal says, line by line, but for its headers."""
+    found: list[Decision] = []
+    for line in (results / NAME / JOURNAL).read_text().splitlines():
+        values = json.loads(line)
+        event = values.pop("event")
+        del values["crc32"]
+        if event == "ask":
+            found.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
+        elif event == "rung":
+            found.append(Arrival(**values))
+        elif event == "end":
+            found.append(Ended(values["trial"], End(**values["end"])))
+    return found
+
+
+def asks(results: Path) -> list[Ask]:
+    """Every trial that the study asked for."""
+    return [event for event in decisions(results) if isinstance(event, Ask)]
+
+
+def ends(results: Path) -> dict[str, End]:
+    """How every trial ended for the study."""
+    return {event.trial: event.end for event in decisions(results) if isinstance(event, Ended)}
+
+
+def check_readable(results: Path) -> None:
+    """No line of the journal or of a record is damaged."""
+    store = Store(results)
+    for ask in store.journal(NAME).asks:
+        store.read(ask.trial.id)
+    assert not store.damages
+
+
+def check_journal(results: Path, undisturbed: Undisturbed) -> None:
+    """Every trial was asked for once and ended once, and every decision follows from the lines above it."""
+    reader = _Reader(Store(results), undisturbed)
+    for event in decisions(results):
+        reader.read(event)
+    reader.check_all_is_there()
+
+
+class _Reader:
+    """Reads a journal line by line and checks each against those above it."""
+
+    def __init__(self, store: Store, undisturbed: Undisturbed) -> None:
+        self.store = store
+        self.study, self.identity = undisturbed.study, undisturbed.identity
+        self.asks: dict[str, Ask] = {}
+        self.ends: dict[str, End] = {}
+        self.arrivals: dict[tuple[str, int], list[Arrival]] = defaultdict(list)
+        self.must_stop: dict[str, End] = {}
+        """How trials must end that arrived below the cut, until they do."""
+
+    def read(self, event: Decision) -> None:
+        match event:
+            case Ask():
+                self._read_ask(event)
+            case Arrival():
+                self._read_arrival(event)
+            case Ended():
+                self._read_end(event.trial, event.end)
+
+    def check_all_is_there(self) -> None:
+        asked = Counter((ask.arm, ask.phase) for ask in self.asks.values())
+        wanted = {(arm, "search"): self.study.search_trials(arm) for arm in self.study.arms}
+        wanted |= {(arm, "confirm"): self.study.seeds for arm in self.study.arms}
+        assert asked == Counter(wanted)
+        assert self.ends.keys() == self.asks.keys()
+        assert not self.must_stop
+
+    def _read_ask(self, ask: Ask) -> None:
+        assert ask.trial.id not in self.asks, "a trial was asked for twice"
+        before = self._of(ask.arm, ask.phase)
+        assert ask.number == len(before)
+        searched = self._of(ask.arm, "search")
+        if ask.phase == "search":
+            values, seed = self._proposal(ask.arm, before), SEARCH_SEED
+        else:
+            assert len(searched) == self.study.search_trials(ask.arm)
+            values, seed = self._winner(ask.arm, searched), SEARCH_SEED + 1 + ask.number
+        assert ask.trial == self.study.trial(ask.arm, values, seed, self.identity)
+        self.asks[ask.trial.id] = ask
+
+    def _read_arrival(self, arrival: Arrival) -> None:
+        ask = self.asks[arrival.trial]
+        assert (ask.arm, ask.phase) == (arrival.arm, "search")
+        assert arrival.trial not in self.ends
+        assert arrival.trial not in self.must_stop, "a trial went on below the cut"
+        here = self.arrivals[arrival.arm, arrival.step]
+        assert arrival.trial not in [other.trial for other in here], "a trial arrived twice"
+        rungs = [step for step in self.study.rungs if step < arrival.step]
+        assert all(arrival.trial in [other.trial for other in self.arrivals[arrival.arm, step]] for step in rungs)
+        assert arrival.step in self.study.rungs
+        assert self.study.search is not None
+        selector = self.study.selector(arrival.arm)
+        seen = [report.metrics[selector] for report in self._reports(arrival.trial, arrival.step)]
+        window = seen[-self.study.search.smoothing :]
+        assert math.isclose(arrival.value, sum(window) / len(window), rel_tol=1e-12)
+        here.append(arrival)
+        best_first = sorted((other.value for other in here), reverse=True)
+        cut = best_first[max(1, len(here) // self.study.search.reduction) - 1]
+        assert cut == cut([other.value for other in here], self.study.search.reduction)
+        if arrival.value < cut:
+            mean = f"mean of the last {self.study.search.smoothing} {selector} {arrival.value:.4f}"
+            reason = f"rung {arrival.step}: {mean} is below the cut {cut:.4f}"
+            self.must_stop[arrival.trial] = End("stopped", "below the cut", reason, arrival.step)
+
+    def _read_end(self, trial: str, end: End) -> None:
+        assert trial not in self.ends, "a trial ended twice"
+        expected = self._expected_end(self.asks[trial])
+        assert end == expected
+        self.ends[trial] = end
+
+    def _expected_end(self, ask: Ask) -> End:
+        if (stop := self.must_stop.pop(ask.trial.id, None)) is not None:
+            return stop
+        reports = self._reports(ask.trial.id, ask.trial.steps)
+        if ask.phase == "search":
+            for number, report in enumerate(reports, start=1):
+                if report.step < ask.trial.steps and (ailing := ailment(reports[:number])) is not None:
+                    return End("failed", *ailing, report.step)
+            passed = [step for step in self.study.rungs if step <= reports[-1].step]
+            assert all(ask.trial.id in [other.trial for other in self.arrivals[ask.arm, step]] for step in passed)
+        cause, reason = ailment(reports) or (None, "")
+        return End("complete", cause, reason, ask.trial.steps)
+
+    def _proposal(self, arm: str, before: list[Ask]) -> dict[str, Any]:
+        """What the search must propose, given how the arm's earlier trials stood."""
+        records = {ask.trial.id: self._record(ask) for ask in before}
+        return propose(self.study.dimensions(arm), before, records, self.study.selector(arm), (NAME, arm))
+
+    def _winner(self, arm: str, searched: list[Ask]) -> dict[str, Any]:
+        """The values of the trial that came furthest; of several, of the one with the highest selector there."""
+        if not searched:
+            return {}
+        assert all(ask.trial.id in self.ends for ask in searched), "a winner was picked too early"
+        healthy = [ask for ask in searched if self.ends[ask.trial.id].state != "failed"]
+        assert healthy
+        furthest = max(self.ends[ask.trial.id].step for ask in healthy)
+        there = [ask for ask in healthy if self.ends[ask.trial.id].step == furthest]
+        scores = [self._reports(ask.trial.id, furthest)[-1].metrics[self.study.selector(arm)] for ask in there]
+        values = there[scores.index(max(scores))].trial
+        return {name: (values.hyperparameters | values.recipe)[name] for name in self.study.arms[arm].ranges}
+
+    def _record(self, ask: Ask) -> Record:
+        """An earlier trial as the study saw it; what a running one had reported tells the search nothing."""
+        end = self.ends.get(ask.trial.id)
+        reports = () if end is None else self._reports(ask.trial.id, end.step)
+        return Record(ask.trial, {}, {}, reports, end)
+
+    def _of(self, arm: str, phase: str) -> list[Ask]:
+        return [ask for ask in self.asks.values() if (ask.arm, ask.phase) == (arm, phase)]
+
+    def _reports(self, trial: str, step: int) -> tuple[Report, ...]:
+        record = self.store.read(trial)
+        assert record is not None
+        return tuple(report for report in record.reports if report.step <= step)
+
+
+def check_records(results: Path, undisturbed: Undisturbed) -> None:
+    """Every asked trial has one record, its reports are those of an undisturbed one, and none stands there twice."""
+    ended = ends(results)
+    asked = {ask.trial.id: ask for ask in asks(results)}
+    assert {path.name for path in (results / "trials").iterdir()} == asked.keys()
+    for trial, ask in asked.items():
+        lines = [json.loads(line) for line in (Store(results).trial_folder(trial) / RECORD).read_text().splitlines()]
+        events = [line["event"] for line in lines]
+        last = ["end"] if ended[trial].state != "stopped" else []
+        assert events == ["trial", *["report"] * (len(events) - 1 - len(last)), *last], (trial, events)
+        assert Trial(**lines[0]["trial"]) == ask.trial
+        assert lines[0]["cost"]["parameters"] > 0
+        if last:
+            assert {name: lines[-1][name] for name in vars(ended[trial])} == vars(ended[trial])
+        mine = [
+            Numbers(line["step"], line["metrics"], line["confusions"]) for line in lines if line["event"] == "report"
+        ]
+        theirs = [numbers for numbers in undisturbed.trained(ask.trial).reports if numbers.step <= ended[trial].step]
+        assert mine == theirs, f"the numbers of {trial} ({ask.arm} {ask.phase} {ask.number}) are others"
+        assert all(line["parts"] == 1 and line["seconds"] > 0 for line in lines if line["event"] == "report")
+
+
+def check_files(results: Path, undisturbed: Undisturbed) -> None:
+    """Weights and predictions are there of finished confirm trials alone, and those of undisturbed ones."""
+    ended = ends(results)
+    finished = {
+        ask.trial.id: ask.trial
+        for ask in asks(results)
+        if ask.phase == "confirm" and ended[ask.trial.id].state == "complete"
+    }
+    for name in (CHECKPOINT, PREDICTIONS):
+        assert {path.parent.name for path in (results / "trials").glob(f"*/{name}")} == finished.keys()
+    for trial_id, trial in finished.items():
+        folder, trained = results / "trials" / trial_id, undisturbed.trained(trial)
+        modules = torch.load(folder / CHECKPOINT, weights_only=True)["modules"]
+        assert modules.keys() == trained.weights.keys()
+        for name, weights in trained.weights.items():
+            assert same(_arrays(modules[name]), _arrays(weights)), f"the weights of {trial_id} are others"
+        with np.load(folder / PREDICTIONS) as kept:
+            assert same(dict(kept), trained.predictions)
+    assert [path for path in results.rglob("*") if PARTIAL in path.name] == []
+    assert not (results / NAME / "stop").exists()
+
+
+def check_table(results: Path, study: Study) -> None:
+    """Every arm has its row with all its seeds, and the trials that were stopped or failed are counted."""
+    ended = ends(results)
+    with (results / NAME / "table.csv").open() as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(study.arms)
+    for arm, row in rows.items():
+        states = Counter(ended[ask.trial.id].state for ask in asks(results) if (ask.arm, ask.phase) == (arm, "search"))
+        assert int(row["seeds"]) == study.seeds
+        assert (int(row["stopped"]), int(row["failed"])) == (states["stopped"], states["failed"])
+        assert 0 <= float(row["miou"]) <= 1
+
+
+def check_mlflow(results: Path, study: Study, uri: str) -> None:
+    """MLflow holds each trial once, under one parent, in its right state and with all its numbers."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ACTIVE_ONLY, max_results=1000)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    assert parents[0].info.status == "FINISHED"
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    asked = {ask.trial.id: ask for ask in asks(results)}
+    assert sorted(run.data.tags["trial_id"] for run in children) == sorted(asked)
+    ended, store = ends(results), Store(results)
+    for run in children:
+        trial = run.data.tags["trial_id"]
+        record = store.read(trial)
+        assert record is not None
+        _check_run(client, run, asked[trial], record.reports, ended[trial], study.shift.groups)
+    files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
+    assert files >= {f"{NAME}.py", "table.md", "table.csv"}
+
+
+def _check_run(client: MlflowClient, run: Run, ask: Ask, reports: tuple[Report, ...], end: End, groups: Groups) -> None:
+    status = "FAILED" if end.state == "failed" else "FINISHED"
+    assert run.info.status == status, (ask, run.info.status)
+    tags = {"arm": ask.arm, "phase": ask.phase, "seed": str(ask.trial.seed), "state": end.state}
+    assert tags.items() <= run.data.tags.items()
+    assert (run.data.tags.get("cause"), run.data.tags.get("stop_reason", "")) == (end.cause, end.reason)
+    assert run.data.params["method"] == ask.trial.method
+    curves = {name: sorted(_curve(client, run, name)) for name in run.data.metrics if not name.startswith("final/")}
+    wanted: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for report in reports:
+        for name, value in (report.metrics | _test_scores(report, groups)).items():
+            wanted[name].append((report.step, value))
+    assert curves == wanted, f"the curves of {ask.trial.id} are others"
+    final = {name for name in run.data.metrics if name.startswith("final/")}
+    assert bool(final) == (end.state == "complete")
+    for name in final:
+        assert list(_curve(client, run, name)) == [wanted[name.removeprefix("final/")][-1]]
+
+
+def _test_scores(report: Report, groups: Groups) -> dict[str, float]:
+    if "target/test" not in report.confusions:
+        return {}
+    score = cityscapes(report.confusions["target/test"], groups)
+    return {"test/miou": score.miou, "test/accuracy": score.accuracy}
+
+
+def _curve(client: MlflowClient, run: Run, name: str) -> Iterator[tuple[int, float]]:
+    return ((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name))
+
+
+def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
