@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.hyperparameters import check
 from platform.networks.bisenet import Prediction, upsample
 from platform.shifts.labels import VOID
-from platform.shifts.shift import Labelled, Unlabelled
 
 SEGMENTATION = "segmentation"
 """The player that every method has: the segmentation network."""

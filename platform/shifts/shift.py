@@ -2,15 +2,12 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from platform.shifts.labels import Groups
 
@@ -28,24 +25,6 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class Unlabelled:
-    """A batch of images: float32 RGB in [0, 255], shape (batch, 3, height, width). There is no label field."""
-
-    images: Tensor
-    indices: Tensor
-    """Position of each image in its split, shape (batch,): the key of whatever a method caches per image."""
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A batch with labels: train ids, int64, 255 for void, shape (batch, height, width)."""
-
-    images: Tensor
-    labels: Tensor
-    indices: Tensor
-
-
-@dataclass(frozen=True)
 class Images:
     """An unlabelled split: uint8 RGB, shape (number, height, width, 3), memory-mapped and read-only."""
 
@@ -54,10 +33,6 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.pixels)
-
-    def batch(self, indices: Sequence[int]) -> Unlabelled:
-        """The images at these positions."""
-        return Unlabelled(_images(self.pixels, indices), torch.as_tensor(list(indices)))
 
 
 @dataclass(frozen=True)
@@ -72,12 +47,6 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def batch(self, indices: Sequence[int]) -> Labelled:
-        """Images and labels at these positions."""
-        unlabelled = self.images.batch(indices)
-        labels = torch.from_numpy(np.ascontiguousarray(self.labels[list(indices)])).long()
-        return Labelled(unlabelled.images, labels, unlabelled.indices)
 
 
 @dataclass(frozen=True)
@@ -132,8 +101,3 @@ def cache_folder() -> Path:
     """The folder of decoded data on this machine: under XDG_CACHE_HOME, by default ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "domain-adaptation-platform"
-
-
-def _images(pixels: Pixels, indices: Sequence[int]) -> Tensor:
-    chosen = np.ascontiguousarray(pixels[list(indices)])
-    return torch.from_numpy(chosen).permute(0, 3, 1, 2).float()

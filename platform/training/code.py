@@ -18,7 +18,6 @@ TRAINING_CODE = (
     "scores/metrics.py",
     "shifts/labels.py",
     "shifts/randomness.py",
-    "shifts/shift.py",
 )
 """What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
 

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
 from platform.methods.method import SEGMENTATION, Method, Step
 from platform.networks.bisenet import BiSeNet, Prediction, upsample
 from platform.scores.metrics import SIZE, Counts, confusion
 from platform.shifts.randomness import derive, generator
-from platform.shifts.shift import Images, Labelled, LabelledImages, Pixels, Splits, Unlabelled
+from platform.shifts.shift import Images, LabelledImages, Pixels, Splits
 from platform.training.augmentation import augment
 from platform.training.recipe import Recipe
 
@@ -232,12 +233,12 @@ class TrainingRun:
                 raise Diverged(f"{list(tensors)[finite.index(False)]} of the {name} is not finite at step {self.step}")
 
     def _batch(self) -> Step:
-        source = self._labelled.batch(self._order("labelled", len(self._labelled)))
+        source = labelled_batch(self._labelled, self._order("labelled", len(self._labelled)))
         source = Labelled(source.images.to(self.device), source.labels.to(self.device), source.indices)
         target = None
         if self.method.sees_target:
             adapt = self.splits.target_adapt
-            target = adapt.batch(self._order("target", len(adapt)))
+            target = unlabelled_batch(adapt, self._order("target", len(adapt)))
             target = replace(target, images=target.images.to(self.device))
         translated = self.method.translate(source, target, self._memory)
         return Step(
@@ -294,7 +295,7 @@ class TrainingRun:
         for start in range(0, len(indices), EVALUATION_BATCH):
             chosen = list(indices[start : start + EVALUATION_BATCH])
             with torch.inference_mode(), self._autocast():
-                logits = self.network(images.batch(chosen).images.to(self.device)).logits
+                logits = self.network(unlabelled_batch(images, chosen).images.to(self.device)).logits
                 # One image at a time: 19 classes at full resolution are 160 MB.
                 predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits.float()]
             yield chosen, torch.cat(predicted).cpu().numpy()

@@ -18,7 +18,11 @@ from platform.records.trial import SEARCH_SEED
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 
-METHODS = [getattr(methods, name) for name in methods.__all__ if name != "Method"]
+METHODS = [
+    entry
+    for entry in vars(methods).values()
+    if isinstance(entry, type) and issubclass(entry, Method) and entry != Method
+]
 BUDGET = Budget(steps=300, evaluations=6)
 SEARCH = ASHA(trials=12)
 

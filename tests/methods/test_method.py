@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.methods.batch import Labelled
 from platform.methods.method import Step, cross_entropy
 from platform.networks.bisenet import Prediction, upsample
 from platform.shifts.labels import VOID
-from platform.shifts.shift import Labelled
 
 
 def logits(seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

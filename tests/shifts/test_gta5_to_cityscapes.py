@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from platform.methods.batch import unlabelled_batch
 from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
@@ -134,7 +135,7 @@ def test_labels_hold_train_ids_from_the_palette_index(laid_out):
 
 def test_batches_of_target_images_have_no_labels(laid_out):
     splits = gta5_to_cityscapes(laid_out, SIZE).open()
-    batch = splits.target_adapt.batch([0, 2])
+    batch = unlabelled_batch(splits.target_adapt, [0, 2])
     assert not hasattr(batch, "labels")
     assert batch.images.shape == (2, 3, 16, 32)
 

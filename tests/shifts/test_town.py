@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from platform.methods.batch import labelled_batch
 from platform.networks.bisenet import BiSeNet
 from platform.records.provenance import ROOT
 from platform.shifts.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
@@ -190,7 +191,7 @@ def predict_after_training(split: LabelledImages, test: LabelledImages, steps: i
     optimiser = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, weight_decay=1e-4)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / steps) ** 0.9
-        batch = split.batch(random.integers(0, len(split), 4).tolist())
+        batch = labelled_batch(split, random.integers(0, len(split), 4).tolist())
         prediction = network(batch.images, auxiliary=True)
         loss = torch.stack(
             [
@@ -204,7 +205,7 @@ def predict_after_training(split: LabelledImages, test: LabelledImages, steps: i
         loss.backward()
         optimiser.step()
     network.eval()
-    batch = test.batch(range(len(test)))
+    batch = labelled_batch(test, range(len(test)))
     with torch.no_grad():
         predicted = functional.interpolate(network(batch.images).logits, SMALL.size, mode="bilinear").argmax(1)
     ious = []

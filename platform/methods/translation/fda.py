@@ -24,9 +24,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.hyperparameters import hyperparameter
 from platform.methods.method import SEGMENTATION, Integer, Method, Step
-from platform.shifts.shift import Labelled, Unlabelled
 
 
 @dataclass(frozen=True, kw_only=True)

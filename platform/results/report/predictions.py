@@ -22,8 +22,8 @@ def predictions(
     found: dict[str, Arrays] = {}
     for arm, runs in runs_by_arm(header, asks, records).items():
         complete = (run.ask.trial.id for run in runs.confirm if run.confusion is not None)
-        stored = (stored(predictions_of(trial_id)) for trial_id in complete)
-        arrays = next((arrays for arrays in stored if arrays), None)
+        left = (stored(predictions_of(trial_id)) for trial_id in complete)
+        arrays = next((arrays for arrays in left if arrays), None)
         if arrays and all(np.array_equal(arrays["images"], other["images"]) for other in found.values()):
             found[arm] = arrays
     return found

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly
+from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
 from platform.methods.translation.fda import band, lend_amplitudes, low_frequencies, robust_entropy, smallest_beta
 from platform.shifts.randomness import generator
-from platform.shifts.shift import Labelled, Unlabelled
 from platform.training.augmentation import augment
 from tests.support.tiny_splits import SIZE, images_of, labelled, splits, training_run
 
@@ -202,8 +202,8 @@ def test_a_run_lends_to_the_raw_source_and_augments_afterwards() -> None:
         run.step = step
         batch = run._batch()
         assert batch.target is not None
-        source = data.source_train.batch(batch.source.indices.tolist())
-        target = data.target_adapt.batch(batch.target.indices.tolist())
+        source = labelled_batch(data.source_train, batch.source.indices.tolist())
+        target = unlabelled_batch(data.target_adapt, batch.target.indices.tolist())
         lent = torch.from_numpy(published(source.images.double().numpy(), target.images.double().numpy(), 3).real)
         expected, labels = augment(lent, source.labels, "flip", generator(1, "augment labelled", step))
         torch.testing.assert_close(batch.source.images.double(), expected, atol=1e-3, rtol=0)

@@ -8,11 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Record
+from platform.records.store import PREDICTIONS
 from platform.results.mirror.entries import BATCH
 from platform.results.mirror.messages import Closing, Copy
 from platform.results.mirror.mirror import Mirror
@@ -34,9 +36,16 @@ def mirror(uri: str, **changes: Any) -> Mirror:
     return connected
 
 
-def copy(asked: Ask, record: Record, picture: Path | None = None) -> Copy:
+def copy(asked: Ask, record: Record, predictions: Path | None = None) -> Copy:
     """As a tracker makes it of a trial that ended before it was made."""
-    return Copy(asked, record, {}, AT, picture)
+    return Copy(asked, record, {}, AT, predictions)
+
+
+def left(folder: Path) -> Path:
+    """The test predictions that a confirm trial leaves."""
+    labels = np.zeros((1, 32, 64), np.uint8)
+    np.savez_compressed(folder / PREDICTIONS, images=np.stack([labels] * 3, axis=-1), truth=labels, prediction=labels)
+    return folder / PREDICTIONS
 
 
 def running(asked: Ask, reports: int) -> Record:
@@ -53,8 +62,7 @@ def deliver(to: Mirror, *copies: Copy) -> None:
 
 
 def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
-    picture, table = tmp_path / "prediction.png", tmp_path / "table.md"
-    picture.write_bytes(b"a picture")
+    predictions, table = left(tmp_path), tmp_path / "table.md"
     table.write_text("| arm | mIoU |\n")
     confirmed, cut, failed = ask("FDA", "confirm", 1), ask("FDA", "search", 3), ask("adversarial", "search", 0)
     halved = record(failed, state="failed", cause="out of memory", reason="needs 3 GiB", reports=2, parts=2)
@@ -62,7 +70,7 @@ def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
     to = mirror(uri)
     deliver(
         to,
-        copy(confirmed, record(confirmed), picture),
+        copy(confirmed, record(confirmed), predictions),
         copy(cut, stopped(cut)),
         copy(failed, replace(halved, losses=2)),
     )
@@ -138,11 +146,10 @@ class CrashingClient:
 @pytest.mark.slow
 def test_any_part_of_the_calls_and_then_all_of_them_give_the_same_runs(uri: str, tmp_path: Path) -> None:
     """The life of a study, cut off at every call, before and after it, and told again from its records."""
-    picture, table = tmp_path / "prediction.png", tmp_path / "table.md"
-    picture.write_bytes(b"a picture")
+    predictions, table = left(tmp_path), tmp_path / "table.md"
     table.write_text("a table")
     one, two = ask("FDA", "confirm", 0), ask("adversarial", "search", 1)
-    last = [copy(one, record(one), picture), copy(two, stopped(two))]
+    last = [copy(one, record(one), predictions), copy(two, stopped(two))]
     first = [replace(each, record=replace(each.record, reports=each.record.reports[:1], end=None)) for each in last]
     told = [first, last]
     closing = replace(DONE, files=(table,))

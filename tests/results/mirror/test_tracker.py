@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from platform import tracking
 from platform.commands.tracking import main
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, End, Record
 from platform.records.store import PREDICTIONS, Store
+from platform.results.mirror import tracker
 from platform.results.mirror.entries import PICTURE
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker
@@ -33,7 +33,7 @@ HEADER = study_header(STUDY, ("source only", "FDA"))
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr(tracker, "LONGEST_PAUSE", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
 
 
@@ -90,9 +90,9 @@ def test_followed_or_copied_later_a_study_gives_the_same_runs(
     confirmed = [ask(arm, "confirm", number) for arm in ("source only", "FDA") for number in range(3)]
     cut, failed = ask("FDA", "search", 1), ask("FDA", "search", 2)
     driver = Driver(tmp_path, uri, [*confirmed, cut, failed])
-    arrays = {"images": np.zeros((1, 32, 64, 3), np.uint8), "truth": np.zeros((1, 32, 64), np.uint8)}
+    labels = np.zeros((1, 32, 64), np.uint8)
     predictions = driver.store.trial_folder(confirmed[0].trial.id) / PREDICTIONS
-    np.savez_compressed(predictions, prediction=arrays["truth"], **arrays)
+    np.savez_compressed(predictions, images=np.stack([labels] * 3, axis=-1), truth=labels, prediction=labels)
     for each in confirmed:
         for step in EVALUATED_STEPS:
             driver.report(each, step)

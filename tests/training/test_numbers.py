@@ -1,0 +1,95 @@
+"""The numbers of every method, as they were before the house was built: the same weights, bit for bit.
+
+`fixtures/training_numbers.json` was written at commit 3f55d1d. Processors add in different orders, so bits are compared
+where a handful of plain operations of PyTorch give the same bits as there, and values everywhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.records.provenance import ROOT
+from platform.shifts import town
+from platform.training.run import TrainingRun
+from tests.support.tiny_splits import state, training_run
+
+BEFORE: dict[str, Any] = json.loads((ROOT / "tests" / "fixtures" / "training_numbers.json").read_text())
+STEPS = 20
+CONFIGURATIONS: dict[str, tuple[Method, dict[str, Any]]] = {
+    "source only": (SourceOnly(), {}),
+    "target supervised": (TargetSupervised(), {}),
+    "adversarial": (Adversarial(lambda_adv=0.01, width=8), {}),
+    "adversarial, separable, ramp": (Adversarial(lambda_adv=0.01, width=8, separable=True, ramp=0.5), {}),
+    "FDA": (FDA(beta=0.1), {}),
+    "FDA without entropy": (FDA(beta=0.03, entropy_weight=0.0), {}),
+    "frozen batch norm": (Adversarial(width=8), {"batch_norm": "frozen"}),
+    "source batch norm, crops": (FDA(beta=0.1), {"batch_norm": "source", "augmentation": "flip and crop"}),
+    "warm-up, no augmentation": (SourceOnly(), {"warm_up": 0.3, "augmentation": "none", "momentum": 0.0}),
+    "halved batches": (Adversarial(width=8), {"batch": 4}),
+}
+
+
+def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    hashed = hashlib.sha256()
+    for name, tensor in tensors:
+        hashed.update(name.encode())
+        hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def arithmetic() -> str:
+    """The digest of what a network of two layers learns in a step: this machine's way to add and multiply."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 19, 1)
+    )
+    logits = functional.interpolate(
+        network(torch.rand(2, 3, 32, 64)), size=(32, 64), mode="bilinear", align_corners=False
+    )
+    loss = functional.cross_entropy(logits, torch.randint(0, 19, (2, 32, 64)))
+    loss = loss + torch.rand(33, 65).mm(torch.rand(65, 31)).exp().log().sum() * 1e-6
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [(name, parameter.grad) for name, parameter in network.named_parameters() if parameter.grad is not None]
+    return digest([("y", logits), *gradients])
+
+
+def trained(name: str) -> tuple[TrainingRun, dict[str, float]]:
+    """A run of a configuration after 20 steps, and what it noted."""
+    method, recipe = CONFIGURATIONS[name]
+    run = training_run(method, steps=STEPS, seed=3, **recipe)
+    run.parts = 2 if name == "halved batches" else 1
+    return run, run.advance(STEPS)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_twenty_steps_give_the_weights_of_before(name: str) -> None:
+    run, noted = trained(name)
+    before = BEFORE["runs"][name]
+    assert noted == pytest.approx(before["noted"], rel=1e-2)
+    if arithmetic() != BEFORE["arithmetic"]:
+        pytest.skip("this processor adds in another order than the one the digests were taken on")
+    modules = sorted(state(run)["modules"].items())
+    weights = [(f"{player}.{key}", value) for player, values in modules for key, value in values.items()]
+    assert digest(weights) == before["weights"]
+    assert noted == before["noted"]
+    confusion = run.evaluate(run.splits.source_val)
+    assert int((confusion * np.arange(confusion.size).reshape(confusion.shape)).sum()) == before["confusion"]
+
+
+def test_the_town_is_the_one_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    splits = town(size=(32, 64), source_images=(3, 1), target_images=(3, 1, 1)).open()
+    hashed = hashlib.sha256()
+    for split in (splits.source_train, splits.oracle.test):
+        hashed.update(np.ascontiguousarray(split.images.pixels).tobytes())
+        hashed.update(np.ascontiguousarray(split.labels).tobytes())
+    assert hashed.hexdigest()[:16] == BEFORE["town"]
