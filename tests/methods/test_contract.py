@@ -33,7 +33,7 @@ def test_no_method_is_left_out() -> None:
     exported = {
         entry for entry in vars(platform.methods).values() if isinstance(entry, type) and issubclass(entry, Method)
     }
-    assert {type(method) for method in METHODS} == exported
+    assert {type(method) for method in METHODS} == exported - {Method}
 
 
 @every_method
