@@ -28,7 +28,6 @@ from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
 from platform.design import plan
 from platform.design.loading import StudyFile, StudyFileError, load
-from platform.design.smoke import smoke
 from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
@@ -109,7 +108,7 @@ def _command(options: argparse.Namespace) -> int:
         os.environ[DATA_VARIABLE] = str(options.data.resolve())
     file = load(options.file)
     if options.smoke:
-        file = replace(file, name=f"{file.name}-smoke", study=smoke(file.study))
+        file = replace(file, name=f"{file.name}-smoke", study=file.study.smoke())
     if options.plan:
         print(describe(file.study, file.name, _offer(file.study, options.address)))
         return COMPLETE
@@ -235,8 +234,8 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
     return Progress(
         study=ledger.study,
         select=study.select,
-        selector=study.selector,
-        planned={arm: (study.search_trials(arm), study.seeds) for arm in study.arms},
+        selector=lambda arm: study.row(arm).selector,
+        planned={row.name: (row.search_trials, row.confirm_trials) for row in study.rows},
         steps=study.budget.steps,
         ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
         owed=tracker.owed,
