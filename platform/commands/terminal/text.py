@@ -1,5 +1,7 @@
 """Text that fits the columns of a terminal."""
 
+from pathlib import Path
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -28,6 +30,12 @@ def short(name: str, columns: int = ARM_COLUMNS) -> str:
     while cell_len(tail) > columns // 2:
         tail = tail[1:]
     return f"{set_cell_size(name, columns - 2 - cell_len(tail)).rstrip()}..{tail}"
+
+
+def shown(place: Path | str) -> str:
+    """A place as a user would type it: relative to the working directory where it lies below."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place)
 
 
 def apart(left: Text, right: Text, columns: int) -> Text:
