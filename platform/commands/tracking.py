@@ -72,7 +72,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
     begun = [ask for ask in ledger.asks if ledger.records[ask.trial.id].provenance]
     tracker = Tracker(uri, header, store)
     for ask in begun:
-        tracker.begin(ask, ledger.records[ask.trial.id])
+        tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
     _wait(tracker, uri, study)
     state: Ending = "complete" if _complete(header, ledger.asks, ledger.records) else "interrupted"

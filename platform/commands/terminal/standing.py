@@ -5,15 +5,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
 
+from platform.records.ledger import Event
 from platform.records.record import Ask, Phase, Record, State
 
 PACE_REPORTS = 30
 """The last reports of an arm whose steps per second count."""
 CROWD_SECONDS = 600.0
 """The time over which the number of trials that run at once is averaged."""
-Event = Literal["begin", "report", "end", "lose", "wait"]
 Key = tuple[str, Phase, int]
 
 
