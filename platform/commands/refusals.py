@@ -32,7 +32,7 @@ def check_writable(results: Storage) -> None:
 
 def check_weights(study: Study) -> None:
     """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
-    if any(arm.filled({}, study.recipe)[1].pretrained for arm in study.arms.values()):
+    if any(row.filled({})[1].pretrained for row in study.rows):
         try:
             BiSeNet(pretrained=True)
         except ValueError as error:
@@ -99,8 +99,9 @@ def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obje
     """A study that goes on must mean the same trials by its records as its file means now."""
     for ask in list(ledger.asks):
         values = ask.trial.hyperparameters | ask.trial.recipe
-        chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
-        now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
+        row = study.row(ask.arm)
+        chosen = {name: values[name] for name in row.dimensions if name in values}
+        now = row.trial(chosen, ask.trial.seed, identity)
         end = ledger.ended(ask)
         if now.id != ask.trial.id and end is not None and end.retry:
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial

@@ -32,7 +32,6 @@ from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import shown
 from platform.design import plan
 from platform.design.loading import StudyFile, StudyFileError, load
-from platform.design.smoke import smoke
 from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
@@ -105,7 +104,7 @@ def _set_data_root(data: Path | None) -> None:
 
 def _study_file(path: Path, small: bool) -> StudyFile:
     file = load(path)
-    return replace(file, name=f"{file.name}-smoke", study=smoke(file.study)) if small else file
+    return replace(file, name=f"{file.name}-smoke", study=file.study.smoke()) if small else file
 
 
 def _plan(file: StudyFile, address: str | None) -> int:
@@ -233,8 +232,8 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
     return Progress(
         study=ledger.study,
         select=study.select,
-        selector=study.selector,
-        planned={arm: (study.search_trials(arm), study.seeds) for arm in study.arms},
+        selector=lambda arm: study.row(arm).selector,
+        planned={row.name: (row.search_trials, row.confirm_trials) for row in study.rows},
         steps=study.budget.steps,
         ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
         owed=tracker.owed,
