@@ -23,7 +23,7 @@ from platform.records.record import Ask, Record
 
 REFRESH_SECONDS = 0.3
 LEAVE_SECONDS = 2.0
-"""How long a study that ends waits for a terminal that takes nothing."""
+"""How long a study that has ended waits for a terminal that takes no output."""
 
 
 class Progress:
