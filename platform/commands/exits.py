@@ -28,7 +28,7 @@ COMPLETE, INCOMPLETE, BAD_INPUT, OUR_MISTAKE = 0, 1, 2, 4
 OWED = MACHINE_FAILED
 """MLflow, one more machine, has not taken everything."""
 EPILOG = (
-    "2 bad input, 3 the machine failed (disk, Ray), 4 a mistake of ours, "
+    "2 bad input, 3 the machine failed, 4 a mistake of ours, "
     "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM"
 )
 """The exit codes that all commands share, for their help."""

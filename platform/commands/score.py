@@ -1,4 +1,4 @@
-"""Score predicted label images against ground truth, printed as JSON.
+"""Score predicted label images against ground truth, and print the result as JSON.
 
 usage: python -m platform.score PREDICTIONS LABELS [--convention cityscapes|original] [--ids train|label]
 
@@ -86,8 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of predicted label images")
     parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of ground truth")
-    parser.add_argument("--convention", choices=("cityscapes", "original"), default="cityscapes")
-    parser.add_argument("--ids", choices=("train", "label"), default="train", help="what both folders hold")
+    parser.add_argument(
+        "--convention", choices=("cityscapes", "original"), default="cityscapes", help="see below (default: cityscapes)"
+    )
+    parser.add_argument(
+        "--ids", choices=("train", "label"), default="train", help="what both folders hold (default: train)"
+    )
     options = parser.parse_args(arguments)
     result = score(options.predictions, options.labels, options.convention, options.ids)
     print(json.dumps(result, indent=2, allow_nan=False))
