@@ -22,12 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from platform.networks.network import Network
 from platform.shifts.labels import NUM_CLASSES
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 """Mean of red, green and blue in ImageNet, on the scale [0, 255]."""
 IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 """Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
+IMAGENET_CLASSES = 1000
 
 
 class Features(NamedTuple):
@@ -52,7 +54,7 @@ class NoWeights(ValueError):
     """This machine has no ImageNet weights."""
 
 
-class BiSeNet(nn.Module):
+class BiSeNet(Network):
     """Real-time segmentation by a shallow spatial path beside a deep context path.
 
     Images are float RGB in [0, 255], shape (batch, 3, height, width); the network normalises them itself, so that
@@ -112,6 +114,24 @@ class BiSeNet(nn.Module):
         size = _size(spatial)
         fused = self.fusion(torch.cat([spatial, upsample(sixteenth, size), upsample(thirty_second, size)], dim=1))
         return Features(fused, (sixteenth, thirty_second))
+
+    def published(self) -> nn.Module:
+        """The network with its final classifier after the upsampling, and with ResNet-18's unused classifier."""
+        return PublishedOrder(self)
+
+
+class PublishedOrder(nn.Module):
+    """BiSeNet as published: the final 1x1 convolution after the upsampling, on 64 times the pixels."""
+
+    def __init__(self, network: BiSeNet) -> None:
+        super().__init__()
+        self.network = network
+        self.unused = nn.Linear(network.context_path.channels, IMAGENET_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of shape (batch, classes, height, width) for images of shape (batch, 3, height, width)."""
+        logits: Tensor = self.network.classifier(upsample(self.network.features(images).fused, _size(images)))
+        return logits
 
 
 class ConvolutionBlock(nn.Module):

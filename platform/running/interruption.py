@@ -10,14 +10,11 @@ from types import FrameType
 import psutil
 
 from platform.records.storage.storage import Storage
+from platform.running.codes import MACHINE_FAILED, by_signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
-MACHINE_FAILED = 3
-"""Exit code."""
 SHOWN_SECONDS = 1.0
-BEYOND = 128
-"""Added to a signal's number it gives the exit code, as shells have it."""
 
 
 class Interruption:
@@ -42,7 +39,7 @@ class Interruption:
     def code(self) -> int:
         """The exit code of a process that the signal ended."""
         assert self.signal is not None
-        return BEYOND + self.signal
+        return by_signal(self.signal)
 
     @contextmanager
     def listening(self) -> Iterator[None]:

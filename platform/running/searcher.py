@@ -108,7 +108,7 @@ class StudySearcher(Searcher):
         return searching(self.ledger, arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
 
     def _resources(self, arm: str) -> dict[str, float]:
-        return self.study.slot(arm).resources(self.on_gpus)
+        return self.study.row(arm).slot.resources(self.on_gpus)
 
     def _has_room(self, arm: str) -> bool:
         """Whether to hand out another trial of an arm; also where no node can hold it any more, so that it ends."""

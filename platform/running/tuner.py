@@ -119,7 +119,7 @@ def _cluster(
 def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
     """See that the nodes hold every arm's trials, on GPUs if they ask for them and there are any."""
     reason = _too_large(study, offered)
-    lacks_gpus = not offered.has_gpus and any(study.slot(name).gpus for name in study.arms)
+    lacks_gpus = not offered.has_gpus and any(row.slot.gpus for row in study.rows)
     if missing and (reason is not None or lacks_gpus):
         late = f"{machines(missing)} that the cluster expects did not join in {JOIN_SECONDS:.0f} seconds"
         raise RayFault(f"{reason or 'the study asks for GPUs, and no node has one'}; {late}: ray status tells more")
@@ -131,7 +131,7 @@ def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str],
 
 def _too_large(study: Study, offered: Offer) -> str | None:
     """Why a trial of one of the arms will never run, None when all may."""
-    reasons = (refusal(name, study.slot(name).resources(offered.has_gpus), offered) for name in study.arms)
+    reasons = (refusal(row.name, row.slot.resources(offered.has_gpus), offered) for row in study.rows)
     return next(filter(None, reasons), None)
 
 

@@ -20,7 +20,8 @@ from torch.optim import Optimizer
 
 from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
 from platform.methods.method import SEGMENTATION, Method, Step
-from platform.networks.bisenet import BiSeNet, Prediction, upsample
+from platform.networks.bisenet import Prediction, upsample
+from platform.networks.network import Network
 from platform.scores.metrics import SIZE, Counts, confusion
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Images, LabelledImages, Pixels, Splits
@@ -91,10 +92,10 @@ class TrainingRun:
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half_precision)
 
     @property
-    def network(self) -> BiSeNet:
+    def network(self) -> Network:
         """The segmentation network."""
         network = self._trained[SEGMENTATION].module
-        assert isinstance(network, BiSeNet)
+        assert isinstance(network, Network)
         return network
 
     @property
@@ -302,7 +303,7 @@ class TrainingRun:
 
     def _segmentation(self) -> Trained:
         torch.manual_seed(derive(self.seed, "network"))
-        network = BiSeNet(width=self.recipe.network_width, pretrained=self.recipe.pretrained).to(self.device)
+        network = self.recipe.network().to(self.device)
         optimiser = torch.optim.SGD(
             network.parameters(),
             lr=self.recipe.learning_rate,

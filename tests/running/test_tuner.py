@@ -120,8 +120,9 @@ def test_confirm_trials_have_the_values_of_the_best_complete_search_trial(tmp_pa
     simulation = Simulation(tmp_path)
     simulation.run()
     for arm in ("source only", "adversarial", "target supervised"):
+        selector = STUDY.row(arm).selector
         complete = [record for record in simulation.record(arm, "search") if states([record]) == ["complete"]]
-        best = max(complete, key=lambda record: record.reports[-1].metrics[STUDY.selector(arm)])
+        best = max(complete, key=lambda record: record.reports[-1].metrics[selector])
         for confirmed in simulation.record(arm, "confirm"):
             assert confirmed.trial.hyperparameters == best.trial.hyperparameters
             assert confirmed.trial.recipe == best.trial.recipe
@@ -138,7 +139,7 @@ def test_trials_stop_at_rungs_below_the_cut_of_their_own_arm(tmp_path: Path) -> 
             if record.end.state == "stopped":
                 stopped += 1
                 assert record.end.step in STUDY.rungs
-                selector = STUDY.selector(arm)
+                selector = STUDY.row(arm).selector
                 value = sum(last.metrics[selector] for last in record.reports[-2:]) / 2
                 assert (
                     f"rung {record.end.step}: mean of the last 2 {selector} {value:.4f} is below the cut"
