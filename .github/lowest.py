@@ -16,7 +16,9 @@ def main() -> None:
         if dependency.startswith(f"{PROJECT['name']}["):
             continue
         if (bound := BOUND.fullmatch(dependency)) is None:
-            raise SystemExit(f"a dependency must have a lower bound and nothing else, got {dependency!r}; write name>=1")
+            raise SystemExit(
+                f"a dependency must have a lower bound and nothing else, got {dependency!r}; write name>=1"
+            )
         constraints.add(f"{bound['name']}=={bound['lowest']}")
     print("\n".join(sorted(constraints)))
 
