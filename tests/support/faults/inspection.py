@@ -16,6 +16,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from platform.design.asha import cut
 from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.storage.files import PARTIAL
 from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
@@ -152,11 +153,11 @@ class _Reader:
         assert math.isclose(arrival.value, sum(window) / len(window), rel_tol=1e-12)
         here.append(arrival)
         best_first = sorted((other.value for other in here), reverse=True)
-        cut = best_first[max(1, len(here) // self.study.search.reduction) - 1]
-        assert cut == cut([other.value for other in here], self.study.search.reduction)
-        if arrival.value < cut:
+        least = best_first[max(1, len(here) // self.study.search.reduction) - 1]
+        assert least == cut([other.value for other in here], self.study.search.reduction)
+        if arrival.value < least:
             mean = f"mean of the last {self.study.search.smoothing} {selector} {arrival.value:.4f}"
-            reason = f"rung {arrival.step}: {mean} is below the cut {cut:.4f}"
+            reason = f"rung {arrival.step}: {mean} is below the cut {least:.4f}"
             self.must_stop[arrival.trial] = End("stopped", "below the cut", reason, arrival.step)
 
     def _read_end(self, trial: str, end: End) -> None:
