@@ -1,0 +1,93 @@
+"""Ray's rim around an attempt: the Trainable itself, without Ray's processes, on a tiny town."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from platform.methods import SourceOnly
+from platform.methods.method import Step
+from platform.networks.bisenet import BiSeNet
+from platform.running.worker import NODE_LABEL, TrialTrainable
+from tests.support.attempts import NODE, assignment, failure_of, numbers, process_as_it_was, report_of, undisturbed
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialTrainable]:
+    """A worker of a node that Ray knows nothing of, with its first trial."""
+    monkeypatch.setattr("platform.running.worker.this_node", lambda: NODE)
+    with process_as_it_was():
+        yield TrialTrainable({"assignment": assignment(tmp_path)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(SourceOnly):
+    """Raises an error that nobody foresaw."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        raise KeyError("a mistake")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploding(SourceOnly):
+    """Has an infinite loss."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        return {name: loss * torch.inf for name, loss in super().losses(step).items()}
+
+
+def test_a_step_says_nothing_but_its_result(worker: TrialTrainable) -> None:
+    said = worker.step()
+    assert said.keys() == {"result"}
+    report = report_of(said["result"])
+    assert numbers(report) == undisturbed(SourceOnly())[0]
+    assert report.node == NODE.address
+
+
+def test_a_worker_takes_the_next_trial(worker: TrialTrainable, tmp_path: Path) -> None:
+    worker.step()
+    other = assignment(tmp_path / "other", seed=2)
+    assert worker.reset_config({"assignment": other})
+    assert repr(worker) == other.name
+    assert numbers(report_of(worker.step()["result"])) == undisturbed(SourceOnly(), seed=2)[0]
+
+
+def test_a_trial_that_fails_by_its_own_fault_leaves_its_worker_whole(worker: TrialTrainable, tmp_path: Path) -> None:
+    worker.reset_config({"assignment": assignment(tmp_path, Exploding())})
+    assert failure_of(worker.step()["result"]).cause == "diverged"
+    assert worker.reset_config({"assignment": assignment(tmp_path)})
+    assert numbers(report_of(worker.step()["result"])) == undisturbed(SourceOnly())[0]
+
+
+def test_after_an_unknown_error_a_worker_ends_when_it_is_given_the_next_trial(
+    worker: TrialTrainable, tmp_path: Path
+) -> None:
+    worker.reset_config({"assignment": assignment(tmp_path, Broken())})
+    assert failure_of(worker.step()["result"]).cause == "error"
+    child = os.fork()
+    if child == 0:
+        worker.reset_config({"assignment": assignment(tmp_path)})
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "its next trial is handed to another worker"
+
+
+def test_a_worker_lets_go_of_its_trial(worker: TrialTrainable) -> None:
+    worker.step()
+    training = worker._attempt.training
+    assert training is not None
+    assert isinstance(training.run.network, BiSeNet)
+    worker.cleanup()
+    assert worker._attempt.training is None
+
+
+def test_a_trial_asks_for_its_slot_on_none_of_the_nodes_that_it_avoids(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path)
+    anywhere = TrialTrainable.default_resource_request({"assignment": assigned})
+    assert anywhere.bundles == [{"CPU": 1.0}]
+    elsewhere = TrialTrainable.default_resource_request({"assignment": replace(assigned, avoided=("a", "b"))})
+    assert elsewhere != anywhere
+    assert elsewhere._kwargs["bundle_label_selector"] == [{NODE_LABEL: "!in(a,b)"}]
