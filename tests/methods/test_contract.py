@@ -13,6 +13,7 @@ from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervi
 from platform.methods.hyperparameters import Rule, rule_of
 from platform.methods.method import SEGMENTATION
 from platform.shifts.shift import Oracle
+from platform.training.evaluation import evaluate, predictions
 from platform.training.run import Interrupted
 from tests.support.tiny_splits import Sealed, assert_same, parameters, splits, state, training_run, with_sealed_oracle
 
@@ -92,8 +93,8 @@ def test_a_restored_run_goes_on_as_the_uninterrupted_one(method: Method, interru
     assert restored.step == interruption
     assert restored.advance(6 - interruption) == expected
     assert_same(state(restored), state(uninterrupted))
-    for index, remembered in restored._memory.items():
-        assert torch.equal(remembered, uninterrupted._memory[index])
+    for index, remembered in restored.batches.memory.items():
+        assert torch.equal(remembered, uninterrupted.batches.memory[index])
 
 
 @every_method
@@ -129,8 +130,8 @@ def test_a_step_asks_once_whether_to_stop(method: Method) -> None:
 def test_evaluating_does_not_change_the_training(method: Method) -> None:
     evaluated, undisturbed = training_run(method), training_run(method)
     for _ in range(3):
-        evaluated.evaluate(evaluated.splits.source_val)
-        evaluated.predictions(evaluated.splits.oracle.test)
+        evaluate(evaluated, evaluated.splits.source_val)
+        predictions(evaluated, evaluated.splits.oracle.test)
         evaluated.advance(1)
         undisturbed.advance(1)
     assert_same(state(evaluated), state(undisturbed))
