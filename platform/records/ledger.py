@@ -1,6 +1,5 @@
 """What a running study knows of its trials: an event goes to the store, then to memory, then to its listeners."""
 
-import fcntl
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -8,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from platform.records.record import Arrival, Ask, End, Phase, Record, Report, StudyHeader
-from platform.records.storage.tokens import CLAIM, LOCK
+from platform.records.storage.locks import lock_trial
+from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
 
 Event = Literal["begin", "report", "end", "lose", "wait"]
@@ -196,25 +196,17 @@ class Ledger:
                 listener.hear(event, same, self.records[ask.trial.id])
 
     def _lock(self, trial_id: str) -> bool:
-        """Hold a trial for this process, until it ends or the process does."""
+        """Hold a trial for this process; False while another process does, and when the lock cannot be written."""
         if trial_id in self._locks:
             return True
         try:
-            folder = self.store.trial_folder(trial_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(handle)
-                raise
-        except BlockingIOError:
-            return False
+            handle = lock_trial(self.store.trial_folder(trial_id))
         except OSError as error:
             self.fault = StoreFault(str(error))
             return False
-        self._locks[trial_id] = handle
-        return True
+        if handle is not None:
+            self._locks[trial_id] = handle
+        return handle is not None
 
     def _release(self, trial_id: str) -> None:
         if (handle := self._locks.pop(trial_id, None)) is not None:
