@@ -256,7 +256,7 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     from platform.results import aggregation, report
 
     asks, records = ledger.asks, ledger.records
-    table = aggregation.table(header, asks, records)
+    table = aggregation.tabulate(header, asks, records)
     store = ledger.store
     folder, shown = store.study_folder(header.name), _shown(f"{store.storage}/{header.name}")
     files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
@@ -264,7 +264,7 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {shown}/{path.name}")
-    short = [row.arm for row in table.rows if row.seeds_missing]
+    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
     if short:
         print(f"\nresults are missing: {', '.join(short)}; {shown}/table.md says why", file=sys.stderr)
     return INCOMPLETE if short else COMPLETE

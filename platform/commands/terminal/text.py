@@ -3,15 +3,8 @@
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from platform.records.record import Ask
-
 ARM_COLUMNS = 24
 HANGING_COLUMNS = 12
-
-
-def trial_name(ask: Ask) -> str:
-    """What a trial is called within its arm."""
-    return f"seed {ask.trial.seed}" if ask.phase == "confirm" else f"search {ask.number}"
 
 
 def clean(text: str) -> str:

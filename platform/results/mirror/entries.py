@@ -31,10 +31,6 @@ class Scored(NamedTuple):
     metrics: dict[str, float]
 
 
-def run_name(ask: Ask) -> str:
-    return f"{ask.arm} search {ask.number}" if ask.phase == "search" else f"{ask.arm} seed {ask.trial.seed}"
-
-
 def trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
     tags = {
         "arm": ask.arm,

@@ -8,7 +8,6 @@ from typing import Literal
 
 from platform.records.record import Ask, Record
 
-TEST = "target/test"
 Ending = Literal["complete", "interrupted"]
 
 
