@@ -1,4 +1,4 @@
-"""What a trial leaves behind, and what a study decides about it: plain values."""
+"""Record types: what a trial leaves behind, and what a study decides about it, as plain values."""
 
 import dataclasses
 from collections import Counter
@@ -42,11 +42,11 @@ class Report:
     confusions: dict[str, Confusion]
     """By split; `target/test` in the last report of a confirm trial only."""
     parts: int = 1
-    """In how many accumulated parts each batch was taken: 2 once memory had run out."""
+    """Accumulated parts in which each batch was taken: 2 once memory had run out."""
     node: str = ""
     """The address of the machine that trained since the previous report."""
     device: str = ""
-    """Its GPU's name, or `cpu`."""
+    """The name of that machine's GPU, or `cpu`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Record:
     """One for each evaluated step so far, without a gap."""
     end: End | None = None
     losses: int = 0
-    """How often a study lost the worker that trained it; only a ledger knows."""
+    """Workers that the study lost while they trained it; only a ledger knows."""
 
     @property
     def step(self) -> int:
@@ -115,7 +115,7 @@ class Arrival:
 
     arm: str
     trial: str
-    """Its id."""
+    """The trial's id."""
     step: int
     value: float
     """The smoothed selector."""
@@ -178,7 +178,7 @@ class Journal:
     """What a study decided, in order."""
 
     header: StudyHeader | None
-    """The last one, None when the study never ran."""
+    """The last header, None when the study never ran."""
     asks: tuple[Ask, ...]
     arrivals: tuple[Arrival, ...]
     ends: dict[str, End]

@@ -216,4 +216,4 @@ def mishaps() -> tuple[StudyHeader, list[Ask], dict[str, Record], Table]:
 
 
 HEADER = study()
-"""Of a study of all `ARMS`."""
+"""Header of a study of all `ARMS`."""

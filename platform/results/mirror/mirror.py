@@ -58,9 +58,9 @@ from platform.results.report.predictions import stored
 from platform.scores.metrics import cityscapes
 
 PAGE = 200
-"""Runs asked for at a time, so that a page of a large study stays within `ANSWER_SECONDS`."""
+"""Runs asked for at a time, so that MLflow answers within `ANSWER_SECONDS` for a large study too."""
 TURN_SECONDS = 1.0
-"""After which `deliver` answers, though it was given more."""
+"""Time after which `deliver` answers, even if it was given more."""
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Mirror:
             self._log_study_file()
 
     def deliver(self, copies: Sequence[Copy]) -> Answer:
-        """Make runs equal to these; those for which `TURN_SECONDS` were too short are in no part of the answer."""
+        """Make runs equal to these copies; the answer leaves out those for which `TURN_SECONDS` were too short."""
         turn = time.monotonic() + TURN_SECONDS
         held: list[str] = []
         refused: dict[str, str] = {}
@@ -154,7 +154,7 @@ class Mirror:
 
     @property
     def replaced(self) -> bool:
-        """Whether the SQLite file is another one than at first: MLflow would go on writing to the one that is gone."""
+        """Whether another SQLite file is in the place of the first: MLflow would go on writing to the one that is gone."""
         return self._identity is not None and _identity(self._file) != self._identity
 
     def _deliver(self, copy: Copy) -> None:

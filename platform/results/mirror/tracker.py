@@ -1,4 +1,4 @@
-"""Follow a study into MLflow, from its records."""
+"""Copy a running study to MLflow, in the background, from what its ledger tells."""
 
 import itertools
 import logging
@@ -30,7 +30,7 @@ RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png", ".html"})
 
 @dataclass
 class _Trial:
-    """What the driver said last of a trial, and how much of it MLflow holds."""
+    """What the ledger told last about a trial, and how much of it MLflow holds."""
 
     ask: Ask
     record: Record
