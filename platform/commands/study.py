@@ -253,7 +253,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     from platform.results import aggregation, report
 
     asks, records = ledger.asks, ledger.records
-    table = aggregation.table(header, asks, records)
+    table = aggregation.tabulate(header, asks, records)
     store = ledger.store
     folder, place = store.study_folder(header.name), shown(f"{store.storage}/{header.name}")
     files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
@@ -261,7 +261,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {place}/{path.name}")
-    short = [row.arm for row in table.rows if row.seeds_missing]
+    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
     if short:
         say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
     return INCOMPLETE if short else COMPLETE
