@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import in_process
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.methods import FDA
 from platform.records.ledger import Ledger
 from platform.records.record import Report
@@ -29,7 +29,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.scores.metrics import SIZE
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study, Uniform
 from platform.training.assignment import REPORT, Assignment
@@ -101,7 +101,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     figures = Figures()
     identity = asked.shift.identity()
     ledger = Ledger(Store(folder / "results"), NAME, list(asked.arms))
-    header = plan.header(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
+    header = header_of(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
     ledger.announce(header)
     searcher = _TimedSearcher(asked, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
     scheduler = _TimedScheduler(asked, ledger, searcher)
@@ -120,7 +120,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    assert finished(asked, ledger, identity)
+    assert Search(asked, ledger, identity).is_finished()
     assert not owed, f"MLflow is owed {owed}: {tracker.trouble}"
     figures.trials = sum(ledger.ended(ask) is not None for ask in ledger.asks)
     return figures

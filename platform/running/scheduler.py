@@ -11,7 +11,6 @@ from platform.design.study import Study
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.record import Ask, End, Report
 from platform.running.searcher import StudySearcher
-from platform.search.decisions import settle
 from platform.training.assignment import DISK, FAILURE, REPORT, UNFIT, Assignment, Failure, UnfitNode
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class StudyScheduler(FIFOScheduler):
             self._look_at_node(assignment, report)
             judged = len(self.ledger.records[ask.trial.id].reports)
             if self.ledger.report(ask, report):
-                settle(self.study, self.ledger, ask, judged)
+                self.searcher.search.settle(ask, judged)
         else:
             # By a sign that a network file system still shows, perhaps: then another worker goes on.
             self._take_back(assignment)

@@ -12,7 +12,7 @@ from platform.records.storage.storage import Mark
 from platform.running.cluster import Cluster
 from platform.running.interruption import Interruption
 from platform.running.placement import refusal
-from platform.search.decisions import first_record, next_ask, note_arrivals, searching, settle
+from platform.search.decisions import Search
 from platform.training.assignment import Assignment
 from platform.training.recipe import Recipe
 
@@ -46,7 +46,7 @@ class StudySearcher(Searcher):
         super().__init__()
         self.study = study
         self.ledger = ledger
-        self.shift_identity = shift_identity
+        self.search = Search(study, ledger, shift_identity)
         self.interruption = interruption
         self.cluster = cluster
         self.on_gpus = cluster.offer().has_gpus
@@ -75,11 +75,11 @@ class StudySearcher(Searcher):
                 return assigned
             waiting = waiting or self._is_open(ask)
         for arm in self.study.arms:
-            while (room := self._has_room(arm)) and (new := self._next_ask(arm)) is not None:
+            while (room := self._has_room(arm)) and (new := self.search.next_ask(arm)) is not None:
                 if self.ledger.fault is not None:
                     return None
                 self.ledger.ask(new)
-                note_arrivals(self.study, self.ledger, new)
+                self.search.note_arrivals(new)
                 if self._is_open(new) and (assigned := self._take_up(new)) is not None:
                     return assigned
             # Not asked once more: a node that joins in between would make the study look finished.
@@ -87,9 +87,6 @@ class StudySearcher(Searcher):
         if waiting and not self.running:
             self._say_what_is_missing()
         return None if waiting else Searcher.FINISHED
-
-    def _next_ask(self, arm: str) -> Ask | None:
-        return next_ask(self.study, self.ledger, self.shift_identity, arm)
 
     def _say_what_is_missing(self) -> None:
         """Tell the user, once, when nothing runs because a machine that could hold it has left."""
@@ -105,7 +102,7 @@ class StudySearcher(Searcher):
 
     def _is_waiting(self, arm: str) -> bool:
         """Whether an arm may ask for more later: its search goes on, or another study trains one of its trials."""
-        return searching(self.ledger, arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
+        return self.search.is_searching(arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
 
     def _resources(self, arm: str) -> dict[str, float]:
         return self.study.row(arm).slot.resources(self.on_gpus)
@@ -125,10 +122,10 @@ class StudySearcher(Searcher):
 
     def _take_up(self, ask: Ask) -> dict[str, Any] | None:
         """A trial's configuration; None when another study holds it, or when what is on record ends it."""
-        if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
+        if not self.ledger.take_up(ask, lambda: self.search.first_record(ask)):
             self.ledger.wait(ask)
             return None
-        settle(self.study, self.ledger, ask)
+        self.search.settle(ask)
         step = self.ledger.records[ask.trial.id].step
         if self.ledger.ended(ask) is None and (reason := self._hopeless(ask.arm)) is not None:
             self.ledger.end(ask, End("failed", "data", reason, step, retry=True))

@@ -29,7 +29,7 @@ from platform.running.placement import Offer, TooLarge, refusal
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.worker import TrialTrainable
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 
 
 class Halt(tune.Stopper, tune.Callback):
@@ -80,7 +80,7 @@ def run(
     refuses the address, or dies, or when machines have not come that a trial may need.
     """
     ledger.reopen()
-    if ledger.fault is None and not finished(study, ledger, shift_identity):
+    if ledger.fault is None and not Search(study, ledger, shift_identity).is_finished():
         with _cluster(address, root, ledger, interruption) as cluster:
             lock.note_descendants()
             mark, missing = None, 0
@@ -95,7 +95,7 @@ def run(
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    return finished(study, ledger, shift_identity)
+    return Search(study, ledger, shift_identity).is_finished()
 
 
 def offer(study: Study, address: str) -> Offer:

@@ -25,7 +25,7 @@ import pytest
 import torch
 
 from benchmarks import in_process
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.methods import Adversarial, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.provenance import COMMIT_VARIABLE
@@ -35,7 +35,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.worker import TrialTrainable
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.search.proposals import STARTUP
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
@@ -67,13 +67,13 @@ def run(folder: Path) -> None:
     ledger = Ledger(Store(folder), NAME, list(STUDY.arms))
     identity = STUDY.shift.identity()
     searcher = StudySearcher(STUDY, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
-    ledger.announce(plan.header(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
+    ledger.announce(header_of(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
     ledger.reopen()
     scheduler = StudyScheduler(STUDY, ledger, searcher)
     in_process.run(searcher, scheduler, lambda given: TrialTrainable({"assignment": given}).step, slots=1)
     ledger.close()
     assert ledger.fault is None, ledger.fault
-    assert finished(STUDY, ledger, identity)
+    assert Search(STUDY, ledger, identity).is_finished()
 
 
 @contextmanager

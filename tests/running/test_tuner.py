@@ -24,7 +24,7 @@ from platform.running.placement import Offer, TooLarge
 from platform.running.scheduler import WORKER_LOSSES, StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.tuner import check_nodes
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
 from platform.training.assignment import FAILURE, INTERRUPTED, REPORT, UNFIT, Assignment, Failure, UnfitNode
@@ -94,7 +94,7 @@ class Simulation:
         return step
 
     def finished(self) -> bool:
-        return finished(self.study, self.ledger, IDENTITY)
+        return Search(self.study, self.ledger, IDENTITY).is_finished()
 
     def record(self, arm: str, phase: Any) -> list[Record]:
         return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
