@@ -30,7 +30,7 @@ from platform.commands.terminal.log import quiet
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import shown
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.design.loading import StudyFile, StudyFileError, load
 from platform.design.study import Study
 from platform.records.archive import set_aside
@@ -166,7 +166,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     """Train, mirror and tabulate; the exit code."""
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
-    header = plan.header(file.study, file.name, file.question, identity, file.source, began)
+    header = header_of(file.study, file.name, file.question, identity, file.source, began)
     with bad_input():
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
     print(describe(file.study, file.name), end="\n\n", flush=True)

@@ -135,6 +135,8 @@ class ArmHeader:
     """The fields that hold ranges, and the ranges, as text."""
     search_trials: int
     """Fewer than the study's where the ranges hold fewer points; 0 without ranges."""
+    warm_up: float
+    """The longest warm-up that a trial of the arm may have, a fraction of the steps: no rung lies in it."""
     cost: dict[str, float]
     """The fields of `platform.networks.cost.Cost`, at the defaults of what is searched."""
 

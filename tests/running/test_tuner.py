@@ -25,7 +25,7 @@ from platform.running.searcher import StudySearcher
 from platform.running.simulation import lose, tell
 from platform.running.slots import Slots
 from platform.running.tuner import check_nodes
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
 from platform.training.assignment import Assignment, Failure, Node, Result, Stopped, UnfitNode
@@ -69,8 +69,9 @@ class Simulation:
         self.study = study
         self.interruption = Interruption(Folder(folder), "stop")
         self.shared = Slots(self.ledger, cluster)
-        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.shared, self.interruption)
-        self.scheduler = StudyScheduler(study, self.ledger, self.shared, self.interruption)
+        search = Search(study, self.ledger, IDENTITY)
+        self.searcher = StudySearcher(search, self.shared, self.interruption)
+        self.scheduler = StudyScheduler(search, self.shared, self.interruption)
         self.slots = slots
         self.reports = 0
         self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)
@@ -94,7 +95,7 @@ class Simulation:
         return step
 
     def finished(self) -> bool:
-        return finished(self.study, self.ledger, IDENTITY)
+        return Search(self.study, self.ledger, IDENTITY).is_finished()
 
     def record(self, arm: str, phase: Any) -> list[Record]:
         return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]

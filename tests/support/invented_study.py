@@ -65,7 +65,7 @@ def arm(name: str, *, searched: Mapping[str, str] | None = None, **cost: float) 
     supervised = "supervised" in name
     ranges = {"learning_rate": "LogUniform(0.001, 0.05)"} if searched is None else dict(searched)
     select = "oracle/miou" if supervised else "source/miou"
-    return ArmHeader(name, _method(name), supervised, select, ranges, 4 if ranges else 0, COST | cost)
+    return ArmHeader(name, _method(name), supervised, select, ranges, 4 if ranges else 0, 0.0, COST | cost)
 
 
 def study(*arms: ArmHeader, groups: Groups = SINGLE_CLASSES, **changes: Any) -> StudyHeader:
