@@ -31,7 +31,7 @@ from platform.design import plan
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Report
-from platform.records.storage.locks import locked
+from platform.records.storage.locks import study_lock
 from platform.records.store import Store
 from platform.results.mirror.tracker import Tracker
 from platform.running import tuner
@@ -201,7 +201,7 @@ def _run(asked: Study, address: str, folder: Path, figures: Figures) -> None:
     ledger = Ledger(Store(folder / "results"), driver.NAME, list(asked.arms))
     identity, interruption = asked.shift.identity(), Interruption(ledger.store.storage, "stop")
     header = plan.header(asked, driver.NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
-    with interruption.listening(), locked(ledger.store.study_folder(driver.NAME)) as lock:
+    with interruption.listening(), study_lock(ledger.store.study_folder(driver.NAME)) as lock:
         ledger.announce(header)
         tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
         ledger.listeners.append(tracker)

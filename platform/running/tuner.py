@@ -21,7 +21,7 @@ from ray.tune.experiment import Trial as RayTrial
 from platform.design.study import Study
 from platform.methods.method import Method
 from platform.records.ledger import Ledger
-from platform.records.storage.locks import Lock
+from platform.records.storage.locks import StudyLock
 from platform.records.storage.storage import leave_mark
 from platform.running.cluster import JOIN_SECONDS, Cluster, RayFault, joined, local, machines, refuse_unshared, seen
 from platform.running.interruption import Interruption
@@ -71,7 +71,7 @@ def run(
     address: str | None,
     root: Path,
     interruption: Interruption,
-    lock: Lock,
+    lock: StudyLock,
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 

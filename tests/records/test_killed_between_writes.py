@@ -114,7 +114,7 @@ class Recording:
 
     moments: int
     copies: list[Path]
-    """Of the folder whenever it was not as at the moment before, named by what was to come."""
+    """Copies of the folder, one for each time that it had changed, named by what was to come."""
 
 
 def recorded(folder: Path, copies: Path) -> Recording:

@@ -275,8 +275,8 @@ def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
 def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path)
     names = [simulation.searcher.suggest("")["assignment"].name for _ in range(7)]
-    assert names[0].startswith("source_only-SourceOnly-search0-")
-    assert names[6].startswith("adversarial-Adversarial-search0-")
+    assert names[0].startswith("source_only_search_0-")
+    assert names[6].startswith("adversarial_search_0-")
     assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))
 
 
