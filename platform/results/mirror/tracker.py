@@ -1,4 +1,9 @@
-"""Copy a running study to MLflow, in the background, from what its ledger tells."""
+"""Copy a running study to MLflow, in the background, from what its ledger tells.
+
+A tracker never stops or delays a study: the driver only notes which trial has something new, and a thread hands the
+newest state of those trials to a process that talks to MLflow. While MLflow is away they are owed and tried again; once
+it is back, and may be another or an empty one, everything is compared with the records anew.
+"""
 
 import itertools
 import logging

@@ -14,8 +14,6 @@ from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
 from platform.shifts.randomness import generator
 from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
-from platform.shifts.town.photograph import photograph
-from platform.shifts.town.street import draw
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,10 @@ class Town(Shift):
                 self._render(folder, domain, split, count)
 
     def _render(self, folder: Path, domain: Domain, split: str, count: int) -> None:
+        # The renderer and its scipy take half a second to import, which what only names the shift should not wait for.
+        from platform.shifts.town.photograph import photograph
+        from platform.shifts.town.street import draw
+
         stem = f"{domain.name}.{split}"
         pixels = allocate(folder, f"{stem}.images", (count, *self.size, 3))
         truth = allocate(folder, f"{stem}.labels", (count, *self.size))
