@@ -59,7 +59,7 @@ class Figures:
     """What was measured, in seconds."""
 
     trials: int = 0
-    """That ended."""
+    """Trials that ended."""
     reports: list[float] = field(default_factory=list)
     """What the scheduler took to enter each report, decide upon it and pass it on."""
     suggestions: list[float] = field(default_factory=list)

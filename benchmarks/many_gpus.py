@@ -48,7 +48,7 @@ LENGTHS = (0.0, 20.0)
 """Seconds of a whole trial."""
 METRICS = driver.METRICS
 STORE_BYTES = 100 * 2**20
-"""Of each node's object store: nothing large is passed around."""
+"""Size of each node's object store: nothing large is passed around."""
 
 HEAD = {"num_cpus": 0, "include_dashboard": False, "_system_config": {"prestart_worker_first_driver": False}}
 """Without the workers that Ray starts in case somebody needs them."""
@@ -62,7 +62,7 @@ class Job:
     resources: dict[str, float]
     name: str
     seconds: float
-    """Of a step."""
+    """Length of a step."""
 
 
 class Sleeper(tune.Trainable):
@@ -102,10 +102,10 @@ class Figures:
     """What was measured, in seconds."""
 
     trials: int = 0
-    """That ended."""
+    """Trials that ended."""
     slots: int = 0
     workers: int = 0
-    """That were started: more than slots if any was thrown away."""
+    """Workers that were started: more than slots if any was thrown away."""
     busy: float = 0.0
     """Share of the slots' time that they slept, while all were warm."""
     lasting: float = 0.0
@@ -123,7 +123,7 @@ class Figures:
     reports: list[float] = field(default_factory=list)
     """What the scheduler took for each report."""
     processor: float = 0.0
-    """That the driver computed; MLflow has a process of its own."""
+    """Processor time of the driver; MLflow has a process of its own."""
 
     def __str__(self) -> str:
         return "\n".join(

@@ -65,17 +65,17 @@ class Figures:
     trials: Sequence[float]
     """Seconds that each of them trained."""
     workers: int
-    """That were started: more than slots if any was thrown away."""
+    """Workers that were started: more than slots if any was thrown away."""
     window: tuple[float, float]
     """As `timeline.warm` has it."""
     seconds: Mapping[str, float]
-    """Of slot time in the window, by part."""
+    """Slot time in the window, by part."""
     processor: float
     """Seconds that the study command computed, workers and the rest of Ray aside."""
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of slot time in the window, by part."""
+        """Shares of slot time in the window, by part."""
         whole = SLOTS * (self.window[1] - self.window[0])
         return {part: self.seconds[part] / whole if whole else 0.0 for part in PARTS}
 

@@ -35,7 +35,7 @@ class StudySearcher(Searcher):
         self.slots = slots
         self.interruption = interruption
         self.mark = mark
-        """By which other nodes show that they see the results; None on one machine."""
+        """What other nodes must see in the storage to show that they share the results; None on one machine."""
         self._missing: str | None = None
 
     def suggest(self, trial_id: str) -> Any:

@@ -112,7 +112,7 @@ def run(
 
 
 def offer(study: Study, address: str) -> Offer:
-    """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
+    """What a cluster offers, for a study's plan. Raises TooLarge when no node holds a trial, and RayFault."""
     with connected(address) as cluster:
         offered = cluster.offer()
         if (reason := _too_large(study, offered)) is not None:
@@ -186,7 +186,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, scheduler: Stud
 
 @contextmanager
 def _scratch(ledger: Ledger) -> Iterator[Path]:
-    """A folder for what Ray Tune writes and nobody reads; that of a killed driver goes first."""
+    """A folder for what Ray Tune writes and nobody reads; what a killed driver left there is removed first."""
     place = f"{ledger.study}-{zlib.crc32(str(ledger.store.folder.resolve()).encode()):08x}"
     folder = Path(tempfile.gettempdir()) / f"study-{os.getuid()}-{place}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -52,6 +52,8 @@ def make(root: Path, cache: Path) -> Checkout:
     """Copy the code to a folder; decoded data are shared between checkouts by a cache folder."""
     for folder in ("platform", "studies"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    # It says the version, which every record holds.
+    shutil.copy(ROOT / "pyproject.toml", root)
     removed = {"PYTHONPATH", "MLFLOW_TRACKING_URI", "PLATFORM_DATA", "RAY_ADDRESS"}
     environment = {name: value for name, value in os.environ.items() if name not in removed}
     return Checkout(
