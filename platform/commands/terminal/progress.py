@@ -67,7 +67,7 @@ class Progress:
         self._thread.join(LEAVE_SECONDS)
 
     def hear(self, event: Event, ask: Ask, record: Record) -> None:
-        """Queue an event; of reports no line is written, which would bury the ends."""
+        """Queue an event. A report gives no line of its own: so many would bury the ends."""
         self._told.put(_Told(event, ask, record))
 
     def say(self, text: str) -> None:

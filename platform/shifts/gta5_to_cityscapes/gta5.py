@@ -14,7 +14,7 @@ KNOWN_MISSING = frozenset(
     for first, last in ((2154, 2158), (4634, 4637), (7115, 7119), (9683, 9688), (12050, 12054))
     for number in range(first, last + 1)
 )
-"""The 25 of 24,966 frames that are no pair in the published archives (github.com/bupt-ai-cz/IAST-ECCV2020, issue 2)."""
+"""The 25 of 24,966 frames published without one of their halves (github.com/bupt-ai-cz/IAST-ECCV2020, issue 2)."""
 
 logger = logging.getLogger(__name__)
 

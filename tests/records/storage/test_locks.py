@@ -1,4 +1,4 @@
-"""One process per study, and no child of a killed one."""
+"""One process per study and per trial, and no child of a killed one."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.records.storage.locks import AlreadyRunning, study_lock
+from platform.records.storage.locks import AlreadyRunning, lock_trial, study_lock
 from platform.records.storage.tokens import STUDY_LOCK
 
 HOLDER = """
@@ -76,6 +76,25 @@ def test_nobody_elses_process_is_ended(tmp_path: Path, holder: dict[str, object]
     (tmp_path / STUDY_LOCK).write_text(json.dumps(holder))
     with study_lock(tmp_path):
         pass
+
+
+def test_a_trial_is_held_once_until_its_handle_is_closed(tmp_path: Path) -> None:
+    handle = lock_trial(tmp_path / "0123ab")
+    assert handle is not None
+    assert lock_trial(tmp_path / "0123ab") is None
+    other = lock_trial(tmp_path / "another")
+    assert other is not None
+    os.close(handle)
+    again = lock_trial(tmp_path / "0123ab")
+    assert again is not None
+    for each in (other, again):
+        os.close(each)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        lock_trial(tmp_path / "file" / "0123ab")
 
 
 @pytest.mark.parametrize("content", ["", "{", "nonsense"])

@@ -264,6 +264,14 @@ def test_a_full_disk_is_owed_until_there_is_room(
     assert len(runs(uri, STUDY)) == 21
 
 
+def test_a_trial_that_another_study_trains_is_not_owed(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "http://127.0.0.1:1", [])
+    asked = ask("FDA", "search", 0)
+    driver.tracker.hear("wait", asked, begun(asked))
+    assert driver.tracker.owed() == Owed(0, 0)
+    driver.tracker.close(patience=0.0)
+
+
 def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path) -> None:
     driver = Driver(tmp_path, "http://127.0.0.1:1", [])
     asked = ask("FDA", "search", 0)
