@@ -40,7 +40,7 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.scores.metrics import SIZE
 from platform.study import Study
-from platform.training.assignment import REPORT, Assignment
+from platform.training.assignment import Assignment
 
 NODES, GPUS = 8, 8
 ARMS, TRIALS = 5, 200
@@ -88,7 +88,7 @@ class Sleeper(tune.Trainable):
         splits = ("source/val", "target/val", "target/test")[: 2 + (trial.confirms and taken == trial.steps)]
         confusion = [[1234] * SIZE] * SIZE
         metrics = dict.fromkeys(METRICS, value) | {"target/effective_classes": 9.0}
-        return {REPORT: Report(taken, self._job.seconds, metrics, dict.fromkeys(splits, confusion))}
+        return {"result": Report(taken, self._job.seconds, metrics, dict.fromkeys(splits, confusion))}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         pass

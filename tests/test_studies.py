@@ -9,10 +9,10 @@ from platform.commands.terminal.plan import describe
 from platform.design.loading import load
 from platform.design.plan import header, plan
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
-from platform.networks.cost import cost
 from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
+from platform.training.cost import cost_of
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -147,6 +147,6 @@ def test_the_discriminator_study_crosses_kind_and_width() -> None:
         if arm.method is Adversarial
     }
     assert set(kinds.values()) == set(itertools.product((16, 32, 64), (False, True)))
-    for name, discriminator in kinds.items():
-        assert study.row(name).cost == cost(1.0, discriminator)
+    for name, (width, separable) in kinds.items():
+        assert study.row(name).cost == cost_of(Adversarial(width=width, separable=separable), Recipe())
     assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)

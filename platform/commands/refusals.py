@@ -8,7 +8,6 @@ from typing import Any
 
 from platform.commands.exits import BadInput
 from platform.design.study import Study
-from platform.networks.bisenet import BiSeNet
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
@@ -32,9 +31,11 @@ def check_writable(results: Storage) -> None:
 
 def check_weights(study: Study) -> None:
     """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
-    if any(row.filled({})[1].pretrained for row in study.rows):
+    recipes = (row.filled({})[1] for row in study.rows)
+    pretrained = next((recipe for recipe in recipes if recipe.pretrained), None)
+    if pretrained is not None:
         try:
-            BiSeNet(pretrained=True)
+            pretrained.network()
         except ValueError as error:
             raise BadInput(str(error)) from error
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from platform.design.row import Row, networks_of
+from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.method import Method
-from platform.networks import cost
-from platform.networks.bisenet import BiSeNet
+from platform.networks.cost import SIZE
 from platform.records.record import ArmHeader, StudyHeader
+from platform.training.cost import estimate_of
 from platform.training.recipe import Recipe
 
 GPU_TERAFLOPS = 5.0
@@ -132,9 +132,9 @@ def _planned(row: Row) -> PlannedRow:
 
 def _petaflops(row: Row, method: Method, recipe: Recipe) -> float:
     """PFLOP of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
-    network, discriminator = cost.estimate(*networks_of(method, recipe))
+    network, discriminator = estimate_of(method, recipe)
     per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
-    pixels = math.prod(row.shift.size) / math.prod(cost.SIZE)
+    pixels = math.prod(row.shift.size) / math.prod(SIZE)
     return row.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
 
 
@@ -142,14 +142,14 @@ def _checkpoint_bytes(method: Method, recipe: Recipe) -> int:
     """Weights and buffers, and what optimisers keep: SGD its momentum, Adam, which players train with, two moments."""
     with torch.random.fork_rng(devices=[]):
         players = method.players().values()
-    network = _network_bytes(recipe.network_width, per_parameter=1 if recipe.momentum else 0)
+    network = _network_bytes(recipe.bare(), per_parameter=1 if recipe.momentum else 0)
     return network + sum(_bytes(player.module, per_parameter=2) for player in players)
 
 
 @functools.cache
-def _network_bytes(width: float, per_parameter: int) -> int:
+def _network_bytes(bare: Recipe, per_parameter: int) -> int:
     with torch.random.fork_rng(devices=[]):
-        return _bytes(BiSeNet(width=width), per_parameter)
+        return _bytes(bare.network(), per_parameter)
 
 
 def _bytes(module: nn.Module, per_parameter: int) -> int:

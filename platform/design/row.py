@@ -10,13 +10,13 @@ from platform.design.arm import Arm, resolved
 from platform.design.asha import ASHA
 from platform.design.budget import Budget, Slot
 from platform.design.ranges import Dimension
-from platform.methods.adversarial.output_space import Adversarial
 from platform.methods.hyperparameters import field_values
 from platform.methods.method import Method
-from platform.networks.cost import Cost, cost
+from platform.networks.cost import Cost
 from platform.records.trial import Trial
 from platform.shifts.shift import Shift
 from platform.training.code import training_code
+from platform.training.cost import cost_of
 from platform.training.recipe import Recipe
 
 
@@ -114,14 +114,3 @@ class Row:
     def cost(self) -> Cost:
         """Parameters and GFLOPs of the networks, at the defaults of what is searched."""
         return cost_of(*self.filled({}))
-
-
-def cost_of(method: Method, recipe: Recipe) -> Cost:
-    """Parameters and GFLOPs of what a method trains."""
-    return cost(*networks_of(method, recipe))
-
-
-def networks_of(method: Method, recipe: Recipe) -> tuple[float, tuple[int, bool] | None]:
-    """The width of the network, and width and kind of the discriminator if there is one: what `cost` takes."""
-    discriminator = (method.width, method.separable) if isinstance(method, Adversarial) else None
-    return recipe.network_width, discriminator

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 from platform.design.asha import ASHA, cut, smoothed
-from platform.design.row import cost_of
 from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
@@ -17,6 +16,7 @@ from platform.records.record import Arrival, Ask, End, Phase, Record, Report
 from platform.records.trial import SEARCH_SEED
 from platform.search.health import ailment
 from platform.search.proposals import chosen_values, propose
+from platform.training.cost import cost_of
 from platform.training.recipe import Recipe
 
 

@@ -10,10 +10,10 @@ import torch
 from platform.commands.terminal.plan import describe
 from platform.design.plan import header, plan
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
-from platform.networks.cost import cost
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
+from platform.training.cost import cost_of
 from platform.training.run import TrainingRun
 
 LEARNING_RATE = LogUniform(1e-3, 5e-2)
@@ -71,7 +71,8 @@ def test_nothing_is_stopped_without_rungs() -> None:
 def test_the_cost_is_that_of_every_pass() -> None:
     planned = plan(study())
     # One image of 256 x 512 is a quarter of what costs are counted for; a step takes 3 forward passes' operations.
-    network, discriminator = cost(1.0, None).deployed_gflops / 4, cost(1.0, (64, False)).discriminator_gflops / 4
+    whole = cost_of(Adversarial(), Recipe())
+    network, discriminator = whole.deployed_gflops / 4, whole.discriminator_gflops / 4
     forward = {
         "source only": 4 * network,
         "adversarial": 8 * (2 * network + 2 * discriminator),
@@ -216,7 +217,8 @@ def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) ->
 def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one() -> None:
     planned = plan(study())
     by_name = {each.row.name: each.checkpoint_bytes for each in planned.rows}
-    network, discriminator = 4 * cost(1.0, None).parameters, 4 * cost(1.0, (64, False)).discriminator_parameters
+    counted = cost_of(Adversarial(), Recipe())
+    network, discriminator = 4 * counted.parameters, 4 * counted.discriminator_parameters
     # The published count has an ImageNet classifier of half a million parameters, which nothing here trains.
     assert by_name["source only"] == pytest.approx(2 * (network - 4 * 513_000), rel=0.01)
     assert by_name["adversarial"] == by_name["source only"] + 3 * discriminator
@@ -253,6 +255,6 @@ def test_the_header_holds_what_a_table_needs() -> None:
     assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
-    assert told.arms[1].cost == asdict(cost(0.25, (64, False)))
+    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network_width=0.25)))
     unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
     assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)
