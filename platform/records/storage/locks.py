@@ -11,8 +11,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from platform.records.storage.tokens import STUDY_LOCK, TRIAL_LOCK
 
 
@@ -32,6 +30,9 @@ class StudyLock:
 
         Raises OSError.
         """
+        # Here, because most commands take no lock.
+        import psutil
+
         started = [(child.pid, child.create_time()) for child in psutil.Process().children(recursive=True)]
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
         content = json.dumps(holder).encode()
@@ -93,6 +94,8 @@ def _read(file: FileIO) -> dict[str, Any]:
 
 def _kill(started: list[tuple[int, float]]) -> None:
     """Kill processes, given as process ids and starting times."""
+    import psutil
+
     for pid, since in started:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process = psutil.Process(pid)

@@ -154,7 +154,7 @@ class Mirror:
 
     @property
     def replaced(self) -> bool:
-        """Whether another SQLite file took the place of the first, to which MLflow would go on writing."""
+        """Whether another SQLite file is in the place of the first: MLflow would go on writing to the lost one."""
         return self._identity is not None and _identity(self._file) != self._identity
 
     def _deliver(self, copy: Copy) -> None:
