@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from platform.records.storage.locks import locked
+from platform.records.storage.locks import study_lock
 from tests.support import checkout
 from tests.support.checkout import Checkout
 
@@ -194,7 +194,7 @@ def test_a_change_that_would_mix_results_is_refused(finished: tuple[Checkout, st
 
 
 def test_a_second_process_on_a_study_is_refused(finished: tuple[Checkout, str]) -> None:
-    with locked(finished[0].root / "results/whole"):
+    with study_lock(finished[0].root / "results/whole"):
         code, output = finished[0].study("studies/whole.py")
     assert code == 2
     assert output == (

@@ -8,12 +8,11 @@ import pytest
 from platform.commands.terminal.plan import describe
 from platform.design.loading import load
 from platform.design.plan import header, plan
-from platform.design.smoke import smoke
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
-from platform.networks.cost import cost
 from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
+from platform.training.cost import cost_of
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -47,7 +46,7 @@ def test_a_study_is_fair_and_bounded(path: Path) -> None:
     study = load(path).study
     planned = plan(study)
     assert planned.warnings == ()
-    assert len({arm.search_trials for arm in planned.arms}) == 1, "every row gets the same search"
+    assert len({row.search_trials for row in study.rows}) == 1, "every row gets the same search"
     assert study.seeds >= 3
     assert not study.select.startswith("oracle/")
     assert any(arm.method is SourceOnly for arm in study.arms.values()), "a lower bound"
@@ -61,7 +60,7 @@ def test_early_stopping_saves_steps_and_trusts_no_single_evaluation(path: Path) 
     assert study.search is not None
     assert study.search.smoothing >= 3
     assert 0.2 <= study.rungs[0] / study.budget.steps < 0.5
-    small = smoke(study)
+    small = study.smoke()
     assert small.rungs, "the smoke run passes one too"
     for planned in (plan(study), plan(small)):
         assert planned.steps_at_least < planned.steps_at_most
@@ -70,7 +69,7 @@ def test_early_stopping_saves_steps_and_trusts_no_single_evaluation(path: Path) 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_plan_fits_the_terminal_before_and_after_shrinking(path: Path) -> None:
     file = load(path)
-    for study in (file.study, smoke(file.study)):
+    for study in (file.study, file.study.smoke()):
         assert max(map(len, describe(study, f"{file.name}-smoke").splitlines())) <= 80
         assert [arm.name for arm in header(study, file.name, file.question, {}, file.source, "").arms] == list(
             study.arms
@@ -80,14 +79,14 @@ def test_a_plan_fits_the_terminal_before_and_after_shrinking(path: Path) -> None
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
     study = load(path).study
-    small = smoke(study)
+    small = study.smoke()
     assert list(small.arms) == list(study.arms)
     small.shift.check()
-    for name in small.arms:
-        trial = small.trial(name, {}, 0, small.shift.identity())
+    for row in small.rows:
+        trial = row.trial({}, 0, small.shift.identity())
         assert trial.steps == 4
         assert Recipe(**trial.recipe).network_width < 0.2
-        assert small.search_trials(name) <= 2
+        assert row.search_trials <= 2
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -109,8 +108,8 @@ def test_the_comparison_has_the_original_studys_rows_and_the_one_it_lacked() -> 
     }
     assert study.shift.size == (512, 1024)
     assert study.recipe.pretrained
-    assert study.cost("adversarial").discriminator_parameters == 2_781_121
-    assert study.cost("lightweight adversarial").discriminator_parameters == 191_364
+    assert study.row("adversarial").cost.discriminator_parameters == 2_781_121
+    assert study.row("lightweight adversarial").cost.discriminator_parameters == 191_364
 
 
 def test_the_small_comparison_has_the_same_rows_at_a_laptops_size() -> None:
@@ -127,9 +126,7 @@ def test_the_small_comparison_has_the_same_rows_at_a_laptops_size() -> None:
 
 def test_the_bands_of_the_beta_study_are_those_it_means() -> None:
     study = named("fda_beta")
-    bands = [
-        study.trial(name, {}, 1, {}).resolved["beta"]["band"] for name, arm in study.arms.items() if arm.method is FDA
-    ]
+    bands = [row.trial({}, 1, {}).resolved["beta"]["band"] for row in study.rows if row.arm.method is FDA]
     assert bands == [0, 1, 5, 25, 46]
 
 
@@ -150,6 +147,6 @@ def test_the_discriminator_study_crosses_kind_and_width() -> None:
         if arm.method is Adversarial
     }
     assert set(kinds.values()) == set(itertools.product((16, 32, 64), (False, True)))
-    for name, discriminator in kinds.items():
-        assert study.cost(name) == cost(1.0, discriminator)
+    for name, (width, separable) in kinds.items():
+        assert study.row(name).cost == cost_of(Adversarial(width=width, separable=separable), Recipe())
     assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)

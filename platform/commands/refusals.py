@@ -8,7 +8,6 @@ from typing import Any
 
 from platform.commands.exits import BadInput
 from platform.design.study import Study
-from platform.networks.bisenet import BiSeNet
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
@@ -32,9 +31,11 @@ def check_writable(results: Storage) -> None:
 
 def check_weights(study: Study) -> None:
     """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
-    if any(arm.filled({}, study.recipe)[1].pretrained for arm in study.arms.values()):
+    recipes = (row.filled({})[1] for row in study.rows)
+    pretrained = next((recipe for recipe in recipes if recipe.pretrained), None)
+    if pretrained is not None:
         try:
-            BiSeNet(pretrained=True)
+            pretrained.network()
         except ValueError as error:
             raise BadInput(str(error)) from error
 
@@ -99,8 +100,9 @@ def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obje
     """A study that goes on must mean the same trials by its records as its file means now."""
     for ask in list(ledger.asks):
         values = ask.trial.hyperparameters | ask.trial.recipe
-        chosen = {name: values[name] for name in study.arms[ask.arm].ranges if name in values}
-        now = study.trial(ask.arm, chosen, ask.trial.seed, identity)
+        row = study.row(ask.arm)
+        chosen = {name: values[name] for name in row.dimensions if name in values}
+        now = row.trial(chosen, ask.trial.seed, identity)
         end = ledger.ended(ask)
         if now.id != ask.trial.id and end is not None and end.retry:
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial

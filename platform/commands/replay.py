@@ -14,14 +14,13 @@ picked, and compared at no later rung. Figures with open trials are estimates, a
 import argparse
 import itertools
 import statistics
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from platform import methods
-from platform.commands.exits import BAD_INPUT, BadInput
+from platform.commands.exits import COMPLETE, EPILOG, BadInput, ending, say
 from platform.design.asha import ASHA, exact, rungs
 from platform.records.record import Ask, End, StudyHeader
 from platform.records.store import Store
@@ -38,27 +37,24 @@ LEGEND = (
 )
 
 
+@ending()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 2 for bad input."""
+    """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _check(options)
-        store, names = _studies(options.results)
-        for name in names:
-            print(_study(store, name, options), end="\n\n")
-    except BadInput as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return BAD_INPUT
+    _check(options)
+    store, names = _studies(options.results)
+    for name in names:
+        print(_study(store, name, options), end="\n\n")
     for damage in sorted(store.damages):
-        print(f"note: {damage}, and left out", file=sys.stderr)
-    return 0
+        say(f"note: {damage}, and left out")
+    return COMPLETE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m platform.replay",
         description="Replay the recorded searches of a study under other settings of early stopping.",
-        epilog="exit codes: 0 done, 2 bad input",
+        epilog=f"exit codes: 0 done, {EPILOG}",
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="results/<study>, or a results folder for all")
     parser.add_argument(

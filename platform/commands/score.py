@@ -1,29 +1,36 @@
-"""Score a folder of predicted label images against a folder of ground truth, and print the result as JSON.
+"""Score predicted label images against ground truth, and print the result as JSON.
 
 usage: python -m platform.score PREDICTIONS LABELS [--convention cityscapes|original] [--ids train|label]
 
-Both folders hold 8-bit PNG files, grey or paletted: the grey value or palette index is the id, 255 is void. Files are
-paired by their path below the folder without `.png`, and without Cityscapes' endings `_leftImg8bit`, `_gtFine_labelIds`
-and `_gtFine_labelTrainIds`; of Cityscapes' other ground truths (colour, instance ids, the ids not asked for) none is
-read. Printed:
+Both folders hold 8-bit PNG files, grey or paletted: the grey value or palette
+index is the id, 255 is void. Files are paired by their path below the folder
+without `.png`, and without Cityscapes' endings `_leftImg8bit`,
+`_gtFine_labelIds` and `_gtFine_labelTrainIds`; Cityscapes' other ground truths
+(colours, instance ids, the ids not asked for) are not read. Printed:
 
     miou, accuracy   fractions in [0, 1]
-    iou              by class name; null for a class that the ground truth never holds, which is left out of the mean
-                     (under `original` its IoU is 0 and counts, but the mean leaves out bicycle)
+    iou              by class name; null for a class that the ground truth
+                     never holds, which is left out of the mean (under
+                     `original` its IoU is 0 and counts, but the mean leaves
+                     out bicycle)
     images           the number of pairs
-    pixels           the pixels that accuracy is a fraction of: those that are not void, under `original` all
+    pixels           the pixels that accuracy is a fraction of: those that are
+                     not void, under `original` all
+
+exit codes: 0 done, 2 bad input, 3 the disk failed, 4 a mistake of ours, 130
+stopped by SIGINT (Ctrl-C)
 """
 
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from platform.commands.exits import COMPLETE, ending
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
 from platform.shifts.images import Ids, Pair, pair, read_labels
 from platform.shifts.labels import NAMES, NUM_CLASSES
@@ -51,7 +58,7 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
 def label_images(folder: Path, ids: Ids) -> dict[str, Path]:
     """The label images of a folder and its subfolders, by the name that pairs them."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; name the folder that holds the label images")
+        raise ValueError(f"{folder} is not a folder; name the folder that holds the label images")
     skipped = (*OTHER_TRUTHS, *(ending for kind, ending in ENDINGS.items() if kind != ids))
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.png")):
@@ -67,8 +74,9 @@ def label_images(folder: Path, ids: Ids) -> dict[str, Path]:
     return found
 
 
+@ending(ValueError)
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 after one line about bad input."""
+    """Run the command and return its exit code."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m platform.score",
@@ -78,16 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of predicted label images")
     parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of ground truth")
-    parser.add_argument("--convention", choices=("cityscapes", "original"), default="cityscapes")
-    parser.add_argument("--ids", choices=("train", "label"), default="train", help="what both folders hold")
+    parser.add_argument(
+        "--convention", choices=("cityscapes", "original"), default="cityscapes", help="see below (default: cityscapes)"
+    )
+    parser.add_argument(
+        "--ids", choices=("train", "label"), default="train", help="what both folders hold (default: train)"
+    )
     options = parser.parse_args(arguments)
-    try:
-        result = score(options.predictions, options.labels, options.convention, options.ids)
-    except ValueError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    result = score(options.predictions, options.labels, options.convention, options.ids)
     print(json.dumps(result, indent=2, allow_nan=False))
-    return 0
+    return COMPLETE
 
 
 def _confusion(files: Pair, ids: Ids) -> np.ndarray:

@@ -1,21 +1,24 @@
-"""The command line: `python -m platform.study FILE`.
-
-Exit codes: 0 the study is complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray) and the same
-command goes on, 4 a mistake of ours, with its traceback; 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
-"""
+"""The study command: `python -m platform.study FILE` plans, runs or tabulates the study of a file."""
 
 import argparse
 import os
-import signal
-import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from platform.commands.exits import BAD_INPUT, COMPLETE, INCOMPLETE, OUR_MISTAKE, BadInput, MachineFailed
+from platform.commands.exits import (
+    COMPLETE,
+    EPILOG,
+    INCOMPLETE,
+    BadInput,
+    MachineFailed,
+    bad_input,
+    ending,
+    say,
+    write_off_output,
+)
 from platform.commands.refusals import (
     check_answers,
     check_weights,
@@ -26,53 +29,44 @@ from platform.commands.refusals import (
 from platform.commands.terminal.log import quiet
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
+from platform.commands.terminal.text import shown
 from platform.design import plan
 from platform.design.loading import StudyFile, StudyFileError, load
-from platform.design.smoke import smoke
 from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.provenance import JOB_VARIABLE, ROOT
 from platform.records.record import StudyHeader
-from platform.records.storage.locks import AlreadyRunning, Lock, locked
+from platform.records.storage.locks import AlreadyRunning, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
+from platform.records.storage.tokens import STOP
 from platform.records.store import PREDICTIONS, Store
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
-from platform.running.interruption import BEYOND, MACHINE_FAILED, Interruption
+from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.shifts.shift import DATA_VARIABLE, DataError
 
-LOG, STOP = "log.txt", "stop"
-"""Files of a study's folder: what Ray and MLflow say; the sign for workers to stop after their current step."""
+LOG = "log.txt"
+"""File of a study's folder: what Ray and MLflow say."""
 PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
 
+@ending(DataError, NotShared, StudyFileError, TooLarge)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        return _command(options)
-    except (BadInput, DataError, NotShared, StudyFileError, TooLarge) as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was recorded is kept, and the same command goes on from here", file=sys.stderr)
-        return BEYOND + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain about it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BEYOND + signal.SIGPIPE
-    except (MachineFailed, OSError) as failure:
-        print(f"error: {failure}; mend that, and the same command goes on from here", file=sys.stderr)
-        return MACHINE_FAILED
-    except Exception:
-        # Python's own code for it, 1, says that results are missing.
-        traceback.print_exc()
-        return OUR_MISTAKE
+    _set_data_root(options.data)
+    file = _study_file(options.file, options.smoke)
+    if options.plan:
+        return _plan(file, options.address)
+    store = _results(options.results)
+    if options.report:
+        return _report(file.name, store)
+    return _run(file, store, options.address, options.fresh)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m platform.study",
         allow_abbrev=False,
         description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",
-        epilog="exit codes: 0 complete, 1 results are missing, 2 bad input, 3 the machine failed (disk, Ray), "
-        "4 a mistake of ours, "
-        "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; after all but 2 the same command goes on",
+        epilog=f"exit codes: 0 complete, 1 results are missing, {EPILOG}; after all but 2 the same command goes on",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a Python file that defines one Study")
     what = parser.add_mutually_exclusive_group()
@@ -102,37 +94,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(options: argparse.Namespace) -> int:
-    if options.data is not None:
-        if not options.data.is_dir():
-            raise BadInput(f"--data must name a folder that exists, got {options.data}")
-        os.environ[DATA_VARIABLE] = str(options.data.resolve())
-    file = load(options.file)
-    if options.smoke:
-        file = replace(file, name=f"{file.name}-smoke", study=smoke(file.study))
-    if options.plan:
-        print(describe(file.study, file.name, _offer(file.study, options.address)))
-        return COMPLETE
-    results = options.results or os.environ.get(RESULTS_VARIABLE)
+def _set_data_root(data: Path | None) -> None:
+    """Have the shifts of this process and of its workers read from a folder."""
+    if data is None:
+        return
+    if not data.is_dir():
+        raise BadInput(f"--data must name a folder that exists, got {data}")
+    os.environ[DATA_VARIABLE] = str(data.resolve())
+
+
+def _study_file(path: Path, small: bool) -> StudyFile:
+    file = load(path)
+    return replace(file, name=f"{file.name}-smoke", study=file.study.smoke()) if small else file
+
+
+def _plan(file: StudyFile, address: str | None) -> int:
+    print(describe(file.study, file.name, _offer(file.study, address)))
+    return COMPLETE
+
+
+def _results(named: str | None) -> Store:
+    """Where the results lie: by the option, else by the environment, else in the checkout. Raises BadInput."""
+    results = named or os.environ.get(RESULTS_VARIABLE)
     if not results and JOB_VARIABLE in os.environ:
         raise BadInput(
             "a Ray job must keep its results outside of the checkout, which Ray deletes, got no place; start Ray on "
             f"the head with {RESULTS_VARIABLE} in its environment, or pass --results"
         )
-    try:
-        store = results_store(results or str(RESULTS))
-    except ValueError as mistake:
-        raise BadInput(str(mistake)) from mistake
-    if options.report:
-        header = store.journal(file.name).header
-        if header is None:
-            raise BadInput(
-                f"there are no records of {file.name} in {store.storage}; run the study first, without --report"
-            )
-        ledger = Ledger(store, file.name, [arm.name for arm in header.arms])
-        _name_damages(store)
-        return _report(ledger, header)
-    return _run(file, store, options.address, options.fresh)
+    with bad_input():
+        return results_store(results or str(RESULTS))
+
+
+def _report(name: str, store: Store) -> int:
+    """Write the table of a study from its records; the exit code."""
+    header = store.journal(name).header
+    if header is None:
+        raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without --report")
+    ledger = Ledger(store, name, [arm.name for arm in header.arms])
+    _name_damages(store)
+    return _tabulate(ledger, header)
 
 
 def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:
@@ -144,9 +144,9 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     if address is not None:
         check_answers(address)
     try:
-        with locked(folder) as lock:
+        with study_lock(folder) as lock:
             if fresh and (aside := set_aside(store, file.name)) is not None:
-                print(f"starting over; the results so far are in {_shown(aside)}\n")
+                print(f"starting over; the results so far are in {shown(aside)}\n")
             identity = study.shift.identity()
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
@@ -162,15 +162,13 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
 
 
-def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
+def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: StudyLock) -> int:
     """Train, mirror and tabulate; the exit code."""
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
     header = plan.header(file.study, file.name, file.question, identity, file.source, began)
-    try:
+    with bad_input():
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
-    except ValueError as mistake:
-        raise BadInput(str(mistake)) from mistake
     print(describe(file.study, file.name), end="\n\n", flush=True)
     ledger.replay(tracker)
     interruption, whole = Interruption(ledger.store.storage, f"{file.name}/{STOP}"), False
@@ -184,7 +182,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
             if interruption.signal is not None and not finished:
                 _last_words("stopped; every step is kept, and the same command goes on from here\n")
                 return interruption.code
-            code = _report(ledger, header)
+            code = _tabulate(ledger, header)
             ledger.store.publish(file.name, folder.glob(LOG))
             whole = True
             return code
@@ -193,7 +191,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
 
 
 def _offer(study: Study, address: str | None) -> Offer | None:
-    """What a cluster offers to a study, for its plan; a plan without a cluster says nothing of the machine."""
+    """What a cluster offers to a study, for its plan; None without one: a plan says nothing of this machine."""
     if address is None:
         return None
     check_answers(address)
@@ -203,13 +201,18 @@ def _offer(study: Study, address: str | None) -> Offer | None:
     try:
         return tuner.offer(study, address)
     except cluster.RayFault as fault:
-        raise MachineFailed(str(fault)) from fault
+        raise MachineFailed(fault) from fault
 
 
 def _run_trials(
-    study: Study, ledger: Ledger, identity: dict[str, Any], address: str | None, interruption: Interruption, lock: Lock
+    study: Study,
+    ledger: Ledger,
+    identity: dict[str, Any],
+    address: str | None,
+    interruption: Interruption,
+    lock: StudyLock,
 ) -> bool:
-    """Whether everything that the study asks for has ended."""
+    """Run what is left of a study; whether everything that it asks for has ended."""
     from platform.running import cluster, tuner
 
     try:
@@ -217,11 +220,11 @@ def _run_trials(
     except StoreFault as fault:
         raise MachineFailed(f"the results cannot be written: {fault}") from fault
     except cluster.RayFault as fault:
-        raise MachineFailed(str(fault)) from fault
+        raise MachineFailed(fault) from fault
 
 
 def _close(tracker: Tracker, ledger: Ledger, whole: bool) -> None:
-    """Let MLflow have what it lacks, and say what it still lacks then."""
+    """Give MLflow what it lacks, and say what it lacks even then."""
     if whole:
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
         _last_words(f"\ncompare the runs: mlflow ui (experiment {ledger.study!r})\n{_undelivered(owed, ledger.store)}")
@@ -235,8 +238,8 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
     return Progress(
         study=ledger.study,
         select=study.select,
-        selector=study.selector,
-        planned={arm: (study.search_trials(arm), study.seeds) for arm in study.arms},
+        selector=lambda arm: study.row(arm).selector,
+        planned={row.name: (row.search_trials, row.confirm_trials) for row in study.rows},
         steps=study.budget.steps,
         ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
         owed=tracker.owed,
@@ -244,7 +247,7 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
     )
 
 
-def _report(ledger: Ledger, header: StudyHeader) -> int:
+def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     """Write the table's files, print the table and their paths."""
     # scipy and matplotlib take seconds to import.
     from platform.results import aggregation, report
@@ -252,15 +255,15 @@ def _report(ledger: Ledger, header: StudyHeader) -> int:
     asks, records = ledger.asks, ledger.records
     table = aggregation.table(header, asks, records)
     store = ledger.store
-    folder, shown = store.study_folder(header.name), _shown(f"{store.storage}/{header.name}")
+    folder, place = store.study_folder(header.name), shown(f"{store.storage}/{header.name}")
     files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
     store.publish(header.name, files)
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
-        print(f"  {shown}/{path.name}")
+        print(f"  {place}/{path.name}")
     short = [row.arm for row in table.rows if row.seeds_missing]
     if short:
-        print(f"\nresults are missing: {', '.join(short)}; {shown}/table.md says why", file=sys.stderr)
+        say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
     return INCOMPLETE if short else COMPLETE
 
 
@@ -269,23 +272,18 @@ def _last_words(text: str) -> None:
     try:
         print(text, end="", flush=True)
     except OSError:
-        # Python would try again at its exit, and call that a failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_off_output()
 
 
 def _undelivered(owed: Owed, store: Store) -> str:
     """What MLflow lacks, and how it gets that."""
     if not owed:
         return ""
-    copied = "" if store.elsewhere else f", or\n  python -m platform.tracking {_shown(store.folder)} --to URI"
+    copied = "" if store.elsewhere else f", or\n  python -m platform.tracking {shown(store.folder)} --to URI"
     return f"MLflow lacks {owed}: run the same command again{copied}\n"
 
 
-def _shown(place: Path | str) -> str:
-    path = Path(place)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place)
-
-
 def _name_damages(store: Store) -> None:
+    """Say which lines of the records are damaged and do not count."""
     for damage in sorted(store.damages):
-        print(f"note: {replace(damage, file=_shown(damage.file))} and was left out", file=sys.stderr)
+        say(f"note: {replace(damage, file=shown(damage.file))} and was left out")

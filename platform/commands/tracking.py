@@ -6,8 +6,6 @@ notes which trial has something new; a thread hands the newest state of those tr
 they are owed and tried again; once it is back, and may be another or an empty one, everything is compared with the
 records anew. What is still owed when a study ends, the same command delivers at its next run, and the command above at
 any time.
-
-Exit codes of the command: 0 everything is there, 2 bad input, 3 something is still owed.
 """
 
 import argparse
@@ -17,42 +15,35 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from platform.commands.exits import COMPLETE, EPILOG, OWED, ending
 from platform.records.record import Ask, Phase, Record, StudyHeader
 from platform.records.store import JOURNAL, Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, refusal
 
-DELIVERED, BAD_INPUT, OWED = 0, 2, 3
-"""Exit codes."""
 COMMAND_PATIENCE = 60.0
 """How long the command waits for an MLflow that answered at first."""
 CLEAR = "\r\x1b[2K"
 PHASES: tuple[Phase, ...] = ("search", "confirm")
 
 
+@ending(ValueError)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m platform.tracking",
         description="Copy studies from their records into MLflow: what it holds already stays, what it lacks is added.",
-        epilog="exit codes: 0 everything is there, 2 bad input, 3 something is still owed",
+        epilog=f"exit codes: 0 everything is there, {EPILOG}; 3 also when something is still owed",
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results, or of one study in it")
     parser.add_argument("--to", required=True, metavar="URI", help="http://HOST:PORT, sqlite:////PATH/mlflow.db, ...")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)
-    try:
-        uri = checked(options.to)
-        store, studies = _studies(options.results)
-        owed = [_copy_study(uri, store, study) for study in studies]
-    except ValueError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return OWED if any(owed) else DELIVERED
+    uri = checked(options.to)
+    store, studies = _studies(options.results)
+    owed = [_copy_study(uri, store, study) for study in studies]
+    return OWED if any(owed) else COMPLETE
 
 
 def _studies(results: Path) -> tuple[Store, list[str]]:
@@ -81,7 +72,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
     begun = [ask for ask in ledger.asks if ledger.records[ask.trial.id].provenance]
     tracker = Tracker(uri, header, store)
     for ask in begun:
-        tracker.begin(ask, ledger.records[ask.trial.id])
+        tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
     _wait(tracker, uri, study)
     state: Ending = "complete" if _complete(header, ledger.asks, ledger.records) else "interrupted"

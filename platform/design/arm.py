@@ -1,6 +1,6 @@
 """An arm: one row of the table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +39,10 @@ class Arm:
         share: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         Budget(steps=1, evaluations=1, **share)
         return _arm(self.method, dict(self.fields), {**self.share, **share})
+
+    def without(self, names: Collection[str]) -> "Arm":
+        """The same method with neither values nor ranges for these fields, and no share of its own."""
+        return Arm(self.method, **{name: value for name, value in self.fields.items() if name not in names})
 
     @property
     def ranges(self) -> dict[str, Range]:

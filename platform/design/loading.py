@@ -7,19 +7,26 @@ import inspect
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from platform.design.study import Study
 from platform.methods.hyperparameters import unknown_field
+from platform.records.one_line import one_line
 
-UNKNOWN_ARGUMENT = re.compile(r"([\w.]+?)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
-MISSING_ARGUMENTS = re.compile(r"(\w+)(?:\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (.+)")
-"""How Python words a call with a name that its function does not know, and one without a name that it needs."""
+UNKNOWN_ARGUMENT = re.compile(
+    r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"
+)
+MISSING_ARGUMENTS = re.compile(
+    r"(?P<function>\w+)(\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (?P<arguments>.+)"
+)
+"""How Python words a call with an argument that the function does not have, and a call without one that it needs."""
 RESERVED = {"trials", "set-aside"}
-"""Folders beside those of the studies."""
+"""Folders of the results beside those of the studies."""
+LONGEST = 2000
+"""Characters of an error's line."""
 
 
 class StudyFileError(ValueError):
@@ -28,7 +35,7 @@ class StudyFileError(ValueError):
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study with what its file says about it."""
+    """A study, and what its file says of it."""
 
     name: str
     """The file's stem: it names the results folder and the MLflow experiment."""
@@ -40,7 +47,7 @@ class StudyFile:
 
 
 def load(path: Path) -> StudyFile:
-    """Import a study file and find its study; raise StudyFileError for whatever is wrong with it."""
+    """Import a study file and find its study. Raises StudyFileError, whatever is wrong with the file."""
     source = _read(path)
     _refuse_repeated_keys(path, source)
     module = _import(path)
@@ -103,34 +110,45 @@ def _place(error: BaseException, path: Path) -> str:
 
 
 def _explained(error: BaseException) -> str:
-    """An error in one line; a misspelt or missing argument with the names that there are."""
-    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-    if type(error) is ValueError:
-        return text
+    """An error in one line: a rule's own words, a wrong call in ours, anything else in Python's."""
     if isinstance(error, SystemExit):
         return "a study file must not exit; remove the call"
-    if isinstance(error, TypeError):
-        if (unknown := UNKNOWN_ARGUMENT.match(text)) and (callee := _callee(unknown[1], error)) is not None:
-            names = [name for name in inspect.signature(callee).parameters if name != "self"]
-            return str(unknown_field(unknown[1], unknown[2], names))
-        if missing := MISSING_ARGUMENTS.match(text):
-            return f"{missing[1]} must be given {missing[2]}"
+    text = error.msg if isinstance(error, SyntaxError) else one_line(error, LONGEST)
+    if type(error) is ValueError:
+        return text
+    if isinstance(error, TypeError) and (said := _wrong_call(error, text)) is not None:
+        return said
     return f"{type(error).__name__}: {text}"
 
 
-def _callee(name: str, error: TypeError) -> Any:
-    """What the frame that raised `error` called by a name; None when it is known there by another one."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    known = {**frames[-1].f_globals, **frames[-1].f_locals}
+def _wrong_call(error: TypeError, text: str) -> str | None:
+    """What a call lacks, or the names that a misspelt argument could have had; None where Python says it best."""
+    if missing := MISSING_ARGUMENTS.match(text):
+        return f"{missing['function']} must be given {missing['arguments']}"
+    unknown = UNKNOWN_ARGUMENT.match(text)
+    function = _function_called(unknown["function"], error) if unknown else None
+    if unknown is None or function is None:
+        return None
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    return str(unknown_field(unknown["function"], unknown["argument"], names))
+
+
+def _function_called(name: str, error: TypeError) -> Callable[..., object] | None:
+    """The function, class or method that Python's message names, as the line that raised the error knows it.
+
+    That line may have another name for it, `ASHA as Halving`, so it is found by its own. None where it is not known.
+    """
+    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     owner, _, method = name.partition(".")
-    found = next(
-        (value for value in known.values() if callable(value) and getattr(value, "__name__", "") == owner), None
-    )
-    return getattr(found, method, None) if method else found
+    for value in (frame.f_globals | frame.f_locals).values():
+        if callable(value) and getattr(value, "__name__", "") == owner:
+            found: Callable[..., object] | None = getattr(value, method, None) if method else value
+            return found
+    return None
 
 
 def _refuse_repeated_keys(path: Path, source: str) -> None:
-    """A dict display keeps the last of equal keys and says nothing: an arm would vanish from the table."""
+    """Raise StudyFileError where `{...}` has a key twice: Python keeps the last, and an arm would vanish unseen."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from platform.design.arm import resolved
-from platform.design.study import Study, networks_of
+from platform.design.row import Row
+from platform.design.study import Study
 from platform.methods.method import Method
-from platform.networks import cost
-from platform.networks.bisenet import BiSeNet
+from platform.networks.cost import SIZE
 from platform.records.record import ArmHeader, StudyHeader
+from platform.training.cost import estimate_of
 from platform.training.recipe import Recipe
 
 GPU_TERAFLOPS = 5.0
@@ -25,25 +25,21 @@ BACKWARD = 3
 
 
 @dataclass(frozen=True)
-class PlannedArm:
-    """One row, planned."""
+class PlannedRow:
+    """One row, and what it takes."""
 
-    name: str
-    search_trials: int
-    confirm_trials: int
-    settings: dict[str, str]
-    """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
+    row: Row
     petaflops: float
-    """Of training all trials at full length."""
+    """PFLOP to train all its trials at full length."""
     checkpoint_bytes: int
-    """Of one of its trials."""
+    """Size of one checkpoint."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a study will do."""
 
-    arms: tuple[PlannedArm, ...]
+    rows: tuple[PlannedRow, ...]
     steps_at_most: int
     steps_at_least: int
     hours: float
@@ -53,42 +49,42 @@ class Plan:
 
     @property
     def trials(self) -> int:
-        """Search and confirm trials of all arms."""
-        return sum(arm.search_trials + arm.confirm_trials for arm in self.arms)
+        """Search and confirm trials of all rows."""
+        return sum(planned.row.trials for planned in self.rows)
 
     @property
     def kept_bytes(self) -> int:
         """Disk space of the checkpoints that stay when the study is done: one for each confirm trial."""
-        return sum(arm.confirm_trials * arm.checkpoint_bytes for arm in self.arms)
+        return sum(planned.row.confirm_trials * planned.checkpoint_bytes for planned in self.rows)
 
     @property
     def running_bytes(self) -> int:
         """Disk space that a running trial may need: its newest checkpoint is written beside the one it replaces."""
-        return 2 * max(arm.checkpoint_bytes for arm in self.arms)
+        return 2 * max(planned.checkpoint_bytes for planned in self.rows)
 
     @property
     def petaflops(self) -> float:
-        """Of training all trials of all arms at full length."""
-        return sum(arm.petaflops for arm in self.arms)
+        """PFLOP to train all trials of all rows at full length."""
+        return sum(planned.petaflops for planned in self.rows)
 
 
 def plan(study: Study) -> Plan:
     """Rows, trials, steps and an estimate of the cost."""
-    arms = tuple(_planned(study, name) for name in study.arms)
+    rows = tuple(_planned(row) for row in study.rows)
     steps = study.budget.steps
     first_rung = study.rungs[0] if study.rungs else steps
     teraflops, device = (GPU_TERAFLOPS, "GPU") if study.budget.gpus else (CPU_TERAFLOPS, "CPU core")
     return Plan(
-        arms=arms,
-        steps_at_most=sum(arm.search_trials + arm.confirm_trials for arm in arms) * steps,
-        # Of each arm at least one trial is never cut.
+        rows=rows,
+        steps_at_most=sum(row.trials for row in study.rows) * steps,
+        # At least one search trial of each row is never stopped.
         steps_at_least=sum(
-            arm.confirm_trials * steps + (steps + (arm.search_trials - 1) * first_rung if arm.search_trials else 0)
-            for arm in arms
+            row.confirm_trials * steps + (steps + (row.search_trials - 1) * first_rung if row.search_trials else 0)
+            for row in study.rows
         ),
-        hours=sum(arm.petaflops for arm in arms) * 1000 / teraflops / 3600,
+        hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
         device=f"one {device} at {teraflops:g} TFLOP/s",
-        warnings=_warnings(study, arms),
+        warnings=_warnings(study),
     )
 
 
@@ -101,15 +97,15 @@ def header(
         question=question,
         arms=tuple(
             ArmHeader(
-                name=arm_name,
-                method=arm.method.__name__,
-                supervised=arm.method.labelled == "target",
-                select=study.selector(arm_name),
-                searched={field: str(range_) for field, range_ in arm.ranges.items()},
-                search_trials=study.search_trials(arm_name),
-                cost=asdict(study.cost(arm_name)),
+                name=row.name,
+                method=row.arm.method.__name__,
+                supervised=row.arm.method.labelled == "target",
+                select=row.selector,
+                searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
+                search_trials=row.search_trials,
+                cost=asdict(row.cost),
             )
-            for arm_name, arm in study.arms.items()
+            for row in study.rows
         ),
         reference=study.reference,
         select=study.select,
@@ -125,39 +121,35 @@ def header(
     )
 
 
-def _planned(study: Study, name: str) -> PlannedArm:
-    search, confirm = study.search_trials(name), study.seeds
-    return PlannedArm(
-        name=name,
-        search_trials=search,
-        confirm_trials=confirm,
-        settings=_settings(study, name),
-        petaflops=(search + confirm) * _petaflops(study, name),
-        checkpoint_bytes=_checkpoint_bytes(*study.arms[name].filled({}, study.recipe)),
+def _planned(row: Row) -> PlannedRow:
+    method, recipe = row.filled({})
+    return PlannedRow(
+        row=row,
+        petaflops=row.trials * _petaflops(row, method, recipe),
+        checkpoint_bytes=_checkpoint_bytes(method, recipe),
     )
 
 
-def _petaflops(study: Study, name: str) -> float:
-    """Of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
-    method, recipe = study.arms[name].filled({}, study.recipe)
-    network, discriminator = cost.estimate(*networks_of(method, recipe))
+def _petaflops(row: Row, method: Method, recipe: Recipe) -> float:
+    """PFLOP of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
+    network, discriminator = estimate_of(method, recipe)
     per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
-    pixels = study.shift.size[0] * study.shift.size[1] / math.prod(cost.SIZE)
-    return study.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
+    pixels = math.prod(row.shift.size) / math.prod(SIZE)
+    return row.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
 
 
 def _checkpoint_bytes(method: Method, recipe: Recipe) -> int:
     """Weights and buffers, and what optimisers keep: SGD its momentum, Adam, which players train with, two moments."""
     with torch.random.fork_rng(devices=[]):
         players = method.players().values()
-    network = _network_bytes(recipe.network_width, per_parameter=1 if recipe.momentum else 0)
+    network = _network_bytes(recipe.bare(), per_parameter=1 if recipe.momentum else 0)
     return network + sum(_bytes(player.module, per_parameter=2) for player in players)
 
 
 @functools.cache
-def _network_bytes(width: float, per_parameter: int) -> int:
+def _network_bytes(bare: Recipe, per_parameter: int) -> int:
     with torch.random.fork_rng(devices=[]):
-        return _bytes(BiSeNet(width=width), per_parameter)
+        return _bytes(bare.network(), per_parameter)
 
 
 def _bytes(module: nn.Module, per_parameter: int) -> int:
@@ -166,39 +158,18 @@ def _bytes(module: nn.Module, per_parameter: int) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _settings(study: Study, name: str) -> dict[str, str]:
-    arm = study.arms[name]
-    settings = {}
-    for field, range_ in arm.ranges.items():
-        integer = arm.method.integer(field, study.shift.size)
-        bounds = sorted(integer.of(end) for end in range_.ends()) if integer else []
-        settings[field] = f"{range_}, {integer.name} {bounds[0]} to {bounds[-1]}" if integer else str(range_)
-    method, _ = arm.filled({}, study.recipe)
-    meanings = resolved(method, study.shift.size)
-    # A field that acts through an integer is shown at its default too: what it means depends on the size.
-    fixed = dict(arm.fields) | {field: getattr(method, field) for field in meanings}
-    for field in (field for field in fixed if field not in arm.ranges):
-        meaning = "".join(f", {integer} {number}" for integer, number in meanings.get(field, {}).items())
-        settings[field] = f"{fixed[field]}{meaning}"
-    return settings | ({"slot": str(study.slot(name))} if arm.share else {})
-
-
-def _warnings(study: Study, arms: tuple[PlannedArm, ...]) -> tuple[str, ...]:
+def _warnings(study: Study) -> tuple[str, ...]:
     warnings = [
-        f"{name!r} searches {len(arm.ranges)} fields; more than {MOST_RANGES} spread its trials too thin"
-        for name, arm in study.arms.items()
-        if len(arm.ranges) > MOST_RANGES
+        f"{row.name!r} searches {len(row.dimensions)} fields; more than {MOST_RANGES} spread its trials too thin"
+        for row in study.rows
+        if len(row.dimensions) > MOST_RANGES
     ]
-    for name in study.arms:
-        outside = [
-            f"{field} {study.defaults(name)[field]}"
-            for field, dimension in study.dimensions(name).items()
-            if not dimension.holds(study.defaults(name)[field])
-        ]
-        if outside:
-            warnings.append(f"{name!r} tries its default first, outside of its ranges: {', '.join(outside)}")
-    if len({arm.search_trials for arm in arms}) > 1:
-        counts = ", ".join(f"{arm.name}: {arm.search_trials}" for arm in arms)
+    for row in study.rows:
+        if row.defaults_outside:
+            outside = ", ".join(f"{field} {default}" for field, default in row.defaults_outside.items())
+            warnings.append(f"{row.name!r} tries its default first, outside of its ranges: {outside}")
+    if len({row.search_trials for row in study.rows}) > 1:
+        counts = ", ".join(f"{row.name}: {row.search_trials}" for row in study.rows)
         warnings.append(f"the rows do not get the same number of search trials ({counts})")
     if study.seeds < 2:
         warnings.append("one seed gives no interval; take at least 3")

@@ -2,25 +2,21 @@
 
 import difflib
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from platform.design.arm import Arm, resolved
+from platform.design.arm import Arm
 from platform.design.asha import ASHA
-from platform.design.budget import Budget, Slot
+from platform.design.budget import Budget
 from platform.design.checks import check_whole
-from platform.design.ranges import Dimension
-from platform.methods.adversarial.output_space import Adversarial
-from platform.methods.hyperparameters import field_values
-from platform.methods.method import Method
-from platform.networks.cost import Cost, cost
-from platform.records.trial import Trial
+from platform.design.row import Row
 from platform.scores.selectors.selector import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
-from platform.training.code import training_code
 from platform.training.recipe import Recipe
+
+SMOKE: dict[str, Any] = {"network_width": 0.125, "batch": 2, "pretrained": False}
+"""What the recipe of every row becomes in a smoke run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,77 +88,35 @@ class Study:
         """The longest warm-up that a trial of any arm may have, as a fraction of the steps."""
         return max(arm.warm_up(self.recipe) for arm in self.arms.values())
 
-    def selector(self, name: str) -> str:
-        """The metric that stops and picks an arm's trials: `select`, of the domain whose labels train the arm.
-
-        An upper bound that is trained on target labels would be no upper bound if its score on the source picked it.
-        """
-        return f"oracle/{self.select.split('/')[1]}" if self.arms[name].method.labelled == "target" else self.select
-
-    def dimensions(self, name: str) -> dict[str, Dimension]:
-        """The searched fields of an arm, as Optuna sees them at the shift's size."""
-        arm = self.arms[name]
-        return {
-            field_: Dimension(range_, arm.method.integer(field_, self.shift.size))
-            for field_, range_ in arm.ranges.items()
-        }
-
-    def search_trials(self, name: str) -> int:
-        """How many search trials an arm gets: the budget's, or fewer where its ranges hold fewer values.
-
-        A default that lies outside the ranges is tried beside them.
-        """
-        dimensions = self.dimensions(name)
-        if self.search is None or not dimensions:
-            return 0
-        proposals = [dimension.proposals() for dimension in dimensions.values()]
-        points = math.prod(math.inf if values is None else len(values) for values in proposals)
-        return int(min(self.search.trials, points + (not self.holds_default(name))))
-
-    def holds_default(self, name: str) -> bool:
-        """Whether an arm's ranges hold the defaults of their fields: the first search trial."""
-        defaults = self.defaults(name)
-        return all(dimension.holds(defaults[field_]) for field_, dimension in self.dimensions(name).items())
-
-    def defaults(self, name: str) -> dict[str, Any]:
-        """The values of an arm's searched fields in its first search trial."""
-        method, recipe = self.arms[name].filled({}, self.recipe)
-        values = field_values(recipe) | field_values(method)
-        return {field_: values[field_] for field_ in self.arms[name].ranges}
-
-    def slot(self, name: str) -> Slot:
-        """What a trial of an arm takes of a node."""
-        share: Mapping[str, Any] = self.arms[name].share
-        return replace(self.budget.slot, **share)
-
-    def trial(self, name: str, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
-        """An arm's trial for chosen values of its ranges; those not chosen stand at their defaults."""
-        method, recipe = self.arms[name].filled(chosen, self.recipe)
-        return Trial(
-            method=type(method).__name__,
-            hyperparameters=field_values(method),
-            recipe=field_values(recipe),
-            shift=shift_identity,
-            resolved=resolved(method, self.shift.size),
-            seed=seed,
-            steps=self.budget.steps,
-            evaluations=self.budget.evaluations,
-            threads=self.slot(name).cpus,
-            code=training_code(type(method)),
+    @functools.cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The arms, each with what the study gives to all of them."""
+        return tuple(
+            Row(
+                name=name,
+                arm=arm,
+                shift=self.shift,
+                recipe=self.recipe,
+                budget=self.budget,
+                search=self.search,
+                select=self.select,
+                confirm_trials=self.seeds,
+            )
+            for name, arm in self.arms.items()
         )
 
-    def cost(self, name: str) -> Cost:
-        """Parameters and GFLOPs of an arm's networks, at the defaults of what is searched."""
-        method, recipe = self.arms[name].filled({}, self.recipe)
-        return cost_of(method, recipe)
+    def row(self, name: str) -> Row:
+        """The row of an arm."""
+        return next(row for row in self.rows if row.name == name)
 
-
-def cost_of(method: Method, recipe: Recipe) -> Cost:
-    """Parameters and GFLOPs of what a method trains."""
-    return cost(*networks_of(method, recipe))
-
-
-def networks_of(method: Method, recipe: Recipe) -> tuple[float, tuple[int, bool] | None]:
-    """The width of the network, and width and kind of the discriminator if there is one: what `cost` takes."""
-    discriminator = (method.width, method.separable) if isinstance(method, Adversarial) else None
-    return recipe.network_width, discriminator
+    def smoke(self) -> "Study":
+        """The same rows, reference and selector on a tiny shift, with a budget that a laptop spends in seconds."""
+        return replace(
+            self,
+            shift=self.shift.smoke(),
+            arms={name: arm.without(SMOKE) for name, arm in self.arms.items()},
+            budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus),
+            search=None if self.search is None else ASHA(trials=2, grace=0.25, reduction=2, smoothing=2),
+            seeds=1,
+            recipe=replace(self.recipe, **SMOKE),
+        )

@@ -6,97 +6,112 @@ own FlopCounterMode. `original_gflops` counts as the original study's table does
 Neither counts interpolation. All figures are for one image of 512 x 1024 in evaluation.
 """
 
-import functools
+import copy
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from platform.networks.bisenet import BiSeNet, upsample
-from platform.networks.discriminator import Discriminator
-from platform.shifts.labels import NUM_CLASSES
+from platform.networks.network import Network
 
 SIZE = (512, 1024)
 """Height and width, in pixels, of the image that every count is for."""
 SMALLEST = (32, 64)
-"""Of the image that `estimate` runs: 32 pixels are one of the deepest features."""
-IMAGENET_CLASSES = 1000
+"""Height and width of the image that estimates are counted on: 32 pixels are one of the deepest features."""
+
+
+class Judgement(NamedTuple):
+    """What a module is given in one call for one image: its arguments, with the shape in place of a tensor."""
+
+    module: nn.Module
+    small: tuple[Any, ...]
+    """For a small image, on which the module can be called in a moment."""
+    full: tuple[Any, ...]
+    """For an image of `SIZE`."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters and billions of operations; `deployed` is what prediction needs, the rest is only trained or dead."""
+    """Parameters and billions of operations; `deployed` is what prediction needs, the rest is only trained or dead.
+
+    A discriminator is any player that a method trains beside the network.
+    """
 
     parameters: int
-    """The network as published: with ResNet-18's ImageNet classifier, which nothing uses, and auxiliary classifiers."""
+    """The network as published, with its auxiliary classifiers, and a BiSeNet with ResNet-18's, which nothing uses."""
     deployed_parameters: int
-    """Without either."""
+    """The modules that a prediction calls."""
     discriminator_parameters: int
     """Never deployed; 0 for a method without a discriminator, as are its operations."""
     gflops: float
-    """The network as published, which classifies after upsampling; 2 per multiply-accumulate."""
+    """The network as published; a BiSeNet classifies after upsampling; 2 per multiply-accumulate."""
     deployed_gflops: float
-    """The network as run here, which classifies before upsampling; 2 per multiply-accumulate."""
+    """The network as run here; a BiSeNet classifies before upsampling; 2 per multiply-accumulate."""
     discriminator_gflops: float
-    """On probabilities upsampled to the image; 2 per multiply-accumulate."""
+    """One judgement of what the method gives to it for one image; 2 per multiply-accumulate."""
     original_gflops: float
     """The network as published, as torchscan 0.1.1 counts it."""
     original_discriminator_gflops: float
-    """On probabilities upsampled to the image, as torchscan 0.1.1 counts it."""
+    """One judgement of what the method gives to it for one image, as torchscan 0.1.1 counts it."""
 
 
-class PublishedOrder(nn.Module):
-    """BiSeNet as published: the final 1x1 convolution after the upsampling, on 64 times the pixels."""
-
-    def __init__(self, network: BiSeNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of shape (batch, classes, height, width) for images of shape (batch, 3, height, width)."""
-        size = (images.shape[-2], images.shape[-1])
-        logits: Tensor = self.network.classifier(upsample(self.network.features(images).fused, size))
-        return logits
-
-
-@functools.cache
-def cost(network_width: float, discriminator: tuple[int, bool] | None) -> Cost:
-    """The cost of a BiSeNet of a width and of the discriminator (width, separable) it is trained against, if any."""
-    with torch.device("meta"):
-        network = BiSeNet(width=network_width).eval()
-        published = PublishedOrder(network)
-        unused = nn.Linear(network.context_path.channels, IMAGENET_CLASSES)
-        adversary = nn.Identity() if discriminator is None else Discriminator(NUM_CLASSES, *discriminator)
-        images = torch.empty(1, 3, *SIZE)
-        probabilities = torch.empty(1, NUM_CLASSES, *SIZE)
+def network_cost(network: Network) -> Cost:
+    """The cost of a network in evaluation that lies on the meta device, without any discriminator."""
+    images = torch.empty(1, 3, *SIZE, device="meta")
+    published = network.published()
     return Cost(
-        parameters=parameters(network) + parameters(unused),
-        deployed_parameters=parameters(network) - parameters(network.auxiliary_classifiers),
-        discriminator_parameters=parameters(adversary),
+        parameters=parameters(published),
+        deployed_parameters=called_parameters(network, images),
+        discriminator_parameters=0,
         gflops=multiply_add_operations(published, images) / 1e9,
         deployed_gflops=multiply_add_operations(network, images) / 1e9,
-        discriminator_gflops=multiply_add_operations(adversary, probabilities) / 1e9,
+        discriminator_gflops=0.0,
         original_gflops=torchscan_operations(published, images) / 1e9,
-        original_discriminator_gflops=torchscan_operations(adversary, probabilities) / 1e9,
+        original_discriminator_gflops=0.0,
     )
 
 
-@functools.cache
-def estimate(network_width: float, discriminator: tuple[int, bool] | None) -> tuple[float, float]:
-    """`deployed_gflops` and `discriminator_gflops` of `cost` within 3 %, for plans that cannot wait for them.
+def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Iterable[Judgement]) -> Cost:
+    """The cost of a network and of the players that are trained beside it, each judgement counted once."""
+    calls = [(copy.deepcopy(module).to("meta"), _tensors(full, "meta")) for module, _, full in judgements]
+    return replace(
+        cost,
+        discriminator_parameters=sum(map(parameters, players)),
+        discriminator_gflops=sum(multiply_add_operations(module, *inputs) for module, inputs in calls) / 1e9,
+        original_discriminator_gflops=sum(torchscan_operations(module, *inputs) for module, inputs in calls) / 1e9,
+    )
+
+
+def estimated_network_gflops(network: Network) -> float:
+    """`deployed_gflops` within 3 %, for plans that cannot wait for it.
 
     Counted on a small image and scaled by pixels: torch's counter and its meta device import the compiler of torch,
     which takes longer than all else that a plan does.
     """
-    with torch.random.fork_rng(devices=[]):
-        network = BiSeNet(width=network_width).eval()
-        adversary = nn.Identity() if discriminator is None else Discriminator(NUM_CLASSES, *discriminator)
-    scale = math.prod(SIZE) / math.prod(SMALLEST) / 1e9
-    return (
-        scale * torchscan_operations(network, torch.zeros(1, 3, *SMALLEST)),
-        scale * torchscan_operations(adversary, torch.zeros(1, NUM_CLASSES, *SMALLEST)),
-    )
+    return torchscan_operations(network, torch.zeros(1, 3, *SMALLEST)) * math.prod(SIZE) / math.prod(SMALLEST) / 1e9
+
+
+def estimated_gflops(judgement: Judgement) -> float:
+    """What a judgement adds to `discriminator_gflops`, within 3 %: counted on a small image and scaled by its input."""
+    inputs = _tensors(judgement.small, "cpu")
+    grown = sum(map(math.prod, _shapes(judgement.full))) / sum(map(math.prod, _shapes(judgement.small)))
+    return torchscan_operations(judgement.module, *inputs) * grown / 1e9
+
+
+def called_parameters(module: nn.Module, *inputs: Any) -> int:
+    """How many parameters belong to the modules that `module(*inputs)` calls."""
+    called: set[nn.Module] = set()
+    handles = [part.register_forward_hook(lambda part, *_: called.add(part)) for part in module.modules()]
+    try:
+        with torch.no_grad():
+            module(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(parameter.numel() for part in called for parameter in part.parameters(recurse=False))
 
 
 def parameters(module: nn.Module) -> int:
@@ -104,22 +119,23 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def multiply_add_operations(module: nn.Module, x: Tensor) -> int:
-    """Operations of `module(x)`, two per multiply-accumulate, by torch's FlopCounterMode."""
+def multiply_add_operations(module: nn.Module, *inputs: Any) -> int:
+    """Operations of `module(*inputs)`, two per multiply-accumulate, by torch's FlopCounterMode."""
     # It imports the compiler of torch, which plans do without.
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(x)
+        module(*inputs)
     operations: int = counter.get_total_flops()
     return operations
 
 
-def torchscan_operations(module: nn.Module, x: Tensor) -> int:
-    """Operations of `module(x)` in evaluation as torchscan 0.1.1 counts them.
+def torchscan_operations(module: nn.Module, *inputs: Any) -> int:
+    """Operations of `module(*inputs)` in evaluation as torchscan 0.1.1 counts them.
 
     A module that is called again, like a residual block's ReLU or the discriminator's activation, counts once: the
-    original study's 2.17 for the separable discriminator is 2.20 when every call counts.
+    original study's 2.17 for the separable discriminator is 2.20 when every call counts. A module of a kind that
+    neither the original study's networks have nor a linear layer is counts nothing.
     """
     counted: dict[nn.Module, int] = {}
 
@@ -130,7 +146,7 @@ def torchscan_operations(module: nn.Module, x: Tensor) -> int:
     handles = [leaf.register_forward_hook(count) for leaf in leaves]
     try:
         with torch.no_grad():
-            module(x)
+            module(*inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -154,7 +170,16 @@ def _torchscan_leaf(leaf: nn.Module, x: Tensor, y: Tensor) -> int:
             return y.numel() * (side - 1)
         case nn.AdaptiveAvgPool2d(output_size=1):
             return y.numel() * (x.shape[-2] * x.shape[-1] + 1)
-        case nn.Identity():
-            return 0
+        case nn.Linear():
+            return y.numel() * (2 * leaf.in_features - 1 + (leaf.bias is not None))
         case _:
-            raise NotImplementedError(f"torchscan's count of {type(leaf).__name__} is not written down here")
+            # As torchscan does, with a warning, for a module that it does not know.
+            return 0
+
+
+def _shapes(arguments: tuple[Any, ...]) -> list[torch.Size]:
+    return [argument for argument in arguments if isinstance(argument, torch.Size)]
+
+
+def _tensors(arguments: tuple[Any, ...], device: str) -> list[Any]:
+    return [torch.zeros(value, device=device) if isinstance(value, torch.Size) else value for value in arguments]

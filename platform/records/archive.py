@@ -1,6 +1,6 @@
 """Setting a study's results aside, so that it starts over and nothing is deleted."""
 
-from platform.records.storage.tokens import RUNNING
+from platform.records.storage.tokens import STUDY_LOCK
 from platform.records.store import JOURNAL, Store
 
 ARCHIVE = "set-aside"
@@ -24,6 +24,6 @@ def set_aside(store: Store, study: str) -> str | None:
         set_away = storage.copy if trial_id in shared else storage.move
         set_away(f"trials/{trial_id}", f"{aside}/trials/{trial_id}")
     for name in sorted(storage.names(study), key=lambda name: name == JOURNAL):
-        if name != RUNNING:
+        if name != STUDY_LOCK:
             storage.move(f"{study}/{name}", f"{aside}/{study}/{name}")
     return f"{storage}/{aside}"

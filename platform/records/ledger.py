@@ -1,37 +1,26 @@
-"""What a running study knows of its trials: an event goes to the store first, then to memory, then to who listens."""
+"""What a running study knows of its trials: an event goes to the store, then to memory, then to its listeners."""
 
-import fcntl
 import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from platform.records.record import Arrival, Ask, End, Phase, Record, Report, StudyHeader
-from platform.records.storage.tokens import CLAIM, LOCK
+from platform.records.storage.locks import lock_trial
+from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
+
+Event = Literal["begin", "report", "end", "lose", "wait"]
+"""What happens to a trial: it begins or goes on; it reports; it ends; it loses its worker and goes on from its last
+checkpoint; or another study trains it, whose results this study waits for."""
 
 
 class Listener(Protocol):
-    """Whoever follows a running study: the tracker, the terminal. Its methods must not raise.
+    """Whoever follows a running study: the tracker, the terminal."""
 
-    A record is the whole of what the study knows of the trial at that moment.
-    """
-
-    def begin(self, ask: Ask, record: Record) -> None:
-        """A trial begins, or goes on from the last report of its record."""
-
-    def report(self, ask: Ask, record: Record) -> None:
-        """A trial reported: the last report of its record."""
-
-    def end(self, ask: Ask, record: Record) -> None:
-        """A trial ended, as its record says."""
-
-    def lose(self, ask: Ask, record: Record) -> None:
-        """A trial lost its worker, and goes on from its last checkpoint."""
-
-    def wait(self, ask: Ask, record: Record) -> None:
-        """A trial is trained by another study just now, whose results this one waits for."""
+    def hear(self, event: Event, ask: Ask, record: Record) -> None:
+        """Take note of an event and of all that the study then knows of the trial; must not raise."""
 
 
 class StoreFault(Exception):
@@ -99,8 +88,8 @@ class Ledger:
         """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
             if self.ended(ask) is not None:
-                listener.begin(ask, self.records[ask.trial.id])
-                listener.end(ask, self.records[ask.trial.id])
+                listener.hear("begin", ask, self.records[ask.trial.id])
+                listener.hear("end", ask, self.records[ask.trial.id])
 
     def forget(self, ask: Ask) -> None:
         """Take an asked trial out of this study."""
@@ -143,20 +132,20 @@ class Ledger:
 
     def begin(self, ask: Ask) -> None:
         """Tell the listeners that a trial begins or goes on."""
-        self._tell(ask, lambda listener, same, record: listener.begin(same, record))
+        self._tell("begin", ask)
 
     def lose(self, ask: Ask) -> None:
         """Note that a trial lost its worker, and goes on from its last checkpoint."""
         record = self.records[ask.trial.id]
         self._write(lambda: self.store.lose(self.study, ask.trial.id, record.step))
         self.records[ask.trial.id] = replace(record, losses=record.losses + 1)
-        self._tell(ask, lambda listener, same, record: listener.lose(same, record))
+        self._tell("lose", ask)
 
     def wait(self, ask: Ask) -> None:
         """Tell the listeners, once, that another process trains a trial."""
         if ask.trial.id not in self._awaited:
             self._awaited.add(ask.trial.id)
-            self._tell(ask, lambda listener, same, record: listener.wait(same, record))
+            self._tell("wait", ask)
 
     def report(self, ask: Ask, report: Report) -> bool:
         """Note a report; False for one that is known already."""
@@ -165,7 +154,7 @@ class Ledger:
             return False
         self._write(lambda: self.store.report(ask.trial.id, report))
         self.records[ask.trial.id] = replace(record, reports=(*record.reports, report))
-        self._tell(ask, lambda listener, same, record: listener.report(same, record))
+        self._tell("report", ask)
         return True
 
     def arrive(self, arrival: Arrival) -> list[Arrival]:
@@ -190,7 +179,7 @@ class Ledger:
             self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
         self._write(lambda: self.store.conclude(self.study, ask.trial.id, end))
         self.records[ask.trial.id] = _seen(record, end)
-        self._tell(ask, lambda listener, same, record: listener.end(same, record))
+        self._tell("end", ask)
         self._release(ask.trial.id)
 
     def close(self) -> None:
@@ -198,34 +187,26 @@ class Ledger:
         for trial_id in list(self._locks):
             self._release(trial_id)
 
-    def _tell(self, ask: Ask, event: Callable[[Listener, Ask, Record], None]) -> None:
-        """Tell every listener, of every arm that means this trial; but not of what could not be written."""
+    def _tell(self, event: Event, ask: Ask) -> None:
+        """Tell every listener, for every arm that means this trial; but not of what could not be written."""
         if self.fault is not None:
             return
         for same in [ask, *self.meaning_the_same(ask)]:
             for listener in self.listeners:
-                event(listener, same, self.records[ask.trial.id])
+                listener.hear(event, same, self.records[ask.trial.id])
 
     def _lock(self, trial_id: str) -> bool:
-        """Hold a trial for this process, until it ends or the process does."""
+        """Hold a trial for this process; False while another process does, and when the lock cannot be written."""
         if trial_id in self._locks:
             return True
         try:
-            folder = self.store.trial_folder(trial_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(handle)
-                raise
-        except BlockingIOError:
-            return False
+            handle = lock_trial(self.store.trial_folder(trial_id))
         except OSError as error:
             self.fault = StoreFault(str(error))
             return False
-        self._locks[trial_id] = handle
-        return True
+        if handle is not None:
+            self._locks[trial_id] = handle
+        return handle is not None
 
     def _release(self, trial_id: str) -> None:
         if (handle := self._locks.pop(trial_id, None)) is not None:

@@ -1,7 +1,11 @@
 """Errors as one line: for records, for a terminal, for MLflow."""
 
+from typing import Literal
 
-def one_line(error: BaseException | str, at_most: int = 300) -> str:
-    """The message of an error on one line, its end where it is longer; `no message` where there is none."""
+
+def one_line(error: BaseException | str, at_most: int = 300, keep: Literal["beginning", "end"] = "end") -> str:
+    """The message of an error on one line, `no message` where there is none; of a longer one, the end that is kept."""
     text = " ".join(str(error).split())
-    return (text if len(text) <= at_most else f"...{text[3 - at_most :]}") or "no message"
+    if len(text) > at_most:
+        text = f"{text[: at_most - 3]}..." if keep == "beginning" else f"...{text[3 - at_most :]}"
+    return text or "no message"

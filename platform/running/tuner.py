@@ -21,13 +21,23 @@ from ray.tune.experiment import Trial as RayTrial
 from platform.design.study import Study
 from platform.methods.method import Method
 from platform.records.ledger import Ledger
-from platform.records.storage.locks import Lock
+from platform.records.storage.locks import StudyLock
 from platform.records.storage.storage import leave_mark
-from platform.running.cluster import JOIN_SECONDS, Cluster, RayFault, joined, local, machines, refuse_unshared, seen
+from platform.running.cluster import (
+    JOIN_SECONDS,
+    Cluster,
+    RayFault,
+    connected,
+    joined,
+    local,
+    machines,
+    refuse_unshared,
+)
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge, refusal
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.search.decisions import finished
 
@@ -71,7 +81,7 @@ def run(
     address: str | None,
     root: Path,
     interruption: Interruption,
-    lock: Lock,
+    lock: StudyLock,
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
@@ -90,8 +100,10 @@ def run(
                 missing = cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
             if interruption.signal is None:
                 check_nodes(study, cluster.offer(), missing, interruption.say)
-                searcher = StudySearcher(study, ledger, shift_identity, interruption, cluster, mark)
-                _tune(study, ledger, searcher, Halt(ledger, interruption))
+                slots = Slots(ledger, cluster)
+                searcher = StudySearcher(study, ledger, shift_identity, slots, interruption, mark)
+                scheduler = StudyScheduler(study, ledger, slots, interruption)
+                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption))
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
@@ -100,7 +112,7 @@ def run(
 
 def offer(study: Study, address: str) -> Offer:
     """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
-    with seen(address) as cluster:
+    with connected(address) as cluster:
         offered = cluster.offer()
         if (reason := _too_large(study, offered)) is not None:
             raise TooLarge(reason)
@@ -119,7 +131,7 @@ def _cluster(
 def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
     """See that the nodes hold every arm's trials, on GPUs if they ask for them and there are any."""
     reason = _too_large(study, offered)
-    lacks_gpus = not offered.has_gpus and any(study.slot(name).gpus for name in study.arms)
+    lacks_gpus = not offered.has_gpus and any(row.slot.gpus for row in study.rows)
     if missing and (reason is not None or lacks_gpus):
         late = f"{machines(missing)} that the cluster expects did not join in {JOIN_SECONDS:.0f} seconds"
         raise RayFault(f"{reason or 'the study asks for GPUs, and no node has one'}; {late}: ray status tells more")
@@ -131,11 +143,11 @@ def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str],
 
 def _too_large(study: Study, offered: Offer) -> str | None:
     """Why a trial of one of the arms will never run, None when all may."""
-    reasons = (refusal(name, study.slot(name).resources(offered.has_gpus), offered) for name in study.arms)
+    reasons = (refusal(row.name, row.slot.resources(offered.has_gpus), offered) for row in study.rows)
     return next(filter(None, reasons), None)
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> None:
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, scheduler: StudyScheduler, halt: Halt) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -152,7 +164,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> 
             TrialTrainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=StudyScheduler(study, ledger, searcher),
+                scheduler=scheduler,
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_name,

@@ -9,35 +9,35 @@ from dataclasses import asdict
 from typing import Any
 
 from platform.design.asha import ASHA, cut, smoothed
-from platform.design.study import Study, cost_of
+from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
 from platform.records.record import Arrival, Ask, End, Phase, Record, Report
 from platform.records.trial import SEARCH_SEED
 from platform.search.health import ailment
 from platform.search.proposals import chosen_values, propose
+from platform.training.cost import cost_of
 from platform.training.recipe import Recipe
 
 
 def next_ask(study: Study, ledger: Ledger, identity: dict[str, Any], arm: str) -> Ask | None:
     """The next trial of an arm: search trials, then the confirm trials of the best; None while it waits, or is done."""
-    searched = ledger.asked(arm, "search")
-    selector = study.selector(arm)
-    if len(searched) < study.search_trials(arm):
+    searched, row = ledger.asked(arm, "search"), study.row(arm)
+    if len(searched) < row.search_trials:
         number, address = _free(searched), (ledger.study, arm)
         # The published default comes first, also when a damaged journal has lost it.
         known = searched if number else []
-        values = propose(study.dimensions(arm), known, ledger.records, selector, address)
+        values = propose(row.dimensions, known, ledger.records, row.selector, address)
         return _ask(study, identity, arm, "search", number, values, SEARCH_SEED)
     if searching(ledger, arm):
         return None
-    winner = best(searched, ledger.records, selector)
+    winner = best(searched, ledger.records, row.selector)
     if searched and winner is None:
         return None
-    ranges = study.arms[arm].ranges
-    values = {} if winner is None else chosen_values(winner.trial, ranges)
+    values = {} if winner is None else chosen_values(winner.trial, row.dimensions)
     # Told apart by what was chosen: to make a trial and hash it, for every seed and at every report, takes far longer.
-    confirmed = {ask.trial.seed for ask in ledger.asked(arm, "confirm") if chosen_values(ask.trial, ranges) == values}
+    confirms = ledger.asked(arm, "confirm")
+    confirmed = {ask.trial.seed for ask in confirms if chosen_values(ask.trial, row.dimensions) == values}
     for number in range(study.seeds):
         if (seed := SEARCH_SEED + 1 + number) not in confirmed:
             return _ask(study, identity, arm, "confirm", number, values, seed)
@@ -113,21 +113,21 @@ def _judge(study: Study, ledger: Ledger, ask: Ask, reports: tuple[Report, ...]) 
     value, least = values[-1], cut(values, study.search.reduction)
     if value >= least:
         return None
-    selector, smoothing, step = study.selector(ask.arm), study.search.smoothing, reports[-1].step
+    selector, smoothing, step = study.row(ask.arm).selector, study.search.smoothing, reports[-1].step
     mean = f"mean of the last {smoothing} {selector}" if smoothing > 1 else selector
     return End("stopped", "below the cut", f"rung {step}: {mean} {value:.4f} is below the cut {least:.4f}", step)
 
 
 def _arrive(study: Study, ledger: Ledger, ask: Ask, asha: ASHA, reports: tuple[Report, ...]) -> list[Arrival]:
     """Have a trial count at the rung of the last of these reports: those that arrived there before it, and it."""
-    value = smoothed(reports, study.selector(ask.arm), asha.smoothing)
+    value = smoothed(reports, study.row(ask.arm).selector, asha.smoothing)
     return ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
 
 def _ask(
     study: Study, identity: dict[str, Any], arm: str, phase: Phase, number: int, values: dict[str, Any], seed: int
 ) -> Ask:
-    return Ask(arm, phase, number, study.trial(arm, values, seed, identity))
+    return Ask(arm, phase, number, study.row(arm).trial(values, seed, identity))
 
 
 def _free(asks: list[Ask]) -> int:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from platform.methods.hyperparameters import check, hyperparameter
+from platform.networks.bisenet import BiSeNet
+from platform.networks.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,14 @@ class Recipe:
         """
         rise = min(1.0, (step + 1) / (self.warm_up * steps)) if self.warm_up else 1.0
         return float(rise * (1 - step / steps) ** self.power)
+
+    def network(self) -> Network:
+        """A new network, its random weights drawn from torch's generator."""
+        return BiSeNet(width=self.network_width, pretrained=self.pretrained)
+
+    def bare(self) -> "Recipe":
+        """The default recipe with this network, not pretrained: equal for recipes whose networks cost the same."""
+        return Recipe(network_width=self.network_width)
 
     def __post_init__(self) -> None:
         check(self)

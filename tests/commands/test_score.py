@@ -51,7 +51,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert score.main([str(argument) for argument in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("python -m platform.score: ")
+    assert err.startswith("error: ")
     assert err.count("\n") == 1
     return err
 
@@ -163,7 +163,10 @@ BAD_INPUT = {
         lambda predictions, labels: [path.unlink() for path in predictions.rglob("*.png")],
         r"predictions holds no label images; they are PNG files of train ids",
     ),
-    "no folder": (lambda predictions, labels: labels.rename(labels.parent / "elsewhere"), r"labels is no folder; name"),
+    "no folder": (
+        lambda predictions, labels: labels.rename(labels.parent / "elsewhere"),
+        r"labels is not a folder; name",
+    ),
     "nothing but void": (
         lambda predictions, labels: [write(path, np.full((6, 8), VOID)) for path in labels.rglob("*.png")],
         r"nothing to score; check",

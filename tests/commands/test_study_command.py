@@ -31,6 +31,10 @@ MISTAKES = {
     "no study": (HEAD, ["exactly one Study", "none", "study = Study("]),
     "two studies": (study() + study().replace("study = ", "other = "), ["exactly one Study", "study, other"]),
     "does not import": ("import platform.studdy\n", ["No module named 'platform.studdy'"]),
+    "imports what has moved": (
+        "from platform.labels import groups\n",
+        ["mistake.py:1: ", "No module named 'platform.labels'"],
+    ),
     "syntax": ("study = Study(\n", ["mistake.py:1"]),
     "misspelt arm field": (study("{'a': Arm(FDA, betta=0.1)}"), ["betta", "Did you mean 'beta'?"]),
     "misspelt study field": (study(seedz="3"), ["seedz", "Did you mean 'seeds'?"]),

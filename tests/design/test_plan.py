@@ -10,10 +10,10 @@ import torch
 from platform.commands.terminal.plan import describe
 from platform.design.plan import header, plan
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
-from platform.networks.cost import cost
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
+from platform.training.cost import cost_of
 from platform.training.run import TrainingRun
 
 LEARNING_RATE = LogUniform(1e-3, 5e-2)
@@ -41,7 +41,7 @@ def study(**changes: Any) -> Study:
 
 def test_rows_trials_and_steps() -> None:
     planned = plan(study())
-    assert [(arm.name, arm.search_trials, arm.confirm_trials) for arm in planned.arms] == [
+    assert [(row.name, row.search_trials, row.confirm_trials) for row in study().rows] == [
         ("source only", 12, 5),
         ("adversarial", 12, 5),
         ("FDA", 12, 5),
@@ -57,7 +57,7 @@ def test_rows_trials_and_steps() -> None:
 
 def test_a_row_without_ranges_is_confirmed_only() -> None:
     planned = plan(study(arms={"source only": Arm(SourceOnly), "FDA": ARMS["FDA"]}))
-    assert [(arm.search_trials, arm.confirm_trials) for arm in planned.arms] == [(0, 5), (12, 5)]
+    assert [(each.row.search_trials, each.row.confirm_trials) for each in planned.rows] == [(0, 5), (12, 5)]
     assert planned.steps_at_least == 5 * 20_000 + 6 * 20_000 + 11 * 4_000
 
 
@@ -71,7 +71,8 @@ def test_nothing_is_stopped_without_rungs() -> None:
 def test_the_cost_is_that_of_every_pass() -> None:
     planned = plan(study())
     # One image of 256 x 512 is a quarter of what costs are counted for; a step takes 3 forward passes' operations.
-    network, discriminator = cost(1.0, None).deployed_gflops / 4, cost(1.0, (64, False)).discriminator_gflops / 4
+    whole = cost_of(Adversarial(), Recipe())
+    network, discriminator = whole.deployed_gflops / 4, whole.discriminator_gflops / 4
     forward = {
         "source only": 4 * network,
         "adversarial": 8 * (2 * network + 2 * discriminator),
@@ -79,15 +80,16 @@ def test_the_cost_is_that_of_every_pass() -> None:
         "FDA 0.05": 4 * 2 * network,
         "target supervised": 4 * network,
     }
-    for arm in planned.arms:
-        assert arm.petaflops == pytest.approx(17 * 20_000 * 3 * forward[arm.name] / 1e6, rel=0.03), arm.name
-    assert planned.petaflops == pytest.approx(sum(arm.petaflops for arm in planned.arms))
+    for each in planned.rows:
+        name = each.row.name
+        assert each.petaflops == pytest.approx(17 * 20_000 * 3 * forward[name] / 1e6, rel=0.03), name
+    assert planned.petaflops == pytest.approx(sum(each.petaflops for each in planned.rows))
     assert planned.hours == pytest.approx(planned.petaflops * 1e15 / 5e12 / 3600)
     assert "GPU" in planned.device
 
 
 def test_a_row_that_sees_no_target_costs_half() -> None:
-    by_name = {arm.name: arm.petaflops for arm in plan(study()).arms}
+    by_name = {each.row.name: each.petaflops for each in plan(study()).rows}
     assert by_name["FDA 0.05"] == pytest.approx(2 * by_name["source only"])
     assert by_name["target supervised"] == pytest.approx(by_name["source only"])
 
@@ -209,13 +211,14 @@ def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) ->
     row = study(shift=shift, arms={"row": Arm(type(method), **fields)}, reference="row", search=None, recipe=recipe)
     run = TrainingRun(method, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
     run.advance(1)
-    assert plan(row).arms[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
+    assert plan(row).rows[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
 
 
 def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one() -> None:
     planned = plan(study())
-    by_name = {arm.name: arm.checkpoint_bytes for arm in planned.arms}
-    network, discriminator = 4 * cost(1.0, None).parameters, 4 * cost(1.0, (64, False)).discriminator_parameters
+    by_name = {each.row.name: each.checkpoint_bytes for each in planned.rows}
+    counted = cost_of(Adversarial(), Recipe())
+    network, discriminator = 4 * counted.parameters, 4 * counted.discriminator_parameters
     # The published count has an ImageNet classifier of half a million parameters, which nothing here trains.
     assert by_name["source only"] == pytest.approx(2 * (network - 4 * 513_000), rel=0.01)
     assert by_name["adversarial"] == by_name["source only"] + 3 * discriminator
@@ -252,6 +255,6 @@ def test_the_header_holds_what_a_table_needs() -> None:
     assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
-    assert told.arms[1].cost == asdict(cost(0.25, (64, False)))
+    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network_width=0.25)))
     unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
     assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)

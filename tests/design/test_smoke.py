@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 
-from platform.design.plan import plan
-from platform.design.smoke import smoke
 from platform.methods import FDA, Adversarial, SourceOnly
 from platform.shifts import gta5_to_cityscapes
 from platform.shifts.labels import CAMVID_11
@@ -34,7 +32,7 @@ def study(**changes: Any) -> Study:
 
 
 def test_rows_reference_and_selector_stay() -> None:
-    small = smoke(study())
+    small = study().smoke()
     assert list(small.arms) == list(ARMS)
     assert [arm.method for arm in small.arms.values()] == [arm.method for arm in ARMS.values()]
     assert (small.reference, small.select) == ("FDA", "oracle/miou")
@@ -43,33 +41,33 @@ def test_rows_reference_and_selector_stay() -> None:
 
 
 def test_the_budget_shrinks_to_seconds() -> None:
-    small = smoke(study())
+    small = study().smoke()
     assert small.budget == Budget(steps=4, evaluations=4, cpus=2)
     assert small.seeds == 1
     assert small.rungs == (2,), "a rung is passed"
     assert small.search is not None
     assert small.search.smoothing > 1, "and its mean is one of several evaluations"
-    assert max(arm.search_trials for arm in plan(small).arms) == 2
-    assert smoke(study(arms={"FDA": Arm(FDA)}, search=None)).search is None
+    assert max(row.search_trials for row in small.rows) == 2
+    assert study(arms={"FDA": Arm(FDA)}, search=None).smoke().search is None
 
 
 @pytest.mark.parametrize("ramp", [0.0, 0.1, 0.3, 0.49])
 def test_a_rung_is_passed_after_a_usual_warm_up_too(ramp: float) -> None:
-    small = smoke(study(arms={"FDA": ARMS["FDA"], "adversarial": Arm(Adversarial, ramp=ramp)}))
+    small = study(arms={"FDA": ARMS["FDA"], "adversarial": Arm(Adversarial, ramp=ramp)}).smoke()
     assert small.warm_up == ramp
     assert small.rungs[0] in (2, 3)
 
 
 @pytest.mark.parametrize("name", ARMS)
 def test_every_row_becomes_small_whatever_its_own_recipe(name: str) -> None:
-    _, recipe = smoke(study()).arms[name].filled({}, smoke(study()).recipe)
+    _, recipe = study().smoke().row(name).filled({})
     assert (recipe.network_width, recipe.batch, recipe.pretrained) == (0.125, 2, False)
     assert recipe.weight_decay == 5e-4
     assert recipe.momentum == (0.5 if name == "own recipe" else 0.9)
 
 
 def test_no_data_is_needed() -> None:
-    small = smoke(study())
+    small = study().smoke()
     small.shift.check()
     splits = {"source_images", "target_images"}
     assert all(sum(images) < 40 for name, images in vars(small.shift).items() if name in splits)

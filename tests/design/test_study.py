@@ -328,21 +328,21 @@ def test_weights_that_no_network_of_that_width_has_are_refused_before_anything_r
 )
 def test_an_arm_gets_as_many_trials_as_it_has_different_points(arm: Arm, trials: int, holds_default: bool) -> None:
     planned = study({"row": arm}, search=SEARCH)
-    assert planned.search_trials("row") == trials
-    assert planned.holds_default("row") == holds_default
+    assert planned.row("row").search_trials == trials
+    assert (not planned.row("row").defaults_outside) == holds_default
 
 
 def test_the_defaults_of_what_is_searched_are_the_methods_and_the_studys_recipe() -> None:
     arm = Arm(FDA, beta=LogUniform(0.05, 0.1), eta=1.0, learning_rate=LogUniform(1e-3, 0.1))
     planned = study({"row": arm}, search=SEARCH, recipe=Recipe(learning_rate=0.007))
-    assert planned.defaults("row") == {"beta": 0.01, "learning_rate": 0.007}
+    assert planned.row("row").defaults == {"beta": 0.01, "learning_rate": 0.007}
 
 
 def test_a_trial_holds_every_field_and_what_it_means_at_the_shifts_size() -> None:
     shift = gta5_to_cityscapes(size=(512, 1024))
     arm = Arm(FDA, beta=LogUniform(0.01, 0.1), batch=8)
     planned = study({"row": arm}, shift=shift, search=SEARCH, recipe=Recipe(momentum=0.5))
-    trial = planned.trial("row", {"beta": 0.05}, SEARCH_SEED, {"name": "pair"})
+    trial = planned.row("row").trial({"beta": 0.05}, SEARCH_SEED, {"name": "pair"})
     assert trial.method == "FDA"
     assert FDA(**trial.hyperparameters) == FDA(beta=0.05)
     assert Recipe(**trial.recipe) == Recipe(momentum=0.5, batch=8)
@@ -353,7 +353,7 @@ def test_a_trial_holds_every_field_and_what_it_means_at_the_shifts_size() -> Non
 def test_whole_and_real_numbers_of_one_value_are_one_trial() -> None:
     whole = study({"whole": Arm(Adversarial, lambda_adv=0)})
     real = study({"real": Arm(Adversarial, lambda_adv=0.0)})
-    assert whole.trial("whole", {}, 1, {}).id == real.trial("real", {}, 1, {}).id
+    assert whole.row("whole").trial({}, 1, {}).id == real.row("real").trial({}, 1, {}).id
 
 
 def test_an_arm_has_a_share_of_its_own_and_threads_for_its_cpus() -> None:
@@ -361,9 +361,9 @@ def test_an_arm_has_a_share_of_its_own_and_threads_for_its_cpus() -> None:
     planned = study(
         {"plain": Arm(FDA), "wide": pickle.loads(pickle.dumps(wide))}, budget=dataclasses.replace(BUDGET, gpus=0.5)
     )
-    assert planned.slot("plain") == Slot(cpus=1, gpus=0.5, memory=0)
-    assert planned.slot("wide") == Slot(cpus=2, gpus=1, memory=8)
-    assert [planned.trial(arm, {}, 1, {}).threads for arm in planned.arms] == [1, 2]
+    assert planned.row("plain").slot == Slot(cpus=1, gpus=0.5, memory=0)
+    assert planned.row("wide").slot == Slot(cpus=2, gpus=1, memory=8)
+    assert [row.trial({}, 1, {}).threads for row in planned.rows] == [1, 2]
     refused(lambda: Arm(FDA).on(gpus=1.5), "Budget.gpus must be at least 0")
 
 
@@ -381,8 +381,8 @@ def test_an_arm_costs_what_its_networks_cost() -> None:
         "target": Arm(TargetSupervised, network_width=0.25),
     }
     planned = study(arms)
-    assert planned.cost("source only").parameters == 12_581_672
-    assert planned.cost("source only").discriminator_parameters == 0
-    assert planned.cost("full").discriminator_parameters == 2_781_121
-    assert planned.cost("light").discriminator_parameters == 191_364
-    assert planned.cost("target").parameters < 1_000_000
+    assert planned.row("source only").cost.parameters == 12_581_672
+    assert planned.row("source only").cost.discriminator_parameters == 0
+    assert planned.row("full").cost.discriminator_parameters == 2_781_121
+    assert planned.row("light").cost.discriminator_parameters == 191_364
+    assert planned.row("target").cost.parameters < 1_000_000

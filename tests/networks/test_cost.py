@@ -1,3 +1,5 @@
+"""Costs: the published figures, counts by hand, and players of every kind."""
+
 import dataclasses
 import itertools
 import json
@@ -9,17 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
 
-from platform.networks.bisenet import BiSeNet, upsample
-from platform.networks.cost import (
-    Cost,
-    PublishedOrder,
-    cost,
-    estimate,
-    multiply_add_operations,
-    parameters,
-    torchscan_operations,
-)
+from platform.methods import SEGMENTATION, Adversarial, Method, Player, SourceOnly, Step, hyperparameter
+from platform.networks.bisenet import BiSeNet, PublishedOrder, upsample
+from platform.networks.cost import Cost, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
+from platform.study import Recipe
+from platform.training.cost import cost_of, estimate_of
+
+
+def cost(width: float, discriminator: tuple[int, bool] | None) -> Cost:
+    """The cost of a network of a width and of a discriminator (width, separable), if any."""
+    return cost_of(method_with(discriminator), Recipe(network_width=width))
+
+
+def method_with(discriminator: tuple[int, bool] | None) -> Method:
+    return SourceOnly() if discriminator is None else Adversarial(width=discriminator[0], separable=discriminator[1])
 
 
 class Layer(NamedTuple):
@@ -155,9 +161,9 @@ def test_counting_leaves_no_hook_behind() -> None:
     assert not any(leaf._forward_hooks for leaf in module.modules())
 
 
-def test_a_module_without_a_formula_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="GELU"):
-        torchscan_operations(nn.Sequential(nn.GELU()), torch.empty(1, 2))
+def test_a_module_that_torchscan_does_not_know_counts_nothing() -> None:
+    layers = nn.Sequential(nn.Linear(3, 4), nn.GELU())
+    assert torchscan_operations(layers, torch.empty(5, 3)) == 5 * 4 * (3 + 2 + 1)
 
 
 def test_both_orders_give_the_same_logits() -> None:
@@ -213,6 +219,85 @@ def test_counting_is_cached_plain_and_draws_no_random_number() -> None:
 @pytest.mark.parametrize("discriminator", [None, (64, False), (64, True), (16, False), (16, True)])
 def test_the_estimate_is_near_the_cost(width: float, discriminator: tuple[int, bool] | None) -> None:
     exact = cost(width, discriminator)
-    assert estimate(width, discriminator) == pytest.approx(
+    assert estimate_of(method_with(discriminator), Recipe(network_width=width)) == pytest.approx(
         (exact.deployed_gflops, exact.discriminator_gflops), rel=0.03
     )
+
+
+# A method of a study file's own
+
+
+class Pooled(nn.Module):
+    """Judges the mean of a map over its pixels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(channels, 8), nn.GELU(), nn.Linear(8, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        judgement: Tensor = self.layers(x.mean((2, 3)))
+        return judgement
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeveralLevels(Method):
+    """Judges logits at 1/8 of the image by the published discriminator, two more levels, and a pooled vector."""
+
+    width: int = hyperparameter(16, at_least=1)
+
+    def players(self) -> dict[str, Player]:
+        modules: dict[str, nn.Module] = {
+            "deep": Discriminator(width=self.width),
+            "levels": nn.Conv2d(19, 2, 3, padding=1, bias=False),
+            "pooled": nn.Linear(19, 3),
+            "of features": Pooled(19),
+            "never called": nn.Linear(5, 5),
+        }
+        return {name: Player(module, torch.optim.SGD) for name, module in modules.items()}
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        assert step.target is not None
+        prediction = step.segment(step.source.images)
+        target = step.segment_target(step.target.images)
+        both = torch.cat([prediction.logits, target])
+        for level in prediction.auxiliary:
+            step.modules["levels"](level)
+        step.modules["levels"](upsample(prediction.logits, step.source.images.shape[-2:]))
+        step.modules["pooled"](both.mean((2, 3)))
+        loss = step.modules["deep"](both).mean() + step.modules["of features"](both).mean()
+        return {SEGMENTATION: loss, "deep": loss}
+
+
+def test_players_are_counted_on_what_their_method_gives_them() -> None:
+    counted = cost_of(SeveralLevels(), Recipe(network_width=0.125))
+    deep, eighth, whole = Discriminator(width=16), torch.zeros(1, 19, 64, 128), torch.zeros(1, 19, 512, 1024)
+    levels = nn.Conv2d(19, 2, 3, padding=1, bias=False)
+    expected = (
+        multiply_add_operations(deep, eighth)
+        # Two auxiliary heads at 1/8 are one judgement, and the image's size is another.
+        + multiply_add_operations(levels, eighth)
+        + multiply_add_operations(levels, whole)
+        + 2 * 19 * 3
+        + 2 * (19 * 8 + 8)
+    )
+    assert counted.discriminator_gflops * 1e9 == expected
+    own = parameters(deep) + parameters(levels) + 20 * 3 + (20 * 8 + 9) + 30
+    assert counted.discriminator_parameters == own
+    assert counted.original_discriminator_gflops > counted.discriminator_gflops / 2
+    assert counted.gflops == cost(0.125, None).gflops
+    estimated = estimate_of(SeveralLevels(), Recipe(network_width=0.125))
+    assert estimated == pytest.approx((counted.deployed_gflops, counted.discriminator_gflops), rel=0.05)
+
+
+def test_what_a_method_does_late_is_counted() -> None:
+    assert cost_of(Adversarial(ramp=0.9, width=8), Recipe()) == cost_of(Adversarial(width=8), Recipe())
+
+
+def test_counting_leaves_a_methods_own_mistake_as_it_is() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Broken(SeveralLevels):
+        def losses(self, step: Step) -> dict[str, Tensor]:
+            raise ValueError("my own mistake")
+
+    with pytest.raises(ValueError, match="my own mistake"):
+        cost_of(Broken(), Recipe(network_width=0.125))

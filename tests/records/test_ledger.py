@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.records.ledger import Ledger, StoreFault
+from platform.records.ledger import Event, Ledger, StoreFault
 from platform.records.provenance import ROOT
 from platform.records.record import Arrival, Ask, End, Phase, Record, Report
 from platform.records.store import Store
@@ -45,20 +45,8 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[object] = []
 
-    def begin(self, ask: Ask, record: Record) -> None:
-        self.heard.append(("begin", ask, record.step))
-
-    def report(self, ask: Ask, record: Record) -> None:
-        self.heard.append(("report", ask, record.step))
-
-    def end(self, ask: Ask, record: Record) -> None:
-        self.heard.append(("end", ask, record.end))
-
-    def lose(self, ask: Ask, record: Record) -> None:
-        self.heard.append(("lose", ask, record.step))
-
-    def wait(self, ask: Ask, record: Record) -> None:
-        self.heard.append(("wait", ask, record.step))
+    def hear(self, event: Event, ask: Ask, record: Record) -> None:
+        self.heard.append((event, ask, record.end if event == "end" else record.step))
 
 
 def ledger(folder: Path, arms: Sequence[str] = ARMS, study: str = "question") -> Ledger:

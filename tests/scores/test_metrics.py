@@ -143,7 +143,7 @@ def test_original_refuses_a_matrix_without_pixels():
 @pytest.mark.parametrize("convention", [metrics.cityscapes, metrics.original])
 def test_a_matrix_without_its_void_row_is_refused(convention):
     with pytest.raises(ValueError, match=r"shape \(20, 20\), with void at index 19, got \(19, 19\)"):
-        convention(np.ones((19, 19), np.int64))
+        convention(np.ones((19, 19), np.int64).tolist())
 
 
 def test_a_matrix_from_a_record_scores_like_the_array():

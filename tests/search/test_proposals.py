@@ -43,7 +43,7 @@ class Notebook:
             search=ASHA(trials=trials),
             budget=Budget(steps=STEPS, evaluations=4),
         )
-        self.dimensions = self.study.dimensions("row")
+        self.dimensions = self.study.row("row").dimensions
         self.asks: list[Ask] = []
         self.records: dict[str, Record] = {}
 
@@ -53,7 +53,7 @@ class Notebook:
 
     def note(self, values: Mapping[str, Any], curve: list[float], state: State | None = "complete") -> Ask:
         """Ask for a trial with these values, that reported this curve and ended so."""
-        trial = self.study.trial("row", values, 0, {})
+        trial = self.study.row("row").trial(values, 0, {})
         ask = Ask("row", "search", len(self.asks), trial)
         reports = tuple(
             Report(10 * number, 1.0, {"oracle/miou": 1 - value, SELECT: value}, {})
@@ -131,7 +131,7 @@ def test_optuna_is_told_bands_where_beta_is_searched() -> None:
 def fill(book: Notebook, trials: int, score: Callable[[Mapping[str, Any]], float], address: tuple[str, str]) -> None:
     """Search for a number of trials; every third is stopped at its first report, the later ones while one runs."""
     for number in range(trials):
-        values = book.study.defaults("row") | book.propose(address)
+        values = book.study.row("row").defaults | book.propose(address)
         if number % 3 == 2:
             book.note(values, [score(values)], "stopped")
         else:
@@ -232,7 +232,7 @@ def test_a_search_over_beta_trains_every_band_once(range_: LogUniform | Uniform 
     book = Notebook(Arm(FDA, beta=range_))
     draw = random.Random(seed)
     endings: list[tuple[list[float], State | None]] = [([0.1], "stopped"), ([0.1] * 4, "complete"), ([], "failed")]
-    for _ in range(book.study.search_trials("row")):
+    for _ in range(book.study.row("row").search_trials):
         curve, state = draw.choice([*endings, ([], None)])
         book.note(book.propose((f"study {seed}", "row")), [value * draw.random() for value in curve], state)
     bands = [math.floor(book.values(ask)["beta"] * 64) for ask in book.asks]
@@ -244,7 +244,7 @@ def test_a_search_over_beta_trains_every_band_once(range_: LogUniform | Uniform 
 
 def test_a_finite_space_of_two_fields_is_exhausted_without_repeating() -> None:
     book = Notebook(Arm(Adversarial, width=OneOf(16, 32, 64), separable=OneOf(False, True)))
-    trials = book.study.search_trials("row")
+    trials = book.study.row("row").search_trials
     fill(book, trials, lambda values: float(values["width"]), ("study", "row"))
     points = {(book.values(ask)["width"], book.values(ask)["separable"]) for ask in book.asks}
     assert points == set(itertools.product((16, 32, 64), (False, True)))
@@ -262,7 +262,7 @@ def test_tpe_finds_better_values_than_chance() -> None:
         assert winner is not None
         regrets.append(-response(book.values(winner), peak))
         # The same number of full-length trials at random, the default among them.
-        chance = [book.study.defaults("row")]
+        chance = [book.study.row("row").defaults]
         chance += [
             {"lambda_adv": 10 ** draw.uniform(-4, -1), "learning_rate": 5e-3 * 20 ** draw.random()} for _ in range(24)
         ]

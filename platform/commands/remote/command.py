@@ -1,65 +1,42 @@
 """A study on a cluster, from the user's machine: `python -m platform.remote run|stop|fetch`.
 
-The checkout is sent as the working directory of one of Ray's jobs, through the ssh tunnel of `ray dashboard`; the job
-is the study command on the head, which does not need this machine any more: whoever attaches follows its log.
-
-Exit codes of `run` are those of the study command, and 2 also when no cluster answers, 3 also when the connection or
-the job is lost, 130 when the user leaves.
+The checkout is sent as the working directory of one of Ray's jobs, through the ssh tunnel of `ray dashboard`. The job
+is the study command on the head, which no longer needs this machine: whoever attaches follows its log.
 """
 
 import argparse
 import io
-import os
 import shlex
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform.commands.exits import BAD_INPUT, COMPLETE, OUR_MISTAKE, BadInput, MachineFailed
-from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, answered, reach, say
+from platform.commands.exits import COMPLETE, BadInput, by_signal, ending, say
+from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, answered, reach
 from platform.commands.remote.fetching import fetch_study
 from platform.commands.remote.job import Following, all_running, clock, details, exit_code, running, submit
 from platform.design.loading import StudyFileError, load
 from platform.records.location import RESULTS
 from platform.records.provenance import ROOT
-from platform.running.interruption import BEYOND, MACHINE_FAILED
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 HANDED_ON = ("plan", "report", "fresh", "smoke")
-"""Options that are the study command's."""
+"""Options that are handed on to the study command."""
 
 
+@ending(NoAnswer, StudyFileError)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     # A terminal that is closed leaves the study as Ctrl-C does, and takes the tunnel down.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    try:
-        return int(options.command(options))
-    except (BadInput, NoAnswer, StudyFileError) as mistake:
-        say(f"error: {mistake}")
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        say("\ninterrupted; the same command goes on from here")
-        return BEYOND + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read the log has seen enough; Python must not complain about it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BEYOND + signal.SIGPIPE
-    except (MachineFailed, OSError) as failure:
-        say(f"error: {failure}")
-        return MACHINE_FAILED
-    except Exception:
-        # Python's own code for it, 1, says that results are missing.
-        traceback.print_exc()
-        return OUR_MISTAKE
+    return int(options.command(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
         if following.job is None:
             raise
         say(f"\nleft: {name} goes on; run attaches again, stop ends it, fetch gets results")
-        return BEYOND + signal.SIGINT
+        return by_signal(signal.SIGINT)
 
 
 def _stop(options: argparse.Namespace) -> int:
@@ -159,7 +136,3 @@ def _entrypoint(options: argparse.Namespace) -> str:
     steering += ["--data", options.data] if options.data else []
     command = ["python", "-m", "platform.study", str(path.relative_to(ROOT)), "--address", "auto", *steering]
     return shlex.join(command)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

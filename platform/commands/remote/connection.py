@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 import yaml
 
 from platform.commands.exits import BadInput
+from platform.records.one_line import one_line
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -29,7 +30,9 @@ OPEN_SECONDS = 180.0
 DASHBOARD_SECONDS = 30.0
 """How long a dashboard may take to answer through an open tunnel: it starts with the head."""
 PAUSE_SECONDS = 1.0
-"""Between two questions to the cluster."""
+"""The time between two questions to the cluster."""
+LINE = 160
+"""Characters of a library's message: two lines of a terminal."""
 REASONS = (
     (
         re.compile(r"Head node of cluster \((.+)\) not found"),
@@ -56,13 +59,13 @@ class NoAnswer(Exception):
 
 
 def reach(options: argparse.Namespace) -> Reach:
-    """How the cluster is reached; what can be said without it is said first. Raises BadInput."""
+    """How the cluster is reached, once all that can be checked without it is checked. Raises BadInput."""
     # Ray reads these before it looks at anything else; a cluster of cluster.yaml has a token.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(name, None)
     _check_token()
-    # What goes wrong is raised; the rest is of no use to anybody but Ray's authors.
+    # What goes wrong is raised; the rest helps nobody but Ray's authors.
     logging.disable(logging.ERROR)
     if options.dashboard is not None:
         if not options.dashboard.startswith(("http://", "https://")):
@@ -73,9 +76,9 @@ def reach(options: argparse.Namespace) -> Reach:
 
 
 def prepare_for(cluster: Path) -> None:
-    """Have Ray's commands look for a head of one's own machines at its address, whichever machine started it.
+    """Have Ray's commands look for the head of a cluster of one's own machines at its address.
 
-    Raises BadInput unless there is such a cluster file, and what AWS must know is filled in.
+    Raises BadInput unless the cluster file is one, with everything filled in that AWS must know.
     """
     if not cluster.is_file():
         raise BadInput(
@@ -84,7 +87,7 @@ def prepare_for(cluster: Path) -> None:
     try:
         read = yaml.safe_load(cluster.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{cluster} must be YAML: {' '.join(str(error).split())}; mend the file") from error
+        raise BadInput(f"{cluster} must be YAML: {one_line(error)}; mend the file") from error
     if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
         raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; uncomment one")
     if not isinstance(read.get("auth"), dict) or not read["auth"].get("ssh_user"):
@@ -99,32 +102,21 @@ def prepare_for(cluster: Path) -> None:
 
 def asked(cluster: Path, *arguments: str) -> str:
     """What one of Ray's commands prints. Raises NoAnswer when it fails."""
-    with TemporaryFile("w+", errors="replace") as said, _started(_ray(*arguments), said) as process:
+    with TemporaryFile("w+", errors="replace") as printed, _started(_ray(*arguments), printed) as process:
         code = process.wait()
-        said.seek(0)
-        text = said.read()
+        printed.seek(0)
+        text = printed.read()
     if code != 0:
         raise NoAnswer(_meaning(text, cluster))
     return text
 
 
-def say(text: str) -> None:
-    """To standard error; standard output is the study's."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
-
-
-def line_of(text: str) -> str:
-    """The first line of a message, as long as two lines of a terminal at most."""
-    line = text.strip().split("\n")[0]
-    return line if len(line) <= 160 else f"{line[:157]}..."
-
-
 def _presume_head(provider: dict[str, object], name: str) -> None:
-    """Have Ray's commands take the head of one's own machines for running.
+    """Have Ray's commands believe that the head of one's own machines is running.
 
-    Which ones run Ray notes in /tmp of the machine that ran `ray up`, and nowhere else: after a restart that one would
-    not find its own cluster. Presumed in a folder of this process, it is no lie that `ray up` or `ray down` would read.
+    Ray notes which machines run in /tmp of the machine that ran `ray up`, and nowhere else: no other machine would find
+    the cluster, nor that one after a restart. The note lies in a folder of this process, where neither `ray up` nor
+    `ray down` reads it.
     """
     from ray.autoscaler._private.local import node_provider
     from ray.autoscaler.tags import NODE_KIND_HEAD, STATUS_UP_TO_DATE, TAG_RAY_NODE_KIND, TAG_RAY_NODE_STATUS
@@ -163,34 +155,35 @@ def _tunnel(cluster: Path) -> Iterator["JobSubmissionClient"]:
     """A connection through ssh, by `ray dashboard`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with TemporaryFile("w+") as said, _started(_ray("dashboard", str(cluster), "--port", str(port)), said) as process:
-        yield _client_through(port, process, said, cluster)
+    command = _ray("dashboard", str(cluster), "--port", str(port))
+    with TemporaryFile("w+", errors="replace") as printed, _started(command, printed) as tunnel:
+        yield _client_through(port, tunnel, printed, cluster)
 
 
 def _client_through(
-    port: int, process: "subprocess.Popen[bytes]", said: IO[str], cluster: Path
+    port: int, tunnel: "subprocess.Popen[bytes]", printed: IO[str], cluster: Path
 ) -> "JobSubmissionClient":
-    """A client, once the tunnel to the head's dashboard is open. Raises NoAnswer."""
+    """A client of the head's dashboard, once the tunnel from this port to it is open. Raises NoAnswer."""
     deadline = time.monotonic() + OPEN_SECONDS
     while True:
         try:
             return _client(f"http://127.0.0.1:{port}")
-        except NoAnswer as silence:
-            if process.poll() is not None:
-                said.seek(0)
-                raise NoAnswer(_meaning(said.read(), cluster)) from silence
-            if _listens(port):
-                # It is ssh that does, and has nobody to hand on to.
+        except NoAnswer as error:
+            if tunnel.poll() is not None:
+                printed.seek(0)
+                raise NoAnswer(_meaning(printed.read(), cluster)) from error
+            if _is_open(port):
+                # ssh listens here now, so only the dashboard at its other end can still be missing.
                 deadline = min(deadline, time.monotonic() + DASHBOARD_SECONDS)
             if time.monotonic() > deadline:
-                remedy = f"run ray up {cluster} again"
                 raise NoAnswer(
-                    f"the head can be reached, but Ray's dashboard does not answer there; {remedy}"
-                ) from silence
+                    f"the head can be reached, but Ray's dashboard does not answer there; run ray up {cluster} again"
+                ) from error
         time.sleep(PAUSE_SECONDS)
 
 
-def _listens(port: int) -> bool:
+def _is_open(port: int) -> bool:
+    """Whether something on this machine takes connections at a port."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except OSError:
@@ -206,12 +199,12 @@ def _client(dashboard: str) -> "JobSubmissionClient":
         try:
             return JobSubmissionClient(dashboard)
         except (KeyError, ValueError) as error:
-            raise NoAnswer("what listens there is something else") from error
+            raise NoAnswer("something else listens there") from error
 
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Ray's ways to say that there is no answer, or another one than was hoped for, as ours."""
+    """Turn Ray's errors into NoAnswer and BadInput."""
     from aiohttp import ClientError
     from ray.exceptions import AuthenticationError
 
@@ -224,7 +217,7 @@ def answered() -> Iterator[None]:
             "the head refuses this machine's token, ~/.ray/auth_token; copy that of the machine where ray up was run"
         ) from refusal
     except (ClientError, OSError, RuntimeError) as error:
-        text = line_of(str(error))
+        text = one_line(error, LINE, keep="beginning")
         if "Maximum request body size" in text or "exceeds the maximum size" in text:
             raise BadInput(
                 f"the checkout is too large to be sent ({text}); name what is large in .gitignore"
@@ -238,7 +231,7 @@ def _ray(*arguments: str) -> list[str]:
 
 @contextmanager
 def _started(command: list[str], output: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with children that ends with the context, and hears nothing of the terminal."""
+    """A process that ends with the context, with its children, and gets no input and no signal of the terminal."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
     )
@@ -250,10 +243,10 @@ def _started(command: list[str], output: IO[str]) -> Iterator["subprocess.Popen[
         process.wait()
 
 
-def _meaning(said: str, cluster: Path) -> str:
-    """What a command of Ray's printed when it failed, in one line."""
+def _meaning(printed: str, cluster: Path) -> str:
+    """What it means, in one line, that a command of Ray's printed this and failed."""
     for pattern, meaning in REASONS:
-        if found := pattern.search(said):
+        if found := pattern.search(printed):
             return meaning.format(*(part.strip() for part in found.groups()), cluster=cluster)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return f"ray says: {line_of(lines[-1] if lines else 'nothing')}"
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    return f"ray says: {one_line(lines[-1], LINE, keep='beginning') if lines else 'nothing'}"

@@ -6,19 +6,20 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from platform.commands.exits import COMPLETE, BadInput, MachineFailed
-from platform.commands.remote.connection import NoAnswer, asked, line_of, prepare_for, say
-from platform.commands.study import STOP
+from platform.commands.exits import COMPLETE, BadInput, MachineFailed, say
+from platform.commands.remote.connection import NoAnswer, asked, prepare_for
+from platform.commands.terminal.text import shown
 from platform.records.location import RESULTS_VARIABLE, SCHEME, results_store
+from platform.records.one_line import one_line
 from platform.records.storage.files import write_whole
-from platform.records.storage.locks import AlreadyRunning, locked
+from platform.records.storage.locks import AlreadyRunning, study_lock
 from platform.records.storage.storage import Storage
-from platform.records.storage.tokens import CLAIM, LOCK, RUNNING
+from platform.records.storage.tokens import TOKENS
 from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
 
 
 def fetch_study(options: argparse.Namespace) -> int:
-    """Copy a study's folder and its trials' records; what this machine has and the cluster does not know stays."""
+    """Copy a study's folder and its trials' records; what only this machine has stays."""
     prepare_for(options.cluster)
     name, mine = options.study, Store(options.to.resolve())
     there = _results_on_head(options.cluster)
@@ -32,7 +33,7 @@ def fetch_study(options: argparse.Namespace) -> int:
         if not (theirs.study_folder(name) / JOURNAL).exists():
             raise BadInput(f"there is no study {name} in {there} on the head; run it first")
         try:
-            with locked(mine.study_folder(name)):
+            with study_lock(mine.study_folder(name)):
                 return take_over(theirs, mine, name)
         except AlreadyRunning as holder:
             raise BadInput(
@@ -57,10 +58,9 @@ def take_over(theirs: Store, mine: Store, study: str) -> int:
     _copy(theirs.study_folder(study), folder)
     if kept:
         say(f"{_trials(kept)} trained here as well, with other records, which stay")
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    print(f"fetched {shown} and the records of {_trials(fetched - kept)}")
+    print(f"fetched {shown(folder)} and the records of {_trials(fetched - kept)}")
     table = folder / "table.md"
-    print(f"the table: {shown / table.name}" if table.exists() else "there is no table yet: the study has not ended")
+    print(f"the table: {shown(table)}" if table.exists() else "there is no table yet: the study has not ended")
     return COMPLETE
 
 
@@ -69,8 +69,8 @@ def _trials(ids: set[str]) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder into another one, less what tells processes of one machine from each other."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(CLAIM, LOCK, RUNNING, STOP), dirs_exist_ok=True)
+    """Copy a folder into another one, without the token files, which mean nothing here."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*TOKENS), dirs_exist_ok=True)
 
 
 def _continues(theirs: Path, mine: Path) -> bool:
@@ -88,13 +88,13 @@ def _results_on_head(cluster: Path) -> str:
 
 
 def _download(bucket: Storage, study: str, theirs: Store) -> None:
-    """Copy a study from a bucket to an empty store, less the weights of its trials. Raises MachineFailed."""
+    """Copy a study from a bucket to an empty store, without its trials' weights. Raises MachineFailed."""
     try:
         _download_files(bucket, study, theirs)
         for trial in {ask.trial.id for ask in theirs.journal(study).asks}:
             _download_files(bucket, trial_file(trial, "").rstrip("/"), theirs)
     except OSError as error:
-        raise MachineFailed(f"{bucket} cannot be read from here ({line_of(str(error))})") from error
+        raise MachineFailed(f"{bucket} cannot be read from here ({one_line(error)})") from error
 
 
 def _download_files(bucket: Storage, folder: str, theirs: Store) -> None:
@@ -104,7 +104,7 @@ def _download_files(bucket: Storage, folder: str, theirs: Store) -> None:
 
 
 def _copied(cluster: Path, source: str, target: Path) -> bool:
-    """Copy a folder from the head; whether there is one. What `rsync_exclude` in the cluster file names stays there."""
+    """Copy a folder from the head, but for what the cluster file's `rsync_exclude` names; False if there is none."""
     target.mkdir(parents=True)
     try:
         asked(cluster, "rsync-down", "-v", str(cluster), source, f"{target}/")

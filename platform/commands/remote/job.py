@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from signal import SIGTERM
 from typing import TYPE_CHECKING
 
-from platform.commands.exits import MachineFailed
-from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, Reach, answered, line_of, say
+from platform.commands.exits import MachineFailed, by_signal, say
+from platform.commands.remote.connection import LINE, PAUSE_SECONDS, NoAnswer, Reach, answered
+from platform.records.one_line import one_line
 from platform.records.provenance import COMMIT_VARIABLE, ROOT, commit
-from platform.running.interruption import BEYOND
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 LOST_SECONDS = 600.0
-"""How long a lost connection is tried again; the time that this machine sleeps does not count."""
+"""How long a lost connection is tried again; time that this machine sleeps does not count."""
 STOP_SECONDS = 300
 """How long a study may take to stop before Ray kills it: a step, its checkpoints, MLflow's patience."""
 
@@ -33,10 +33,10 @@ class Following:
     job: str | None = None
     """Its id, once it is known."""
     shown: int = 0
-    """Characters of its log, so that a new connection goes on behind them."""
+    """Characters of its log that were shown: a new connection goes on behind them."""
 
     def to_the_end(self) -> "JobDetails":
-        """Show the log until the job has ended. Raises NoAnswer before it is known, later MachineFailed."""
+        """Show the log until the job has ended. Raises NoAnswer while the job is not known, MachineFailed later."""
         deadline: float | None = None
         while True:
             try:
@@ -54,7 +54,9 @@ class Following:
                     deadline = time.monotonic() + LOST_SECONDS
                     say("connection lost; trying again, while the study goes on")
                 if time.monotonic() > deadline:
-                    raise MachineFailed(f"the cluster does not answer ({loss}); the same command attaches") from loss
+                    raise MachineFailed(
+                        f"the cluster does not answer ({loss})", "the same command attaches again"
+                    ) from loss
                 time.sleep(PAUSE_SECONDS)
 
     def _follow(self, client: "JobSubmissionClient", job: str) -> "JobDetails":
@@ -112,7 +114,7 @@ def details(client: "JobSubmissionClient", job: str) -> "JobDetails":
             return client.get_job_info(job)
     except NoAnswer as answer:
         if "does not exist" in str(answer):
-            raise MachineFailed("the cluster was started anew; the same command goes on from the records") from answer
+            raise MachineFailed("the cluster was started anew", "the same command goes on from the records") from answer
         raise
 
 
@@ -126,8 +128,8 @@ def exit_code(end: "JobDetails") -> int:
     from ray.job_submission import JobStatus
 
     if end.status == JobStatus.STOPPED:
-        return BEYOND + SIGTERM
+        return by_signal(SIGTERM)
     if end.driver_exit_code is None:
-        raise MachineFailed(f"{line_of(end.message or 'the job failed')}; mend that, and the same command goes on")
+        raise MachineFailed(one_line(end.message or "the job failed", LINE, keep="beginning"))
     code: int = end.driver_exit_code
-    return code if code >= 0 else BEYOND - code
+    return code if code >= 0 else by_signal(-code)

@@ -48,10 +48,11 @@ class _Unfailing(io.RawIOBase):
 
 @contextmanager
 def _terminal() -> Iterator[TextIO]:
+    """A stream to what standard output is now, whatever its file descriptor means later."""
     try:
         stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="replace")
     except (AttributeError, OSError, ValueError):
-        # Closed, or no file at all: what Python has in its place is not touched by moving file descriptors.
+        # Closed, or not a file: whatever Python has in its place does not depend on file descriptors.
         yield sys.stdout or io.StringIO()
         return
     try:
@@ -63,22 +64,15 @@ def _terminal() -> Iterator[TextIO]:
 
 @contextmanager
 def _redirected(descriptor: int, log: Path) -> Iterator[None]:
-    try:
-        before = os.dup(descriptor)
-    except OSError:
-        before = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    """Have a file descriptor mean the log, and in the end what it meant before."""
+    before, file, nothing = _duplicate(descriptor), _opened(log), _nothing()
     _flush()
     os.dup2(file, descriptor)
     try:
         yield
     finally:
         _flush()
-        # What the log did not take and a stream still holds must not come out on the terminal.
+        # A stream still holds what the log did not take, which must not come out on the terminal.
         os.dup2(nothing, descriptor)
         _flush()
         os.dup2(before, descriptor)
@@ -86,8 +80,29 @@ def _redirected(descriptor: int, log: Path) -> Iterator[None]:
             os.close(opened)
 
 
+def _nothing() -> int:
+    """A file descriptor that takes everything and keeps nothing."""
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+
+def _duplicate(descriptor: int) -> int:
+    """Another file descriptor for the same file; of one that is closed, one for nothing."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return _nothing()
+
+
+def _opened(log: Path) -> int:
+    """A file descriptor that appends to the log; where that cannot be opened, one for nothing."""
+    try:
+        return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return _nothing()
+
+
 def _flush() -> None:
-    """Send on its way what Python and C hold back, before their file descriptors mean another file."""
+    """Write what Python and C hold back, before their file descriptors mean another file."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
@@ -96,6 +111,7 @@ def _flush() -> None:
 
 @contextmanager
 def _replaced(name: str, raw: io.RawIOBase) -> Iterator[None]:
+    """Have one of Python's standard streams write to another file."""
     before = getattr(sys, name)
     setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
     try:
@@ -106,7 +122,7 @@ def _replaced(name: str, raw: io.RawIOBase) -> Iterator[None]:
 
 @contextmanager
 def _logged() -> Iterator[None]:
-    """Messages and warnings that no library takes care of, with their times."""
+    """Write the messages and warnings that no library handles itself, with their times."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)

@@ -4,20 +4,20 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import fields
 
+from platform.commands.terminal.screen import COLUMNS
+from platform.design.arm import resolved
 from platform.design.plan import plan
+from platform.design.row import Row
 from platform.design.study import Study
 from platform.running.placement import Offer, at_a_time
 from platform.training.recipe import Recipe
-
-COLUMNS = 80
-"""Width of the terminal that a plan is written for."""
 
 
 def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     """The plan as text for an 80-column terminal, and how many trials a cluster takes at a time."""
     planned, budget = plan(study), study.budget
-    search = sum(arm.search_trials for arm in planned.arms)
-    confirm = sum(arm.confirm_trials for arm in planned.arms)
+    search = sum(row.search_trials for row in study.rows)
+    confirm = sum(row.confirm_trials for row in study.rows)
     height, width = study.shift.size
     facts = {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
@@ -36,12 +36,12 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
     blocks = [[name, *_fields(facts, indent=2)]]
-    for arm in planned.arms:
-        title = arm.name + (" (reference)" if arm.name == study.reference else "")
-        counts = f"{arm.search_trials} search + {arm.confirm_trials} confirm"
+    for row in study.rows:
+        title = row.name + (" (reference)" if row.name == study.reference else "")
+        counts = f"{row.search_trials} search + {row.confirm_trials} confirm"
         title_lines = textwrap.wrap(title, COLUMNS - len(counts) - 4, initial_indent="  ", subsequent_indent="  ")
         title_lines[0] = f"{title_lines[0]:<{COLUMNS - len(counts) - 2}}  {counts}"
-        blocks.append([*title_lines, *_fields(arm.settings, indent=6)])
+        blocks.append([*title_lines, *_fields(_settings(row), indent=6)])
     blocks += [textwrap.wrap(f"note: {note}", COLUMNS, subsequent_indent="      ") for note in planned.warnings]
     return "\n\n".join("\n".join(block) for block in blocks)
 
@@ -60,10 +60,27 @@ def _rungs(study: Study) -> str:
 
 def _trials_at_a_time(study: Study, offer: Offer) -> str:
     """How many trials run at a time, where all are of one arm; the range over the arms."""
-    counts = [at_a_time(study.slot(name).resources(offer.has_gpus), offer.ever) for name in study.arms]
+    counts = [at_a_time(row.slot.resources(offer.has_gpus), offer.ever) for row in study.rows]
     fewest, most = min(counts), max(counts)
     number = str(most) if fewest == most else f"{fewest} to {most}, by their arm,"
     return f"{number} trial{'' if most == 1 else 's'} at a time" + ("" if offer.has_gpus else ", on CPUs")
+
+
+def _settings(row: Row) -> dict[str, str]:
+    """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
+    arm, settings = row.arm, {}
+    for field, dimension in row.dimensions.items():
+        bounds = sorted(dimension.integer.of(end) for end in dimension.range.ends()) if dimension.integer else []
+        meaning = f", {dimension.integer.name} {bounds[0]} to {bounds[-1]}" if dimension.integer else ""
+        settings[field] = f"{dimension.range}{meaning}"
+    method, _ = row.filled({})
+    meanings = resolved(method, row.shift.size)
+    # A field that acts through an integer is shown at its default too: what it means depends on the size.
+    fixed = dict(arm.fields) | {field: getattr(method, field) for field in meanings}
+    for field in (field for field in fixed if field not in row.dimensions):
+        meaning = "".join(f", {integer} {number}" for integer, number in meanings.get(field, {}).items())
+        settings[field] = f"{fixed[field]}{meaning}"
+    return settings | ({"slot": str(row.slot)} if arm.share else {})
 
 
 def _recipe(recipe: Recipe) -> str:

@@ -15,14 +15,15 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from platform.commands.terminal.screen import COLUMNS, Screen
-from platform.commands.terminal.standing import Event, Standing
+from platform.commands.terminal.standing import Standing
 from platform.commands.terminal.text import ARM_COLUMNS, short, trial_name, wrapped
 from platform.commands.terminal.view import view
+from platform.records.ledger import Event
 from platform.records.record import Ask, Record
 
 REFRESH_SECONDS = 0.3
 LEAVE_SECONDS = 2.0
-"""How long a study that ends waits for a terminal that takes nothing."""
+"""How long a study that has ended waits for a terminal that takes no output."""
 
 
 class Progress:
@@ -65,25 +66,9 @@ class Progress:
         self._told.put(None)
         self._thread.join(LEAVE_SECONDS)
 
-    def begin(self, ask: Ask, record: Record) -> None:
-        """A trial begins, or goes on from a step."""
-        self._told.put(_Told("begin", ask, record))
-
-    def report(self, ask: Ask, record: Record) -> None:
-        """A trial reported: nothing to say, a line per report would bury the ends."""
-        self._told.put(_Told("report", ask, record))
-
-    def end(self, ask: Ask, record: Record) -> None:
-        """A trial ended."""
-        self._told.put(_Told("end", ask, record))
-
-    def lose(self, ask: Ask, record: Record) -> None:
-        """A trial's worker died; the trial goes on from its checkpoint."""
-        self._told.put(_Told("lose", ask, record))
-
-    def wait(self, ask: Ask, record: Record) -> None:
-        """A trial is trained by another study just now."""
-        self._told.put(_Told("wait", ask, record))
+    def hear(self, event: Event, ask: Ask, record: Record) -> None:
+        """Queue an event; of reports no line is written, which would bury the ends."""
+        self._told.put(_Told(event, ask, record))
 
     def say(self, text: str) -> None:
         """A line from the command; safe in a signal handler, whatever it interrupts."""
@@ -93,7 +78,7 @@ class Progress:
         live, bars, drawn = self._screen.live, "━─" if self._screen.shows("━─") else "=-", None
         following = True
         while following:
-            following, lines = self._hear(live)
+            following, lines = self._read(live)
             self.standing.watch(time.monotonic())
             size = self._screen.size()
             frame = view(self.standing, self._study, self._select, self._owed(), size, bars) if live else []
@@ -101,7 +86,7 @@ class Progress:
                 self._screen.draw(lines, frame)
                 drawn = frame, size
 
-    def _hear(self, live: bool) -> tuple[bool, list[Text]]:
+    def _read(self, live: bool) -> tuple[bool, list[Text]]:
         """What was told until the next refresh, as lines; and whether more may come."""
         lines: list[Text] = []
         columns = min(self._screen.size()[0], COLUMNS) if live else COLUMNS

@@ -11,7 +11,7 @@ from rich.text import Text
 
 COLUMNS = 80
 LINES = 24
-"""The size of a terminal that does not know its own."""
+"""The size of a terminal that does not know its own; text is never wider, on any terminal."""
 
 
 class Screen:
@@ -50,7 +50,7 @@ class Screen:
         return COLUMNS, LINES
 
     def draw(self, lines: Sequence[Text], frame: Sequence[Text]) -> None:
-        """Write lines that stay, then the frame in place of the one before; a terminal that is gone is no error."""
+        """Write lines that stay, then the frame in place of the last one; ignore a terminal that is gone."""
         if self.live:
             columns, height = self.size()
             content = self._over(columns, height, clear=bool(lines))
@@ -64,7 +64,7 @@ class Screen:
             self.out.flush()
 
     def _over(self, columns: int, height: int, *, clear: bool) -> str:
-        """To the beginning of the frame, which takes more lines once the terminal is narrower than it was."""
+        """Codes that move the cursor to the frame's first line; a terminal that became narrower broke its lines."""
         taken = sum(max(1, math.ceil(cells / columns)) for cells in self._cells)
         up = min(taken, height - 1)
         return "\r" + (f"\x1b[{up}A" if up else "") + ("\x1b[J" if clear else "")

@@ -5,15 +5,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
 
+from platform.records.ledger import Event
 from platform.records.record import Ask, Phase, Record, State
 
 PACE_REPORTS = 30
 """The last reports of an arm whose steps per second count."""
 CROWD_SECONDS = 600.0
 """The time over which the number of trials that run at once is averaged."""
-Event = Literal["begin", "report", "end", "lose", "wait"]
 Key = tuple[str, Phase, int]
 
 
@@ -23,7 +22,7 @@ class ArmStanding:
 
     search: int
     confirm: int
-    """Planned trials."""
+    """How many trials of each kind are planned."""
     running: dict[Key, tuple[int, float]] = field(default_factory=dict)
     """The last reported step of each running trial, and when it was reported, in seconds."""
     ended: dict[Key, tuple[State, int]] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class ArmStanding:
 
     @property
     def planned(self) -> int:
-        """All its trials."""
+        """How many trials it is to have."""
         return self.search + self.confirm
 
     @property
@@ -54,6 +53,22 @@ class ArmStanding:
         values = [value for key, value in self._kept() if key[1] == "confirm" and key in self.ended]
         return statistics.fmean(values) if values else None
 
+    def take(self, event: Event, key: Key, record: Record, value: float | None, moment: float) -> None:
+        """Enter an event of a trial, whose newest selector is `value`; the same event twice changes nothing."""
+        if value is not None:
+            self.values[key] = value
+        before, since = self.running.pop(key, (record.step, moment))
+        steps = record.step - before
+        if steps > 0 and event in ("report", "end"):
+            self.pace.append((steps, moment - since))
+        # A trial that failed may be tried again, and runs then.
+        self.ended.pop(key, None)
+        if record.end is not None:
+            self.ended[key] = record.end.state, record.end.step
+        else:
+            told_twice = event == "report" and steps <= 0
+            self.running[key] = (before, since) if told_twice else (record.step, moment)
+
     def _kept(self) -> Iterable[tuple[Key, float]]:
         return (
             (key, value) for key, value in self.values.items() if self.ended.get(key, ("complete", 0))[0] != "failed"
@@ -66,7 +81,7 @@ class Standing:
     def __init__(self, planned: Mapping[str, tuple[int, int]], steps: int, selector: Callable[[str], str]) -> None:
         self.arms = {arm: ArmStanding(search, confirm) for arm, (search, confirm) in planned.items()}
         self.steps = steps
-        """Of a full-length trial."""
+        """Steps of a full-length trial."""
         self.selector = selector
         self._crowd = 0.0
         self._watched: float | None = None
@@ -92,25 +107,14 @@ class Standing:
         self.watch(moment)
         if event == "wait":
             return
-        arm, key = self.arms[ask.arm], (ask.arm, ask.phase, ask.number)
-        if record.reports and (value := record.reports[-1].metrics.get(self.selector(ask.arm))) is not None:
-            arm.values[key] = value
-        before, since = arm.running.pop(key, (record.step, moment))
-        advanced = record.step - before
-        if event in ("report", "end") and advanced > 0:
-            arm.pace.append((advanced, moment - since))
-        arm.ended.pop(key, None)
-        if record.end is not None:
-            arm.ended[key] = record.end.state, record.end.step
-        elif event == "report" and advanced <= 0:
-            arm.running[key] = before, since
-        else:
-            arm.running[key] = record.step, moment
+        arm = self.arms[ask.arm]
+        value = record.reports[-1].metrics.get(self.selector(ask.arm)) if record.reports else None
+        arm.take(event, (ask.arm, ask.phase, ask.number), record, value, moment)
         if self._watched is None and arm.running:
             self._began = self._watched = moment
 
     def watch(self, moment: float) -> None:
-        """Average how many trials run at once: over all the time so far at first, later over the last of it."""
+        """Average how many trials run at once, over all the time so far or its last CROWD_SECONDS."""
         if self._watched is None or moment <= self._watched:
             return
         window = min(moment - self._began, CROWD_SECONDS)
@@ -118,21 +122,21 @@ class Standing:
         self._watched = moment
 
     def seconds_per_step(self, arm: str) -> float | None:
-        """Of one trial of an arm, from its last reports; of the others while it has none; None before the first."""
+        """The pace of one trial of an arm, by its last reports; before them the other arms' mean; None before any."""
         measured = [pace for pace in map(self._measured, self.arms) if pace is not None]
         own = self._measured(arm)
         return own if own is not None or not measured else statistics.fmean(measured)
 
     def steps_per_second(self) -> float | None:
-        """Of all running trials together, None before the first report."""
+        """The pace of all running trials together; None before the first report."""
         paces = [self.seconds_per_step(name) for name, arm in self.arms.items() for _ in arm.running]
         return sum(1 / pace for pace in paces if pace) or None
 
     def seconds_left(self) -> float | None:
-        """Until the last trial ends, None while nothing is known.
+        """The time until the last trial ends, in seconds; None while no pace is known.
 
-        Running trials count to their last step. A search trial to come counts as many steps as those before it took.
-        No machine is fast enough to end before the longest of the running trials does.
+        Running trials count to their last step, and search trials to come as many steps as those before them took. A
+        study takes at least as long as the longest of its running trials.
         """
         paces = {name: self.seconds_per_step(name) for name in self.arms}
         if self._crowd <= 0 or None in paces.values():

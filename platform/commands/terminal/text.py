@@ -1,26 +1,30 @@
 """Text that fits the columns of a terminal."""
 
+from pathlib import Path
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from platform.records.record import Ask
 
 ARM_COLUMNS = 24
+"""Width of an arm's name."""
 HANGING_COLUMNS = 12
+"""Indent of the lines that go on from the one above."""
 
 
 def trial_name(ask: Ask) -> str:
-    """What a trial is called within its arm."""
+    """The name of a trial within its arm: `search 3`, `seed 1`."""
     return f"seed {ask.trial.seed}" if ask.phase == "confirm" else f"search {ask.number}"
 
 
 def clean(text: str) -> str:
-    """Without what could move a terminal's cursor."""
+    """A text without the characters that could move a terminal's cursor."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def short(name: str, columns: int = ARM_COLUMNS) -> str:
-    """A name that fits its column; the end tells apart what a study varies, so the middle goes."""
+    """A name that fits its column, without its middle: what a study varies mostly stands at the end."""
     name = clean(name)
     if cell_len(name) <= columns:
         return name
@@ -30,13 +34,20 @@ def short(name: str, columns: int = ARM_COLUMNS) -> str:
     return f"{set_cell_size(name, columns - 2 - cell_len(tail)).rstrip()}..{tail}"
 
 
+def shown(place: Path | str) -> str:
+    """A place as a user would type it: relative to the working directory where it lies below."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place)
+
+
 def apart(left: Text, right: Text, columns: int) -> Text:
+    """One line with a text at either end; the left one is cut where there is no room for both."""
     left.truncate(max(0, columns - right.cell_len - 2), overflow="ellipsis", pad=True)
     return Text.assemble(left, "  ", right)
 
 
 def wrapped(beginning: str, text: str, style: str, columns: int) -> list[Text]:
-    """Lines of at most so many columns; a word that is longer, mostly a path, stays in one piece to be copied."""
+    """Break a text into lines of at most `columns`; a longer word, mostly a path, stays whole so it can be copied."""
     lines = [Text(beginning)]
     for word in clean(text).split():
         begun = bool(lines[-1].plain.strip())

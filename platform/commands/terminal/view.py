@@ -14,7 +14,7 @@ from platform.commands.terminal.text import ARM_COLUMNS, apart, clean, short
 from platform.records.record import State
 
 EVENT_LINES = 4
-"""Lines of a terminal that the view leaves to what happened last."""
+"""Lines of a terminal that the view leaves to the last events."""
 
 
 def view(
@@ -22,7 +22,8 @@ def view(
 ) -> list[Text]:
     """The lines that show where a study stands, on a terminal of `size` columns and lines.
 
-    Rows that find no room are folded into one, those with running trials last. Bars are drawn of two characters.
+    Arms that find no room share one row; those with running trials are the last to. `bars` are the two characters of a
+    bar, for what has ended and for what has not.
     """
     columns, height = min(size[0], COLUMNS), size[1]
     table = _Columns(columns, len(str(standing.planned)), bars)
@@ -77,7 +78,7 @@ class _Columns:
         return Text(f"{row} running stopped failed   best confirm", "dim")
 
     def row(self, name: str, arms: Sequence[ArmStanding], mark: str = "") -> Text:
-        """Of one arm, or the sum of several, of which no value can be given."""
+        """The row of one arm, or of several together, which have counts but no values."""
         states: Counter[State] = sum((arm.states for arm in arms), Counter())
         running = sum(len(arm.running) for arm in arms)
         ended, planned = states.total(), sum(arm.planned for arm in arms)
@@ -98,7 +99,7 @@ class _Columns:
 
 
 def _folded(standing: Standing, room: int) -> tuple[list[str], list[str]]:
-    """The arms that get one of the lines, and those that share the last, in the study's order."""
+    """The arms that get a line of their own, and those that share the last, in the study's order."""
     names = list(standing.arms)
     if len(names) <= room:
         return names, []
@@ -125,7 +126,7 @@ def _pace(standing: Standing, owed: object) -> str:
 
 
 def about(seconds: float) -> str:
-    """A duration as it can be trusted: `about 2 h`, `about 40 min`, `under a minute`."""
+    """A duration, rounded to what the estimate is worth: `about 2 h`, `about 40 min`, `under a minute`."""
     if seconds < 60:
         return "under a minute"
     if seconds < 90 * 60:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from platform.records.ledger import Event
 from platform.records.record import Ask, Record, StudyHeader
 from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
 from platform.results.mirror.messages import TEST, Answer, Closing, Copy, Ending, Outage, Owed, Request, now
@@ -40,7 +41,7 @@ class _Trial:
 
 
 class Tracker:
-    """One study's mirror, a listener of its ledger; `begin`, `report`, `end`, `lose` take microseconds, never raise.
+    """One study's mirror in MLflow, a listener of its ledger; `hear` takes microseconds and never raises.
 
     Raises ValueError when `uri` can never work. Whether MLflow answers is found out in the background.
     """
@@ -69,24 +70,25 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
-    def begin(self, ask: Ask, record: Record) -> None:
-        """A trial begins or goes on; of one that ended before this tracker was made, its record says all."""
-        self._note(ask, record)
-
-    def report(self, ask: Ask, record: Record) -> None:
-        """A trial reported."""
-        self._note(ask, record)
-
-    def end(self, ask: Ask, record: Record) -> None:
-        """A trial ended."""
-        self._note(ask, record)
-
-    def lose(self, ask: Ask, record: Record) -> None:
-        """A trial lost its worker and goes on."""
-        self._note(ask, record)
-
-    def wait(self, ask: Ask, record: Record) -> None:
-        """Nothing: it is the other study's run."""
+    def hear(self, event: Event, ask: Ask, record: Record) -> None:
+        """Note what MLflow should hold of a trial, whatever happened to it: its record says all."""
+        if event == "wait":
+            return  # the run belongs to the study that trains it
+        at = now()
+        trial_id = record.trial.id
+        with self._lock:
+            trial = self._trials.get(trial_id)
+            if trial is None:
+                # Reports and ends of an earlier process came when the record was written last.
+                if record.step or record.end is not None:
+                    at = self._written(trial_id, at)
+                trial = self._trials[trial_id] = _Trial(ask, record, at, {record.step: at})
+            elif record.end is None or trial.record.end is None:
+                trial.at = at
+            trial.times.setdefault(record.step, at)
+            trial.record = record
+            trial.version += 1
+            self._owed[trial_id] = None
 
     def owed(self) -> Owed:
         """What MLflow is not known to hold yet; cheap enough to be shown every second."""
@@ -112,23 +114,6 @@ class Tracker:
         if (process := self._process) is not None:
             process.stop()
         return self.owed()
-
-    def _note(self, ask: Ask, record: Record) -> None:
-        at = now()
-        trial_id = record.trial.id
-        with self._lock:
-            trial = self._trials.get(trial_id)
-            if trial is None:
-                # Reports and ends of an earlier process came when the record was written last.
-                if record.step or record.end is not None:
-                    at = self._written(trial_id, at)
-                trial = self._trials[trial_id] = _Trial(ask, record, at, {record.step: at})
-            elif record.end is None or trial.record.end is None:
-                trial.at = at
-            trial.times.setdefault(record.step, at)
-            trial.record = record
-            trial.version += 1
-            self._owed[trial_id] = None
 
     def _written(self, trial_id: str, otherwise: int) -> int:
         try:

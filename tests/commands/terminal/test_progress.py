@@ -13,9 +13,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from platform.commands.terminal.progress import Progress
-from platform.commands.terminal.standing import Event, Standing
+from platform.commands.terminal.standing import Standing
 from platform.commands.terminal.text import short
 from platform.commands.terminal.view import about, view
+from platform.records.ledger import Event
 from platform.records.record import Ask, Cause, End, Phase, Record, Report, State
 from platform.records.trial import Trial
 
@@ -70,15 +71,19 @@ def test_a_line_when_a_trial_begins_when_it_ends_and_when_its_worker_is_lost() -
     first, second, third = ask("source only", "confirm", 0), ask("FDA", "confirm", 2), ask(number=3)
     before = [(ask(number=number), ended(ask(number=number), "complete")) for number in (0, 1)]
     with progress(out, before=before) as told:
-        told.begin(first, record(first))
-        told.report(first, record(first, report(1_000, 0.1)))
-        told.end(first, ended(first, "complete"))
-        told.begin(second, record(second, report(4_000)))
-        told.lose(second, record(second, report(4_000)))
-        told.end(second, ended(second, "complete", "predictions collapsed to 2 classes"))
-        told.begin(third, record(third))
-        told.end(third, record(third, end=End("failed", "diverged", "the segmentation loss is nan at step 12", 0)))
-        told.end(ask(number=4), ended(ask(number=4), "stopped", "rung 4000: source/miou 0.4123 is below the cut 0.5"))
+        told.hear("begin", first, record(first))
+        told.hear("report", first, record(first, report(1_000, 0.1)))
+        told.hear("end", first, ended(first, "complete"))
+        told.hear("begin", second, record(second, report(4_000)))
+        told.hear("lose", second, record(second, report(4_000)))
+        told.hear("end", second, ended(second, "complete", "predictions collapsed to 2 classes"))
+        told.hear("begin", third, record(third))
+        told.hear(
+            "end", third, record(third, end=End("failed", "diverged", "the segmentation loss is nan at step 12", 0))
+        )
+        told.hear(
+            "end", ask(number=4), ended(ask(number=4), "stopped", "rung 4000: source/miou 0.4123 is below the cut 0.5")
+        )
         told.say("stopping after the current step")
     assert lines(out) == [
         "time      ended  row                       trial      source/miou",
@@ -101,14 +106,14 @@ def test_a_line_when_a_trial_begins_when_it_ends_and_when_its_worker_is_lost() -
 def test_a_failure_that_is_not_the_trials_own_is_tried_again() -> None:
     out = io.StringIO()
     with progress(out) as told:
-        told.end(ask(), record(ask(), end=End("failed", "data", "cannot read frame.png", 0, retry=True)))
+        told.hear("end", ask(), record(ask(), end=End("failed", "data", "cannot read frame.png", 0, retry=True)))
     assert " ".join(out.getvalue().split()).endswith("cannot read frame.png; the next run tries it again")
 
 
 def test_the_selector_is_what_is_shown() -> None:
     out = io.StringIO()
     with progress(out, select="oracle/miou") as told:
-        told.end(ask(), ended(ask(), "complete"))
+        told.hear("end", ask(), ended(ask(), "complete"))
     assert lines(out)[0].endswith("oracle/miou")
     assert lines(out)[1].endswith("0.900")
 
@@ -116,15 +121,15 @@ def test_the_selector_is_what_is_shown() -> None:
 def test_the_selector_of_an_upper_bound_is_named() -> None:
     out = io.StringIO()
     with progress(out, selector="oracle/miou") as told:
-        told.end(ask(), ended(ask(), "complete"))
+        told.hear("end", ask(), ended(ask(), "complete"))
     assert lines(out)[1].endswith("0.900 oracle/miou")
 
 
 def test_a_trial_that_another_study_ended_does_not_begin() -> None:
     out = io.StringIO()
     with progress(out, {"FDA": (2, 1)}) as told:
-        told.begin(ask(), ended(ask(), "complete"))
-        told.end(ask(), ended(ask(), "complete"))
+        told.hear("begin", ask(), ended(ask(), "complete"))
+        told.hear("end", ask(), ended(ask(), "complete"))
     assert lines(out)[1:] == ["hh:mm:ss    1/3  FDA                       search 0   0.412"]
 
 
@@ -135,8 +140,8 @@ def test_lines_fit_whatever_they_say(state: State, planned: int, arm: str) -> No
     out = io.StringIO()
     asked = ask(arm, "search", 123)
     with progress(out, {arm: (planned, 0)}) as told:
-        told.begin(asked, record(asked))
-        told.end(asked, ended(asked, state, f"{'out of memory ' * 20} {'x' * 200}"))
+        told.hear("begin", asked, record(asked))
+        told.hear("end", asked, ended(asked, state, f"{'out of memory ' * 20} {'x' * 200}"))
     text = " ".join(" ".join(lines(out)).split())
     assert "search 123" in text
     assert text.count("out of memory") == 20, "the whole reason is shown"
@@ -159,7 +164,7 @@ def test_names_fit_in_cells_and_move_no_cursor(columns: int) -> None:
 def test_a_reason_moves_no_cursor() -> None:
     out = io.StringIO()
     with progress(out) as told:
-        told.end(ask(), record(ask(), end=End("failed", "error", "\x1b[2J\x07boom\ragain", 0)))
+        told.hear("end", ask(), record(ask(), end=End("failed", "error", "\x1b[2J\x07boom\ragain", 0)))
     assert "\x1b" not in out.getvalue()
     assert "\r" not in out.getvalue()
     assert "boom again" in " ".join(out.getvalue().split())
@@ -173,8 +178,8 @@ def test_a_terminal_that_is_gone_ends_nothing(tmp_path: Path) -> None:
     broken = io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
     for out in (closed, broken):
         with progress(out) as told:
-            told.begin(ask(), record(ask()))
-            told.end(ask(), ended(ask(), "complete"))
+            told.hear("begin", ask(), record(ask()))
+            told.hear("end", ask(), ended(ask(), "complete"))
         assert told.standing.ended == 1
 
 
@@ -183,7 +188,7 @@ def test_an_output_that_nobody_reads_holds_up_nobody() -> None:
     told = progress(os.fdopen(writing, "w"), {"FDA": (5_000, 0)})
     told.__enter__()
     for number in range(5_000):  # more than a pipe holds
-        told.end(ask(number=number), ended(ask(number=number), "complete"))
+        told.hear("end", ask(number=number), ended(ask(number=number), "complete"))
     text = b""
     while b"5000/5000" not in text:
         text += os.read(reading, 1 << 16)
@@ -205,7 +210,7 @@ def test_a_signal_handler_may_speak_at_any_moment() -> None:
             sender = threading.Thread(target=interrupt)
             sender.start()
             for number in range(500):
-                told.end(ask(number=number), ended(ask(number=number), "complete"))
+                told.hear("end", ask(number=number), ended(ask(number=number), "complete"))
             sender.join()
         finally:
             signal.signal(signal.SIGUSR1, before)
@@ -435,6 +440,6 @@ def test_the_view_is_read_without_colours(no_color: bool, monkeypatch: pytest.Mo
 def test_a_trial_that_another_study_trains_is_waited_for_and_does_not_count_as_running() -> None:
     out = io.StringIO()
     with progress(out) as told:
-        told.wait(ask(), record(ask()))
+        told.hear("wait", ask(), record(ask()))
     assert "is trained by another study; waits for it" in " ".join(" ".join(lines(out)).split())
     assert told.standing.running == 0

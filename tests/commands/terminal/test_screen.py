@@ -126,12 +126,12 @@ with quiet(Path(sys.argv[1] if len(sys.argv) > 1 else "/dev/null")) as out:
                     seed = number + 1 if phase == "confirm" else 0
                     ask = Ask(arm, phase, number, Trial("FDA", {}, {}, {}, {}, seed, 100, 10, 1, "code"))
                     report = Report(50, 1.0, {"source/miou": 0.25}, {})
-                    told.begin(ask, Record(ask.trial, {}, {}))
-                    told.report(ask, Record(ask.trial, {}, {}, (report,)))
+                    told.hear("begin", ask, Record(ask.trial, {}, {}))
+                    told.hear("report", ask, Record(ask.trial, {}, {}, (report,)))
                     end = End("complete", None, "", 100)
                     if number == 2:
                         end = End("failed", "diverged", "the loss is nan", 50)
-                    told.end(ask, Record(ask.trial, {}, {}, (report,), end))
+                    told.hear("end", ask, Record(ask.trial, {}, {}, (report,), end))
         told.say("stopping")
 print("after")
 """

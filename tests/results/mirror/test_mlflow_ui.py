@@ -107,7 +107,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     phases: list[tuple[Phase, int]] = [("search", header.search_trials), ("confirm", header.seeds)]
     for asked in [ask(arm, phase, number) for arm in ARMS for phase, trials in phases for number in range(trials)]:
         is_stopped = asked.phase == "search" and asked.number > 1
-        tracker.begin(asked, invented_study.stopped(asked) if is_stopped else invented_study.record(asked))
+        tracker.hear("begin", asked, invented_study.stopped(asked) if is_stopped else invented_study.record(asked))
     assert not tracker.close(patience=60)
     return folder
 

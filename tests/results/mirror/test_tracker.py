@@ -53,20 +53,20 @@ class Driver:
             seen = self.store.read(each.trial.id)
             assert seen is not None
             self.records[each.trial.id] = seen
-            self.tracker.begin(each, seen)
+            self.tracker.hear("begin", each, seen)
 
     def report(self, each: Ask, step: int) -> None:
         self.store.report(each.trial.id, report(each, step))
         known = self.records[each.trial.id]
         self.records[each.trial.id] = replace(known, reports=(*known.reports, report(each, step)))
-        self.tracker.report(each, self.records[each.trial.id])
+        self.tracker.hear("report", each, self.records[each.trial.id])
 
     def end(self, each: Ask, end: End = COMPLETE) -> None:
         if end.state != "stopped":
             self.store.end(each.trial.id, end)
         self.store.conclude(STUDY, each.trial.id, end)
         self.records[each.trial.id] = replace(self.records[each.trial.id], end=end)
-        self.tracker.end(each, self.records[each.trial.id])
+        self.tracker.hear("end", each, self.records[each.trial.id])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -175,7 +175,7 @@ def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path)
     all_delivered(driver.tracker)
     assert runs(uri, STUDY)["FDA search 1"].info.status == "RUNNING"
     driver.records[running.trial.id] = replace(driver.records[running.trial.id], losses=1)
-    driver.tracker.lose(running, driver.records[running.trial.id])
+    driver.tracker.hear("lose", running, driver.records[running.trial.id])
     for step in (300, 400):
         driver.report(running, step)
     driver.end(running)
@@ -251,7 +251,7 @@ def test_a_full_disk_is_owed_until_there_is_room(
         while True:
             file.write(b"\0" * 4096)
     for each in asks[1:]:
-        first.tracker.begin(each, record(each))
+        first.tracker.hear("begin", each, record(each))
     wait_until(lambda: bool(first.tracker.trouble))
     assert "full" in first.tracker.trouble
     ballast.unlink()
@@ -265,13 +265,13 @@ def test_a_full_disk_is_owed_until_there_is_room(
 def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path) -> None:
     driver = Driver(tmp_path, "http://127.0.0.1:1", [])
     asked = ask("FDA", "search", 0)
-    driver.tracker.begin(asked, begun(asked))
+    driver.tracker.hear("begin", asked, begun(asked))
     wait_until(lambda: "Connection refused" in driver.tracker.trouble)
     took: list[float] = []
     seen = begun(asked, [report(asked, step) for step in EVALUATED_STEPS])
     for _ in range(1000):
         start = time.perf_counter()
-        driver.tracker.report(asked, seen)
+        driver.tracker.hear("report", asked, seen)
         took.append(time.perf_counter() - start)
     # Not a speed test: a call that waited for the store would take seconds.
     assert sorted(took)[990] < 0.005

@@ -16,6 +16,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from platform.design.asha import cut
 from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.storage.files import PARTIAL
 from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
@@ -116,7 +117,7 @@ class _Reader:
 
     def check_all_is_there(self) -> None:
         asked = Counter((ask.arm, ask.phase) for ask in self.asks.values())
-        wanted = {(arm, "search"): self.study.search_trials(arm) for arm in self.study.arms}
+        wanted = {(row.name, "search"): row.search_trials for row in self.study.rows}
         wanted |= {(arm, "confirm"): self.study.seeds for arm in self.study.arms}
         assert asked == Counter(wanted)
         assert self.ends.keys() == self.asks.keys()
@@ -130,9 +131,9 @@ class _Reader:
         if ask.phase == "search":
             values, seed = self._proposal(ask.arm, before), SEARCH_SEED
         else:
-            assert len(searched) == self.study.search_trials(ask.arm)
+            assert len(searched) == self.study.row(ask.arm).search_trials
             values, seed = self._winner(ask.arm, searched), SEARCH_SEED + 1 + ask.number
-        assert ask.trial == self.study.trial(ask.arm, values, seed, self.identity)
+        assert ask.trial == self.study.row(ask.arm).trial(values, seed, self.identity)
         self.asks[ask.trial.id] = ask
 
     def _read_arrival(self, arrival: Arrival) -> None:
@@ -146,17 +147,17 @@ class _Reader:
         assert all(arrival.trial in [other.trial for other in self.arrivals[arrival.arm, step]] for step in rungs)
         assert arrival.step in self.study.rungs
         assert self.study.search is not None
-        selector = self.study.selector(arrival.arm)
+        selector = self.study.row(arrival.arm).selector
         seen = [report.metrics[selector] for report in self._reports(arrival.trial, arrival.step)]
         window = seen[-self.study.search.smoothing :]
         assert math.isclose(arrival.value, sum(window) / len(window), rel_tol=1e-12)
         here.append(arrival)
         best_first = sorted((other.value for other in here), reverse=True)
-        cut = best_first[max(1, len(here) // self.study.search.reduction) - 1]
-        assert cut == cut([other.value for other in here], self.study.search.reduction)
-        if arrival.value < cut:
+        least = best_first[max(1, len(here) // self.study.search.reduction) - 1]
+        assert least == cut([other.value for other in here], self.study.search.reduction)
+        if arrival.value < least:
             mean = f"mean of the last {self.study.search.smoothing} {selector} {arrival.value:.4f}"
-            reason = f"rung {arrival.step}: {mean} is below the cut {cut:.4f}"
+            reason = f"rung {arrival.step}: {mean} is below the cut {least:.4f}"
             self.must_stop[arrival.trial] = End("stopped", "below the cut", reason, arrival.step)
 
     def _read_end(self, trial: str, end: End) -> None:
@@ -181,7 +182,8 @@ class _Reader:
     def _proposal(self, arm: str, before: list[Ask]) -> dict[str, Any]:
         """What the search must propose, given how the arm's earlier trials stood."""
         records = {ask.trial.id: self._record(ask) for ask in before}
-        return propose(self.study.dimensions(arm), before, records, self.study.selector(arm), (NAME, arm))
+        row = self.study.row(arm)
+        return propose(row.dimensions, before, records, row.selector, (NAME, arm))
 
     def _winner(self, arm: str, searched: list[Ask]) -> dict[str, Any]:
         """The values of the trial that came furthest; of several, of the one with the highest selector there."""
@@ -192,7 +194,8 @@ class _Reader:
         assert healthy
         furthest = max(self.ends[ask.trial.id].step for ask in healthy)
         there = [ask for ask in healthy if self.ends[ask.trial.id].step == furthest]
-        scores = [self._reports(ask.trial.id, furthest)[-1].metrics[self.study.selector(arm)] for ask in there]
+        selector = self.study.row(arm).selector
+        scores = [self._reports(ask.trial.id, furthest)[-1].metrics[selector] for ask in there]
         values = there[scores.index(max(scores))].trial
         return {name: (values.hyperparameters | values.recipe)[name] for name in self.study.arms[arm].ranges}
 

@@ -1,0 +1,116 @@
+"""An arm within its study: all that follows from the two, known before anything runs."""
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from platform.design.arm import Arm, resolved
+from platform.design.asha import ASHA
+from platform.design.budget import Budget, Slot
+from platform.design.ranges import Dimension
+from platform.methods.hyperparameters import field_values
+from platform.methods.method import Method
+from platform.networks.cost import Cost
+from platform.records.trial import Trial
+from platform.shifts.shift import Shift
+from platform.training.code import training_code
+from platform.training.cost import cost_of
+from platform.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the table: a named arm, and what its study gives to all of them."""
+
+    name: str
+    arm: Arm
+    shift: Shift
+    recipe: Recipe
+    """The study's, before the arm's own fields."""
+    budget: Budget
+    search: ASHA | None
+    select: str
+    """The study's selector."""
+    confirm_trials: int
+
+    @property
+    def selector(self) -> str:
+        """The metric that stops and picks the trials: `select`, of the domain whose labels train the arm.
+
+        An upper bound that is trained on target labels would be no upper bound if its score on the source picked it.
+        """
+        return f"oracle/{self.select.split('/')[1]}" if self.arm.method.labelled == "target" else self.select
+
+    @functools.cached_property
+    def dimensions(self) -> dict[str, Dimension]:
+        """The searched fields, as the search sees them at the shift's size."""
+        return {
+            field: Dimension(range_, self.arm.method.integer(field, self.shift.size))
+            for field, range_ in self.arm.ranges.items()
+        }
+
+    @functools.cached_property
+    def search_trials(self) -> int:
+        """The number of search trials: the study's, or fewer where the ranges hold fewer values.
+
+        A default that lies outside the ranges is tried beside them.
+        """
+        if self.search is None or not self.dimensions:
+            return 0
+        proposals = [dimension.proposals() for dimension in self.dimensions.values()]
+        points = math.prod(math.inf if values is None else len(values) for values in proposals)
+        return int(min(self.search.trials, points + bool(self.defaults_outside)))
+
+    @property
+    def trials(self) -> int:
+        """The number of search and confirm trials."""
+        return self.search_trials + self.confirm_trials
+
+    @functools.cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The values of the searched fields in the first search trial."""
+        method, recipe = self.filled({})
+        values = field_values(recipe) | field_values(method)
+        return {field: values[field] for field in self.dimensions}
+
+    @property
+    def defaults_outside(self) -> dict[str, Any]:
+        """Those of the defaults that lie outside their ranges."""
+        return {
+            field: self.defaults[field]
+            for field, dimension in self.dimensions.items()
+            if not dimension.holds(self.defaults[field])
+        }
+
+    @property
+    def slot(self) -> Slot:
+        """What a trial takes of a node."""
+        share: Mapping[str, Any] = self.arm.share
+        return replace(self.budget.slot, **share)
+
+    def filled(self, chosen: Mapping[str, Any]) -> tuple[Method, Recipe]:
+        """The method and the recipe for chosen values of the ranges; those not chosen stand at their defaults."""
+        return self.arm.filled(chosen, self.recipe)
+
+    def trial(self, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
+        """The trial for chosen values of the ranges; those not chosen stand at their defaults."""
+        method, recipe = self.filled(chosen)
+        return Trial(
+            method=type(method).__name__,
+            hyperparameters=field_values(method),
+            recipe=field_values(recipe),
+            shift=shift_identity,
+            resolved=resolved(method, self.shift.size),
+            seed=seed,
+            steps=self.budget.steps,
+            evaluations=self.budget.evaluations,
+            threads=self.slot.cpus,
+            code=training_code(type(method)),
+        )
+
+    @property
+    def cost(self) -> Cost:
+        """Parameters and GFLOPs of the networks, at the defaults of what is searched."""
+        return cost_of(*self.filled({}))
