@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.methods import FDA
 from platform.records.ledger import Ledger
 from platform.records.record import Report
@@ -30,7 +30,7 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
 from platform.scores.metrics import SIZE
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study, Uniform
 from platform.training.assignment import Assignment
@@ -102,11 +102,11 @@ def measure(asked: Study, folder: Path) -> Figures:
     figures = Figures()
     identity = asked.shift.identity()
     ledger = Ledger(Store(folder / "results"), NAME, list(asked.arms))
-    header = plan.header(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
+    header = header_of(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
     ledger.announce(header)
     slots, interruption = Slots(ledger, simulation.MACHINE), Interruption(ledger.store.storage, "stop")
-    searcher = _TimedSearcher(asked, ledger, identity, slots, interruption)
-    scheduler = _TimedScheduler(asked, ledger, slots, interruption)
+    search = Search(asked, ledger, identity)
+    searcher, scheduler = _TimedSearcher(search, slots, interruption), _TimedScheduler(search, slots, interruption)
     searcher.spent, scheduler.spent = figures.suggestions, figures.reports
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
     ledger.listeners.append(tracker)
@@ -122,7 +122,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    assert finished(asked, ledger, identity)
+    assert search.is_finished()
     assert not owed, f"MLflow is owed {owed}: {tracker.trouble}"
     figures.trials = sum(ledger.ended(ask) is not None for ask in ledger.asks)
     return figures

@@ -27,7 +27,7 @@ from ray.tune.search import Searcher
 
 from benchmarks import driver
 from benchmarks.timeline import Worker, overlap, stays, warm, workers
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Report
@@ -200,7 +200,7 @@ def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
 def _run(asked: Study, address: str, folder: Path, figures: Figures) -> None:
     ledger = Ledger(Store(folder / "results"), driver.NAME, list(asked.arms))
     identity, interruption = asked.shift.identity(), Interruption(ledger.store.storage, "stop")
-    header = plan.header(asked, driver.NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
+    header = header_of(asked, driver.NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
     with interruption.listening(), study_lock(ledger.store.study_folder(driver.NAME)) as lock:
         ledger.announce(header)
         tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)

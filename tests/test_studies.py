@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from platform.commands.terminal.plan import describe
+from platform.design.header import header
 from platform.design.loading import load
-from platform.design.plan import header, plan
+from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE

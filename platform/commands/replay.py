@@ -19,16 +19,15 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from platform import methods
 from platform.commands.exits import COMPLETE, EPILOG, BadInput, ending, say
+from platform.commands.terminal.screen import COLUMNS
 from platform.design.asha import ASHA, exact, rungs
 from platform.records.record import Ask, End, StudyHeader
 from platform.records.store import Store
 from platform.results.replay import SLOTS, Curve, Outcome, Replayed, Setting, replay
-from platform.training.recipe import Recipe
 
-COLUMNS, NAME = 80, 27
-"""Width of the terminal, and of a row's name in it."""
+NAME = 27
+"""Width of a row's name."""
 LEGEND = (
     "saved: share of the search's steps. regret: the selector of the best trial at full length minus that of the trial "
     "that would have been picked, mean over the rows and worst of them. lost: rows whose best trial would have been "
@@ -136,7 +135,7 @@ def _settings(own: Setting, options: argparse.Namespace) -> list[Setting]:
 
 
 def _rungs(header: StudyHeader, asks: Sequence[Ask], setting: Setting) -> tuple[int, ...]:
-    warm_up = max(_warm_up(ask) for ask in asks)
+    warm_up = max(exact(arm.warm_up) for arm in header.arms)
     if setting.grace is not None:
         grace = exact(setting.grace)
     elif header.rungs:
@@ -144,19 +143,6 @@ def _rungs(header: StudyHeader, asks: Sequence[Ask], setting: Setting) -> tuple[
     else:
         raise BadInput(f"{header.name} had no rung that others could begin at; give --grace")
     return rungs(asks[0].trial.evaluated_steps, warm_up, grace, setting.reduction, setting.smoothing)
-
-
-def _warm_up(ask: Ask) -> Fraction:
-    """Of a recorded trial."""
-    trial = ask.trial
-    try:
-        method = getattr(methods, trial.method)(**trial.hyperparameters)
-        return max(exact(method.warm_up), exact(Recipe(**trial.recipe).warm_up))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BadInput(
-            f"how long {trial.method} warms up, after which the rungs begin, is not known here: {error}; "
-            "leave --grace, --reduction and --smoothing out to see the study's own setting"
-        ) from error
 
 
 def _summary(results: Sequence[Replayed]) -> str:

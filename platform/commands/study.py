@@ -30,7 +30,7 @@ from platform.commands.terminal.log import quiet
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import shown
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.design.loading import StudyFile, StudyFileError, load
 from platform.design.study import Study
 from platform.records.archive import set_aside
@@ -166,7 +166,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     """Train, mirror and tabulate; the exit code."""
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
-    header = plan.header(file.study, file.name, file.question, identity, file.source, began)
+    header = header_of(file.study, file.name, file.question, identity, file.source, began)
     with bad_input():
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
     print(describe(file.study, file.name), end="\n\n", flush=True)
@@ -253,7 +253,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     from platform.results import aggregation, report
 
     asks, records = ledger.asks, ledger.records
-    table = aggregation.table(header, asks, records)
+    table = aggregation.tabulate(header, asks, records)
     store = ledger.store
     folder, place = store.study_folder(header.name), shown(f"{store.storage}/{header.name}")
     files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
@@ -261,7 +261,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {place}/{path.name}")
-    short = [row.arm for row in table.rows if row.seeds_missing]
+    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
     if short:
         say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
     return INCOMPLETE if short else COMPLETE

@@ -12,11 +12,11 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from platform.commands.exits import COMPLETE, EPILOG, OWED, ending
-from platform.records.record import Ask, Phase, Record, StudyHeader
+from platform.design.header import is_complete
 from platform.records.store import JOURNAL, Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
@@ -25,7 +25,6 @@ from platform.results.mirror.uri import checked, refusal
 COMMAND_PATIENCE = 60.0
 """How long the command waits for an MLflow that answered at first."""
 CLEAR = "\r\x1b[2K"
-PHASES: tuple[Phase, ...] = ("search", "confirm")
 
 
 @ending(ValueError)
@@ -75,7 +74,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
         tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
     _wait(tracker, uri, study)
-    state: Ending = "complete" if _complete(header, ledger.asks, ledger.records) else "interrupted"
+    state: Ending = "complete" if is_complete(header, ledger.asks, ledger.records) else "interrupted"
     owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
     what = f"{owed} could not be copied: {tracker.trouble or 'MLflow is slow'}" if owed else f"{whole} copied"
     damages = f"; {many(len(store.damages), 'damaged line')} left out" if store.damages else ""
@@ -98,18 +97,3 @@ def _wait(tracker: Tracker, uri: str, study: str) -> None:
         if sys.stdout.isatty():
             print(f"{CLEAR}{study}: {owed} to go", end="", flush=True)
         time.sleep(0.1)
-
-
-def _complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
-    """Whether nothing is left to do: all that was asked for has ended, and every arm with a winner has its seeds."""
-    for arm in header.arms:
-        mine = [ask for ask in asks if ask.arm == arm.name]
-        ends = {phase: [records[ask.trial.id].end for ask in mine if ask.phase == phase] for phase in PHASES}
-        if None in ends["search"] + ends["confirm"]:
-            return False
-        if len(ends["search"]) < arm.search_trials:
-            return False
-        without_winner = bool(ends["search"]) and all(end and end.state == "failed" for end in ends["search"])
-        if len(ends["confirm"]) < header.seeds and not without_winner:
-            return False
-    return True

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: its settings, its rungs, what is compared there, and the cut."""
+"""Asynchronous successive halving: its settings, its rungs, what is compared there, the cut, and who is picked."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from platform.design.checks import check_number, check_whole
-from platform.records.record import Report
 
 
 def cut(values: Sequence[float], reduction: int) -> float:
@@ -17,9 +16,18 @@ def cut(values: Sequence[float], reduction: int) -> float:
     return sorted(values, reverse=True)[max(1, len(values) // reduction) - 1]
 
 
-def smoothed(reports: Sequence[Report], select: str, smoothing: int) -> float:
-    """The mean of a selector over the last `smoothing` reports, or over all where there are fewer."""
-    return statistics.fmean(report.metrics[select] for report in reports[-smoothing:])
+def smoothed(values: Sequence[float], smoothing: int) -> float:
+    """The mean of the last `smoothing` values, or of all where there are fewer."""
+    return statistics.fmean(values[-smoothing:])
+
+
+def best(reached: Sequence[tuple[int, float]]) -> int | None:
+    """The position of the trial that is picked, of those that did not fail; None where there is none.
+
+    Each is given as the step that it reached and its value there. It is the one that came furthest; of several the one
+    with the highest value there, and of equals the first.
+    """
+    return max(range(len(reached)), key=reached.__getitem__, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +52,10 @@ class ASHA:
         check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
         check_whole(self, "reduction", least=2)
         check_whole(self, "smoothing", least=1)
+
+    def compared(self, values: Sequence[float]) -> float:
+        """What is compared of a trial at a rung, given its values at every evaluation up to it."""
+        return smoothed(values, self.smoothing)
 
     def rungs(self, evaluated_steps: Sequence[int], warm_up: float) -> tuple[int, ...]:
         """The steps at which trials may be stopped, fractions being the decimals that they are written as."""

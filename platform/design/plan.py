@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,7 +11,6 @@ from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.method import Method
 from platform.networks.cost import SIZE
-from platform.records.record import ArmHeader, StudyHeader
 from platform.training.cost import estimate_of
 from platform.training.recipe import Recipe
 
@@ -85,39 +84,6 @@ def plan(study: Study) -> Plan:
         hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
         device=f"one {device} at {teraflops:g} TFLOP/s",
         warnings=_warnings(study),
-    )
-
-
-def header(
-    study: Study, name: str, question: str, shift_identity: dict[str, object], source: str, began: str
-) -> StudyHeader:
-    """What the study's records must hold for the table to be made from them alone."""
-    return StudyHeader(
-        name=name,
-        question=question,
-        arms=tuple(
-            ArmHeader(
-                name=row.name,
-                method=row.arm.method.__name__,
-                supervised=row.arm.method.labelled == "target",
-                select=row.selector,
-                searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
-                search_trials=row.search_trials,
-                cost=asdict(row.cost),
-            )
-            for row in study.rows
-        ),
-        reference=study.reference,
-        select=study.select,
-        seeds=study.seeds,
-        search_trials=study.search.trials if study.search else 0,
-        steps=study.budget.steps,
-        rungs=study.rungs,
-        reduction=study.search.reduction if study.search else 0,
-        smoothing=study.search.smoothing if study.search else 0,
-        shift=shift_identity,
-        source=source,
-        began=began,
     )
 
 

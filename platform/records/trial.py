@@ -4,10 +4,16 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 SEARCH_SEED = 0
 """Every search trial trains on this seed; confirm trials on 1, 2, ..., which the search never sees."""
+
+
+def confirm_seed(number: int) -> int:
+    """The seed of an arm's confirm trial, by its number from 0: the same in every arm."""
+    return SEARCH_SEED + 1 + number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +47,10 @@ class Trial:
         }
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def values(self, names: Iterable[str]) -> dict[str, Any]:
+        """The values of these fields, the method's before the recipe's."""
+        return {name: self.hyperparameters.get(name, self.recipe.get(name)) for name in names}
 
     @property
     def evaluated_steps(self) -> tuple[int, ...]:

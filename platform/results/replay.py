@@ -11,13 +11,12 @@ have been stopped right there or have gone on to its last step, which gives the 
 picked, and compared at no later rung. Figures with open trials are estimates, and say so.
 """
 
-import statistics
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from platform.design.asha import cut
+from platform.design.asha import best, cut, smoothed
 
 SLOTS = 2
 """Trials that run at a time, unless told otherwise."""
@@ -83,12 +82,9 @@ def replay(
     whole = [number for number, values in ended.items() if len(values) == len(evaluated_steps)]
     open_ = tuple(number for number in ended if number not in stopped and number not in whole)
     winner = max(whole, key=lambda number: ended[number][-1], default=None)
-    # As `search.decisions.best` picks: who came furthest, of those the best there, of those the first.
-    picked = max(
-        (number for number in ended if number not in open_ and reached[number]),
-        key=lambda number: (reached[number], ended[number][reached[number] - 1]),
-        default=None,
-    )
+    known = [number for number in ended if number not in open_ and reached[number]]
+    place = best([(reached[number], ended[number][reached[number] - 1]) for number in known])
+    picked = None if place is None else known[place]
     steps = (0, *evaluated_steps)
     return Outcome(
         trials=len(curves),
@@ -117,7 +113,7 @@ def _run(
             reached[number] += 1
             values = curves[number].values[: reached[number]]
             if len(values) in judged:
-                value = statistics.fmean(values[-smoothing:])
+                value = smoothed(values, smoothing)
                 arrivals[len(values)].append(value)
                 if value < cut(arrivals[len(values)], reduction):
                     stopped.add(number)

@@ -10,10 +10,11 @@ from types import FrameType
 import psutil
 
 from platform.records.storage.storage import Storage
-from platform.running.codes import MACHINE_FAILED, by_signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
+MACHINE_FAILED = 3
+"""The exit code when the machine failed; `platform.commands.exits` has the table of all."""
 SHOWN_SECONDS = 1.0
 """How long another thread gets to show the last words."""
 
@@ -97,6 +98,11 @@ class Interruption:
         # The sign may be slow, in a bucket that does not answer.
         self.say("stopping after the current step; once more to leave at once")
         self.note(number)
+
+
+def by_signal(number: int) -> int:
+    """The exit code of a process that a signal ended, as shells have it."""
+    return 128 + number
 
 
 def end_descendants() -> None:

@@ -6,13 +6,12 @@ from typing import Any, assert_never
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from platform.design.study import Study
-from platform.records.ledger import Ledger, StoreFault
+from platform.records.ledger import StoreFault
 from platform.records.one_line import one_line
 from platform.records.record import Ask, End, Report
 from platform.running.interruption import Interruption
 from platform.running.slots import Slots
-from platform.search.decisions import settle
+from platform.search.decisions import Search
 from platform.training.assignment import (
     Assignment,
     DiskFailure,
@@ -31,10 +30,9 @@ WORKER_LOSSES = 3
 class StudyScheduler(FIFOScheduler):
     """Enters every result into the ledger, and ends trials as `platform.search.decisions` has it."""
 
-    def __init__(self, study: Study, ledger: Ledger, slots: Slots, interruption: Interruption) -> None:
+    def __init__(self, search: Search, slots: Slots, interruption: Interruption) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.study = study
-        self.ledger = ledger
+        self.search, self.ledger = search, search.ledger
         self.slots = slots
         self.interruption = interruption
         self.cpu_only: set[str] = set()
@@ -86,7 +84,7 @@ class StudyScheduler(FIFOScheduler):
         self._look_at_node(assignment, report)
         judged = len(self.ledger.records[assignment.ask.trial.id].reports)
         if self.ledger.report(assignment.ask, report):
-            settle(self.study, self.ledger, assignment.ask, judged)
+            self.search.settle(assignment.ask, judged)
 
     def _look_at_node(self, assignment: Assignment, report: Report) -> None:
         """Note that a node is of use, and tell the user when PyTorch cannot use the GPU that a trial has a share of."""

@@ -5,14 +5,12 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from platform.design.study import Study
-from platform.records.ledger import Ledger
 from platform.records.record import Ask, End
 from platform.records.storage.storage import Mark
 from platform.running.interruption import Interruption
 from platform.running.placement import refusal
 from platform.running.slots import Slots
-from platform.search.decisions import finished, first_record, next_ask, note_arrivals, settle
+from platform.search.decisions import Search
 from platform.training.assignment import Assignment
 from platform.training.recipe import Recipe
 
@@ -26,17 +24,14 @@ class StudySearcher(Searcher):
 
     def __init__(
         self,
-        study: Study,
-        ledger: Ledger,
-        shift_identity: dict[str, Any],
+        search: Search,
         slots: Slots,
         interruption: Interruption,
         mark: Mark | None = None,
     ) -> None:
         super().__init__()
-        self.study = study
-        self.ledger = ledger
-        self.shift_identity = shift_identity
+        self.search = search
+        self.study, self.ledger = search.study, search.ledger
         self.slots = slots
         self.interruption = interruption
         self.mark = mark
@@ -59,7 +54,7 @@ class StudySearcher(Searcher):
             if (assignment := self._take_up(ask)) is not None:
                 return {"assignment": assignment}
         # Not before the last trial has ended: whoever trains it may be lost, and Ray Tune asks no more after this.
-        if finished(self.study, self.ledger, self.shift_identity):
+        if self.search.is_finished():
             return Searcher.FINISHED
         if not self.slots.running:
             self._say_what_is_missing()
@@ -72,10 +67,10 @@ class StudySearcher(Searcher):
                 yield ask
         for arm in self.study.arms:
             while self.ledger.fault is None and self.slots.has_room(self._resources(arm)):
-                if (new := next_ask(self.study, self.ledger, self.shift_identity, arm)) is None:
+                if (new := self.search.next_ask(arm)) is None:
                     break
                 self.ledger.ask(new)
-                note_arrivals(self.study, self.ledger, new)
+                self.search.note_arrivals(new)
                 if self._is_open(new):
                     yield new
 
@@ -85,10 +80,10 @@ class StudySearcher(Searcher):
 
     def _take_up(self, ask: Ask) -> Assignment | None:
         """What a worker is given of a trial; None when another study holds it, or when what is on record ends it."""
-        if not self.ledger.take_up(ask, lambda: first_record(self.study, ask)):
+        if not self.ledger.take_up(ask, lambda: self.search.first_record(ask)):
             self.ledger.wait(ask)
             return None
-        settle(self.study, self.ledger, ask)
+        self.search.settle(ask)
         step, resources = self.ledger.records[ask.trial.id].step, self._resources(ask.arm)
         if self.ledger.ended(ask) is None and (reason := self.slots.why_never(resources)) is not None:
             self.ledger.end(ask, End("failed", "data", reason, step, retry=True))
@@ -99,7 +94,7 @@ class StudySearcher(Searcher):
         self.ledger.begin(ask)
         return Assignment(
             ask=ask,
-            method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
+            method=self.study.row(ask.arm).arm.method(**ask.trial.hyperparameters),
             recipe=Recipe(**ask.trial.recipe),
             shift=self.study.shift,
             storage=self.ledger.store.storage,

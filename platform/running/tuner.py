@@ -39,7 +39,7 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 
 
 class Halt(tune.Stopper, tune.Callback):
@@ -89,8 +89,9 @@ def run(
     NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
     refuses the address, or dies, or when machines have not come that a trial may need.
     """
+    search = Search(study, ledger, shift_identity)
     ledger.reopen()
-    if ledger.fault is None and not finished(study, ledger, shift_identity):
+    if ledger.fault is None and not search.is_finished():
         with _cluster(address, root, ledger, interruption) as cluster:
             lock.note_descendants()
             mark, missing = None, 0
@@ -101,13 +102,13 @@ def run(
             if interruption.signal is None:
                 check_nodes(study, cluster.offer(), missing, interruption.say)
                 slots = Slots(ledger, cluster)
-                searcher = StudySearcher(study, ledger, shift_identity, slots, interruption, mark)
-                scheduler = StudyScheduler(study, ledger, slots, interruption)
+                searcher = StudySearcher(search, slots, interruption, mark)
+                scheduler = StudyScheduler(search, slots, interruption)
                 _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption))
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    return finished(study, ledger, shift_identity)
+    return search.is_finished()
 
 
 def offer(study: Study, address: str) -> Offer:

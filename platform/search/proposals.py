@@ -76,11 +76,6 @@ def propose(
     return {name: dimensions[name].value(value) for name, value in proposal.params.items()}
 
 
-def chosen_values(trial: Trial, names: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's values of the named fields, the method's before the recipe's."""
-    return {name: trial.hyperparameters.get(name, trial.recipe.get(name)) for name in names}
-
-
 class _Told(FrozenTrial):
     """A trial made for one Optuna study alone, which need not copy it: copies took most of a proposal's time."""
 
@@ -95,7 +90,7 @@ def _told(
     distributions: dict[str, BaseDistribution],
     select: str,
 ) -> _Told | None:
-    values = chosen_values(trial, dimensions)
+    values = trial.values(dimensions)
     if not all(dimension.holds(values[name]) for name, dimension in dimensions.items()):
         return None
     states = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -118,5 +113,5 @@ def _told(
 
 
 def _proposals(trial: Trial, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
-    values = chosen_values(trial, dimensions)
+    values = trial.values(dimensions)
     return {name: dimension.proposal(values[name]) for name, dimension in dimensions.items()}

@@ -1,5 +1,6 @@
 """What a worker is given to train, and what each of its steps gives back."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,9 +35,9 @@ class Assignment:
 
     @property
     def name(self) -> str:
-        """What Ray's tools call this trial: arm, method, phase and number."""
-        arm = "".join(letter if letter.isalnum() or letter in "=.+-" else "_" for letter in self.ask.arm)
-        return f"{arm}-{type(self.method).__name__}-{self.ask.phase}{self.ask.number}-{self.ask.trial.id[:6]}"
+        """What Ray's tools call this trial: arm, phase and number, and the beginning of its id."""
+        name = re.sub(r"[^\w=.+-]", "_", self.ask.name)
+        return f"{name}-{self.ask.trial.id[:6]}"
 
 
 class Node(NamedTuple):

@@ -1,14 +1,14 @@
 """Plans: numbers against a hand's computation, and text that fits a terminal."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from platform.commands.terminal.plan import describe
-from platform.design.plan import header, plan
+from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
@@ -242,19 +242,3 @@ def test_a_plan_fits_80_columns_whatever_its_names() -> None:
         assert not any(line != line.rstrip() for line in text.splitlines())
         names = " ".join(re.sub(r"\d+ search \+ \d+ confirm", "", text).split())
         assert f"{long} (reference)" in names
-
-
-def test_the_header_holds_what_a_table_needs() -> None:
-    planned = study(recipe=Recipe(network_width=0.25))
-    told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
-    assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
-    assert (told.reference, told.select, told.seeds) == ("source only", "source/miou", 5)
-    assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 12_000))
-    assert (told.reduction, told.smoothing, told.began) == (3, 3, "2026-11-22T20:00:00Z")
-    assert [arm.name for arm in told.arms] == list(ARMS)
-    assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
-    assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
-    assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
-    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network_width=0.25)))
-    unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
-    assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)

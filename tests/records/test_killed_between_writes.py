@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import torch
 
-from platform.design import plan
+from platform.design.header import header as header_of
 from platform.methods import Adversarial, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.provenance import COMMIT_VARIABLE
@@ -35,7 +35,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.search.proposals import STARTUP
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
@@ -69,14 +69,15 @@ def run(folder: Path) -> None:
     ledger = Ledger(Store(folder), NAME, list(STUDY.arms))
     identity = STUDY.shift.identity()
     slots, interruption = Slots(ledger, simulation.MACHINE), Interruption(ledger.store.storage, "stop")
-    searcher = StudySearcher(STUDY, ledger, identity, slots, interruption)
-    ledger.announce(plan.header(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
+    search = Search(STUDY, ledger, identity)
+    searcher = StudySearcher(search, slots, interruption)
+    ledger.announce(header_of(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
     ledger.reopen()
-    scheduler = StudyScheduler(STUDY, ledger, slots, interruption)
+    scheduler = StudyScheduler(search, slots, interruption)
     simulation.run(searcher, scheduler, worker, slots=1)
     ledger.close()
     assert ledger.fault is None, ledger.fault
-    assert finished(STUDY, ledger, identity)
+    assert search.is_finished()
 
 
 def worker(assignment: Assignment) -> simulation.Worker:
@@ -121,7 +122,7 @@ class Recording:
 
     moments: int
     copies: list[Path]
-    """Of the folder whenever it was not as at the moment before, named by what was to come."""
+    """Copies of the folder, one for each time that it had changed, named by what was to come."""
 
 
 def recorded(folder: Path, copies: Path) -> Recording:

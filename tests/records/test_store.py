@@ -46,8 +46,10 @@ HEADER = StudyHeader(
     name="question",
     question='How "wide"?\nReally.',
     arms=(
-        ArmHeader("source only", "SourceOnly", False, "source/miou", {}, 0, {"gflops": 51.26}),
-        ArmHeader("FDA β=0.1", "FDA", True, "source/miou", {"beta": "LogUniform(0.01, 0.1)"}, 4, {"gflops": 51.26}),
+        ArmHeader("source only", "SourceOnly", False, "source/miou", {}, 0, 0.0, {"gflops": 51.26}),
+        ArmHeader(
+            "FDA β=0.1", "FDA", True, "source/miou", {"beta": "LogUniform(0.01, 0.1)"}, 4, 0.1, {"gflops": 51.26}
+        ),
     ),
     reference="source only",
     select="source/miou",

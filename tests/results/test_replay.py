@@ -1,5 +1,6 @@
 """Replays of recorded searches: against another simulation, on real curves, and as a command."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -266,13 +267,17 @@ def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_
     assert "grace own, one in 3, mean of 3: rungs 300" in out
 
 
-def test_the_warm_up_of_the_trials_moves_the_rungs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    header = invented.study(invented.arm("adversarial"), rungs=(300,))
+@pytest.mark.parametrize("method", ["Adversarial", "OfAStudyFile"])
+def test_the_longest_warm_up_of_the_arms_moves_the_rungs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    """The header says it, so that a method which only a study file knows is replayed like any other."""
+    ramped = dataclasses.replace(invented.arm("adversarial"), method=method, warm_up=0.5)
+    header = invented.study(invented.arm("source only"), ramped, rungs=(300,))
     store = Store(tmp_path)
     store.announce(header)
-    hyperparameters = {**invented.ARMS["adversarial"][1], "ramp": 0.5}
-    ask = invented.ask(header, "adversarial", "search", 0, hyperparameters=hyperparameters)
-    store.ask(header.name, ask)
+    ask = invented.ask(header, "adversarial", "search", 0)
+    store.ask(header.name, dataclasses.replace(ask, trial=dataclasses.replace(ask.trial, method=method)))
     assert main([str(tmp_path), "--grace", "0.25", "--smoothing", "1"]) == 0
     assert "grace 0.25, one in 2, mean of 1: rungs 300" in capsys.readouterr().out
 
@@ -295,7 +300,6 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
         ([".", "--reduction", "1"], "ASHA.reduction must be a whole number of at least 2, got 1"),
         ([".", "--smoothing", "0"], "ASHA.smoothing must be a whole number of at least 1, got 0"),
         ([".", "--slots", "0"], "--slots must be a whole number of at least 1, got 0"),
-        (["other", "--grace", "0.5"], "how long Unknown warms up"),
         (["ungraced", "--smoothing", "2"], "ungraced had no rung that others could begin at; give --grace"),
     ],
 )
@@ -307,7 +311,6 @@ def test_a_mistake_is_said_in_one_line(
     message: str,
 ) -> None:
     written(tmp_path, CURVES)
-    written(tmp_path, {"unknown": [[0.1] * 4]}, name="other")
     written(tmp_path, {"source only": [[0.1] * 4]}, name="ungraced", rungs=(), smoothing=3)
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2

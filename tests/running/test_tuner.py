@@ -25,7 +25,7 @@ from platform.running.searcher import StudySearcher
 from platform.running.simulation import lose, tell
 from platform.running.slots import Slots
 from platform.running.tuner import check_nodes
-from platform.search.decisions import finished
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
 from platform.training.assignment import Assignment, Failure, Node, Result, Stopped, UnfitNode
@@ -69,8 +69,9 @@ class Simulation:
         self.study = study
         self.interruption = Interruption(Folder(folder), "stop")
         self.shared = Slots(self.ledger, cluster)
-        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.shared, self.interruption)
-        self.scheduler = StudyScheduler(study, self.ledger, self.shared, self.interruption)
+        search = Search(study, self.ledger, IDENTITY)
+        self.searcher = StudySearcher(search, self.shared, self.interruption)
+        self.scheduler = StudyScheduler(search, self.shared, self.interruption)
         self.slots = slots
         self.reports = 0
         self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)
@@ -94,7 +95,7 @@ class Simulation:
         return step
 
     def finished(self) -> bool:
-        return finished(self.study, self.ledger, IDENTITY)
+        return Search(self.study, self.ledger, IDENTITY).is_finished()
 
     def record(self, arm: str, phase: Any) -> list[Record]:
         return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
@@ -275,8 +276,8 @@ def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
 def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path)
     names = [simulation.searcher.suggest("")["assignment"].name for _ in range(7)]
-    assert names[0].startswith("source_only-SourceOnly-search0-")
-    assert names[6].startswith("adversarial-Adversarial-search0-")
+    assert names[0].startswith("source_only_search_0-")
+    assert names[6].startswith("adversarial_search_0-")
     assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))
 
 

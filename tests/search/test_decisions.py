@@ -10,7 +10,7 @@ from platform.methods import FDA, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, End, Phase, Record, Report
 from platform.records.store import JOURNAL, RECORD, Store
-from platform.search.decisions import finished, next_ask, searching, settle
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
 
@@ -40,7 +40,7 @@ def book(folder: Path, study: str = "study") -> Ledger:
 
 def asked(ledger: Ledger, arm: str = "searched", study: Study = STUDY) -> Ask:
     """The next trial of an arm, asked for."""
-    ask = next_ask(study, ledger, IDENTITY, arm)
+    ask = Search(study, ledger, IDENTITY).next_ask(arm)
     assert ask is not None
     ledger.ask(ask)
     return ask
@@ -63,16 +63,16 @@ def report(step: int, value: float = 0.5, classes: float = 9.0) -> Report:
 def train(ledger: Ledger, ask: Ask, values: Sequence[float], classes: float = 9.0, study: Study = STUDY) -> End | None:
     """Take a trial up and have it report, as long as it goes on; how it ended."""
     take_up(ledger, ask)
-    settle(study, ledger, ask)
+    Search(study, ledger, IDENTITY).settle(ask)
     for step, value in zip(STEPS, values, strict=False):
         if ledger.ended(ask) is None and ledger.report(ask, report(step, value, classes)):
-            settle(study, ledger, ask, judged=len(ledger.records[ask.trial.id].reports) - 1)
+            Search(study, ledger, IDENTITY).settle(ask, judged=len(ledger.records[ask.trial.id].reports) - 1)
     return ledger.ended(ask)
 
 
 def conduct(ledger: Ledger, arm: str, value: float = 0.5, study: Study = STUDY) -> None:
     """Ask for all that is left of an arm, and train it."""
-    while (ask := next_ask(study, ledger, IDENTITY, arm)) is not None:
+    while (ask := Search(study, ledger, IDENTITY).next_ask(arm)) is not None:
         ledger.ask(ask)
         train(ledger, ask, [value] * 5, study=study)
 
@@ -101,20 +101,22 @@ def test_an_arm_searches_then_waits_then_confirms_the_best(tmp_path: Path) -> No
     ledger = book(tmp_path)
     asks = [asked(ledger) for _ in range(3)]
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in asks] == [("search", number, 0) for number in range(3)]
-    assert next_ask(STUDY, ledger, IDENTITY, "searched") is None
-    assert searching(ledger, "searched")
+    assert Search(STUDY, ledger, IDENTITY).next_ask("searched") is None
+    assert Search(STUDY, ledger, IDENTITY).is_searching("searched")
     for ask, value in zip(asks, (0.3, 0.2, 0.6), strict=True):
         train(ledger, ask, [value] * 5)
-    assert not searching(ledger, "searched")
+    assert not Search(STUDY, ledger, IDENTITY).is_searching("searched")
     confirms = [asked(ledger), asked(ledger)]
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in confirms] == [("confirm", 0, 1), ("confirm", 1, 2)]
     assert {ask.trial.recipe["learning_rate"] for ask in confirms} == {asks[2].trial.recipe["learning_rate"]}
-    assert next_ask(STUDY, ledger, IDENTITY, "searched") is None
+    assert Search(STUDY, ledger, IDENTITY).next_ask("searched") is None
 
 
 def test_an_arm_without_ranges_is_confirmed_at_once(tmp_path: Path) -> None:
     ledger = book(tmp_path)
-    assert [(asked(ledger, "fixed").phase, next_ask(STUDY, ledger, IDENTITY, "fixed") is None) for _ in range(2)] == [
+    assert [
+        (asked(ledger, "fixed").phase, Search(STUDY, ledger, IDENTITY).next_ask("fixed") is None) for _ in range(2)
+    ] == [
         ("confirm", False),
         ("confirm", True),
     ]
@@ -124,20 +126,20 @@ def test_more_seeds_and_trials_continue_the_numbers(tmp_path: Path) -> None:
     ledger = book(tmp_path)
     conduct(ledger, "fixed")
     more = dataclasses.replace(STUDY, seeds=3)
-    assert (third := next_ask(more, ledger, IDENTITY, "fixed")) is not None
+    assert (third := Search(more, ledger, IDENTITY).next_ask("fixed")) is not None
     assert (third.number, third.trial.seed) == (2, 3)
 
 
 def test_a_study_is_finished_when_nothing_runs_and_nothing_is_left(tmp_path: Path) -> None:
     ledger = book(tmp_path)
     conduct(ledger, "searched")
-    assert not finished(STUDY, ledger, IDENTITY)
+    assert not Search(STUDY, ledger, IDENTITY).is_finished()
     conduct(ledger, "fixed")
-    assert finished(STUDY, ledger, IDENTITY)
-    assert not finished(dataclasses.replace(STUDY, seeds=3), ledger, IDENTITY)
+    assert Search(STUDY, ledger, IDENTITY).is_finished()
+    assert not Search(dataclasses.replace(STUDY, seeds=3), ledger, IDENTITY).is_finished()
     last = ledger.asks[-1].trial.id
     ledger.records[last] = dataclasses.replace(ledger.records[last], end=None)
-    assert not finished(STUDY, ledger, IDENTITY)
+    assert not Search(STUDY, ledger, IDENTITY).is_finished()
 
 
 def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tm
         take_up(ledger, ask)
         ledger.end(ask, End("failed", "diverged", "the loss is nan", 0))
     conduct(ledger, "fixed")
-    assert finished(STUDY, ledger, IDENTITY)
+    assert Search(STUDY, ledger, IDENTITY).is_finished()
     assert ledger.asked("searched", "confirm") == []
 
 
@@ -184,7 +186,7 @@ def test_a_trial_of_another_study_is_judged_at_every_rung_as_if_it_reported_now(
     for ask, state, step in ((first, "complete", 500), (second, "stopped", 400), (third, "stopped", 200)):
         ledger.ask(ask)
         take_up(ledger, ask)
-        settle(STUDY, ledger, ask)
+        Search(STUDY, ledger, IDENTITY).settle(ask)
         end = ledger.ended(ask)
         assert end is not None
         assert (end.state, end.step) == (state, step)
@@ -212,7 +214,7 @@ def test_to_settle_again_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arrivals, records = list(ledger.arrivals), dict(ledger.records)
     for ask in ledger.asks * 2:
-        settle(STUDY, ledger, ask)
+        Search(STUDY, ledger, IDENTITY).settle(ask)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert (ledger.arrivals, ledger.records) == (arrivals, records)
 
@@ -247,7 +249,7 @@ def test_how_a_trial_failed_in_another_study_counts_unless_it_may_be_tried_again
     ledger = book(tmp_path)
     ledger.ask(ask)
     take_up(ledger, ask)
-    settle(STUDY, ledger, ask)
+    Search(STUDY, ledger, IDENTITY).settle(ask)
     assert ledger.ended(ask) == (None if retry else failed)
 
 
@@ -269,7 +271,7 @@ def test_a_decision_that_was_not_written_down_is_taken_again_the_same(tmp_path: 
     again = book(tmp_path)
     assert again.ended(ask) is None
     take_up(again, ask)
-    settle(STUDY, again, ask)
+    Search(STUDY, again, IDENTITY).settle(ask)
     assert again.ended(ask) == end
     assert journal.read_bytes() == whole
 
@@ -285,7 +287,7 @@ def test_an_ask_that_cannot_be_read_leaves_a_number_that_is_given_again_and_no_o
     conduct(again, "fixed")
     assert len(set(names(again))) == len(again.asks) == 3 + 2 + 2
     assert len({ask.trial.id for ask in again.asks}) == len(again.asks)
-    assert finished(STUDY, again, IDENTITY)
+    assert Search(STUDY, again, IDENTITY).is_finished()
 
 
 def test_an_arrival_that_cannot_be_read_is_missing_in_later_cuts_and_breaks_nothing(tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ def test_an_arrival_that_cannot_be_read_is_missing_in_later_cuts_and_breaks_noth
     assert (end.state, end.step) == ("stopped", 400), "it is the first known one at rung 200"
     conduct(again, "searched")
     conduct(again, "fixed")
-    assert finished(STUDY, again, IDENTITY)
+    assert Search(STUDY, again, IDENTITY).is_finished()
 
 
 def test_an_end_that_cannot_be_read_is_decided_again(tmp_path: Path) -> None:
@@ -310,7 +312,7 @@ def test_an_end_that_cannot_be_read_is_decided_again(tmp_path: Path) -> None:
     again = book(tmp_path)
     assert again.ended(ask) is None
     take_up(again, ask)
-    settle(STUDY, again, ask)
+    Search(STUDY, again, IDENTITY).settle(ask)
     assert again.ended(ask) == COMPLETE
 
 

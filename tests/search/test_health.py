@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_metrics_that_a_method_does_not_have_are_not_missed() -> None:
 
 
 def real_reports(
-    method: Method, steps: int, evaluations: int, images: int = 4, batch: int = 4, **recipe: float
+    method: Method, steps: int, evaluations: int, images: int = 4, batch: int = 4, **recipe: Any
 ) -> list[Report]:
     data = splits(images, images)
     run = training_run(method, data, steps=steps, batch=batch, augmentation="none", **recipe)

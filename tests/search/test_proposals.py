@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
 from platform.design.asha import cut, smoothed
+from platform.design.header import best
 from platform.methods import FDA, Adversarial
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Cause, End, Record, Report, State
-from platform.search.decisions import best
-from platform.search.proposals import STARTUP, chosen_values, history, propose
+from platform.search.proposals import STARTUP, history, propose
 from platform.search.space import distribution
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Study, Uniform
@@ -67,7 +68,7 @@ class Notebook:
 
     def values(self, ask: Ask) -> dict[str, Any]:
         """The searched values of an ask."""
-        return chosen_values(ask.trial, list(self.dimensions))
+        return ask.trial.values(list(self.dimensions))
 
 
 def two_logarithmic_fields() -> Arm:
@@ -236,8 +237,9 @@ def test_a_search_over_beta_trains_every_band_once(range_: LogUniform | Uniform 
         curve, state = draw.choice([*endings, ([], None)])
         book.note(book.propose((f"study {seed}", "row")), [value * draw.random() for value in curve], state)
     bands = [math.floor(book.values(ask)["beta"] * 64) for ask in book.asks]
-    held = [math.floor(beta * 64) for beta in np.linspace(*range_.ends(), 1000)] if len(range_.ends()) == 2 else []
-    listed = [math.floor(beta * 64) for beta in range_.ends()]
+    ends = range_.ends()
+    held = [math.floor(beta * 64) for beta in np.linspace(ends[0], ends[-1], 1000)] if len(ends) == 2 else []
+    listed = [math.floor(beta * 64) for beta in ends]
     assert sorted(bands) == sorted({0, *held, *listed}), "every band of the range, and the default's, once"
     assert len({ask.trial.id for ask in book.asks}) == len(book.asks)
 
@@ -257,7 +259,7 @@ def test_tpe_finds_better_values_than_chance() -> None:
         draw = np.random.default_rng(seed)
         peak = (draw.random(), draw.random())
         book = Notebook(two_logarithmic_fields())
-        fill(book, 25, lambda values, peak=peak: response(values, peak), (f"study {seed}", "row"))
+        fill(book, 25, partial(response, peak=peak), (f"study {seed}", "row"))
         winner = best(book.asks, book.records, SELECT)
         assert winner is not None
         regrets.append(-response(book.values(winner), peak))
@@ -295,10 +297,8 @@ def test_of_many_trials_one_in_the_reduction_goes_on() -> None:
 
 @pytest.mark.parametrize(("smoothing", "mean"), [(1, 0.6), (2, 0.4), (3, 0.3), (4, 0.25), (9, 0.25)])
 def test_what_is_compared_is_the_mean_of_the_last_evaluations(smoothing: int, mean: float) -> None:
-    book = Notebook(two_logarithmic_fields())
-    reports = book.records[book.note({}, [0.1, 0.1, 0.2, 0.6]).trial.id].reports
-    assert smoothed(reports, SELECT, smoothing) == pytest.approx(mean)
-    assert smoothed(reports, "oracle/miou", smoothing) == pytest.approx(1 - mean)
+    assert smoothed([0.1, 0.1, 0.2, 0.6], smoothing) == pytest.approx(mean)
+    assert ASHA(trials=1, smoothing=smoothing).compared([0.1, 0.1, 0.2, 0.6]) == pytest.approx(mean)
 
 
 # What is confirmed
@@ -346,7 +346,7 @@ def test_an_oracle_picks_by_its_own_metric() -> None:
 def test_values_are_found_among_the_methods_fields_and_the_recipes() -> None:
     book = Notebook(two_logarithmic_fields())
     ask = book.note({"lambda_adv": 0.003, "learning_rate": 0.01}, [0.1])
-    assert chosen_values(ask.trial, ["learning_rate", "lambda_adv"]) == {
+    assert ask.trial.values(["learning_rate", "lambda_adv"]) == {
         "learning_rate": 0.01,
         "lambda_adv": 0.003,
     }

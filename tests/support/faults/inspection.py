@@ -20,7 +20,7 @@ from platform.design.asha import cut
 from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.storage.files import PARTIAL
 from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
-from platform.records.trial import SEARCH_SEED, Trial
+from platform.records.trial import SEARCH_SEED, Trial, confirm_seed
 from platform.scores.metrics import cityscapes
 from platform.search.health import ailment
 from platform.search.proposals import propose
@@ -132,7 +132,7 @@ class _Reader:
             values, seed = self._proposal(ask.arm, before), SEARCH_SEED
         else:
             assert len(searched) == self.study.row(ask.arm).search_trials
-            values, seed = self._winner(ask.arm, searched), SEARCH_SEED + 1 + ask.number
+            values, seed = self._winner(ask.arm, searched), confirm_seed(ask.number)
         assert ask.trial == self.study.row(ask.arm).trial(values, seed, self.identity)
         self.asks[ask.trial.id] = ask
 
@@ -266,9 +266,9 @@ def check_table(results: Path, study: Study) -> None:
     assert list(rows) == list(study.arms)
     for arm, row in rows.items():
         states = Counter(ended[ask.trial.id].state for ask in asks(results) if (ask.arm, ask.phase) == (arm, "search"))
-        assert int(row["seeds"]) == study.seeds
-        assert (int(row["stopped"]), int(row["failed"])) == (states["stopped"], states["failed"])
-        assert 0 <= float(row["miou"]) <= 1
+        assert int(row["scores/seeds"]) == study.seeds
+        assert (int(row["effort/stopped"]), int(row["troubles/failed"])) == (states["stopped"], states["failed"])
+        assert 0 <= float(row["scores/miou"]) <= 1
 
 
 def check_mlflow(results: Path, study: Study, uri: str) -> None:

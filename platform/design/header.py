@@ -1,0 +1,102 @@
+"""The header of a study's records: what they must say of the study, and whether they hold all that it asks for."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from platform.design import asha
+from platform.design.study import Study
+from platform.records.record import ArmHeader, Ask, Record, StudyHeader
+from platform.records.trial import confirm_seed
+
+
+def header(
+    study: Study, name: str, question: str, shift_identity: dict[str, object], source: str, began: str
+) -> StudyHeader:
+    """What the study's records must hold for the table to be made from them alone."""
+    return StudyHeader(
+        name=name,
+        question=question,
+        arms=tuple(
+            ArmHeader(
+                name=row.name,
+                method=row.arm.method.__name__,
+                supervised=row.arm.method.labelled == "target",
+                select=row.selector,
+                searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
+                search_trials=row.search_trials,
+                warm_up=row.arm.warm_up(row.recipe),
+                cost=asdict(row.cost),
+            )
+            for row in study.rows
+        ),
+        reference=study.reference,
+        select=study.select,
+        seeds=study.seeds,
+        search_trials=study.search.trials if study.search else 0,
+        steps=study.budget.steps,
+        rungs=study.rungs,
+        reduction=study.search.reduction if study.search else 0,
+        smoothing=study.search.smoothing if study.search else 0,
+        shift=shift_identity,
+        source=source,
+        began=began,
+    )
+
+
+def is_complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
+    """Whether the records, by trial id, hold all that a study asks for, and nothing is left to train."""
+    return all(
+        is_done(
+            [ask for ask in asks if ask.arm == arm.name],
+            records,
+            search_trials=arm.search_trials,
+            confirm_trials=header.seeds,
+            select=arm.select,
+            searched=arm.searched,
+        )
+        for arm in header.arms
+    )
+
+
+def is_done(
+    asks: Sequence[Ask],
+    records: Mapping[str, Record],
+    *,
+    search_trials: int,
+    confirm_trials: int,
+    select: str,
+    searched: Collection[str],
+) -> bool:
+    """Whether an arm has its search trials and the confirm trials of the best of them, and all its asks have ended.
+
+    It has no confirm trials when all search trials failed. `searched` are the names of its fields that hold ranges.
+    """
+    if any(records[ask.trial.id].end is None for ask in asks):
+        return False
+    search = [ask for ask in asks if ask.phase == "search"]
+    if len(search) < search_trials:
+        return False
+    winner = best(search, records, select)
+    if search and winner is None:
+        return True
+    values = {} if winner is None else winner.trial.values(searched)
+    return not unconfirmed(values, [ask for ask in asks if ask.phase == "confirm"], confirm_trials)
+
+
+def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask | None:
+    """The search trial to confirm, by `asha.best`: a complete one, unless those that stopped all others failed later.
+
+    None when all failed.
+    """
+    healthy = [ask for ask in asks if (end := records[ask.trial.id].end) is not None and end.state != "failed"]
+    last = [records[ask.trial.id].reports[-1] for ask in healthy]
+    number = asha.best([(report.step, report.metrics[select]) for report in last])
+    return None if number is None else healthy[number]
+
+
+def unconfirmed(values: Mapping[str, Any], confirms: Sequence[Ask], confirm_trials: int) -> list[int]:
+    """The numbers of the confirm trials of these values that were not asked for."""
+    # Told apart by what was chosen: to make a trial and hash it, for every seed and at every report, takes far longer.
+    asked = {ask.trial.seed for ask in confirms if ask.trial.values(values) == values}
+    return [number for number in range(confirm_trials) if confirm_seed(number) not in asked]
