@@ -41,11 +41,14 @@ def exists(name: str) -> bool:
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a module, a file's name with its ending, or an attribute of the standard `platform`."""
+    """Whether a dotted name is a module, a name that a module has, or one of the standard library's `platform`."""
     first, *others = name.split(".")
     place = ROOT.joinpath(first, *others)
-    files = (place.with_suffix(".py"), place / "__init__.py", ROOT.joinpath(first, *others[:-1]).with_suffix(".py"))
-    return any(file.is_file() for file in files) or (first == "platform" and hasattr(platform, others[0]))
+    if place.with_suffix(".py").is_file() or (place / "__init__.py").is_file():
+        return True
+    owner = place.parent.with_suffix(".py")
+    defined = owner.is_file() and re.search(rf"\b{place.name}\b", owner.read_text()) is not None
+    return defined or (first == "platform" and hasattr(platform, others[0]) and not (ROOT / first / others[0]).exists())
 
 
 def slug(heading: str) -> str:
@@ -103,6 +106,25 @@ def test_commands_have_the_options_that_they_are_shown_with(document: Path) -> N
         if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", help_of(*called.split()))
     ]
     assert unknown == []
+
+
+@pytest.mark.parametrize(
+    "name", ["platform/trainer.py", "tests/method/test_<name>.py", "docs/none.md", "studies/*.yaml"]
+)
+def test_a_path_that_is_not_there_is_seen(name: str) -> None:
+    assert PATH.findall(f"see `{name}`, and") == [name]
+    assert not exists(name)
+
+
+@pytest.mark.parametrize("name", ["platform.trainer", "platform.methods.dann", "platform.training.code.training_cod"])
+def test_a_module_that_is_not_there_is_seen(name: str) -> None:
+    assert MODULE.findall(f"see `{name}`, and") == [name]
+    assert not is_module(name)
+
+
+def test_an_option_that_is_not_there_would_be_seen() -> None:
+    text = "    python -m platform.remote run studies/a.py --frehs    # over\n`python -m platform.study a.py --plan`"
+    assert list(commands(text)) == [("platform.remote run", ["--frehs"]), ("platform.study", ["--plan"])]
 
 
 def test_the_commands_of_every_door_are_shown() -> None:
