@@ -24,10 +24,11 @@ from platform.commands.exits import BadInput
 from platform.commands.remote.command import main
 from platform.commands.remote.connection import _meaning
 from platform.commands.remote.fetching import take_over
+from platform.records.provenance import ROOT
 from platform.records.record import Ask, End
 from platform.records.store import Store
 from tests.support import checkout
-from tests.support.checkout import ROOT, Checkout
+from tests.support.checkout import Checkout
 from tests.support.faults.processes import MARK, Command, Machine
 from tests.support.faults.small_study import TEXT
 from tests.support.invented_study import ask, begun, record, study
@@ -37,6 +38,7 @@ PATIENCE = 120
 TOKEN = "0123456789abcdef" * 2
 TINY = TEXT.replace("ASHA(trials=6,", "ASHA(trials=2,").replace("seeds=2", "seeds=1")
 END = End("complete", None, "", 100)
+with_head = pytest.mark.xdist_group("head")
 ENDLESS = TEXT.replace("steps=16", "steps=1_000_000")
 
 
@@ -300,6 +302,7 @@ def wait_until(command: Command, text: str) -> None:
 
 
 @pytest.mark.slow
+@with_head
 @pytest.mark.parametrize("command", ["run studies/quickstart.py", "stop quickstart"])
 def test_a_wrong_token(user: Checkout, head: Head, command: str) -> None:
     Path(user.environment["HOME"], ".ray", "auth_token").write_text(TOKEN[::-1])
@@ -307,6 +310,7 @@ def test_a_wrong_token(user: Checkout, head: Head, command: str) -> None:
 
 
 @pytest.mark.slow
+@with_head
 def test_the_study_command_without_the_token(user: Checkout, head: Head) -> None:
     code, output = user.study("studies/quickstart.py", "--address", head.address, RAY_AUTH_MODE="disabled")
     assert code == 2, output
@@ -314,11 +318,13 @@ def test_the_study_command_without_the_token(user: Checkout, head: Head) -> None
 
 
 @pytest.mark.slow
+@with_head
 def test_stopping_what_does_not_run(user: Checkout, head: Head) -> None:
     assert "absent is not running on the cluster" in refused(user, "stop", "absent", "--dashboard", head.url)
 
 
 @pytest.mark.slow
+@with_head
 def test_a_study_to_its_table(user: Checkout, head: Head) -> None:
     """Its output and exit code are those of the study command, whatever the user's shell says of other Rays."""
     file = user.write("tiny.py", TINY)
@@ -333,6 +339,7 @@ def test_a_study_to_its_table(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
+@with_head
 def test_a_study_that_is_refused_there(user: Checkout, head: Head) -> None:
     file = user.write("refused.py", TINY)
     code, output, _ = answer(user, "run", file, "--data", "/no/such/folder", "--dashboard", head.url)
@@ -341,6 +348,7 @@ def test_a_study_that_is_refused_there(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
+@with_head
 def test_a_checkout_that_is_too_large(user: Checkout, head: Head) -> None:
     (user.root / "weights.bin").write_bytes(os.urandom(105 * 1024**2))
     line = refused(user, "run", "studies/quickstart.py", "--dashboard", head.url)
@@ -349,6 +357,7 @@ def test_a_checkout_that_is_too_large(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
+@with_head
 def test_leaving_attaching_and_stopping(user: Checkout, head: Head) -> None:
     file = user.write("endless.py", ENDLESS)
     with following(user, head.url, file) as first:
@@ -370,6 +379,7 @@ def test_leaving_attaching_and_stopping(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
+@with_head
 def test_a_connection_that_is_lost_and_comes_back(user: Checkout, head: Head) -> None:
     """The log goes on where it was: nothing twice, nothing left out."""
     file = user.write("patient.py", ENDLESS.replace("light", "lighter"))
