@@ -15,7 +15,7 @@ from platform.records.storage.locks import locked
 from tests.support import checkout
 from tests.support.checkout import Checkout
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("one study to its end")]
+pytestmark = pytest.mark.slow
 
 STUDY = '''"""Does the whole path work?"""
 

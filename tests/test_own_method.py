@@ -47,7 +47,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Checkout
     return made, output
 
 
-@pytest.mark.xdist_group("a method of its own")
 def test_an_arm_whose_trials_all_fail_is_marked_and_the_others_have_results(ran: tuple[Checkout, str]) -> None:
     made, output = ran
     table = pd.read_csv(made.root / "results/own/table.csv").set_index("arm")
@@ -58,7 +57,6 @@ def test_an_arm_whose_trials_all_fail_is_marked_and_the_others_have_results(ran:
     assert "diverged" in output
 
 
-@pytest.mark.xdist_group("a method of its own")
 def test_a_study_starts_over_and_nothing_is_lost(ran: tuple[Checkout, str]) -> None:
     made, _ = ran
     first = events(made.root)

@@ -24,8 +24,6 @@ from tests.support.faults.small_study import NAME, TEXT, Undisturbed
 from tests.support.s3_server import KEYS, Server
 
 pytestmark = pytest.mark.slow
-of_finished = pytest.mark.xdist_group("finished in a bucket")
-"""All tests of the study that has come to its end run in the process that ran it."""
 
 SMALL = TEXT.replace("trials=6", "trials=3").replace("seeds=2", "seeds=1")
 ENDLESS = SMALL.replace("steps=16, evaluations=8", "steps=100_000, evaluations=5_000")
@@ -160,7 +158,6 @@ def bucket(s3: Server, finished: Machine) -> Bucket:
     return Bucket(s3.uri("finished"))
 
 
-@of_finished
 def test_a_lost_machine_changes_nothing(finished: Machine, bucket: Bucket, undisturbed: Undisturbed) -> None:
     """Number for number, weight for weight: the bucket holds what a folder of results would."""
     assert not finished.results.exists(), "something was left in the checkout"
@@ -170,7 +167,6 @@ def test_a_lost_machine_changes_nothing(finished: Machine, bucket: Bucket, undis
     inspect(finished, undisturbed)
 
 
-@of_finished
 def test_table_and_log_are_in_the_bucket_too(bucket: Bucket) -> None:
     files = {
         JOURNAL,
@@ -185,7 +181,6 @@ def test_table_and_log_are_in_the_bucket_too(bucket: Bucket) -> None:
     assert files <= set(bucket.names(NAME))
 
 
-@of_finished
 def test_another_machine_gives_the_same_table_without_training(
     s3: Server, bucket: Bucket, new_machine: NewMachine
 ) -> None:
@@ -197,7 +192,6 @@ def test_another_machine_gives_the_same_table_without_training(
     assert contents(bucket) == before
 
 
-@of_finished
 def test_starting_over_sets_everything_aside_and_a_server_that_dies_is_said(
     server: Server, bucket: Bucket, new_machine: NewMachine
 ) -> None:

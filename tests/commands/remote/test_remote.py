@@ -38,7 +38,6 @@ PATIENCE = 120
 TOKEN = "0123456789abcdef" * 2
 TINY = TEXT.replace("ASHA(trials=6,", "ASHA(trials=2,").replace("seeds=2", "seeds=1")
 END = End("complete", None, "", 100)
-with_head = pytest.mark.xdist_group("head")
 ENDLESS = TEXT.replace("steps=16", "steps=1_000_000")
 
 
@@ -302,7 +301,6 @@ def wait_until(command: Command, text: str) -> None:
 
 
 @pytest.mark.slow
-@with_head
 @pytest.mark.parametrize("command", ["run studies/quickstart.py", "stop quickstart"])
 def test_a_wrong_token(user: Checkout, head: Head, command: str) -> None:
     Path(user.environment["HOME"], ".ray", "auth_token").write_text(TOKEN[::-1])
@@ -310,7 +308,6 @@ def test_a_wrong_token(user: Checkout, head: Head, command: str) -> None:
 
 
 @pytest.mark.slow
-@with_head
 def test_the_study_command_without_the_token(user: Checkout, head: Head) -> None:
     code, output = user.study("studies/quickstart.py", "--address", head.address, RAY_AUTH_MODE="disabled")
     assert code == 2, output
@@ -318,13 +315,11 @@ def test_the_study_command_without_the_token(user: Checkout, head: Head) -> None
 
 
 @pytest.mark.slow
-@with_head
 def test_stopping_what_does_not_run(user: Checkout, head: Head) -> None:
     assert "absent is not running on the cluster" in refused(user, "stop", "absent", "--dashboard", head.url)
 
 
 @pytest.mark.slow
-@with_head
 def test_a_study_to_its_table(user: Checkout, head: Head) -> None:
     """Its output and exit code are those of the study command, whatever the user's shell says of other Rays."""
     file = user.write("tiny.py", TINY)
@@ -339,7 +334,6 @@ def test_a_study_to_its_table(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
-@with_head
 def test_a_study_that_is_refused_there(user: Checkout, head: Head) -> None:
     file = user.write("refused.py", TINY)
     code, output, _ = answer(user, "run", file, "--data", "/no/such/folder", "--dashboard", head.url)
@@ -348,7 +342,6 @@ def test_a_study_that_is_refused_there(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
-@with_head
 def test_a_checkout_that_is_too_large(user: Checkout, head: Head) -> None:
     (user.root / "weights.bin").write_bytes(os.urandom(105 * 1024**2))
     line = refused(user, "run", "studies/quickstart.py", "--dashboard", head.url)
@@ -357,7 +350,6 @@ def test_a_checkout_that_is_too_large(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
-@with_head
 def test_leaving_attaching_and_stopping(user: Checkout, head: Head) -> None:
     file = user.write("endless.py", ENDLESS)
     with following(user, head.url, file) as first:
@@ -379,7 +371,6 @@ def test_leaving_attaching_and_stopping(user: Checkout, head: Head) -> None:
 
 
 @pytest.mark.slow
-@with_head
 def test_a_connection_that_is_lost_and_comes_back(user: Checkout, head: Head) -> None:
     """The log goes on where it was: nothing twice, nothing left out."""
     file = user.write("patient.py", ENDLESS.replace("light", "lighter"))

@@ -24,7 +24,6 @@ from tests.support.synthetic_study import ARMS, ask, study_header
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(
         not (shutil.which("chromium") and shutil.which("chromedriver")),
         reason="needs chromium and chromedriver (Debian: chromium-driver) on the path",
