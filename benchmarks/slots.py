@@ -35,7 +35,7 @@ from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
 rate = LogUniform(5e-3, 1e-1)
 study = Study(
-    shift=town(),
+    shift=$shift,
     arms={
         "source only": Arm(SourceOnly, learning_rate=rate),
         "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1), learning_rate=rate),
@@ -89,10 +89,10 @@ class Figures:
         return "\n".join(lines)
 
 
-def measure(trials: int, steps: int, seeds: int, folder: Path) -> Figures:
+def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "town()") -> Figures:
     """Run a study of two arms in a folder. Raises RuntimeError when it fails."""
     file = folder / f"{NAME}.py"
-    file.write_text(STUDY.substitute(trials=trials, steps=steps, seeds=seeds))
+    file.write_text(STUDY.substitute(shift=shift, trials=trials, steps=steps, seeds=seeds))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
     try:
         processor = _run(file, cluster.address, folder)
