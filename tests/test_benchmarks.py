@@ -59,6 +59,12 @@ def test_slot_time_is_divided_by_what_workers_did() -> None:
     )
 
 
+def test_a_long_trial_that_begins_before_a_short_one_asked_for_first_keeps_its_own_seconds() -> None:
+    """It takes long enough for the short one's seconds as well, which nothing but the other worker's stay can have."""
+    long, short = [Call(SETUP, 0, 1), Call(STEP, 1, 30)], [Call(SETUP, 0, 1), Call(STEP, 2, 10)]
+    assert slots._matched([[long[1]], [short[1]]], [[7], [28]]) == {1: [28], 2: [7]}
+
+
 @pytest.mark.slow
 def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path: Path) -> None:
     figures = many_gpus.measure(many_gpus.study(ARMS, TRIALS), 0.4, tmp_path, nodes=2, gpus=2)
