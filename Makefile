@@ -9,17 +9,20 @@ SEEDS ?= 20
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
 
-# Two tests at a time: much of a test with real processes is waiting. What takes long has targets of its own, below.
+# By file, so that what its tests share is made once, and those with slow tests first, as tests/conftest.py has it.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+
+# More at a time than there are cores: much of a test with real processes is waiting.
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest --numprocesses 2 --ignore tests/cluster --ignore tests/faults
+	$(BIN)/python -m pytest --numprocesses 4 $(BY_FILE) --ignore tests/cluster --ignore tests/faults
 
 # Studies on several nodes, with results in a bucket, and by `ray up cluster.yaml` on made-up hosts, which needs root.
 test-cluster: $(VENV)/installed
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) tests/cluster
 
 # Every fault of tests/faults, with that many seeds each: `make faults SEEDS=20`; up to 2, the thorough ones are left out.
 faults: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2 tests/faults --seeds $(SEEDS)
+	$(BIN)/python -m pytest --numprocesses 3 --maxschedchunk 1 tests/faults --seeds $(SEEDS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ from pathlib import Path
 from string import Template
 
 from ray.cluster_utils import Cluster
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.driver import machine
 from benchmarks.timeline import RESET, Stay, Worker, overlap, stays, warm, workers
@@ -35,7 +36,7 @@ from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
 rate = LogUniform(5e-3, 1e-1)
 study = Study(
-    shift=town(),
+    shift=$shift,
     arms={
         "source only": Arm(SourceOnly, learning_rate=rate),
         "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1), learning_rate=rate),
@@ -89,10 +90,10 @@ class Figures:
         return "\n".join(lines)
 
 
-def measure(trials: int, steps: int, seeds: int, folder: Path) -> Figures:
+def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "town()") -> Figures:
     """Run a study of two arms in a folder. Raises RuntimeError when it fails."""
     file = folder / f"{NAME}.py"
-    file.write_text(STUDY.substitute(trials=trials, steps=steps, seeds=seeds))
+    file.write_text(STUDY.substitute(shift=shift, trials=trials, steps=steps, seeds=seeds))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
     try:
         processor = _run(file, cluster.address, folder)
@@ -144,12 +145,17 @@ def _matched(found: Sequence[Stay], recorded: Sequence[Sequence[float]]) -> dict
     Ray does not say which trial a worker had. Trials begin in the order in which they were asked for, but for two that
     are handed out at the same time; a step takes longer than what it records.
     """
-    left, matched = list(recorded), {}
-    for stay in sorted(found, key=lambda stay: stay[0].began):
-        mine = next(seconds for seconds in left if _fits(stay, seconds))
-        left.remove(mine)
-        matched[stay[0].began] = mine
-    assert not left, f"{len(left)} trials without a worker"
+    begun = sorted(found, key=lambda stay: stay[0].began)
+    assert len(begun) == len(recorded), f"{len(recorded)} trials, and workers had {len(begun)}"
+    # No order that is as near to the one asked for as can be costs as much as a single pair that does not fit.
+    never = len(begun) ** 2
+    pairs = [
+        [abs(place - asked) if _fits(stay, seconds) else never for asked, seconds in enumerate(recorded)]
+        for place, stay in enumerate(begun)
+    ]
+    places, asked = linear_sum_assignment(pairs)
+    matched = {begun[place][0].began: recorded[int(number)] for place, number in zip(places, asked, strict=True)}
+    assert all(_fits(stay, matched[stay[0].began]) for stay in begun), "a trial without a worker"
     return matched
 
 

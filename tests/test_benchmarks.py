@@ -36,7 +36,8 @@ def test_the_slots_benchmark_accounts_for_every_second(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    figures = slots.measure(trials=4, steps=4, seeds=1, folder=tmp_path)
+    small = "town(size=(64, 64), source_images=(16, 4), target_images=(16, 4, 6))"
+    figures = slots.measure(trials=4, steps=4, seeds=1, folder=tmp_path, shift=small)
     assert len(figures.trials) == 2 * (4 + 1)
     assert all(trained > 0 for trained in figures.trials)
     assert figures.processor > 0
@@ -52,10 +53,16 @@ def test_slot_time_is_divided_by_what_workers_did() -> None:
     second = [Call(SETUP, 0, 1), Call(STEP, 2, 14), Call(STEP, 14, 34)]
     figures = slots.figures([second, first], [[9, 10], [10, 19], [9, 10]], processor=3.0)
     assert figures.trials == [19, 29, 19]
-    assert figures.window == (14, 34), "from the second worker's first report until it has no other trial"
+    assert list(figures.window) == [14, 34], "from the second worker's first report until it has no other trial"
     assert {part: 40 * share for part, share in figures.shares.items()} == pytest.approx(
         {"training": (23 - 14) + (34 - 28) + 19, "checkpointing": 2, "starting": 2, "reporting": 0, "waiting": 2}
     )
+
+
+def test_a_long_trial_that_begins_before_a_short_one_asked_for_first_keeps_its_own_seconds() -> None:
+    """It takes long enough for the short one's seconds as well, which nothing but the other worker's stay can have."""
+    long, short = [Call(SETUP, 0, 1), Call(STEP, 1, 30)], [Call(SETUP, 0, 1), Call(STEP, 2, 10)]
+    assert slots._matched([[long[1]], [short[1]]], [[7], [28]]) == {1: [28], 2: [7]}
 
 
 @pytest.mark.slow

@@ -164,15 +164,6 @@ def test_report_needs_only_the_records(finished: tuple[Checkout, str]) -> None:
     assert (root / "results/whole/table.csv").read_bytes() == table
 
 
-@pytest.mark.parametrize("study", sorted(path.stem for path in (checkout.ROOT / "studies").glob("*.py")))
-def test_every_study_smokes_without_data(study: str, fresh_checkout: Checkout) -> None:
-    code, output = fresh_checkout.study(f"studies/{study}.py", "--smoke")
-    assert code == 0, output
-    table = pd.read_csv(fresh_checkout.root / f"results/{study}-smoke/table.csv")
-    assert len(table) >= 5
-    assert (table["scores/seeds"] == 1).all()
-
-
 @pytest.mark.parametrize(
     "change", [('reference="source only",', 'reference="source only", select="oracle/miou",'), ("steps=8", "steps=12")]
 )
@@ -197,74 +188,6 @@ def test_a_second_process_on_a_study_is_refused(finished: tuple[Checkout, str]) 
     assert output == (
         f"error: whole is already running (process {os.getpid()} on {socket.gethostname()}); wait for it, or stop it\n"
     )
-
-
-SMALL = """
-from dataclasses import dataclass
-from platform.methods.hyperparameters import hyperparameter
-from platform.methods import SourceOnly
-from platform.shifts import town
-from platform.study import Arm, Budget, Recipe, Study
-
-@dataclass(frozen=True, kw_only=True)
-class Scaled(SourceOnly):
-    factor: float = hyperparameter(2.0, above=0.0)
-
-    def losses(self, step):
-        return {name: self.factor * loss for name, loss in super().losses(step).items()}
-
-study = Study(
-    shift=town(size=(64, 64), source_images=(8, 2), target_images=(8, 2, 2)),
-    arms={"mine": Arm(Scaled), "sick": Arm(Scaled, factor=FACTOR)},
-    reference="mine",
-    budget=Budget(steps=4, evaluations=2),
-    seeds=2,
-    recipe=Recipe(network_width=0.125, batch=2),
-)
-"""
-
-
-def test_a_study_with_a_method_of_its_own_starts_over_and_nothing_is_lost(fresh_checkout: Checkout) -> None:
-    study = fresh_checkout.write("own.py", SMALL.replace("FACTOR", "3.0"))
-    code, output = fresh_checkout.study(study)
-    assert code == 0, output
-    first = events(fresh_checkout.root)
-    code, output = fresh_checkout.study(study, "--fresh")
-    assert code == 0, output
-    aside = next((fresh_checkout.root / "results/set-aside").iterdir())
-    assert f"results/set-aside/{aside.name}" in " ".join(output.split())
-    again = events(fresh_checkout.root)
-    assert first.keys() == again.keys()
-    assert {path.parent.name for path in aside.glob("trials/*/checkpoint.pt")} == first.keys()
-    assert len(ends(fresh_checkout.root, "own")) == 4, "all of them were trained again"
-    client = mlflow.MlflowClient(f"sqlite:///{fresh_checkout.root}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("own").experiment_id])
-    assert len(runs) == 2 * (1 + 4)
-    assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def test_an_arm_whose_trials_all_fail_is_marked_and_the_others_have_results(fresh_checkout: Checkout) -> None:
-    study = fresh_checkout.write("own.py", SMALL.replace("FACTOR", "1e39"))
-    code, output = fresh_checkout.study(study)
-    assert code == 1, output
-    table = pd.read_csv(fresh_checkout.root / "results/own/table.csv").set_index("arm")
-    assert table.loc["mine", "scores/seeds"] == 2
-    assert (table.loc["sick", "scores/seeds"], table.loc["sick", "troubles/failed"]) == (0, 2)
-    assert "diverged" in (fresh_checkout.root / "results/own/table.md").read_text()
-    assert output.count("FAILED") == 2
-    assert "diverged" in output
-
-
-def test_a_trial_that_two_studies_ask_for_at_the_same_time_runs_once(fresh_checkout: Checkout) -> None:
-    text = SMALL.replace("FACTOR", "3.0")
-    processes = [fresh_checkout.start(fresh_checkout.write(f"{name}.py", text)) for name in ("one", "other")]
-    for process in processes:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-    for lines in events(fresh_checkout.root).values():
-        assert [line["event"] for line in lines] == ["trial", "report", "report", "end"]
-    tables = [(fresh_checkout.root / f"results/{name}/table.csv").read_bytes() for name in ("one", "other")]
-    assert tables[0] == tables[1]
 
 
 def test_no_process_of_a_finished_study_is_left_behind(finished: tuple[Checkout, str]) -> None:

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from platform.commands.terminal.plan import describe
@@ -14,6 +15,7 @@ from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
 from platform.training.cost import cost_of
+from tests.support.checkout import Checkout
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -151,3 +153,13 @@ def test_the_discriminator_study_crosses_kind_and_width() -> None:
     for name, (width, separable) in kinds.items():
         assert study.row(name).cost == cost_of(Adversarial(width=width, separable=separable), Recipe())
     assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_smokes(path: Path, fresh_checkout: Checkout) -> None:
+    code, output = fresh_checkout.study(f"studies/{path.name}", "--smoke")
+    assert code == 0, output
+    table = pd.read_csv(fresh_checkout.root / f"results/{path.stem}-smoke/table.csv")
+    assert len(table) >= 5
+    assert (table["scores/seeds"] == 1).all()

@@ -11,6 +11,11 @@ from tests.support.cluster.ray_cluster import TEXT
 from tests.support.faults.small_study import Undisturbed
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: item.path.name != "test_study_on_hosts.py")
+
+
 @pytest.fixture(scope="session")
 def can_have_hosts() -> None:
     """Skip, with the reason, where there can be no hosts."""

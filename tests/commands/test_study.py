@@ -106,14 +106,16 @@ def test_a_ray_address_that_does_not_answer(address: str, fresh_checkout: Checko
     assert time.monotonic() - began < 60
 
 
-@pytest.mark.slow
-def test_an_address_where_something_else_listens(fresh_checkout: Checkout) -> None:
+def test_an_address_where_something_else_listens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.commands.refusals.HEALTH_SECONDS", 1)
+    file = tmp_path / "good.py"
+    file.write_text(HEAD + GOOD)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        code, output = fresh_checkout.study(fresh_checkout.write("good.py", HEAD + GOOD), "--address", address)
-    assert code == 2
-    assert output.startswith(f"error: no Ray cluster answers at {address}")
-    assert output.count("\n") == 1
+        line = refused(capsys, str(file), "--address", address, "--results", str(tmp_path / "results"))
+    assert line.startswith(f"error: no Ray cluster answers at {address} (what listens there gives no answer in 1 sec")
 
 
 @pytest.mark.slow

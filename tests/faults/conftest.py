@@ -23,7 +23,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is thorough to those who ask for many seeds."""
+    """Leave what is thorough to those who ask for many seeds, and what is quick for the end."""
+    items.sort(key=lambda item: item.path.name == "test_inspection.py")
     if config.getoption("--seeds") <= FEW_SEEDS:
         for item in items:
             if item.get_closest_marker("thorough"):

@@ -6,10 +6,12 @@ processes, mounts and interfaces down with their namespaces, and those with the 
 """
 
 import ctypes
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,8 +99,12 @@ def obstacle() -> str | None:
 
 def install(*packages: str) -> None:
     """Have Debian's packages installed, where there is apt-get and one of them is missing."""
-    if packages and shutil.which("apt-get"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    if not packages or shutil.which("apt-get") is None:
+        return
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # Test processes that miss a package at the same moment wait for one another: apt-get would refuse all but one.
+    with Path(tempfile.gettempdir(), "packages-of-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
             subprocess.run(["apt-get", "--quiet", *command], env=quiet, capture_output=True, check=False)
 
