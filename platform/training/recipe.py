@@ -27,11 +27,9 @@ class Recipe:
     """Images of each domain per step; at least 2, since batch norm after a global pooling needs two values."""
     auxiliary_weight: float = hyperparameter(1.0, at_least=0.0)
     """Weight of the cross-entropy of each auxiliary head."""
-    augmentation: Literal["none", "flip", "flip and crop"] = hyperparameter(
-        "flip", choices=("none", "flip", "flip and crop")
-    )
+    augmentation: Literal["none", "flip", "flip and crop"] = hyperparameter("flip")
     """Flip: horizontally, half of the images. Crop: scaled by 1 to 2, then cropped to the size."""
-    batch_norm: Literal["mixed", "source", "frozen"] = hyperparameter("mixed", choices=("mixed", "source", "frozen"))
+    batch_norm: Literal["mixed", "source", "frozen"] = hyperparameter("mixed")
     """Whose passes update the running statistics: all (as published), the labelled ones only, or none."""
     network_width: float = hyperparameter(1.0, above=0.0, searchable=False)
     """Factor on every channel count of the network; 1 is the published network."""
