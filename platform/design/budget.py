@@ -9,7 +9,7 @@ from platform.records.trial import evaluated_steps
 
 GIB = 2**30
 Resources = Mapping[str, float]
-"""By Ray's names: CPU and GPU in devices, memory in bytes."""
+"""Amounts by Ray's names: CPU and GPU in devices, memory in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)

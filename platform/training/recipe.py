@@ -16,11 +16,11 @@ class Recipe:
     """
 
     learning_rate: float = hyperparameter(2.5e-2, above=0.0)
-    """Of SGD, before `schedule`."""
+    """Learning rate of SGD, before `schedule`."""
     momentum: float = hyperparameter(0.9, at_least=0.0, below=1.0)
     weight_decay: float = hyperparameter(1e-4, at_least=0.0)
     power: float = hyperparameter(0.9, at_least=0.0)
-    """Of the polynomial decay, per step, of every optimiser's learning rate."""
+    """Exponent of the polynomial decay, per step, of every optimiser's learning rate."""
     warm_up: float = hyperparameter(0.0, at_least=0.0, below=1.0)
     """Fraction of the steps over which every optimiser's learning rate rises, linearly; 0 is none, as published."""
     batch: int = hyperparameter(4, at_least=2)
