@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import in_process
 from platform.design.header import header as header_of
 from platform.methods import FDA
 from platform.records.ledger import Ledger
@@ -25,14 +24,16 @@ from platform.records.record import Report
 from platform.records.storage.files import append_line
 from platform.records.store import Store
 from platform.results.mirror.tracker import Tracker
+from platform.running import simulation
 from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.slots import Slots
 from platform.scores.metrics import SIZE
 from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study, Uniform
-from platform.training.assignment import REPORT, Assignment
+from platform.training.assignment import Assignment
 
 NAME = "benchmark"
 SEEDS = 5
@@ -103,8 +104,10 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger = Ledger(Store(folder / "results"), NAME, list(asked.arms))
     header = header_of(asked, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
     ledger.announce(header)
-    searcher = _TimedSearcher(asked, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
-    scheduler = _TimedScheduler(asked, ledger, searcher)
+    search = Search(asked, ledger, identity)
+    slots, interruption = Slots(ledger, simulation.MACHINE), Interruption(ledger.store.storage, "stop")
+    searcher = _TimedSearcher(search, slots, interruption)
+    scheduler = _TimedScheduler(search, slots, interruption)
     searcher.spent, scheduler.spent = figures.suggestions, figures.reports
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
     ledger.listeners.append(tracker)
@@ -113,14 +116,14 @@ def measure(asked: Study, folder: Path) -> Figures:
         assert not tracker.trouble, tracker.trouble
         time.sleep(0.05)
     began = time.perf_counter()
-    in_process.run(searcher, scheduler, _workers(), SLOTS)
+    simulation.run(searcher, scheduler, _workers(), SLOTS)
     figures.ended = time.perf_counter() - began
     owed = tracker.close(patience=PATIENCE_SECONDS)
     figures.mirrored = time.perf_counter() - began
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    assert Search(asked, ledger, identity).is_finished()
+    assert search.is_finished()
     assert not owed, f"MLflow is owed {owed}: {tracker.trouble}"
     figures.trials = sum(ledger.ended(ask) is not None for ask in ledger.asks)
     return figures
@@ -163,22 +166,22 @@ def _timed(spent: list[float]) -> Iterator[None]:
     spent.append(time.perf_counter() - began)
 
 
-def _workers() -> Callable[[Assignment], in_process.Worker]:
+def _workers() -> Callable[[Assignment], simulation.Worker]:
     """Workers whose curves rise to a height that the trial's id decides."""
     random = np.random.default_rng(0)
     pool = [random.integers(0, 5000, (SIZE, SIZE)).tolist() for _ in range(32)]
 
-    def worker(assignment: Assignment) -> in_process.Worker:
+    def worker(assignment: Assignment) -> simulation.Worker:
         trial = assignment.ask.trial
         left = iter(trial.evaluated_steps)
         height = int(trial.id[:4], 16) / 2**16
 
-        def step() -> dict[str, Any]:
+        def step() -> Report:
             taken = next(left)
             value = height * (1 - 0.5 ** (4 * taken / trial.steps))
             splits = ("source/val", "target/val", "target/test")[: 2 + (trial.confirms and taken == trial.steps)]
             metrics = dict.fromkeys(METRICS, value) | {"target/effective_classes": 9.0}
-            return {REPORT: Report(taken, 1.0, metrics, {split: pool[random.integers(len(pool))] for split in splits})}
+            return Report(taken, 1.0, metrics, {split: pool[random.integers(len(pool))] for split in splits})
 
         return step
 

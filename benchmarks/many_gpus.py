@@ -31,7 +31,7 @@ from platform.design.header import header as header_of
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Report
-from platform.records.storage.locks import locked
+from platform.records.storage.locks import study_lock
 from platform.records.store import Store
 from platform.results.mirror.tracker import Tracker
 from platform.running import tuner
@@ -40,7 +40,7 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.scores.metrics import SIZE
 from platform.study import Study
-from platform.training.assignment import REPORT, Assignment
+from platform.training.assignment import Assignment
 
 NODES, GPUS = 8, 8
 ARMS, TRIALS = 5, 200
@@ -88,7 +88,7 @@ class Sleeper(tune.Trainable):
         splits = ("source/val", "target/val", "target/test")[: 2 + (trial.confirms and taken == trial.steps)]
         confusion = [[1234] * SIZE] * SIZE
         metrics = dict.fromkeys(METRICS, value) | {"target/effective_classes": 9.0}
-        return {REPORT: Report(taken, self._job.seconds, metrics, dict.fromkeys(splits, confusion))}
+        return {"result": Report(taken, self._job.seconds, metrics, dict.fromkeys(splits, confusion))}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         pass
@@ -201,7 +201,7 @@ def _run(asked: Study, address: str, folder: Path, figures: Figures) -> None:
     ledger = Ledger(Store(folder / "results"), driver.NAME, list(asked.arms))
     identity, interruption = asked.shift.identity(), Interruption(ledger.store.storage, "stop")
     header = header_of(asked, driver.NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00")
-    with interruption.listening(), locked(ledger.store.study_folder(driver.NAME)) as lock:
+    with interruption.listening(), study_lock(ledger.store.study_folder(driver.NAME)) as lock:
         ledger.announce(header)
         tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
         ledger.listeners.append(tracker)

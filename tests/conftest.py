@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from platform.records.storage.storage import Folder, Storage
-from tests.support import checkout, s3_server
+from tests.support import checkout, s3_server, shapes
 from tests.support.checkout import Checkout
+
+shapes.install()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import platform.methods
+
 PACKAGE = Path(__file__).parents[1] / "platform"
 
 DOORS = {"study", "score", "replay", "tracking", "remote"}
@@ -153,6 +155,25 @@ def test_libraries_stay_in_their_homes(path: Path) -> None:
         if not any(name_of(path) == home or name_of(path).startswith(f"{home}/") for home in HOMES[library])
     }
     assert homeless == set()
+
+
+@every_module
+def test_only_the_shelf_and_the_recipe_know_a_network(path: Path) -> None:
+    """What else needs one gets it from the recipe, whichever it is."""
+    networks = {"BiSeNet"}
+    knows = {name for _, name in imported(path)} & networks
+    assert room_of(path) == "networks" or name_of(path) == "training/recipe.py" or not knows
+
+
+@every_module
+def test_only_the_shelf_knows_a_single_method(path: Path) -> None:
+    """Everything else asks a method what it needs to know: a study file's own one is as good as ours."""
+    classes = {name: entry for name, entry in vars(platform.methods).items() if isinstance(entry, type)}
+    methods = {name for name, entry in classes.items() if issubclass(entry, platform.methods.Method)} - {"Method"}
+    families = {f"platform.methods.{folder.name}" for folder in (PACKAGE / "methods").iterdir() if folder.is_dir()}
+    ours = {(module, name) for module, name in imported(path) if module.startswith("platform.methods")}
+    known = {name for module, name in ours if name in methods or module.startswith(tuple(families))}
+    assert room_of(path) == "methods" or known == set()
 
 
 def reached_for(tree: ast.AST, name: str) -> list[int]:

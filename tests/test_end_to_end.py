@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from platform.records.storage.locks import locked
+from platform.records.storage.locks import study_lock
 from tests.support import checkout
 from tests.support.checkout import Checkout
 
@@ -41,10 +41,7 @@ study = Study(
 )
 '''
 ARMS = ["source only", "light", "FDA bands", "fixed", "target supervised"]
-COLUMNS = """
-    arm method tuned seeds miou miou_ci accuracy accuracy_ci delta delta_ci parameters discriminator_parameters
-    gflops discriminator_gflops trials stopped failed hours selected_by
-""".split()  # noqa: SIM905
+COLUMNS = ["arm", "method", "supervised", "selected_by", "searched", "tuned", "scores/seeds", "scores/miou"]
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +69,10 @@ def test_table_has_a_line_per_arm_in_order(finished: tuple[Checkout, str]) -> No
     table = pd.read_csv(finished[0].root / "results/whole/table.csv")
     assert list(table["arm"]) == ARMS
     assert list(table.columns[: len(COLUMNS)]) == COLUMNS
-    assert (table["seeds"] == 2).all()
-    assert (table["failed"] == 0).all()
-    assert list(table["trials"]) == [4, 4, 4, 0, 4]
-    assert table["miou"].between(0, 1).all()
+    assert (table["scores/seeds"] == 2).all()
+    assert (table["troubles/failed"] == 0).all()
+    assert list(table["effort/trials"]) == [4, 4, 4, 0, 4]
+    assert table["scores/miou"].between(0, 1).all()
     assert list(table["selected_by"]) == ["source/miou"] * 4 + ["oracle/miou"]
 
 
@@ -173,7 +170,7 @@ def test_every_study_smokes_without_data(study: str, fresh_checkout: Checkout) -
     assert code == 0, output
     table = pd.read_csv(fresh_checkout.root / f"results/{study}-smoke/table.csv")
     assert len(table) >= 5
-    assert (table["seeds"] == 1).all()
+    assert (table["scores/seeds"] == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +191,7 @@ def test_a_change_that_would_mix_results_is_refused(finished: tuple[Checkout, st
 
 
 def test_a_second_process_on_a_study_is_refused(finished: tuple[Checkout, str]) -> None:
-    with locked(finished[0].root / "results/whole"):
+    with study_lock(finished[0].root / "results/whole"):
         code, output = finished[0].study("studies/whole.py")
     assert code == 2
     assert output == (
@@ -251,8 +248,8 @@ def test_an_arm_whose_trials_all_fail_is_marked_and_the_others_have_results(fres
     code, output = fresh_checkout.study(study)
     assert code == 1, output
     table = pd.read_csv(fresh_checkout.root / "results/own/table.csv").set_index("arm")
-    assert table.loc["mine", "seeds"] == 2
-    assert (table.loc["sick", "seeds"], table.loc["sick", "failed"]) == (0, 2)
+    assert table.loc["mine", "scores/seeds"] == 2
+    assert (table.loc["sick", "scores/seeds"], table.loc["sick", "troubles/failed"]) == (0, 2)
     assert "diverged" in (fresh_checkout.root / "results/own/table.md").read_text()
     assert output.count("FAILED") == 2
     assert "diverged" in output

@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec
 
 from platform.records.one_line import one_line
-from platform.running.codes import MACHINE_FAILED as MACHINE_FAILED
-from platform.running.codes import by_signal as by_signal
+from platform.running import MACHINE_FAILED as MACHINE_FAILED
+from platform.running import by_signal as by_signal
 
 COMPLETE, INCOMPLETE, BAD_INPUT, OUR_MISTAKE = 0, 1, 2, 4
 OWED = MACHINE_FAILED

@@ -38,8 +38,9 @@ from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.provenance import JOB_VARIABLE, ROOT
 from platform.records.record import StudyHeader
-from platform.records.storage.locks import AlreadyRunning, Lock, locked
+from platform.records.storage.locks import AlreadyRunning, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
+from platform.records.storage.tokens import STOP
 from platform.records.store import PREDICTIONS, Store
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker, result_files
@@ -48,8 +49,8 @@ from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.shifts.shift import DATA_VARIABLE, DataError
 
-LOG, STOP = "log.txt", "stop"
-"""Files of a study's folder: what Ray and MLflow say; the sign for workers to stop after their current step."""
+LOG = "log.txt"
+"""File of a study's folder: what Ray and MLflow say."""
 PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
@@ -143,7 +144,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     if address is not None:
         check_answers(address)
     try:
-        with locked(folder) as lock:
+        with study_lock(folder) as lock:
             if fresh and (aside := set_aside(store, file.name)) is not None:
                 print(f"starting over; the results so far are in {shown(aside)}\n")
             identity = study.shift.identity()
@@ -161,7 +162,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
 
 
-def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: Lock) -> int:
+def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: StudyLock) -> int:
     """Train, mirror and tabulate; the exit code."""
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
@@ -204,7 +205,12 @@ def _offer(study: Study, address: str | None) -> Offer | None:
 
 
 def _run_trials(
-    study: Study, ledger: Ledger, identity: dict[str, Any], address: str | None, interruption: Interruption, lock: Lock
+    study: Study,
+    ledger: Ledger,
+    identity: dict[str, Any],
+    address: str | None,
+    interruption: Interruption,
+    lock: StudyLock,
 ) -> bool:
     """Run what is left of a study; whether everything that it asks for has ended."""
     from platform.running import cluster, tuner
@@ -247,7 +253,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     from platform.results import aggregation, report
 
     asks, records = ledger.asks, ledger.records
-    table = aggregation.table(header, asks, records)
+    table = aggregation.tabulate(header, asks, records)
     store = ledger.store
     folder, place = store.study_folder(header.name), shown(f"{store.storage}/{header.name}")
     files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
@@ -255,7 +261,7 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     print(f"\n{report.terminal.render(table)}\n")
     for path in files:
         print(f"  {place}/{path.name}")
-    short = [row.arm for row in table.rows if row.seeds_missing]
+    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
     if short:
         say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
     return INCOMPLETE if short else COMPLETE

@@ -1,11 +1,7 @@
-"""Follow a study into MLflow, or copy one there from its records: `python -m platform.tracking RESULTS --to URI`.
+"""Copy studies from their records into MLflow: `python -m platform.tracking RESULTS --to URI`.
 
-The records on disk are the truth and MLflow holds a copy, so a tracker never stops or delays a study. The driver only
-notes which trial has something new; a thread hands the newest state of those trials to a process that talks to MLflow
-(`platform.results.mirror`). While MLflow is away
-they are owed and tried again; once it is back, and may be another or an empty one, everything is compared with the
-records anew. What is still owed when a study ends, the same command delivers at its next run, and the command above at
-any time.
+The records on disk are the truth, and MLflow holds a copy. What is still owed when a study ends, the study command
+delivers at its next run, and this command at any time, to any MLflow: everything is compared with the records anew.
 """
 
 import argparse
@@ -17,14 +13,16 @@ from pathlib import Path
 
 from platform.commands.exits import COMPLETE, EPILOG, OWED, ending
 from platform.design.header import is_complete
+from platform.records.ledger import Ledger
 from platform.records.store import JOURNAL, Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, refusal
 
 COMMAND_PATIENCE = 60.0
-"""How long the command waits for an MLflow that answered at first."""
+"""How long the command waits, in seconds, for an MLflow that answered at first."""
 CLEAR = "\r\x1b[2K"
+"""What a terminal clears its line by."""
 
 
 @ending(ValueError)
@@ -46,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _studies(results: Path) -> tuple[Store, list[str]]:
+    """The store, and the names of the studies to copy. Raises ValueError."""
     results = results.absolute()
     if (results / JOURNAL).is_file():
         return Store(results.parent), [results.name]
@@ -58,10 +57,7 @@ def _studies(results: Path) -> tuple[Store, list[str]]:
 
 
 def _copy_study(uri: str, store: Store, study: str) -> Owed:
-    """Copy one study and say how it went; raises ValueError when MLflow does not answer at all."""
-    # Here, because only the command needs it.
-    from platform.records.ledger import Ledger
-
+    """Copy one study, print how it went, and return what is owed. Raises ValueError when MLflow does not answer."""
     header = store.journal(study).header
     if header is None:
         print(f"{study}: not copied, because its journal has no readable header")

@@ -5,27 +5,32 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from platform.shifts.shift import Images, LabelledImages, Pixels
+from platform.shifts.shift import Images, LabelledImages
 
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """A batch of images: float32 RGB in [0, 255], shape (batch, 3, height, width). There is no label field."""
+    """A batch of images. There is no label field."""
 
-    images: Tensor
-    indices: Tensor
-    """Position of each image in its split, shape (batch,): the key of whatever a method caches per image."""
+    images: Float32[Tensor, "batch 3 height width"]
+    """RGB in [0, 255]."""
+    indices: Int64[Tensor, " batch"]
+    """Position of each image in its split: the key of whatever a method remembers of an image."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A batch with labels: train ids, int64, 255 for void, shape (batch, height, width)."""
+    """A batch of images with labels."""
 
-    images: Tensor
-    labels: Tensor
-    indices: Tensor
+    images: Float32[Tensor, "batch 3 height width"]
+    """RGB in [0, 255]."""
+    labels: Int64[Tensor, "batch height width"]
+    """Train ids, 255 for void."""
+    indices: Int64[Tensor, " batch"]
+    """Position of each image in its split."""
 
 
 def labelled_batch(split: LabelledImages, indices: Sequence[int]) -> Labelled:
@@ -40,6 +45,8 @@ def unlabelled_batch(split: Images, indices: Sequence[int]) -> Unlabelled:
     return Unlabelled(_images(split.pixels, indices), torch.as_tensor(list(indices)))
 
 
-def _images(pixels: Pixels, indices: Sequence[int]) -> Tensor:
+def _images(
+    pixels: UInt8[np.ndarray, "number height width 3"], indices: Sequence[int]
+) -> Float32[Tensor, "batch 3 height width"]:
     chosen = np.ascontiguousarray(pixels[list(indices)])
     return torch.from_numpy(chosen).permute(0, 3, 1, 2).float()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
+from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -48,26 +49,27 @@ class Step:
     source: Labelled
     target: Unlabelled | None
     """None for methods that do not look at the target."""
-    segment: Callable[[Tensor], Prediction]
-    """The segmentation network with its auxiliary heads, for labelled images (batch, 3, height, width) in [0, 255]."""
-    segment_target: Callable[[Tensor], Tensor]
+    segment: Callable[[Float[Tensor, "batch 3 height width"]], Prediction]
+    """The segmentation network with its auxiliary heads, for labelled images in [0, 255]."""
+    segment_target: Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, "batch classes rows columns"]]
     """Its main logits at 1/8 of the size, for target images; the recipe says what batch norm does with them."""
     modules: Mapping[str, nn.Module]
     """The method's own players."""
     auxiliary_weight: float
-    noted: MutableMapping[str, Tensor] = field(default_factory=dict)
+    """Weight of the cross-entropy of each auxiliary head."""
+    noted: MutableMapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     """Scalars for the records, by name; a report holds their means over its steps."""
 
-    def note(self, name: str, value: Tensor) -> Tensor:
+    def note(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Note a scalar for the records, and return it."""
         self.noted[name] = value.detach()
         return value
 
-    def term(self, name: str, value: Tensor) -> Tensor:
+    def term(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Note a loss term for the records as `loss/<name>`, and return it."""
         return self.note(f"loss/{name}", value)
 
-    def cross_entropy(self, prediction: Prediction) -> Tensor:
+    def cross_entropy(self, prediction: Prediction) -> Float[Tensor, ""]:
         """CE(prediction, source labels) + auxiliary_weight * sum of CE(auxiliary heads, source labels).
 
         Means over the pixels that are not void, on logits upsampled to the labels' size (Yu et al., BiSeNet, ECCV 2018,
@@ -106,23 +108,24 @@ class Method(ABC):
         """The integer through which a field acts at an image size (height, width); None for most fields."""
         return None
 
-    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
-        """The source images in the style of the target, before augmentation; `memory` keeps what target images share.
+    def translate(
+        self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Shaped[Tensor, "..."]]
+    ) -> Float32[Tensor, "batch 3 height width"]:
+        """Give the source images the style of the target, before augmentation; the default leaves them as they are.
 
-        Shapes (batch, 3, height, width), values in [0, 255], always in float32. The default leaves them as they are.
+        Values in [0, 255]. `memory` keeps what the method wants to remember of a target image, by its index.
         """
         return source.images
 
     @abstractmethod
-    def losses(self, step: Step) -> Mapping[str, Tensor]:
-        """The scalar loss of each player: `segmentation`, and one for each of `players`."""
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        """The loss of each player: `segmentation`, and one for each of `players`."""
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over pixels that are not void; 0 where all are.
-
-    Logits (batch, classes, h, w) are upsampled to the labels' (batch, height, width).
-    """
+def cross_entropy(
+    logits: Float[Tensor, "batch classes rows columns"], labels: Int64[Tensor, "batch height width"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of logits, upsampled to the labels' size, over pixels that are not void; 0 where all are."""
     # CUDA sums in no fixed order inside `cross_entropy`, and in a fixed one outside it.
     pixels = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="none")
     return pixels.sum() / (labels != VOID).sum().clamp(min=1)

@@ -15,10 +15,11 @@ not be divisible by 32. One changes the function on purpose: images are normalis
 
 import math
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,42 +33,43 @@ IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 IMAGENET_CLASSES = 1000
 
 
-class Features(NamedTuple):
+@dataclass(frozen=True)
+class Features:
     """What the classifiers see."""
 
-    fused: Tensor
-    """(batch, classes, ceil(height / 8), ceil(width / 8)), for the final classifier."""
-    context: tuple[Tensor, Tensor]
+    fused: Float[Tensor, "batch classes rows columns"]
+    """Features at 1/8 of the image, rounded up, for the final classifier."""
+    context: tuple[Float[Tensor, "batch _ _ _"], Float[Tensor, "batch _ _ _"]]
     """Refined context at 1/16 and at 1/32 of the image, for the auxiliary classifiers."""
 
 
-class Prediction(NamedTuple):
-    """Logits at 1/8 of the image, of the final classifier and of the auxiliary ones."""
+@dataclass(frozen=True)
+class Prediction:
+    """Logits at 1/8 of the image, rounded up, of the final classifier and of the auxiliary ones."""
 
-    logits: Tensor
-    """(batch, classes, ceil(height / 8), ceil(width / 8))."""
-    auxiliary: tuple[Tensor, ...]
-    """Shaped like `logits`, from the context at 1/16 and at 1/32; empty unless asked for."""
+    logits: Float[Tensor, "batch classes rows columns"]
+    auxiliary: tuple[Float[Tensor, "batch classes rows columns"], ...]
+    """Logits from the context at 1/16 and at 1/32, upsampled to 1/8; empty unless asked for."""
 
 
 class NoWeights(ValueError):
-    """This machine has no ImageNet weights."""
+    """The ImageNet weights cannot be had on this machine."""
 
 
 class BiSeNet(Network):
     """Real-time segmentation by a shallow spatial path beside a deep context path.
 
-    Images are float RGB in [0, 255], shape (batch, 3, height, width); the network normalises them itself, so that
-    nothing which belongs before normalisation can be done after it. In training mode a batch needs two images at least:
-    the attention normalises maps of one pixel over the batch.
+    Images are RGB in [0, 255]; the network normalises them itself, so that nothing which belongs before normalisation
+    can be done after it. In training mode a batch needs at least two images: the attention normalises maps of one pixel
+    over the batch.
 
     `width` scales every channel count but those that equal the number of classes; `pretrained` starts the context path
     from ImageNet. Raises ValueError for a width that leaves no channel, and for pretrained weights that do not exist
     for the width; NoWeights for those that cannot be had.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    mean: Float[Tensor, "3 1 1"]
+    deviation: Float[Tensor, "3 1 1"]
 
     def __init__(self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False) -> None:
         super().__init__()
@@ -93,8 +95,8 @@ class BiSeNet(Network):
         if pretrained:
             load_imagenet_weights(self.context_path)
 
-    def forward(self, images: Tensor, auxiliary: bool = False) -> Prediction:
-        """Logits at 1/8 of the images; `auxiliary` adds those that only training on labels needs."""
+    def forward(self, images: Float[Tensor, "batch 3 height width"], auxiliary: bool = False) -> Prediction:
+        """Predict logits at 1/8 of the images; `auxiliary` adds those that only training on labels needs."""
         features = self.features(images)
         logits = self.classifier(features.fused)
         if not auxiliary:
@@ -103,8 +105,8 @@ class BiSeNet(Network):
         heads = zip(self.auxiliary_classifiers, features.context, strict=True)
         return Prediction(logits, tuple(upsample(classify(context), size) for classify, context in heads))
 
-    def features(self, images: Tensor) -> Features:
-        """Everything before the classifiers, for images of shape (batch, 3, height, width) in [0, 255]."""
+    def features(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
+        """Compute what the classifiers see, from images in [0, 255]."""
         normalised = (images - self.mean) / self.deviation
         spatial = self.spatial_path(normalised)
         sixteenth, thirty_second, tail = self.context_path(normalised)
@@ -143,8 +145,8 @@ class ConvolutionBlock(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) to (batch, outputs, ceil(height / stride), ceil(width / stride))."""
+    def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
+        """Convolve, normalise and rectify at 1 / stride of the resolution, rounded up."""
         y: Tensor = self.relu(self.norm(self.convolution(x)))
         return y
 
@@ -168,8 +170,14 @@ class ContextPath(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at 1/16 and 1/32 of the images, and the mean of the latter, shape (batch, channels, 1, 1)."""
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[
+        Float[Tensor, "batch _ -(-height//16) -(-width//16)"],
+        Float[Tensor, "batch channels -(-height//32) -(-width//32)"],
+        Float[Tensor, "batch channels 1 1"],
+    ]:
+        """Compute features at 1/16 and at 1/32 of the images, rounded up, and the mean of the latter."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         sixteenth = self.layer3(self.layer2(self.layer1(x)))
         thirty_second = self.layer4(sixteenth)
@@ -191,8 +199,8 @@ class BasicBlock(nn.Module):
             projection = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) to (batch, outputs, ceil(height / stride), ceil(width / stride))."""
+    def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
+        """Add the residual to the shortcut at 1 / stride of the resolution, rounded up."""
         shortcut = x if self.downsample is None else self.downsample(x)
         residual = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         y: Tensor = self.relu(residual + shortcut)
@@ -200,7 +208,7 @@ class BasicBlock(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """Channels weighed by their global context: x * sigmoid(BN(conv1x1(mean(x))))."""
+    """Channels weighted by their global context: x * sigmoid(BN(conv1x1(mean(x))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -209,8 +217,8 @@ class AttentionRefinement(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.sigmoid = nn.Sigmoid()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The shape of `x`, (batch, channels, height, width)."""
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """Weight the channels of `x`."""
         attention: Tensor = self.sigmoid(self.norm(self.convolution(self.pool(x))))
         return x * attention
 
@@ -227,15 +235,17 @@ class FeatureFusion(nn.Module):
         self.excite = nn.Conv2d(outputs, outputs, 1)
         self.sigmoid = nn.Sigmoid()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) to (batch, outputs, height, width)."""
+    def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs height width"]:
+        """Fuse both paths, concatenated in `x`, into as many channels as there are classes."""
         y: Tensor = self.block(x)
         attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
         return y + y * attention
 
 
-def upsample(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Resize (batch, channels, h, w) bilinearly to (batch, channels, *size), pixels taken as areas."""
+def upsample(
+    logits: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
+) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
+    """Resize bilinearly to `size` = (height, width), pixels taken as areas."""
     return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
@@ -272,5 +282,5 @@ def _scaled(channels: int, width: float) -> int:
     return round(channels * width)
 
 
-def _size(x: Tensor) -> tuple[int, int]:
+def _size(x: Float[Tensor, "batch channels rows columns"]) -> tuple[int, int]:
     return x.shape[-2], x.shape[-1]

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from platform.shifts.labels import NUM_CLASSES
 
 SMALLEST_SIDE = 32
-"""Five halvings leave one logit."""
+"""Shortest side of an input, in pixels, of which five halvings leave one logit."""
 
 
 class Discriminator(nn.Module):
@@ -28,8 +29,10 @@ class Discriminator(nn.Module):
         # One module for all four places, as in the original study, whose count of operations depends on it.
         self.activation = nn.LeakyReLU(0.2, inplace=True)
 
-    def forward(self, probabilities: Tensor) -> Tensor:
-        """Class probabilities (batch, classes, height, width) to logits (batch, 1, height // 32, width // 32).
+    def forward(
+        self, probabilities: Float[Tensor, "batch classes height width"]
+    ) -> Float[Tensor, "batch 1 height//32 width//32"]:
+        """Judge class probabilities patch by patch, in logits.
 
         Raises ValueError when a side is shorter than 32 pixels.
         """

@@ -1,6 +1,6 @@
-"""Setting a study's results aside, so that it starts over and nothing is deleted."""
+"""Set a study's results aside, so that it starts over and nothing is deleted."""
 
-from platform.records.storage.tokens import RUNNING
+from platform.records.storage.tokens import STUDY_LOCK
 from platform.records.store import JOURNAL, Store
 
 ARCHIVE = "set-aside"
@@ -8,10 +8,10 @@ ARCHIVE = "set-aside"
 
 
 def set_aside(store: Store, study: str) -> str | None:
-    """Move a study and its trials to a store of their own; where to, None when it never ran.
+    """Move a study and its trials to a store of their own, and say where that is; None when the study never ran.
 
-    Trials that other studies asked for stay where they are as well. Broken off halfway, it goes on when it is called
-    again: the journal, which names the trials, moves last.
+    Trials that other studies asked for are copied instead. A move that was cut off goes on when this is called again:
+    the journal, which names the trials, moves last.
     """
     storage = store.storage
     if JOURNAL not in storage.names(study):
@@ -24,6 +24,6 @@ def set_aside(store: Store, study: str) -> str | None:
         set_away = storage.copy if trial_id in shared else storage.move
         set_away(f"trials/{trial_id}", f"{aside}/trials/{trial_id}")
     for name in sorted(storage.names(study), key=lambda name: name == JOURNAL):
-        if name != RUNNING:
+        if name != STUDY_LOCK:
             storage.move(f"{study}/{name}", f"{aside}/{study}/{name}")
     return f"{storage}/{aside}"

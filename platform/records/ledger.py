@@ -1,6 +1,5 @@
 """What a running study knows of its trials: an event goes to the store, then to memory, then to its listeners."""
 
-import fcntl
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -8,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from platform.records.record import Arrival, Ask, End, Phase, Record, Report, StudyHeader
-from platform.records.storage.tokens import CLAIM, LOCK
+from platform.records.storage.locks import lock_trial
+from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
 
 Event = Literal["begin", "report", "end", "lose", "wait"]
@@ -30,7 +30,7 @@ class StoreFault(Exception):
 class Ledger:
     """The asks of one study and the records of their trials, read back from the store when the study goes on.
 
-    The study sees a trial up to where it ended for this study: what another study trained beyond is no part of it.
+    The study sees a trial up to where it ended for this study, not what another study trained beyond that.
     Ray Tune loses trials when a callback raises, so a store that fails is kept as `fault`, and the study ends.
     """
 
@@ -41,11 +41,11 @@ class Ledger:
         self.fault: Exception | None = None
         journal = store.journal(study)
         self.header = journal.header
-        """As the study was when it ran last, None before its first run."""
+        """The header of the study's last run, None before its first run."""
         self.asks = [ask for ask in journal.asks if ask.arm in arms]
         self.arrivals = list(journal.arrivals)
         self.records: dict[str, Record] = {}
-        """By trial id, for every ask."""
+        """The record of every asked trial, by its id."""
         for ask in self.asks:
             record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
             self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
@@ -70,13 +70,13 @@ class Ledger:
         return self.records[ask.trial.id].end
 
     def announce(self, header: StudyHeader) -> None:
-        """Note what the table must know of the study as it now stands."""
+        """Write the header down: what the table must know of the study as it now stands."""
         self._write(lambda: self.store.announce(header))
 
     def reopen(self) -> None:
         """Let trials that failed for a reason outside of them be tried again.
 
-        But not in a search whose choice is being confirmed: another winner would throw those trials away.
+        Search trials only until the search's choice is being confirmed: another winner would waste the confirm trials.
         """
         chosen = {ask.arm for ask in self.asks if ask.phase == "confirm"}
         for ask in self.asks:
@@ -85,7 +85,7 @@ class Ledger:
                 self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=None)
 
     def replay(self, listener: Listener) -> None:
-        """Tell a listener of every trial that has ended: it may have missed some when an earlier run was cut off."""
+        """Tell a listener about every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
             if self.ended(ask) is not None:
                 listener.hear("begin", ask, self.records[ask.trial.id])
@@ -119,7 +119,7 @@ class Ledger:
     def hand_out(self, ask: Ask) -> str:
         """Give a trial that was taken up to a worker: only with this claim may it write what the trial leaves.
 
-        A worker that was cut off goes on until it notices, while another one has its trial.
+        A worker that was cut off goes on until it notices, while another one has its trial already.
         """
         claim = uuid.uuid4().hex
         self._write(lambda: self.store.storage.write(trial_file(ask.trial.id, CLAIM), claim.encode()))
@@ -196,25 +196,17 @@ class Ledger:
                 listener.hear(event, same, self.records[ask.trial.id])
 
     def _lock(self, trial_id: str) -> bool:
-        """Hold a trial for this process, until it ends or the process does."""
+        """Hold a trial for this process; False while another process does, and when the lock cannot be written."""
         if trial_id in self._locks:
             return True
         try:
-            folder = self.store.trial_folder(trial_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BaseException:
-                os.close(handle)
-                raise
-        except BlockingIOError:
-            return False
+            handle = lock_trial(self.store.trial_folder(trial_id))
         except OSError as error:
             self.fault = StoreFault(str(error))
             return False
-        self._locks[trial_id] = handle
-        return True
+        if handle is not None:
+            self._locks[trial_id] = handle
+        return handle is not None
 
     def _release(self, trial_id: str) -> None:
         if (handle := self._locks.pop(trial_id, None)) is not None:
@@ -236,7 +228,7 @@ def _nothing(ask: Ask) -> Record:
 def _seen(record: Record, end: End | None) -> Record:
     """A trial's record as a study sees it for which it ended so, or has not ended.
 
-    An end beyond what is on record is none: the record was damaged, and the trial fills the gap first.
+    An end beyond what is on record does not count: the record was damaged, and the trial fills the gap first.
     """
     if end is None or end.step > record.step:
         return replace(record, end=None)

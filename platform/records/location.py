@@ -12,13 +12,13 @@ RESULTS = ROOT / "results"
 RESULTS_VARIABLE = "PLATFORM_RESULTS"
 """The environment variable that names other results, as --results does."""
 SCHEME = "s3://"
-"""How the names of buckets begin."""
+"""Beginning of a bucket's name."""
 
 
 def results_store(results: str) -> Store:
-    """The results in a folder, or in a bucket; then all checkouts have one folder for what only this machine needs.
+    """The results in a folder or a bucket; for a bucket, what only this machine needs lies in the user's state folder.
 
-    Raises ValueError for what is no bucket though it looks like one.
+    Raises ValueError for a URI that is not a bucket's.
     """
     if not re.match(r"[A-Za-z0-9+.-]+:/", results):
         return Store(Path(results).expanduser().resolve())
@@ -27,7 +27,7 @@ def results_store(results: str) -> Store:
 
     bucket = Bucket(results)
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    # However its options are ordered, it is one place; and only a hash keeps a/b from a-b.
+    # The order of options makes no other place; and only the hash tells a/b from a-b.
     address = f"{bucket}?{'&'.join(sorted(results.partition('?')[2].split('&')))}"
     place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
     unique = hashlib.sha256(address.encode()).hexdigest()[:8]

@@ -4,7 +4,7 @@ from typing import Literal
 
 
 def one_line(error: BaseException | str, at_most: int = 300, keep: Literal["beginning", "end"] = "end") -> str:
-    """The message of an error on one line, `no message` where there is none; of a longer one, the end that is kept."""
+    """The message of an error on one line, only one end of it if it is too long; `no message` where there is none."""
     text = " ".join(str(error).split())
     if len(text) > at_most:
         text = f"{text[: at_most - 3]}..." if keep == "beginning" else f"...{text[3 - at_most :]}"

@@ -1,4 +1,4 @@
-"""Where a trial's numbers come from: the code's commit, the machine, the versions."""
+"""Where a trial's numbers come from: the code's commit, the machine, the versions of what it uses."""
 
 import functools
 import importlib.metadata
@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMIT_VARIABLE = "PLATFORM_GIT_COMMIT"
 """The environment variable that names the commit of a checkout that was sent to a cluster without its history."""
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Set by Ray in what a Ray job runs: the checkout is a copy that goes some day, and its workers have it already."""
+"""Set by Ray for what a Ray job runs: the checkout is then a copy that Ray deletes, and workers have it already."""
 
 
 @functools.cache
@@ -21,11 +22,21 @@ def provenance() -> dict[str, str]:
     """Host, versions, and the checkout's commit."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", "ray", "optuna")}
     python = ".".join(map(str, sys.version_info[:3]))
-    return {"host": socket.gethostname(), "python": python, **versions, "git_commit": commit()}
+    ours = {"platform_version": version(), "git_commit": commit()}
+    return {"host": socket.gethostname(), "python": python, **versions, **ours}
+
+
+def version() -> str:
+    """This project's version.
+
+    The checkout says it: on a cluster's nodes nothing may be installed, and what is installed may be older.
+    """
+    project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["version"]
 
 
 def commit() -> str:
-    """The checkout's commit, with `+` behind it when there are changes that are not committed; empty without git."""
+    """The checkout's commit, followed by `+` where changes are not committed; empty without git."""
     if (sent := os.environ.get(COMMIT_VARIABLE)) is not None:
         return sent
     commit = _git("rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""What a trial leaves behind, and what a study decides about it: plain values."""
+"""Record types: what a trial leaves behind, and what a study decides about it, as plain values."""
 
 import dataclasses
 from collections import Counter
@@ -20,28 +20,33 @@ Cause = Literal[
 ]
 """Why a trial ended before its last step, or what is wrong with one that went on."""
 Phase = Literal["search", "confirm"]
+SOURCE_VAL, TARGET_VAL, TARGET_TEST = "source/val", "target/val", "target/test"
+"""Splits, as `Report.confusions` names them."""
+SOURCE_MIOU, SOURCE_ACCURACY = "source/miou", "source/accuracy"
+ORACLE_MIOU, ORACLE_ACCURACY = "oracle/miou", "oracle/accuracy"
+EFFECTIVE_CLASSES = "target/effective_classes"
+"""Metrics, as `Report.metrics` names them; those that are computed with target labels begin with `oracle/`."""
 Confusion = list[list[int]]
 """20 x 20 counts, row = ground truth, column = prediction, index 19 = void (see `platform.scores.metrics`)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a trial says at an evaluation."""
+    """What a trial reports at an evaluation."""
 
     step: int
     seconds: float
     """Time spent training and evaluating since the previous report."""
     metrics: dict[str, float]
-    """By name: `source/miou`, `source/accuracy`, `oracle/miou`, `oracle/accuracy`, `target/effective_classes`,
-    `loss/<name>`, `learning_rate`."""
+    """By name: the metrics named above, `loss/<name>`, `learning_rate`."""
     confusions: dict[str, Confusion]
-    """By split: `source/val` and `target/val`; `target/test` in the last report of a confirm trial only."""
+    """By split; `target/test` in the last report of a confirm trial only."""
     parts: int = 1
-    """In how many accumulated parts each batch was taken: 2 once memory had run out."""
+    """Accumulated parts in which each batch was taken: 2 once memory had run out."""
     node: str = ""
     """The address of the machine that trained since the previous report."""
     device: str = ""
-    """Its GPU's name, or `cpu`."""
+    """The name of that machine's GPU, or `cpu`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Record:
     """One for each evaluated step so far, without a gap."""
     end: End | None = None
     losses: int = 0
-    """How often a study lost the worker that trained it; only a ledger knows."""
+    """Workers that the study lost while they trained it; only a ledger knows."""
 
     @property
     def step(self) -> int:
@@ -93,6 +98,16 @@ class Ask:
     number: int
     trial: Trial
 
+    @property
+    def label(self) -> str:
+        """What the trial is called within its arm: `search 3`, `seed 1`."""
+        return f"search {self.number}" if self.phase == "search" else f"seed {self.trial.seed}"
+
+    @property
+    def name(self) -> str:
+        """What the trial is called within its study: `FDA search 3`, `FDA seed 1`."""
+        return f"{self.arm} {self.label}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Arrival:
@@ -100,7 +115,7 @@ class Arrival:
 
     arm: str
     trial: str
-    """Its id."""
+    """The trial's id."""
     step: int
     value: float
     """The smoothed selector."""
@@ -154,13 +169,18 @@ class StudyHeader:
     began: str
     """When the study first ran, as ISO 8601 in UTC: tells a study from one that was started over under its name."""
 
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The classes that the shift's ground truth distinguishes, as groups of train ids."""
+        return tuple(tuple(group) for group in self.shift["groups"])
+
 
 @dataclasses.dataclass(frozen=True)
 class Journal:
     """What a study decided, in order."""
 
     header: StudyHeader | None
-    """The last one, None when the study never ran."""
+    """The last header, None when the study never ran."""
     asks: tuple[Ask, ...]
     arrivals: tuple[Arrival, ...]
     ends: dict[str, End]

@@ -5,12 +5,12 @@
                                              their arrivals at rungs, their ends; and lost workers
 
 A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
-ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial is the study's
-affair and not the trial's: another study may want all its steps, so only the journal holds it.
+ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial concerns the
+study alone, and only its journal says so: another study may want all the trial's steps.
 
-They lie in a folder, or in a bucket below the same names. Every line carries a checksum, and counts as written when its
-newline is. A damaged line is named and left out; reports
-behind the gap that it leaves are left out too, until the trial has filled it.
+Both files lie in the results folder, or under the same names in a bucket. Every line carries a checksum, and counts as
+written when its newline is. A damaged line is named and left out; reports behind the gap that it leaves are left out
+too, until the trial has filled it.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class Damage:
 class Store:
     """The results: the driver of a study writes the records, workers what else their trials leave.
 
-    What only this machine needs, locks and logs and tables, lies in `folder`; so do records and checkpoints, unless a
+    Locks, logs and tables, which only this machine needs, lie in `folder`; so do records and checkpoints, unless a
     storage is given that all nodes see.
     """
 
@@ -63,9 +63,9 @@ class Store:
         self.folder = folder
         self.storage: Storage = storage or Folder(folder)
         self.elsewhere = storage is not None
-        """Whether records and checkpoints do not lie in `folder`."""
+        """Whether records and checkpoints lie outside `folder`."""
         self.damages: set[Damage] = set()
-        """What was found while reading."""
+        """Damaged lines that were found while reading."""
 
     def trial_folder(self, trial_id: str) -> Path:
         """A trial's folder on this machine."""
@@ -80,7 +80,7 @@ class Store:
         return [name for name in self.storage.names("") if JOURNAL in self.storage.names(name)]
 
     def fetched(self, trial_id: str, name: str) -> Path:
-        """Where a file of a trial lies on this machine, if there is one. Raises OSError."""
+        """The path at which a file of a trial lies on this machine, if there is one. Raises OSError."""
         path, file = self.trial_folder(trial_id) / name, trial_file(trial_id, name)
         if self.elsewhere:
             with suppress(FileNotFoundError):
@@ -89,7 +89,7 @@ class Store:
         return path
 
     def publish(self, study: str, files: Iterable[Path]) -> None:
-        """Have files of a study's folder on this machine where its records are. Raises OSError."""
+        """Copy files of a study's folder on this machine to where its records lie. Raises OSError."""
         if self.elsewhere:
             for file in files:
                 self.storage.write(f"{study}/{file.name}", file.read_bytes())

@@ -10,36 +10,41 @@ from typing import Any
 
 import numpy as np
 
+from platform.networks.cost import Cost
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
-from platform.results.runs import ArmRuns, Run, groups_of, runs_by_arm
+from platform.results.runs import ArmRuns, Run, runs_by_arm
 from platform.results.statistics import interval
-from platform.results.table import FIXED, Row, Table
+from platform.results.table import FIXED, Difference, Effort, Row, Scores, Table, Troubles
 from platform.scores import metrics
 from platform.shifts.labels import SINGLE_CLASSES, Groups, group_names
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scores:
-    """What one confirm run scored on the test split."""
+class _Scored:
+    """What one confirm run scores on the test split, by both conventions."""
 
     cityscapes: metrics.Score
-    miou_original: float
-    accuracy_original: float
+    original_miou: float
+    original_accuracy: float
 
 
-def table(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Table:
+_BySeed = Mapping[int, _Scored]
+"""The complete confirm runs of one arm, by seed."""
+
+
+def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Table:
     """The table of a study from its asks and its records by trial id, complete or not."""
     runs = runs_by_arm(header, asks, records)
-    scores = {arm.name: _scores(runs[arm.name].confirm, groups_of(header)) for arm in header.arms}
-    reference = scores[header.reference]
-    rows = tuple(_row(header, arm, runs[arm.name], scores[arm.name], reference) for arm in header.arms)
-    seen = [score.cityscapes for by_seed in scores.values() for score in by_seed.values()]
-    absent = sorted({position for score in seen for position in score.absent})
+    scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
+    reference = scored[header.reference]
+    rows = tuple(_row(header, arm, runs[arm.name], scored[arm.name], reference) for arm in header.arms)
+    absent = {position for arm in scored.values() for run in arm.values() for position in run.cityscapes.absent}
     return Table(
         header=header,
         rows=rows,
-        absent=tuple(group_names(groups_of(header))[position] for position in absent),
+        runs=runs,
+        absent=tuple(group_names(header.groups)[position] for position in sorted(absent)),
         notes=tuple(
             f"{arm.name}: {note}"
             for arm, row in zip(header.arms, rows, strict=True)
@@ -48,75 +53,81 @@ def table(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record
     )
 
 
-def _scores(confirm: Sequence[Run], groups: Groups) -> dict[int, _Scores]:
-    """The scores of the complete confirm runs, by seed."""
+def _scored(confirm: Sequence[Run], groups: Groups) -> _BySeed:
     # Where one label stands for several classes, the original's 18 IoUs do not mean what they meant there.
     comparable = sorted(groups) == list(SINGLE_CLASSES)
-    scores = {}
+    scored = {}
     for run in confirm:
         if run.confusion is not None:
             original = metrics.original(run.confusion)
-            scores[run.ask.trial.seed] = _Scores(
+            scored[run.ask.trial.seed] = _Scored(
                 cityscapes=metrics.cityscapes(run.confusion, groups),
-                miou_original=original.miou if comparable else math.nan,
-                accuracy_original=original.accuracy if comparable else math.nan,
+                original_miou=original.miou if comparable else math.nan,
+                original_accuracy=original.accuracy if comparable else math.nan,
             )
-    return scores
+    return scored
 
 
-def _row(
-    header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scores: Mapping[int, _Scores], reference: Mapping[int, _Scores]
-) -> Row:
-    miou, miou_ci = interval([score.cityscapes.miou for score in scores.values()])
-    accuracy, accuracy_ci = interval([score.cityscapes.accuracy for score in scores.values()])
-    paired = sorted(scores.keys() & reference.keys())
-    delta, delta_ci = interval([scores[seed].cityscapes.miou - reference[seed].cityscapes.miou for seed in paired])
+def _row(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scored: _BySeed, reference: _BySeed) -> Row:
     # A searched width changes the cost: what the chosen configuration costs, its own runs say.
-    cost = next((run.record.cost for run in runs.confirm if run.record), arm.cost)
-    by_id = {run.record.trial.id: run.record for run in runs.all if run.record}
+    cost: Mapping[str, Any] = next((run.record.cost for run in runs.confirm if run.record), arm.cost)
     return Row(
         arm=arm.name,
         method=arm.method,
+        supervised=arm.supervised,
+        selected_by=arm.select,
+        searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),
-        seeds=len(scores),
+        scores=_scores(scored, len(header.groups)),
+        difference=_difference(scored, reference),
+        cost=Cost(**cost),
+        effort=_effort(runs),
+        troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
+    )
+
+
+def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
+    miou, miou_ci = interval([run.cityscapes.miou for run in scored.values()])
+    accuracy, accuracy_ci = interval([run.cityscapes.accuracy for run in scored.values()])
+    by_class = [run.cityscapes.iou for run in scored.values()] or [(math.nan,) * number_of_groups]
+    return Scores(
+        seeds=len(scored),
         miou=miou,
         miou_ci=miou_ci,
         accuracy=accuracy,
         accuracy_ci=accuracy_ci,
-        delta=delta,
-        delta_ci=delta_ci,
-        parameters=int(cost["parameters"]),
-        discriminator_parameters=int(cost["discriminator_parameters"]),
-        gflops=cost["gflops"],
-        discriminator_gflops=cost["discriminator_gflops"],
-        trials=len(runs.search),
-        stopped=sum(run.state == "stopped" for run in runs.search),
-        failed=len(failed_runs(runs.all)),
-        hours=sum(record.hours for record in by_id.values()),
-        selected_by=arm.select,
-        failure=failure_of(header, arm, runs),
-        causes=causes_of(failed_runs(runs.all)),
-        flaws=causes_of(flawed_runs(runs)),
-        reasons=reasons_of((*failed_runs(runs.all), *flawed_runs(runs))),
-        halved=len(halved_runs(runs.all)),
-        searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
-        deployed_parameters=int(cost["deployed_parameters"]),
-        deployed_gflops=cost["deployed_gflops"],
-        original_gflops=cost["original_gflops"],
-        original_discriminator_gflops=cost["original_discriminator_gflops"],
-        miou_original=interval([score.miou_original for score in scores.values()])[0],
-        accuracy_original=interval([score.accuracy_original for score in scores.values()])[0],
-        supervised=arm.supervised,
-        seeds_missing=header.seeds - len(scores),
-        seeds_paired=len(paired),
-        iou=_mean_iou(scores, len(header.shift["groups"])),
+        original_miou=interval([run.original_miou for run in scored.values()])[0],
+        original_accuracy=interval([run.original_accuracy for run in scored.values()])[0],
+        iou=tuple(np.mean(by_class, axis=0).tolist()),
     )
 
 
-def _mean_iou(scores: Mapping[int, _Scores], number_of_groups: int) -> tuple[float, ...]:
-    if not scores:
-        return (math.nan,) * number_of_groups
-    return tuple(np.mean([score.cityscapes.iou for score in scores.values()], axis=0).tolist())
+def _difference(scored: _BySeed, reference: _BySeed) -> Difference:
+    paired = sorted(scored.keys() & reference.keys())
+    miou, miou_ci = interval([scored[seed].cityscapes.miou - reference[seed].cityscapes.miou for seed in paired])
+    return Difference(len(paired), miou, miou_ci)
+
+
+def _effort(runs: ArmRuns) -> Effort:
+    by_id = {run.record.trial.id: run.record for run in runs.all if run.record}
+    return Effort(
+        trials=len(runs.search),
+        stopped=sum(run.state == "stopped" for run in runs.search),
+        hours=sum(record.hours for record in by_id.values()),
+    )
+
+
+def _troubles(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, seeds_missing: int) -> Troubles:
+    failed, flawed = failed_runs(runs.all), flawed_runs(runs)
+    return Troubles(
+        failed=len(failed),
+        causes=causes_of(failed),
+        failure=failure_of(header, arm, runs),
+        seeds_missing=seeds_missing,
+        flaws=causes_of(flawed),
+        halved=len(halved_runs(runs.all)),
+        reasons=reasons_of((*failed, *flawed)),
+    )
 
 
 def _tuned(arm: ArmHeader, runs: ArmRuns) -> str:

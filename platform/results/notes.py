@@ -1,4 +1,4 @@
-"""What is missing from a row or went wrong with it, in words."""
+"""What is missing from a row or went wrong with it, counted and in words."""
 
 import textwrap
 from collections import Counter
@@ -15,6 +15,7 @@ def counted(causes: Mapping[Cause, int]) -> str:
 
 
 def failed_runs(runs: Sequence[Run]) -> list[Run]:
+    """The runs that failed."""
     return [run for run in runs if run.state == "failed"]
 
 
@@ -24,10 +25,12 @@ def flawed_runs(runs: ArmRuns) -> list[Run]:
 
 
 def halved_runs(runs: Sequence[Run]) -> list[Run]:
+    """The runs that ran out of memory and went on with their batches in accumulated halves."""
     return [run for run in runs if any(report.parts > 1 for report in run.reports)]
 
 
 def failure_of(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Failure | None:
+    """What leaves an arm without scores, None while some trial may still give them."""
     if len(runs.search) < arm.search_trials or 0 < len(runs.confirm) < header.seeds:
         return None
     if runs.all and all(run.state == "failed" for run in runs.all):
@@ -65,18 +68,17 @@ def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, runs: ArmRuns) -> li
     if running := expected - sum(run.state is not None for run in runs.search):
         notes.append(f"{running} of {expected} search trials have not ended")
     notes += _failure_notes(header, row, runs)
-    if row.flaws:
+    if row.troubles.flaws:
         seeds = _seeds(flawed_runs(runs))
-        notes.append(f"{counted(row.flaws)} ({seeds}): counted, since leaving seeds out would flatter the row")
-    if row.halved:
+        notes.append(f"{counted(row.troubles.flaws)} ({seeds}): counted, since leaving seeds out would flatter the row")
+    if halved := row.troubles.halved:
         seeds = _seeds(halved_runs(runs.confirm))
         which = f" ({seeds} among them)" if seeds else ""
-        notes.append(
-            f"{row.halved} of {len(runs.all)} trials ran out of memory and went on with their batches in halves{which}"
-        )
-    if row.seeds_paired < row.seeds:
-        paired = f"{row.seeds_paired} of its {row.seeds} seeds" if row.seeds_paired else "no seed"
-        notes.append(f"shares {paired} with the reference, {header.reference}")
+        went_on = "ran out of memory and went on with their batches in halves"
+        notes.append(f"{halved} of {len(runs.all)} trials {went_on}{which}")
+    if (paired := row.difference.seeds) < row.scores.seeds:
+        shared = f"{paired} of its {row.scores.seeds} seeds" if paired else "no seed"
+        notes.append(f"shares {shared} with the reference, {header.reference}")
     return notes
 
 
@@ -85,13 +87,13 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
     notes = []
     failed, asked = failed_runs(runs.search), len(runs.search)
     confirm_failed = failed_runs(runs.confirm)
-    if row.failure == "all trials failed":
-        notes.append(f"all {len(runs.all)} trials failed, which leaves no score: {counted(row.causes)}")
+    if row.troubles.failure == "all trials failed":
+        notes.append(f"all {len(runs.all)} trials failed, which leaves no score: {counted(row.troubles.causes)}")
     elif failed:
         notes.append(f"{len(failed)} of {asked} search trials failed: {counted(causes_of(failed))}")
-    if row.seeds_missing and row.failure != "all trials failed":
+    if row.troubles.seeds_missing and row.troubles.failure != "all trials failed":
         why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
-        notes.append(f"{row.seeds_missing} of {header.seeds} seeds missing{why}")
+        notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
     if outside := [run for run in failed_runs(runs.all) if run.end and run.end.retry]:
         causes = counted(causes_of(outside))
         notes.append(f"failed for reasons outside of the trials: {causes}; the same command tries them again")

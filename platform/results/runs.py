@@ -3,9 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from platform.records.record import Ask, Confusion, End, Record, Report, State, StudyHeader
+from platform.records.record import TARGET_TEST, Ask, Confusion, End, Record, Report, State, StudyHeader
 from platform.records.trial import SEARCH_SEED, Trial
-from platform.shifts.labels import Groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Run:
 
     @property
     def confusion(self) -> Confusion | None:
-        """The confusion matrix on the target's test split of a complete confirm run, None of any other."""
-        return self.reports[-1].confusions.get("target/test") if self.state == "complete" and self.reports else None
+        """The confusion matrix on the target's test split of a complete confirm run, None for any other run."""
+        return self.reports[-1].confusions.get(TARGET_TEST) if self.state == "complete" and self.reports else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +68,6 @@ def runs_by_arm(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, 
         confirm = [ask for ask in confirm if ask.number < header.seeds and _configuration(ask.trial) in chosen]
         found[arm.name] = ArmRuns(_runs(search, records), _runs(confirm, records))
     return found
-
-
-def groups_of(header: StudyHeader) -> Groups:
-    return tuple(tuple(group) for group in header.shift["groups"])
 
 
 def _runs(asks: Sequence[Ask], records: Mapping[str, Record]) -> tuple[Run, ...]:

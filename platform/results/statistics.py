@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half-width of its 95 % Student-t interval, t(0.975, n - 1) s / sqrt(n).
 
-    Without values both are nan, of a single value the half-width is: one run says nothing about its spread.
+    Both are nan without values; for a single value the half-width is nan: one run says nothing about its spread.
     """
     if not values:
         return math.nan, math.nan

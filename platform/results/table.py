@@ -1,10 +1,12 @@
 """The comparison table: its rows, and what a reader must know to believe it."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
+from platform.networks.cost import Cost
 from platform.records.record import Cause, StudyHeader
-from platform.results.runs import groups_of
+from platform.results.runs import ArmRuns
 from platform.shifts.labels import group_names
 
 FIXED = "fixed"
@@ -13,68 +15,91 @@ Failure = Literal["all trials failed", "all seeds failed"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One arm of the comparison; scores are fractions in [0, 1], nan where no run gives them."""
+class Scores:
+    """Scores of the complete confirm runs on the test split: fractions in [0, 1], nan where no run gives them."""
 
-    arm: str
-    method: str
-    tuned: str
-    """The chosen values of the searched fields; empty while the search has not chosen."""
     seeds: int
-    """Confirm runs behind the scores."""
+    """Runs behind the scores."""
     miou: float
     miou_ci: float
-    """Half-width of the 95 % Student-t interval over seeds, nan for fewer than two; so are the other `_ci`."""
+    """Half-width of the 95 % Student-t interval over seeds, nan for fewer than two; so is `accuracy_ci`."""
     accuracy: float
     accuracy_ci: float
-    delta: float
-    """Mean difference in mIoU to the reference arm, paired by seed."""
-    delta_ci: float
-    parameters: int
-    discriminator_parameters: int
-    gflops: float
-    discriminator_gflops: float
+    original_miou: float
+    """By the original study's convention, nan where the ground truth does not distinguish the 19 classes."""
+    original_accuracy: float
+    iou: tuple[float, ...]
+    """Mean IoU of each of the table's groups."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Difference in mIoU to the reference arm, paired by seed; nan where no seed is shared."""
+
+    seeds: int
+    """Seeds that both this arm and the reference have."""
+    miou: float
+    """Mean over these seeds."""
+    miou_ci: float
+    """Half-width of its 95 % Student-t interval, nan for fewer than two seeds."""
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval excludes 0; never for a single seed."""
+        return abs(self.miou) > self.miou_ci
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """What it took to reach the scores."""
+
     trials: int
     """Search trials asked."""
     stopped: int
     """Search trials that the search ended early."""
-    failed: int
-    """Failed trials, search and confirm."""
     hours: float
     """Training and evaluation of all the arm's trials."""
-    selected_by: str
-    """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
-    failure: Failure | None
-    """What leaves the row without scores, None while some trial may still give them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Troubles:
+    """What went wrong with the arm's trials, and what that leaves missing."""
+
+    failed: int
+    """Failed trials, search and confirm."""
     causes: dict[Cause, int]
     """Why trials failed, the most frequent cause first."""
+    failure: Failure | None
+    """What leaves the row without scores, None while some trial may still give them."""
+    seeds_missing: int
     flaws: dict[Cause, int]
     """What is wrong with seeds that ran to their end and count: leaving them out would flatter the row."""
-    reasons: tuple[str, ...]
-    """What went wrong with its trials in numbers, each reason once, with the id of the first trial that gives it."""
     halved: int
     """Trials that ran out of memory and went on with their batches in accumulated halves."""
-    searched: str
-    """The ranges that the search drew from."""
-    deployed_parameters: int
-    deployed_gflops: float
-    original_gflops: float
-    original_discriminator_gflops: float
-    miou_original: float
-    """By the original study's convention, nan where the ground truth does not distinguish the 19 classes."""
-    accuracy_original: float
+    reasons: tuple[str, ...]
+    """What went wrong with its trials in numbers, each reason once, with the id of the first trial that gives it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One arm of the comparison."""
+
+    arm: str
+    method: str
     supervised: bool
     """Whether the method trains on target labels."""
-    seeds_missing: int
-    seeds_paired: int
-    """Seeds that both this arm and the reference have: those behind the difference."""
-    iou: tuple[float, ...]
-    """Mean IoU of each of the table's groups."""
-
-    @property
-    def differs(self) -> bool:
-        """Whether the interval of the paired difference excludes 0; never for a single seed."""
-        return abs(self.delta) > self.delta_ci
+    selected_by: str
+    """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
+    searched: str
+    """The ranges that the search drew from."""
+    tuned: str
+    """The chosen values of the searched fields; empty while the search has not chosen."""
+    scores: Scores
+    difference: Difference
+    cost: Cost
+    """What the chosen configuration costs; before there is one, the defaults."""
+    effort: Effort
+    troubles: Troubles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +109,8 @@ class Table:
     header: StudyHeader
     rows: tuple[Row, ...]
     """One per arm, in the study's order, whether it ran or not."""
+    runs: Mapping[str, ArmRuns]
+    """The runs behind each row, by arm."""
     absent: tuple[str, ...]
     """Groups that the test split never holds: left out of the mean."""
     notes: tuple[str, ...]
@@ -92,7 +119,7 @@ class Table:
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the evaluated groups of classes."""
-        return group_names(groups_of(self.header))
+        return group_names(self.header.groups)
 
     @property
     def selected_by_oracle(self) -> bool:

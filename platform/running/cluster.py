@@ -1,4 +1,4 @@
-"""The Ray that a study runs on: this machine's own or a cluster's, what it offers, and which nodes are of no use."""
+"""The Ray that a study runs on: this machine's own or a cluster's, what it offers, and which nodes are excluded."""
 
 import atexit
 import gc
@@ -18,6 +18,7 @@ import yaml
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from platform.design.budget import Resources
+from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE
 from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
@@ -35,9 +36,8 @@ REFRESH_SECONDS = 1.0
 """How old the list of nodes may be."""
 JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
-GIVEN_UP_NODES = 3
-"""After so many nodes of no use one after another, and no other left, no more are awaited: each one that an autoscaler
-starts costs."""
+EXCLUDED_NODES = 3
+"""How many nodes in a row must prove unfit, and no other be left, before no more are awaited: each new one costs."""
 LOOK_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 
@@ -47,51 +47,51 @@ class RayFault(Exception):
 
 
 class Cluster:
-    """The nodes that Ray has, less those that were found to be of no use."""
+    """The nodes that Ray has, except those that were excluded because they cannot train."""
 
     def __init__(self, nodes: Callable[[], Mapping[str, Resources]], configuration: Mapping[str, Any]) -> None:
         self._nodes = nodes
         self._configuration = configuration
         self._seen: dict[str, Resources] = {}
-        self._useless: dict[str, str] = {}
-        self._given_up_in_a_row = 0
+        self._excluded: dict[str, str] = {}
+        self._excluded_in_a_row = 0
         self._offer: Offer | None = None
         self._asked = 0.0
         self._expects = True
 
     @property
-    def useless(self) -> Mapping[str, str]:
+    def excluded(self) -> Mapping[str, str]:
         """Why nodes get no more trials, by their ids."""
-        return self._useless
+        return self._excluded
 
-    def give_up(self, node: str, reason: str) -> None:
+    def exclude(self, node: str, reason: str) -> None:
         """Send no more trials to a node."""
-        if node not in self._useless:
-            self._given_up_in_a_row += 1
-        self._useless[node] = reason
+        if node not in self._excluded:
+            self._excluded_in_a_row += 1
+        self._excluded[node] = reason
         self._offer = None
 
     def note_use(self) -> None:
-        """A node has trained: others that are of no use are the exception."""
-        self._given_up_in_a_row = 0
+        """Note that a node has trained, so nodes that cannot train are the exception."""
+        self._excluded_in_a_row = 0
 
     def offer(self) -> Offer:
-        """What there is and what may come, as of the last second."""
+        """The nodes that there are and that may come, at most a second old."""
         if self._offer is None or time.monotonic() > self._asked + REFRESH_SECONDS:
             nodes = self._nodes()
             self._seen.update(nodes)
-            useful = tuple(resources for node, resources in nodes.items() if node not in self._useless)
+            usable = tuple(resources for node, resources in nodes.items() if node not in self._excluded)
             to_come, unknown = awaited(list(nodes.values()), self._configuration)
-            if self._given_up_in_a_row >= GIVEN_UP_NODES and all(HEAD in node for node in useful):
+            if self._excluded_in_a_row >= EXCLUDED_NODES and all(HEAD in node for node in usable):
                 to_come = ()
-            self._offer = Offer(useful, to_come, unknown if self._expects else 0)
+            self._offer = Offer(usable, to_come, unknown if self._expects else 0)
             self._asked = time.monotonic()
         return self._offer
 
     def has_room(self, taken: Sequence[Resources], wanted: Resources) -> bool:
         """Whether a trial fits beside others, now or when all nodes run that an autoscaler may start.
 
-        So many trials are asked for at a time: an autoscaler starts nodes for what it sees waiting.
+        Trials are asked for until nothing fits any more: an autoscaler starts nodes for what it sees waiting.
         """
         return fit([*taken, wanted], self.offer().ever)
 
@@ -99,13 +99,13 @@ class Cluster:
         """Whether any node may hold a trial: one that runs, that may be started, or that has left and may come back."""
         if holds_any(wanted, self.offer().ever):
             return True
-        lost = (resources for node, resources in self._seen.items() if node not in self._useless)
-        return self._given_up_in_a_row < GIVEN_UP_NODES and holds_any(wanted, lost)
+        lost = (resources for node, resources in self._seen.items() if node not in self._excluded)
+        return self._excluded_in_a_row < EXCLUDED_NODES and holds_any(wanted, lost)
 
     def await_expected(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> int:
         """Wait for machines that are about to join: what they have decides whether trials ask for GPUs.
 
-        Returns how many have not come.
+        Returns how many did not come.
         """
         deadline, said = time.monotonic() + JOIN_SECONDS, 0
         while (missing := self.offer().unknown) and time.monotonic() < deadline and not stopped():
@@ -119,7 +119,7 @@ class Cluster:
 
 
 def machines(count: int) -> str:
-    """So many, in words."""
+    """The number of machines in words: `1 machine`, `3 machines`."""
     return f"{count} machine{'' if count == 1 else 's'}"
 
 
@@ -137,8 +137,7 @@ def refuse_unshared(where: Storage, mark: Mark) -> None:
             done, _ = ray.wait([answer], timeout=LOOK_SECONDS)
             shared = bool(done) and ray.get(answer)
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            reason = " ".join(str(error).split())[-300:]
-            raise RayFault(f"{address} cannot run what it is sent: {reason}") from error
+            raise RayFault(f"{address} cannot run what it is sent: {one_line(error)}") from error
         except ray.exceptions.RayError:
             # A node that has just gone gets no trials either.
             continue
@@ -147,10 +146,10 @@ def refuse_unshared(where: Storage, mark: Mark) -> None:
 
 
 def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tuple[tuple[Resources, ...], int]:
-    """What an autoscaler may start besides the living nodes, and how many nodes more of which nothing is known.
+    """The nodes that an autoscaler may start besides the living ones, and how many more of unknown resources.
 
-    `configuration` is what `ray up` was given, as Ray completed it. Nodes do not tell their types: one counts as of the
-    first type that has its CPUs and GPUs.
+    `configuration` is what `ray up` was given, as Ray completed it. Nodes do not tell their types: each counts as one
+    of the first type that has its CPUs and GPUs.
     """
     kinds = {name: kind.get("resources", {}) for name, kind in configuration.get("available_node_types", {}).items()}
     left = {name: configuration["available_node_types"][name].get("max_workers", 0) for name in kinds}
@@ -166,11 +165,11 @@ def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tu
 
 @contextmanager
 def local(root: Path, interruption: Interruption, fail: Callable[[RayFault], None]) -> Iterator[Cluster]:
-    """Ray on this machine alone, its workers with the checkout at `root`; `fail` is told when it dies.
+    """Ray on this machine alone, whose workers import the checkout at `root`; `fail` is told when Ray dies.
 
     Raises RayFault.
     """
-    with _listening_still(interruption):
+    with _keeping_signals(interruption):
         _init("local", {"env_vars": {"PYTHONPATH": str(root)}}, include_dashboard=False)
     daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
     ended = threading.Event()
@@ -184,8 +183,8 @@ def local(root: Path, interruption: Interruption, fail: Callable[[RayFault], Non
 
 @contextmanager
 def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Cluster]:
-    """The cluster whose head is at an address, its workers with the checkout at `root`. Raises RayFault."""
-    with _listening_still(interruption):
+    """The cluster whose head is at an address; its workers import the checkout at `root`. Raises RayFault."""
+    with _keeping_signals(interruption):
         _init(address, {} if JOB_VARIABLE in os.environ else {"working_dir": str(root)})
     try:
         yield Cluster(_nodes, _configuration())
@@ -194,8 +193,8 @@ def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Clu
 
 
 @contextmanager
-def seen(address: str) -> Iterator[Cluster]:
-    """A cluster to look at, not to train on. Raises RayFault."""
+def connected(address: str) -> Iterator[Cluster]:
+    """The cluster at an address, to look at and not to train on. Raises RayFault."""
     _init(address, {})
     try:
         yield Cluster(_nodes, _configuration())
@@ -204,9 +203,9 @@ def seen(address: str) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _listening_still(interruption: Interruption) -> Iterator[None]:
-    """Without its own processes Ray cannot stop in order; it takes SIGTERM over, too."""
-    with interruption.deaf_children():
+def _keeping_signals(interruption: Interruption) -> Iterator[None]:
+    """Keep signals from the processes that Ray starts, without which no trial stops in order, and SIGTERM from Ray."""
+    with interruption.shielded_children():
         try:
             yield
         except SystemExit:
@@ -218,7 +217,7 @@ def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
     try:
         ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (OSError, RuntimeError, ValueError) as error:
-        raise RayFault(f"Ray does not start: {' '.join(str(error).split())}") from error
+        raise RayFault(f"Ray does not start: {one_line(error)}") from error
 
 
 def _leave(died: bool) -> None:
@@ -233,7 +232,7 @@ def _leave(died: bool) -> None:
 
 
 def _configuration() -> dict[str, Any]:
-    """What `ray up` was given, if this is a head that it started."""
+    """The configuration that `ray up` was given, if this is a head that it started; else empty."""
     file = os.environ.get(CONFIGURATION_VARIABLE)
     if file is None or not (path := Path(file).expanduser()).is_file():
         return {}

@@ -10,15 +10,16 @@ from types import FrameType
 import psutil
 
 from platform.records.storage.storage import Storage
-from platform.running.codes import MACHINE_FAILED, by_signal
+from platform.running import MACHINE_FAILED, by_signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
 SHOWN_SECONDS = 1.0
+"""How long another thread gets to show the last words."""
 
 
 class Interruption:
-    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `sign` shows.
+    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `sign` is there.
 
     Raises OSError when an old one cannot be removed.
     """
@@ -31,8 +32,8 @@ class Interruption:
         self.say: Callable[[str], None] = print
         """Tells the user what happens; called from within a signal's handler."""
         # A study under nohup ignores the end of its terminal, and goes on doing so.
-        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._heard = [number for number in SIGNALS if not (deaf and number == signal.SIGHUP)]
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._heard = [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
         storage.remove(sign)
 
     @property
@@ -59,10 +60,10 @@ class Interruption:
             signal.signal(number, self._handle)
 
     @contextmanager
-    def deaf_children(self) -> Iterator[None]:
-        """Have the processes that start meanwhile deaf to signals that terminals and job managers send to whole groups.
+    def shielded_children(self) -> Iterator[None]:
+        """Shield the processes that start meanwhile from the signals that a terminal or job manager sends to a group.
 
-        Signals that come meanwhile are heard at the end.
+        This process hears at the end what came meanwhile.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
         try:
@@ -73,19 +74,18 @@ class Interruption:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
 
     def note(self, number: int) -> None:
-        """A signal came."""
+        """Note a signal that came, and have the workers stop."""
         self.signal = number
         self.stop_workers()
 
     def stop_workers(self) -> None:
-        """Have them stop after their current steps; on a full disk, which takes no sign, at their next reports."""
+        """Have workers stop after their current steps; on a full disk, which takes no sign, at their next reports."""
         with suppress(OSError):
             self._storage.write(self.sign, b"")
 
     def leave(self, words: str) -> None:
         """End a process whose main thread hangs, and all that it started."""
         self.say(words)
-        # Whoever shows them is another thread.
         time.sleep(SHOWN_SECONDS)
         end_descendants()
         os._exit(MACHINE_FAILED)
@@ -100,7 +100,7 @@ class Interruption:
 
 
 def end_descendants() -> None:
-    """Kill every process that this one started, and theirs."""
+    """Kill every process that this one started, and all that those started."""
     for child in psutil.Process().children():
         end_tree(child)
 

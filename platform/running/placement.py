@@ -19,15 +19,15 @@ class Offer:
     """What a cluster has, and what it may still start."""
 
     nodes: tuple[Resources, ...]
-    """That run."""
+    """Nodes that are running."""
     to_come: tuple[Resources, ...] = ()
-    """Of each node that an autoscaler may start besides."""
+    """Resources of each node that the autoscaler may still start."""
     unknown: int = 0
-    """Nodes that may still join, of which nobody knows what they have."""
+    """How many more nodes may join, of unknown resources."""
 
     @property
     def ever(self) -> tuple[Resources, ...]:
-        """All nodes at a time, as far as they are known."""
+        """All nodes that may run at the same time, as far as they are known."""
         return self.nodes + self.to_come
 
     @property
@@ -45,9 +45,9 @@ class Offer:
 
 
 def fit(wanted: Iterable[Resources], nodes: Sequence[Resources]) -> bool:
-    """Whether the nodes hold all of it at the same time: the largest first, each on the first node with room.
+    """Whether the nodes hold all trials at the same time when the largest come first, each on the first with room.
 
-    Enough for Ray to place them, and not more than that: another order may fit where this one does not.
+    True means that Ray can place them; False does not mean that no other order would fit.
     """
     free = [_units(node) for node in nodes]
     # Equal ones together: a thousand trials of a few sizes are a few questions to each node.
@@ -77,18 +77,21 @@ def refusal(arm: str, wanted: Resources, offer: Offer) -> str | None:
     """Why no node will ever hold a trial of an arm, with the numbers; None when one may."""
     if offer.unknown or holds_any(wanted, offer.ever):
         return None
-    largest = {name: max((node.get(name, 0) for node in offer.ever), default=0) for name in wanted}
-    short = [name for name, amount in wanted.items() if amount > largest[name]]
-    lacking = " and ".join(f"at most {_amount(name, largest[name])}" for name in short)
-    together = "all of it, though one by one there is enough"
     return (
-        f"a trial of {arm!r} needs {_listed(wanted)} on one node, and no node has {(lacking and 'that: ') or together}"
-        f"{lacking}; lower the Budget, or the arm's own share, or give the cluster larger nodes"
+        f"a trial of {arm!r} needs {_listed(wanted)} on one node, and no node has {_shortage(wanted, offer.ever)}; "
+        "lower the Budget, or the arm's own share, or give the cluster larger nodes"
     )
 
 
+def _shortage(wanted: Resources, nodes: Sequence[Resources]) -> str:
+    """What no node has of what is wanted: the most that there is of each amount that is too large, or all together."""
+    largest = {name: max((node.get(name, 0) for node in nodes), default=0) for name in wanted}
+    short = [f"at most {_amount(name, largest[name])}" for name, amount in wanted.items() if amount > largest[name]]
+    return f"that: {' and '.join(short)}" if short else "all of it, though one by one there is enough"
+
+
 def _held(amounts: Mapping[str, int], node: Mapping[str, int]) -> int:
-    """How often a node holds the same again."""
+    """How many trials of one size a node holds."""
     return min(node.get(name, 0) // amount for name, amount in amounts.items())
 
 

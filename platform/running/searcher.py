@@ -1,30 +1,18 @@
 """Ray Tune's searcher of a study: hands out its trials."""
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from ray.tune.search import Searcher
 
-from platform.design.budget import Resources
-from platform.design.study import Study
-from platform.records.ledger import Ledger
 from platform.records.record import Ask, End
 from platform.records.storage.storage import Mark
-from platform.running.cluster import Cluster
 from platform.running.interruption import Interruption
 from platform.running.placement import refusal
+from platform.running.slots import Slots
 from platform.search.decisions import Search
 from platform.training.assignment import Assignment
 from platform.training.recipe import Recipe
-
-
-class Running(NamedTuple):
-    """A trial that was handed out."""
-
-    since: int
-    """The step that was on record then."""
-    resources: Resources
-    claim: str
-    """What its worker must show to write."""
 
 
 class StudySearcher(Searcher):
@@ -36,25 +24,19 @@ class StudySearcher(Searcher):
 
     def __init__(
         self,
-        study: Study,
-        ledger: Ledger,
-        shift_identity: dict[str, Any],
+        search: Search,
+        slots: Slots,
         interruption: Interruption,
-        cluster: Cluster,
         mark: Mark | None = None,
     ) -> None:
         super().__init__()
-        self.study = study
-        self.ledger = ledger
-        self.search = Search(study, ledger, shift_identity)
+        self.search = search
+        self.study = search.study
+        self.ledger = search.ledger
+        self.slots = slots
         self.interruption = interruption
-        self.cluster = cluster
-        self.on_gpus = cluster.offer().has_gpus
-        """Decided once: a trial must not change its device on the way."""
         self.mark = mark
         """By which other nodes show that they see the results; None on one machine."""
-        self.running: dict[str, Running] = {}
-        """By the ids of their trials."""
         self._missing: str | None = None
 
     def suggest(self, trial_id: str) -> Any:
@@ -69,72 +51,49 @@ class StudySearcher(Searcher):
         return suggested if self.ledger.fault is None else Searcher.FINISHED
 
     def _suggest(self) -> Any:
-        waiting = False
-        for ask in [ask for ask in self.ledger.asks if self._is_open(ask)]:
-            if self._has_room(ask.arm) and (assigned := self._take_up(ask)) is not None:
-                return assigned
-            waiting = waiting or self._is_open(ask)
+        for ask in self._open_asks():
+            if (assignment := self._take_up(ask)) is not None:
+                return {"assignment": assignment}
+        # Not before the last trial has ended: whoever trains it may be lost, and Ray Tune asks no more after this.
+        if self.search.is_finished():
+            return Searcher.FINISHED
+        if not self.slots.running:
+            self._say_what_is_missing()
+        return None
+
+    def _open_asks(self) -> Iterator[Ask]:
+        """The trials that nobody trains and that there is room for: those asked for before, then new ones."""
+        for ask in list(self.ledger.asks):
+            if self._is_open(ask) and self.slots.has_room(self._resources(ask.arm)):
+                yield ask
         for arm in self.study.arms:
-            while (room := self._has_room(arm)) and (new := self.search.next_ask(arm)) is not None:
-                if self.ledger.fault is not None:
-                    return None
+            while self.ledger.fault is None and self.slots.has_room(self._resources(arm)):
+                if (new := self.search.next_ask(arm)) is None:
+                    break
                 self.ledger.ask(new)
                 self.search.note_arrivals(new)
-                if self._is_open(new) and (assigned := self._take_up(new)) is not None:
-                    return assigned
-            # Not asked once more: a node that joins in between would make the study look finished.
-            waiting = waiting or self._is_waiting(arm) or not room
-        if waiting and not self.running:
-            self._say_what_is_missing()
-        return None if waiting else Searcher.FINISHED
-
-    def _say_what_is_missing(self) -> None:
-        """Tell the user, once, when nothing runs because a machine that could hold it has left."""
-        reasons = [refusal(arm, self._resources(arm), self.cluster.offer()) for arm in self.study.arms]
-        missing = next(filter(None, reasons), None)
-        if missing is not None and missing != self._missing:
-            self.interruption.say(f"waiting for a machine: {missing}")
-        self._missing = missing
+                if self._is_open(new):
+                    yield new
 
     def _is_open(self, ask: Ask) -> bool:
         """Whether a trial has neither ended nor is trained by one of this study's workers."""
-        return self.ledger.ended(ask) is None and ask.trial.id not in self.running
+        return self.ledger.ended(ask) is None and ask.trial.id not in self.slots.running
 
-    def _is_waiting(self, arm: str) -> bool:
-        """Whether an arm may ask for more later: its search goes on, or another study trains one of its trials."""
-        return self.search.is_searching(arm) or any(map(self._is_open, self.ledger.asked(arm, "confirm")))
-
-    def _resources(self, arm: str) -> dict[str, float]:
-        return self.study.row(arm).slot.resources(self.on_gpus)
-
-    def _has_room(self, arm: str) -> bool:
-        """Whether to hand out another trial of an arm; also where no node can hold it any more, so that it ends."""
-        records = self.ledger.records
-        self.running = {trial: running for trial, running in self.running.items() if records[trial].end is None}
-        taken = [running.resources for running in self.running.values()]
-        return self.cluster.has_room(taken, self._resources(arm)) or self._hopeless(arm) is not None
-
-    def _hopeless(self, arm: str) -> str | None:
-        """Why no node can hold a trial of an arm, None while one may: nodes that are of no use were found meanwhile."""
-        if not self.cluster.useless or self.cluster.may_hold(self._resources(arm)):
-            return None
-        return "; ".join(sorted(set(self.cluster.useless.values())))
-
-    def _take_up(self, ask: Ask) -> dict[str, Any] | None:
-        """A trial's configuration; None when another study holds it, or when what is on record ends it."""
+    def _take_up(self, ask: Ask) -> Assignment | None:
+        """What a worker is given of a trial; None when another study holds it, or when what is on record ends it."""
         if not self.ledger.take_up(ask, lambda: self.search.first_record(ask)):
             self.ledger.wait(ask)
             return None
         self.search.settle(ask)
-        step = self.ledger.records[ask.trial.id].step
-        if self.ledger.ended(ask) is None and (reason := self._hopeless(ask.arm)) is not None:
+        step, resources = self.ledger.records[ask.trial.id].step, self._resources(ask.arm)
+        if self.ledger.ended(ask) is None and (reason := self.slots.why_never(resources)) is not None:
             self.ledger.end(ask, End("failed", "data", reason, step, retry=True))
         if self.ledger.ended(ask) is not None:
             return None
-        claim, resources = self.ledger.hand_out(ask), self._resources(ask.arm)
-        self.running[ask.trial.id] = Running(step, resources, claim)
+        claim = self.ledger.hand_out(ask)
+        self.slots.take(ask, resources, claim)
         self.ledger.begin(ask)
-        assignment = Assignment(
+        return Assignment(
             ask=ask,
             method=self.study.arms[ask.arm].method(**ask.trial.hyperparameters),
             recipe=Recipe(**ask.trial.recipe),
@@ -145,9 +104,19 @@ class StudySearcher(Searcher):
             stop=self.interruption.sign,
             claim=claim,
             mark=self.mark,
-            avoided=tuple(sorted(self.cluster.useless)),
+            avoided=tuple(sorted(self.slots.cluster.excluded)),
         )
-        return {"assignment": assignment}
+
+    def _resources(self, arm: str) -> dict[str, float]:
+        return self.study.row(arm).slot.resources(self.slots.on_gpus)
+
+    def _say_what_is_missing(self) -> None:
+        """Tell the user, once, when nothing runs because a machine that could hold it has left."""
+        reasons = [refusal(arm, self._resources(arm), self.slots.cluster.offer()) for arm in self.study.arms]
+        missing = next(filter(None, reasons), None)
+        if missing is not None and missing != self._missing:
+            self.interruption.say(f"waiting for a machine: {missing}")
+        self._missing = missing
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the ledger knows."""

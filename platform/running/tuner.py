@@ -21,13 +21,23 @@ from ray.tune.experiment import Trial as RayTrial
 from platform.design.study import Study
 from platform.methods.method import Method
 from platform.records.ledger import Ledger
-from platform.records.storage.locks import Lock
+from platform.records.storage.locks import StudyLock
 from platform.records.storage.storage import leave_mark
-from platform.running.cluster import JOIN_SECONDS, Cluster, RayFault, joined, local, machines, refuse_unshared, seen
+from platform.running.cluster import (
+    JOIN_SECONDS,
+    Cluster,
+    RayFault,
+    connected,
+    joined,
+    local,
+    machines,
+    refuse_unshared,
+)
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge, refusal
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.search.decisions import Search
 
@@ -71,7 +81,7 @@ def run(
     address: str | None,
     root: Path,
     interruption: Interruption,
-    lock: Lock,
+    lock: StudyLock,
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
@@ -80,7 +90,8 @@ def run(
     refuses the address, or dies, or when machines have not come that a trial may need.
     """
     ledger.reopen()
-    if ledger.fault is None and not Search(study, ledger, shift_identity).is_finished():
+    search = Search(study, ledger, shift_identity)
+    if ledger.fault is None and not search.is_finished():
         with _cluster(address, root, ledger, interruption) as cluster:
             lock.note_descendants()
             mark, missing = None, 0
@@ -90,17 +101,19 @@ def run(
                 missing = cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
             if interruption.signal is None:
                 check_nodes(study, cluster.offer(), missing, interruption.say)
-                searcher = StudySearcher(study, ledger, shift_identity, interruption, cluster, mark)
-                _tune(study, ledger, searcher, Halt(ledger, interruption))
+                slots = Slots(ledger, cluster)
+                searcher = StudySearcher(search, slots, interruption, mark)
+                scheduler = StudyScheduler(search, slots, interruption)
+                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption))
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    return Search(study, ledger, shift_identity).is_finished()
+    return search.is_finished()
 
 
 def offer(study: Study, address: str) -> Offer:
     """What a cluster offers to a study, for its plan. Raises TooLarge when no node holds a trial, and RayFault."""
-    with seen(address) as cluster:
+    with connected(address) as cluster:
         offered = cluster.offer()
         if (reason := _too_large(study, offered)) is not None:
             raise TooLarge(reason)
@@ -135,7 +148,7 @@ def _too_large(study: Study, offered: Offer) -> str | None:
     return next(filter(None, reasons), None)
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> None:
+def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, scheduler: StudyScheduler, halt: Halt) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -152,7 +165,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, halt: Halt) -> 
             TrialTrainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=StudyScheduler(study, ledger, searcher),
+                scheduler=scheduler,
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_name,

@@ -1,40 +1,20 @@
-"""What ails a trial, judged by its reports alone and without target labels.
+"""One 20 x 20 confusion matrix over a whole split, void kept, from which every convention of a score is derived.
 
-Each sign must last for PERSISTENCE reports in a row. The thresholds are far from whatever a trial that learns has
-shown, since a search ends a trial for an ailment: a late alarm costs steps, a false one a candidate. Measured on the
-town (width 0.25, batch 4, 300 to 1,000 steps, a report every 50):
-
-                                  healthy, all methods     sick
-    target/effective_classes      2.3 to 5.8               1.00 to 1.08 (entropy_weight 1e3), 1.0 (lambda_adv 1e6)
-    loss/discriminator            0.20 to 0.71             5e-6 (a discriminator that knows its few images by heart)
-    discriminator/spread          1.4e-3 to 5              8e-6 and falling (lambda_adv 1e6)
-
-A weak lambda_adv lets the discriminator win, and trains like the source alone, which is no ailment: at lambda_adv = 0
-its loss settles near 0.33, and AdaptSegNet's authors call 0.2 to 0.5 normal (github.com/wasidennis/AdaptSegNet,
-issue 22). Nor is a loss of ln 2 one, the equilibrium of the game, as long as judgements differ.
+A split's matrix is the sum of its images' matrices. IoU is computed on that sum, never averaged over images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Int64, Integer, UInt8
 
 from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
 
-
-def effective_classes(confusion: npt.ArrayLike) -> float:
-    """exp(H(p)), p the distribution of the predicted classes over all pixels of a confusion matrix, in [1, 19].
-
-    Ground truth is summed out, so this is no `oracle/` number.
-    """
-    predicted = np.asarray(confusion, np.float64).sum(axis=0)
-    p = predicted[predicted > 0] / predicted.sum()
-    return float(np.exp(-(p * np.log(p)).sum()))
-
-
 SIZE = NUM_CLASSES + 1
 """Rows and columns of a confusion matrix: the 19 train ids, then void at index 19."""
-Counts = npt.NDArray[np.int64]
+Counts = Int64[np.ndarray, "20 20"]
+"""Pixels of each (ground truth, prediction): row = ground truth, column = prediction."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +24,13 @@ class Score:
     miou: float
     accuracy: float
     iou: tuple[float, ...]
-    """One per group, in the order of the groups."""
+    """IoU of each group, in the order of the groups."""
     absent: tuple[int, ...]
     """Positions of the groups that the ground truth never holds."""
 
 
-def confusion(prediction: npt.NDArray[np.integer], labels: npt.NDArray[np.integer]) -> Counts:
-    """Count the pixels of each (ground truth, prediction), shape (20, 20): row = ground truth, column = prediction.
+def confusion(prediction: Integer[np.ndarray, "..."], labels: Integer[np.ndarray, "..."]) -> Counts:
+    """Count the pixels of each (ground truth, prediction).
 
     Both arrays hold train ids and have the same shape; whatever is not in 0..18 counts as void, at index 19.
     Raises ValueError when the shapes differ.
@@ -65,7 +45,7 @@ def confusion(prediction: npt.NDArray[np.integer], labels: npt.NDArray[np.intege
     return np.bincount(cells.ravel(), minlength=SIZE * SIZE).reshape(SIZE, SIZE)
 
 
-def cityscapes(confusion: npt.ArrayLike, groups: Groups = SINGLE_CLASSES) -> Score:
+def cityscapes(confusion: Counts | Sequence[Sequence[int]], groups: Groups = SINGLE_CLASSES) -> Score:
     """Score as Cityscapes does, over pixels that are not void: IoU = TP / (TP + FP + FN), accuracy = correct / all.
 
     A prediction of any member of a group counts as the group. Ground truth of train ids in no group is void; a
@@ -97,7 +77,7 @@ def cityscapes(confusion: npt.ArrayLike, groups: Groups = SINGLE_CLASSES) -> Sco
     )
 
 
-def original(confusion: npt.ArrayLike) -> Score:
+def original(confusion: Counts | Sequence[Sequence[int]]) -> Score:
     """Score as the original study did, to compare with its published table and for nothing else.
 
     Departures from `cityscapes`: the mean leaves out the last class, bicycle, as if it were void; accuracy divides by
@@ -120,14 +100,24 @@ def original(confusion: npt.ArrayLike) -> Score:
     )
 
 
-def _index(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+def effective_classes(confusion: Counts | Sequence[Sequence[int]]) -> float:
+    """exp(H(p)), p the distribution of the predicted classes over all pixels of a confusion matrix, in [1, 19].
+
+    Ground truth is summed out, so this is not an `oracle/` number.
+    """
+    predicted = np.asarray(confusion, np.float64).sum(axis=0)
+    p = predicted[predicted > 0] / predicted.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def _index(ids: Integer[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     # Read as unsigned, a negative id (Cityscapes' licence plate is -1) is a large one.
     unsigned = ids.astype(f"u{ids.dtype.itemsize}", copy=False)
-    index: npt.NDArray[np.uint8] = np.minimum(unsigned, NUM_CLASSES).astype(np.uint8, copy=False)
+    index: np.ndarray = np.minimum(unsigned, NUM_CLASSES).astype(np.uint8, copy=False)
     return index
 
 
-def _counts(confusion: npt.ArrayLike) -> Counts:
+def _counts(confusion: Counts | Sequence[Sequence[int]]) -> Counts:
     counts = np.asarray(confusion, np.int64)
     if counts.shape != (SIZE, SIZE):
         raise ValueError(

@@ -17,7 +17,7 @@ issue 22). Nor is a loss of ln 2 one, the equilibrium of the game, as long as ju
 import math
 from collections.abc import Sequence
 
-from platform.records.record import Cause, Report
+from platform.records.record import EFFECTIVE_CLASSES, Cause, Report
 from platform.shifts.labels import NUM_CLASSES
 
 PERSISTENCE = 3
@@ -46,7 +46,7 @@ def _predictions(reports: Sequence[Report]) -> Ailment | None:
     It has not when all its reports showed few classes while its cross-entropy is below that of a uniform guess, ln 19,
     and falls.
     """
-    name, recent = "target/effective_classes", reports[-PERSISTENCE:]
+    name, recent = EFFECTIVE_CLASSES, reports[-PERSISTENCE:]
     classes, losses = _values(recent, name), _values(recent, "loss/cross_entropy")
     if not classes or max(classes) >= FEWEST_CLASSES:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from platform.shifts.shift import Images, LabelledImages, Pixels, cache_folder
+from platform.shifts.shift import Images, LabelledImages, Oracle, Pixels, Splits, cache_folder
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
@@ -37,7 +37,7 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
 
 def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
-    """A writable uint8 array in the cache, filled by a build one image at a time, whatever the memory."""
+    """A writable uint8 array in the cache that a build fills one image at a time, so that memory never holds it all."""
     array: Pixels = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
     return array
 
@@ -45,6 +45,18 @@ def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
 def write_names(folder: Path, split: str, names: Sequence[str]) -> None:
     """Store the names of a split's images, in order."""
     (folder / f"{split}.json").write_text(json.dumps(list(names)))
+
+
+def splits(folder: Path) -> Splits:
+    """Map the five splits that a build wrote: source.train, source.val, target.adapt, target.val and target.test."""
+    adapt, val, test = (load(folder, f"target.{split}") for split in ("adapt", "val", "test"))
+    return Splits(
+        source_train=load(folder, "source.train"),
+        source_val=load(folder, "source.val"),
+        target_adapt=adapt.images,
+        target_val=val.images,
+        oracle=Oracle(adapt, val, test),
+    )
 
 
 def load(folder: Path, split: str) -> LabelledImages:

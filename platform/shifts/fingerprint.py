@@ -1,4 +1,4 @@
-"""Fingerprints of source code: what it means, whatever its comments, its layout, and where its parts lie."""
+"""Fingerprints of source code: of what it means, whatever its comments, its layout, and where its parts lie."""
 
 import ast
 import hashlib

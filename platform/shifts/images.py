@@ -1,4 +1,4 @@
-"""Images and label images on disk: pairing and reading them. Every complaint names the file."""
+"""Images and label images on disk: pair them by name, and read them. Every error names the file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ Ids = Literal["train", "label"]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTED = 0, 3
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for files that are truncated, damaged or no images at all."""
+"""What Pillow raises for files that are truncated, damaged or not images at all."""
 
 
 class Pair(NamedTuple):
-    """Two files that show the same scene."""
+    """An image and its labels."""
 
     name: str
     image: Path
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
 
 def pair(images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Pair]:
-    """Pair files by name, in the order of names; raises ValueError naming the files that have no partner."""
+    """Pair files by name, in the order of names. Raises ValueError, which names the files without a partner."""
     if alone := sorted(images.keys() ^ labels.keys()):
         files = [str(images.get(name) or labels[name]) for name in alone]
         more = f" and {len(files) - 10} more" if len(files) > 10 else ""
@@ -39,7 +39,7 @@ def pair(images: Mapping[str, Path], labels: Mapping[str, Path]) -> list[Pair]:
 
 
 def read_image(path: Path) -> Image.Image:
-    """Read an image as RGB; raises ValueError when the file cannot be read."""
+    """Read an image as RGB. Raises ValueError for a file that cannot be read."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -48,9 +48,9 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_labels(path: Path, ids: Ids = "label") -> npt.NDArray[np.uint8]:
-    """Read an 8-bit PNG whose grey value or palette index is the id; returns train ids, shape (height, width).
+    """Read an 8-bit PNG whose grey values or palette indices are ids, as train ids of shape (height, width).
 
-    Raises ValueError when the file cannot be read, holds colours or 16 bits instead of ids, or an id out of range.
+    Raises ValueError for a file that cannot be read, that holds colours or 16 bits, or an id out of range.
     """
     try:
         with path.open("rb") as file:
@@ -72,7 +72,7 @@ def read_labels(path: Path, ids: Ids = "label") -> npt.NDArray[np.uint8]:
 
 
 def _require_ids(path: Path, header: bytes) -> None:
-    """Look at bit depth and colour type in the PNG header: Pillow silently rescales grey values of less than 8 bits."""
+    """Check bit depth and colour type in the PNG header: Pillow silently rescales grey values of fewer than 8 bits."""
     remedy = "save the ids as an 8-bit grey or paletted PNG"
     if not header.startswith(_SIGNATURE):
         raise ValueError(f"{path}: label images are PNG files, got another format; {remedy}")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 VOID = 255
-"""Train id of pixels that belong to no evaluated class."""
+"""Train id of pixels of no evaluated class."""
 
 
 class Class(NamedTuple):
@@ -55,7 +55,7 @@ SINGLE_CLASSES: Groups = tuple((train_id,) for train_id in range(NUM_CLASSES))
 def train_id(name: str) -> int:
     """The train id of a class name; raises ValueError for a name that is not in the table."""
     if name not in NAMES:
-        raise ValueError(f"{name!r} is no class. The classes are: {', '.join(NAMES)}")
+        raise ValueError(f"{name!r} is not a class. The classes are: {', '.join(NAMES)}")
     return NAMES.index(name)
 
 
@@ -64,7 +64,7 @@ def groups(*members: str) -> Groups:
     named = tuple(tuple(train_id(name) for name in group.split("+")) for group in members)
     flat = [member for group in named for member in group]
     if repeated := {NAMES[member] for member in flat if flat.count(member) > 1}:
-        raise ValueError(f"a class belongs to one group at most; {', '.join(sorted(repeated))} stands in several")
+        raise ValueError(f"a class belongs to one group at most; {', '.join(sorted(repeated))} is in several")
     return named
 
 

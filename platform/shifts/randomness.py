@@ -1,4 +1,4 @@
-"""Randomness that is addressed, not streamed.
+"""Random draws that are addressed, not streamed.
 
 Every random decision of a trial is a pure function of (seed, purpose, step). A run that is restored at step n therefore
 draws what an uninterrupted run draws, with no generator to save, and two arms with the same seed see the same data.

@@ -1,4 +1,4 @@
-"""What every shift gives: a labelled source, an unlabelled target, and target labels behind one door named `oracle`."""
+"""Shifts: a labelled source, an unlabelled target, and target labels in one place named `oracle`."""
 
 import os
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ DATA_VARIABLE = "PLATFORM_DATA"
 """The environment variable that names the folder of the data sets."""
 
 SMALLEST_SIDE = 32
-"""Of images, in pixels: the network's deepest features are 32 times coarser."""
+"""Smallest height and width of images, in pixels: the network's deepest features are 32 times coarser."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -65,13 +65,15 @@ class Splits:
     source_train: LabelledImages
     source_val: LabelledImages
     target_adapt: Images
+    """What methods adapt to."""
     target_val: Images
+    """For selectors that need images of the target and no labels; those of today need none."""
     oracle: Oracle
 
 
 @dataclass(frozen=True)
 class Shift(ABC):
-    """A source and a target that differ: a frozen dataclass, cheap to make and to send; its data open on demand."""
+    """A source and a target that differ: a frozen dataclass, cheap to make and to send; `open` maps its data."""
 
     size: tuple[int, int]
     """Height and width of the images that networks see."""
@@ -82,15 +84,15 @@ class Shift(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What decides the pixels, labels and splits, as plain JSON values, with the name; reads at most a manifest."""
+        """The name, and all that decides the pixels, labels and splits, as JSON values; reads no image."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise DataError, naming what is missing and how to get it, when the data cannot be had on this machine."""
+        """Raise DataError, naming what is missing and how to get it, unless the data are on this machine."""
 
     @abstractmethod
     def open(self) -> Splits:
-        """The splits, read-only; the first caller on a node builds the cache, others wait for it."""
+        """Map the splits read-only; the first caller on a node builds the cache, others wait for it."""
 
     @abstractmethod
     def smoke(self) -> Self | "Shift":

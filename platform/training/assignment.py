@@ -1,53 +1,14 @@
-"""What a worker is given to train, and what it gives back."""
+"""What a worker is given to train, and what each of its steps gives back."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from platform.methods.method import Method
-from platform.records.record import Ask, Cause
+from platform.records.record import Ask, Cause, Report
 from platform.records.storage.storage import Mark, Storage
 from platform.shifts.shift import Shift
 from platform.training.recipe import Recipe
-
-REPORT = "report"
-FAILURE = "failure"
-INTERRUPTED = "interrupted"
-DISK = "disk"
-UNFIT = "unfit"
-"""Keys of what a step returns: a Report, a Failure, True, the file with what is wrong, and an UnfitNode."""
-
-
-class Failure(NamedTuple):
-    """Why a trial cannot go on."""
-
-    cause: Cause
-    reason: str
-    """One line."""
-    retry: bool
-    """Whether the reason lies outside the trial."""
-    trace: str = ""
-    """The traceback of an error that nobody foresaw."""
-
-
-class UnfitNode(NamedTuple):
-    """A node that cannot train a trial which others may."""
-
-    id: str
-    address: str
-    reason: str
-    """One line."""
-
-
-class Unfit(Exception):
-    """This node cannot train the trial; the message says why."""
-
-
-class Superseded(Exception):
-    """Another worker has the trial by now: this one was taken for dead."""
-
-
-class DiskFault(Exception):
-    """A file that cannot be read or written; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +25,67 @@ class Assignment:
     resources: dict[str, float]
     """What the worker has of its node, by Ray's names."""
     stop: str
-    """When this file shows in the storage, the worker stops after the current optimiser step."""
+    """When the storage shows this file, the worker stops after the current optimiser step."""
     claim: str
     """What the trial's claim file holds as long as this worker may write."""
     mark: Mark | None = None
     """What this node must see in the storage; None on one machine."""
     avoided: tuple[str, ...] = ()
-    """Ids of nodes that cannot train it."""
+    """Ids of nodes that cannot train this trial."""
 
     @property
     def name(self) -> str:
-        """What Ray's tools call this trial: arm, method, phase and number."""
-        arm = "".join(letter if letter.isalnum() or letter in "=.+-" else "_" for letter in self.ask.arm)
-        return f"{arm}-{type(self.method).__name__}-{self.ask.phase}{self.ask.number}-{self.ask.trial.id[:6]}"
+        """What Ray's tools call this trial: arm, phase and number, and the beginning of its id."""
+        name = re.sub(r"[^\w=.+-]", "_", self.ask.name)
+        return f"{name}-{self.ask.trial.id[:6]}"
+
+
+class Node(NamedTuple):
+    """The machine that a worker runs on."""
+
+    id: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The trial cannot go on."""
+
+    cause: Cause
+    reason: str
+    """One line."""
+    retry: bool
+    """Whether the reason lies outside the trial."""
+    trace: str = ""
+    """The traceback of an error that nobody foresaw."""
+
+
+@dataclass(frozen=True)
+class UnfitNode:
+    """This node cannot train the trial, which others may."""
+
+    node: Node
+    reason: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class DiskFailure:
+    """A file cannot be read or written, which is not the trial's fault."""
+
+    reason: str
+    """One line that names the file."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The worker was asked to stop, or another one has the trial by now."""
+
+
+Result = Report | Failure | UnfitNode | DiskFailure | Stopped
+"""What a worker's step gives back."""
+
+
+def breaks_worker(result: Result) -> bool:
+    """Whether a worker takes no other trial after this: its node is unfit, or the process or its GPU may be broken."""
+    return isinstance(result, UnfitNode) or (isinstance(result, Failure) and result.cause == "error")

@@ -1,4 +1,8 @@
-"""One trial in a worker's hands: started, advanced, saved and restored by plain functions."""
+"""A worker's attempt at a trial, in plain Python: started, advanced, saved and restored by functions.
+
+A step trains to the next evaluation and gives back one `Result`: it raises nothing. Whatever happens, the last good
+checkpoint stays in the trial's folder, and the next step or the next worker goes on from there.
+"""
 
 import gc
 import io
@@ -11,30 +15,73 @@ from functools import partial
 
 import numpy as np
 import torch
-from ray.util import get_node_ip_address
 
 from platform.networks.bisenet import NoWeights
+from platform.records.one_line import one_line
 from platform.records.record import Report
 from platform.records.storage.storage import sees
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
-from platform.scores.metrics import cityscapes, effective_classes
 from platform.shifts.shift import DataError
-from platform.training.assignment import Assignment, DiskFault, Failure, Superseded, Unfit
+from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
+from platform.training.evaluation import evaluate, evaluated_splits, metrics, predictions
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
+
+_reason = partial(one_line, at_most=1000)
+"""CUDA alone says 500 characters of how memory ran out, and begins with what matters."""
+
+
+class Unfit(Exception):
+    """This node cannot train the trial; the message says why."""
+
+
+class Superseded(Exception):
+    """Another worker has the trial by now: this one was taken for dead."""
+
+
+class DiskFault(Exception):
+    """A file that cannot be read or written; the message names it."""
 
 
 @dataclass
 class Training:
-    """A trial in a worker's hands: its run, and what there is of the next report."""
+    """A trial in memory: its run, and what there is of the next report."""
 
     run: TrainingRun
     report: Report | None = None
     """The last one."""
     seconds: float = 0.0
-    """Spent on the next one, before an interruption."""
+    """Time spent on the next report before an interruption."""
     means: dict[str, float] | None = None
-    """Of what the steps before the next one noted, once they are taken."""
+    """Means of what was noted since the last report; None until the steps to the next report are done."""
+
+    @property
+    def step(self) -> int:
+        """The step of the last report, 0 before the first."""
+        return 0 if self.report is None else self.report.step
+
+
+@dataclass
+class Attempt:
+    """What a worker knows of the trial that it was given."""
+
+    assignment: Assignment
+    node: Node
+    training: Training | None = None
+    """None before the first step and after an error: the next step goes on from the last checkpoint."""
+    parts: int = 1
+    """In how many parts each batch is taken: 2 once memory has run out."""
+
+
+def take_step(attempt: Attempt) -> Result:
+    """Train to the next evaluation and evaluate; whatever goes wrong is a result, too."""
+    try:
+        return _next_report(attempt)
+    except (Interrupted, Superseded):
+        return Stopped()
+    except Exception as error:
+        attempt.training = None
+        return _result(error, attempt.node)
 
 
 def start(assignment: Assignment, parts: int = 1) -> Training:
@@ -45,92 +92,32 @@ def start(assignment: Assignment, parts: int = 1) -> Training:
     with _on_disk(f"{where}/{trial_file(assignment.ask.trial.id, '')}"):
         where.tidy(trial_file(assignment.ask.trial.id, ""))
     make_deterministic(assignment.ask.trial.threads)
-    training = _restored(assignment) or Training(_run(assignment))
+    training = restore(assignment) or Training(_run(assignment))
     # A trial that ran out of memory before goes on in halves.
     training.run.parts = max(parts, training.run.parts)
     return training
 
 
-def stopped(assignment: Assignment) -> bool:
-    """Whether the worker is asked to stop."""
-    return assignment.storage.shows(assignment.stop)
-
-
-def advance(assignment: Assignment, training: Training) -> Report:
+def advance(assignment: Assignment, training: Training, node: Node) -> Report:
     """Train to the next evaluation, evaluate, and leave a checkpoint that holds the report.
 
     Raises Interrupted, leaving a checkpoint of what there is, after a step or batch at which the worker is to stop.
     """
     began = time.perf_counter()
     try:
-        report = _trained_and_evaluated(assignment, training)
+        report = _trained_and_evaluated(assignment, training, node)
     except Interrupted:
         training.seconds += time.perf_counter() - began
-        _save(assignment, training)
+        save(assignment, training)
         raise
     seconds = training.seconds + time.perf_counter() - began
     training.report, training.seconds, training.means = replace(report, seconds=seconds), 0.0, None
-    _save(assignment, training)
+    save(assignment, training)
     return training.report
 
 
-def _trained_and_evaluated(assignment: Assignment, training: Training) -> Report:
-    """The next report, but for its seconds."""
-    run, interrupted = training.run, partial(stopped, assignment)
-    if training.means is None:
-        target = next(step for step in assignment.ask.trial.evaluated_steps if step > _reported_step(training))
-        training.means = run.advance(target - run.step, interrupted)
-    confusions = {
-        "source/val": run.evaluate(run.splits.source_val, interrupted),
-        "target/val": run.evaluate(run.splits.oracle.val, interrupted),
-    }
-    groups = assignment.shift.groups
-    source, oracle = cityscapes(confusions["source/val"], groups), cityscapes(confusions["target/val"], groups)
-    if run.step == run.steps and assignment.ask.trial.confirms:
-        confusions["target/test"] = run.evaluate(run.splits.oracle.test, interrupted)
-        _keep_predictions(assignment, run)
-    return Report(
-        step=run.step,
-        seconds=0.0,
-        metrics={
-            "source/miou": source.miou,
-            "source/accuracy": source.accuracy,
-            "oracle/miou": oracle.miou,
-            "oracle/accuracy": oracle.accuracy,
-            "target/effective_classes": effective_classes(confusions["target/val"]),
-            "learning_rate": run.learning_rate,
-            **training.means,
-        },
-        confusions={split: matrix.tolist() for split, matrix in confusions.items()},
-        parts=run.parts,
-        node=node_address(),
-        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
-    )
-
-
-def _reported_step(training: Training) -> int:
-    return 0 if training.report is None else training.report.step
-
-
-def _run(assignment: Assignment) -> TrainingRun:
-    trial = assignment.ask.trial
-    try:
-        with _on_disk(assignment.shift.name):
-            splits = assignment.shift.open()
-        return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
-    except (DataError, DiskFault, NoWeights) as error:
-        if assignment.mark is None:
-            raise
-        # Another node of the cluster may have the data or the weights, or a disk that takes them.
-        raise Unfit(_line(error)) from error
-
-
-def _device(assignment: Assignment) -> torch.device:
-    """A GPU for a trial that has a share of one; the others leave the GPUs of their node alone."""
-    return torch.device("cuda" if assignment.resources.get("GPU") and torch.cuda.is_available() else "cpu")
-
-
-def _save(assignment: Assignment, training: Training) -> None:
+def save(assignment: Assignment, training: Training) -> None:
+    """Leave a checkpoint in the trial's folder."""
     kept = {
         "report": None if training.report is None else vars(training.report),
         "seconds": training.seconds,
@@ -139,7 +126,7 @@ def _save(assignment: Assignment, training: Training) -> None:
     _write(assignment, CHECKPOINT, training.run.save(kept))
 
 
-def _restored(assignment: Assignment) -> Training | None:
+def restore(assignment: Assignment) -> Training | None:
     """The trial as its checkpoint holds it; None without one, or with one that is damaged or would leave a gap."""
     checkpoint = trial_file(assignment.ask.trial.id, CHECKPOINT)
     with _on_disk(f"{assignment.storage}/{checkpoint}"):
@@ -156,28 +143,7 @@ def _restored(assignment: Assignment) -> Training | None:
         return None
     unreported = (step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported)
     # The driver may have lost more reports than the last: only training again gives them back.
-    return training if _reported_step(training) <= next(unreported, run.steps) else None
-
-
-def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
-    """Leave a few test predictions in the trial's folder."""
-    kept = run.predictions(run.splits.oracle.test)
-    arrays = io.BytesIO()
-    np.savez_compressed(arrays, allow_pickle=False, **kept)
-    _write(assignment, PREDICTIONS, arrays.getvalue())
-
-
-def failure_of(error: Exception) -> Failure:
-    """An error as the cause of a trial's failure."""
-    if isinstance(error, Diverged):
-        return Failure("diverged", _line(error), retry=False)
-    if isinstance(error, DataError | NoWeights):
-        return Failure("data", _line(error), retry=True)
-    if out_of_memory(error):
-        remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
-        return Failure("out of memory", f"{_line(error)}; {remedy}", retry=True)
-    trace = "".join(traceback.format_exception(error))
-    return Failure("error", f"{type(error).__name__}: {_line(error)}", retry=True, trace=trace)
+    return training if training.step <= next(unreported, run.steps) else None
 
 
 def free_memory() -> None:
@@ -187,8 +153,114 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def _next_report(attempt: Attempt) -> Report:
+    """The next report; from the last checkpoint in halved batches when memory runs out for the first time."""
+    try:
+        return _report(attempt)
+    except Exception as error:
+        if not (out_of_memory(error) and _can_halve(attempt)):
+            raise
+    # Here the error is gone, and with it the tensors that its traceback held.
+    attempt.training, attempt.parts = None, 2
+    free_memory()
+    return _report(attempt)
+
+
+def _report(attempt: Attempt) -> Report:
+    """The next report: the one that a checkpoint holds, where the driver lacks it."""
+    assignment = attempt.assignment
+    if _stopped(assignment):
+        raise Interrupted
+    if attempt.training is None:
+        attempt.training = start(assignment, attempt.parts)
+        report = attempt.training.report
+        if report is not None and report.step > assignment.reported:
+            return report
+    return advance(assignment, attempt.training, attempt.node)
+
+
+def _can_halve(attempt: Attempt) -> bool:
+    """Whether batches are whole so far, and their halves hold the two images that batch norm needs."""
+    whole = attempt.parts == 1 and (attempt.training is None or attempt.training.run.parts == 1)
+    batch = attempt.assignment.recipe.batch
+    return whole and batch >= 4 and batch % 2 == 0
+
+
+def _result(error: Exception, node: Node) -> Result:
+    """What an error means for the trial, the node and the study."""
+    match error:
+        case Unfit():
+            return UnfitNode(node, _reason(error))
+        case DiskFault():
+            return DiskFailure(_reason(error))
+        case Diverged():
+            return Failure("diverged", _reason(error), retry=False)
+        case DataError() | NoWeights():
+            return Failure("data", _reason(error), retry=True)
+    if out_of_memory(error):
+        remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
+        return Failure("out of memory", f"{_reason(error)}; {remedy}", retry=True)
+    trace = "".join(traceback.format_exception(error))
+    return Failure("error", f"{type(error).__name__}: {_reason(error)}", retry=True, trace=trace)
+
+
+def _trained_and_evaluated(assignment: Assignment, training: Training, node: Node) -> Report:
+    """The next report, but for its seconds."""
+    run, trial, stopped = training.run, assignment.ask.trial, partial(_stopped, assignment)
+    if training.means is None:
+        target = next(step for step in trial.evaluated_steps if step > training.step)
+        training.means = run.advance(target - run.step, stopped)
+    final = trial.confirms and run.step == run.steps
+    confusions = {name: evaluate(run, split, stopped) for name, split in evaluated_splits(run.splits, final).items()}
+    if final:
+        _keep_predictions(assignment, run)
+    return Report(
+        step=run.step,
+        seconds=0.0,
+        metrics={
+            **metrics(confusions, assignment.shift.groups),
+            "learning_rate": run.learning_rate,
+            **training.means,
+        },
+        confusions={name: matrix.tolist() for name, matrix in confusions.items()},
+        parts=run.parts,
+        node=node.address,
+        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
+    )
+
+
+def _stopped(assignment: Assignment) -> bool:
+    """Whether the worker is asked to stop."""
+    return assignment.storage.shows(assignment.stop)
+
+
+def _run(assignment: Assignment) -> TrainingRun:
+    trial = assignment.ask.trial
+    try:
+        with _on_disk(assignment.shift.name):
+            splits = assignment.shift.open()
+        return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
+    except (DataError, DiskFault, NoWeights) as error:
+        if assignment.mark is None:
+            raise
+        # Another node of the cluster may have the data or the weights, or a disk that takes them.
+        raise Unfit(_reason(error)) from error
+
+
+def _device(assignment: Assignment) -> torch.device:
+    """A GPU for a trial that has a share of one; the others leave the GPUs of their node alone."""
+    return torch.device("cuda" if assignment.resources.get("GPU") and torch.cuda.is_available() else "cpu")
+
+
+def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
+    """Leave a few test predictions in the trial's folder."""
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, allow_pickle=False, **predictions(run, run.splits.oracle.test))
+    _write(assignment, PREDICTIONS, arrays.getvalue())
+
+
 def _write(assignment: Assignment, name: str, content: bytes) -> None:
-    """Leave a file in the trial's folder, as long as it is this worker's."""
+    """Leave a file in the trial's folder, as long as the trial is this worker's."""
     trial_id = assignment.ask.trial.id
     file = trial_file(trial_id, name)
     with _on_disk(f"{assignment.storage}/{file}"):
@@ -199,17 +271,8 @@ def _write(assignment: Assignment, name: str, content: bytes) -> None:
 
 @contextmanager
 def _on_disk(place: str) -> Iterator[None]:
-    """Tell a file system's error from all others."""
+    """Turn a file system's error into DiskFault, which tells it from all others."""
     try:
         yield
     except OSError as error:
         raise DiskFault(f"{error.filename or place}: {error.strerror or error}") from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "no message"
-
-
-def node_address() -> str:
-    address: str = get_node_ip_address()  # type: ignore[no-untyped-call]
-    return address

@@ -2,16 +2,21 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
 LARGEST_SCALE = 2.0
+"""Factor by which a crop enlarges the image at most."""
 
 
 def augment(
-    images: Tensor, labels: Tensor | None, kind: str, random: np.random.Generator
-) -> tuple[Tensor, Tensor | None]:
-    """Augment images (batch, 3, height, width) and their labels (batch, height, width) alike, keeping their size.
+    images: Float[Tensor, "batch 3 height width"],
+    labels: Int64[Tensor, "batch height width"] | None,
+    kind: str,
+    random: np.random.Generator,
+) -> tuple[Float[Tensor, "batch 3 height width"], Int64[Tensor, "batch height width"] | None]:
+    """Augment images and their labels alike, keeping their size.
 
     `kind` is a value of `Recipe.augmentation`. Images are resampled bilinearly, labels by nearest neighbour.
     """
@@ -30,8 +35,8 @@ def augment(
     return images, labels
 
 
-def _crops(number: int, size: torch.Size, random: np.random.Generator) -> Tensor:
-    """Sampling grids, shape (number, height, width, 2), of random windows whose sides are 1/scale of the image's."""
+def _crops(number: int, size: torch.Size, random: np.random.Generator) -> Float32[Tensor, "number height width 2"]:
+    """Sampling grids of random windows whose sides are 1/scale of the image's."""
     sides = 1 / random.uniform(1, LARGEST_SCALE, number)
     shifts = random.uniform(-1, 1, (number, 2)) * (1 - sides)[:, None]
     windows = np.zeros((number, 2, 3), np.float32)

@@ -1,4 +1,4 @@
-"""One training run: advance, evaluate, save, restore. Plain PyTorch, knowing neither Ray nor MLflow.
+"""One training run: advance, predict, save, restore. Plain PyTorch, knowing neither Ray nor MLflow.
 
 Randomness is addressed by (seed, purpose, step), the learning rate is a function of the step, and the order of the data
 a function of (seed, epoch). The state of a run is therefore its step, its weights, its optimisers and the sums of what
@@ -10,27 +10,20 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
 from platform.methods.method import SEGMENTATION, Method, Step
-from platform.networks.bisenet import Prediction, upsample
+from platform.networks.bisenet import Prediction
 from platform.networks.network import Network
-from platform.scores.metrics import SIZE, Counts, confusion
-from platform.shifts.randomness import derive, generator
-from platform.shifts.shift import Images, LabelledImages, Pixels, Splits
-from platform.training.augmentation import augment
+from platform.shifts.randomness import derive
+from platform.shifts.shift import Splits
+from platform.training.batches import Batches, part
 from platform.training.recipe import Recipe
-
-EVALUATION_BATCH = 8
-KEPT = 4
-"""Test images whose predictions a confirm trial keeps."""
 
 
 class Diverged(ArithmeticError):
@@ -78,13 +71,7 @@ class TrainingRun:
         """
         self._sums: dict[str, Tensor] = {}
         self._counted = 0
-        self._labelled = splits.source_train if method.labelled == "source" else splits.oracle.adapt
-        if self._smallest_split() < recipe.batch:
-            raise ValueError(
-                f"a training split must hold at least one batch of {recipe.batch} images, "
-                f"it holds {self._smallest_split()}; lower the recipe's batch or add images"
-            )
-        self._memory: dict[int, Tensor] = {}
+        self.batches = Batches(method, recipe, splits, seed, device)
         self._trained = {SEGMENTATION: self._segmentation(), **self._players()}
         self._half_precision = device.type == "cuda"
         # One scale for all players, of whom one whose gradients overflow skips its step. Without half precision the
@@ -100,7 +87,7 @@ class TrainingRun:
 
     @property
     def learning_rate(self) -> float:
-        """Of the segmentation network in the last step taken."""
+        """The segmentation network's learning rate in the last step taken."""
         rate: float = self._trained[SEGMENTATION].optimiser.param_groups[0]["lr"]
         return rate
 
@@ -121,27 +108,13 @@ class TrainingRun:
         self._sums, self._counted = {}, 0
         return means
 
-    def evaluate(self, split: LabelledImages, stopped: Callable[[], bool] = never) -> Counts:
-        """The confusion matrix over a whole split, shape (20, 20), on logits upsampled to the labels' size.
-
-        Raises Interrupted after a batch at which `stopped` says so.
-        """
-        total = np.zeros((SIZE, SIZE), np.int64)
-        for indices, predicted in self._predict(split.images, split.labels.shape[1:], range(len(split))):
-            total += confusion(predicted, split.labels[indices])
-            if stopped():
-                raise Interrupted
-        return total
-
-    def predictions(self, split: LabelledImages) -> dict[str, Pixels]:
-        """Images, truth and prediction of a few images of a split, evenly spaced, as uint8 arrays."""
-        chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
-        batches = [predicted for _, predicted in self._predict(split.images, split.labels.shape[1:], chosen)]
-        return {
-            "images": np.ascontiguousarray(split.images.pixels[chosen]),
-            "truth": np.ascontiguousarray(split.labels[chosen]),
-            "prediction": np.concatenate(batches),
-        }
+    @torch.inference_mode()
+    def predict(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes h w"]:
+        """Logits at 1/8 of the images' size, in float32, of the network in evaluation mode; images in [0, 255]."""
+        self._set_mode(training=False)
+        with self._autocast():
+            logits: Tensor = self.network(images.to(self.device)).logits
+        return logits.float()
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
         """The state, and what the caller wants kept with it."""
@@ -191,9 +164,9 @@ class TrainingRun:
             trained.optimiser.zero_grad()
         noted: dict[str, Tensor] = {}
         for number in range(self.parts):
-            part = _part(batch, number, self.parts)
-            self._differentiate_part(part)
-            for name, value in part.noted.items():
+            share = part(batch, number, self.parts)
+            self._differentiate_part(share)
+            for name, value in share.noted.items():
                 noted[name] = noted.get(name, 0) + value / self.parts
         for trained in self._trained.values():
             self._scaler.step(trained.optimiser)
@@ -201,10 +174,10 @@ class TrainingRun:
         self.step += 1
         return noted
 
-    def _differentiate_part(self, part: Step) -> None:
-        """Add to each player's gradient what a part of the batch, an equal one of all, contributes."""
+    def _differentiate_part(self, share: Step) -> None:
+        """Add to each player's gradient what one of the equal parts of the batch contributes."""
         with self._autocast():
-            losses = self.method.losses(part)
+            losses = self.method.losses(share)
         assert losses.keys() == self._trained.keys(), "a method must give each of its players a loss, and no other"
         # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
         for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
@@ -234,48 +207,23 @@ class TrainingRun:
                 raise Diverged(f"{list(tensors)[finite.index(False)]} of the {name} is not finite at step {self.step}")
 
     def _batch(self) -> Step:
-        source = labelled_batch(self._labelled, self._order("labelled", len(self._labelled)))
-        source = Labelled(source.images.to(self.device), source.labels.to(self.device), source.indices)
-        target = None
-        if self.method.sees_target:
-            adapt = self.splits.target_adapt
-            target = unlabelled_batch(adapt, self._order("target", len(adapt)))
-            target = replace(target, images=target.images.to(self.device))
-        translated = self.method.translate(source, target, self._memory)
+        source, target = self.batches.at(self.step)
         return Step(
             progress=self.step / self.steps,
-            source=self._augment_source(replace(source, images=translated)),
-            target=None if target is None else self._augment_target(target),
+            source=source,
+            target=target,
             segment=self._segment,
             segment_target=self._segment_target,
             modules={name: trained.module for name, trained in self._trained.items() if name != SEGMENTATION},
             auxiliary_weight=self.recipe.auxiliary_weight,
         )
 
-    def _augment_source(self, batch: Labelled) -> Labelled:
-        random = generator(self.seed, "augment labelled", self.step)
-        images, labels = augment(batch.images, batch.labels, self.recipe.augmentation, random)
-        assert labels is not None
-        return replace(batch, images=images, labels=labels)
-
-    def _augment_target(self, batch: Unlabelled) -> Unlabelled:
-        random = generator(self.seed, "augment target", self.step)
-        return replace(batch, images=augment(batch.images, None, self.recipe.augmentation, random)[0])
-
-    def _order(self, purpose: str, length: int) -> list[int]:
-        """Positions of this step's images: every epoch is a permutation of the split."""
-        first = self.step * self.recipe.batch
-        positions = range(first, first + self.recipe.batch)
-        epochs = {position // length for position in positions}
-        orders = {epoch: generator(self.seed, purpose, epoch).permutation(length) for epoch in epochs}
-        return [int(orders[position // length][position % length]) for position in positions]
-
-    def _segment(self, images: Tensor) -> Prediction:
+    def _segment(self, images: Float[Tensor, "batch 3 height width"]) -> Prediction:
         self._set_mode(training=self.recipe.batch_norm != "frozen")
         prediction: Prediction = self.network(images, auxiliary=True)
         return prediction
 
-    def _segment_target(self, images: Tensor) -> Tensor:
+    def _segment_target(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes h w"]:
         self._set_mode(training=self.recipe.batch_norm != "frozen")
         with _statistics_kept(self.network) if self.recipe.batch_norm == "source" else nullcontext():
             logits: Tensor = self.network(images).logits
@@ -287,19 +235,6 @@ class TrainingRun:
     def _set_mode(self, training: bool) -> None:
         if self.network.training != training:
             self.network.train(training)
-
-    def _predict(
-        self, images: Images, size: tuple[int, ...], indices: range | list[int]
-    ) -> Iterator[tuple[list[int], Pixels]]:
-        """Predicted train ids, uint8, shape (batch, *size), for the images at these positions, batch by batch."""
-        self._set_mode(training=False)
-        for start in range(0, len(indices), EVALUATION_BATCH):
-            chosen = list(indices[start : start + EVALUATION_BATCH])
-            with torch.inference_mode(), self._autocast():
-                logits = self.network(unlabelled_batch(images, chosen).images.to(self.device)).logits
-                # One image at a time: 19 classes at full resolution are 160 MB.
-                predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits.float()]
-            yield chosen, torch.cat(predicted).cpu().numpy()
 
     def _segmentation(self) -> Trained:
         torch.manual_seed(derive(self.seed, "network"))
@@ -325,31 +260,12 @@ class TrainingRun:
             for group in trained.optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * self.recipe.schedule(self.step, self.steps)
 
-    def _smallest_split(self) -> int:
-        lengths = [len(self._labelled)]
-        if self.method.sees_target:
-            lengths.append(len(self.splits.target_adapt))
-        return min(lengths)
-
 
 def _from_step_0(module: nn.Module, optimiser: Optimizer) -> Trained:
     """Note the learning rates of step 0 under the name that torch's own schedulers use."""
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
     return Trained(module, optimiser)
-
-
-def _part(step: Step, number: int, parts: int) -> Step:
-    """One of equally many images of each domain, with a place of its own for what is noted."""
-    size = len(step.source.images) // parts
-    mine = slice(number * size, (number + 1) * size)
-    source, target = step.source, step.target
-    return replace(
-        step,
-        source=Labelled(source.images[mine], source.labels[mine], source.indices[mine]),
-        target=None if target is None else Unlabelled(target.images[mine], target.indices[mine]),
-        noted={},
-    )
 
 
 def _loaded(saved: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from tests.support.checkout import ROOT
+from platform.records.provenance import ROOT
 from tests.support.cluster.hosts import Host, Network
 from tests.support.cluster.ray_cluster import SHELL
 

@@ -83,7 +83,7 @@ def cluster() -> Iterator[Cluster]:
         yield made
     finally:
         ray.shutdown()
-        made.shutdown()
+        made.shutdown()  # type: ignore[no-untyped-call]
 
 
 def study(

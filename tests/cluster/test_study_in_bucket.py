@@ -251,7 +251,7 @@ def cluster(s3: Server) -> Iterator[Cluster]:
         yield made
     finally:
         ray.shutdown()
-        made.shutdown()
+        made.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_nodes_share_a_bucket(cluster: Cluster, s3: Server, new_machine: NewMachine) -> None:

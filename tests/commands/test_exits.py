@@ -123,8 +123,9 @@ def test_help_names_the_exit_codes(name: str, capsys: pytest.CaptureFixture[str]
     assert "130" in said
 
 
-def test_the_readme_names_the_exit_codes() -> None:
-    rows = [line.split("|")[1:3] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+def test_the_pages_name_the_exit_codes() -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ")]
     codes = {code.strip(): meaning for code, meaning in rows}
     assert codes.keys() >= {"0", "1", "2", "3", "4", "129, 130, 143"}
     assert "bad input" in codes["2"]

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -17,7 +19,7 @@ from platform.scores import metrics
 from platform.shifts.labels import CLASSES, NAMES, VOID, palette
 
 
-def write(path: Path, ids: np.ndarray, paletted: bool = False) -> None:
+def write(path: Path, ids: npt.NDArray[np.generic], paletted: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(ids.astype(np.uint8))
     if paletted:
@@ -37,13 +39,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "predictions", tmp_path / "labels"
 
 
-def read(folder: Path) -> np.ndarray:
+def read(folder: Path) -> npt.NDArray[np.uint8]:
     return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))])
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     assert score.main([str(argument) for argument in arguments]) == 0
-    return json.loads(capsys.readouterr().out)
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -56,7 +59,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return err
 
 
-def test_cityscapes_convention(folders, capsys):
+def test_cityscapes_convention(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     predictions, labels = folders
     result = run(capsys, *folders, "--convention", "cityscapes")
     expected = metrics.cityscapes(metrics.confusion(read(predictions), read(labels)))
@@ -69,7 +72,7 @@ def test_cityscapes_convention(folders, capsys):
     }
 
 
-def test_original_convention(folders, capsys):
+def test_original_convention(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     predictions, labels = folders
     result = run(capsys, *folders, "--convention", "original")
     expected = metrics.original(metrics.confusion(read(predictions), read(labels)))
@@ -79,11 +82,15 @@ def test_original_convention(folders, capsys):
     assert result["pixels"] == 3 * 6 * 8
 
 
-def test_cityscapes_is_the_convention_where_none_is_named(folders, capsys):
+def test_cityscapes_is_the_convention_where_none_is_named(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(capsys, *folders) == run(capsys, *folders, "--convention", "cityscapes")
 
 
-def test_label_ids_score_like_the_train_ids_they_stand_for(folders, capsys, tmp_path):
+def test_label_ids_score_like_the_train_ids_they_stand_for(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     label_ids = np.full(256, VOID, np.uint8)
     label_ids[:19] = [entry.label_id for entry in CLASSES]
     for folder in folders:
@@ -96,7 +103,9 @@ def test_label_ids_score_like_the_train_ids_they_stand_for(folders, capsys, tmp_
 
 
 @pytest.mark.parametrize(("ids", "ending"), [("train", "labelTrainIds"), ("label", "labelIds")])
-def test_files_named_as_cityscapes_names_them_are_paired(tmp_path, capsys, ids, ending):
+def test_files_named_as_cityscapes_names_them_are_paired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: str, ending: str
+) -> None:
     write(tmp_path / "predictions/bonn/bonn_000000_000019_leftImg8bit.png", np.full((2, 3), 7))
     for kind in ("labelIds", "labelTrainIds"):
         write(
@@ -110,7 +119,9 @@ def test_files_named_as_cityscapes_names_them_are_paired(tmp_path, capsys, ids, 
 
 
 @pytest.mark.parametrize("colours", [2, 4, 16])
-def test_a_palette_of_few_colours_is_stored_in_fewer_bits_and_read_all_the_same(tmp_path, capsys, colours):
+def test_a_palette_of_few_colours_is_stored_in_fewer_bits_and_read_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], colours: int
+) -> None:
     image = Image.fromarray(np.array([[0, 1]], np.uint8))
     image.putpalette(palette()[:colours].ravel().tolist())
     for folder in ("predictions", "labels"):
@@ -125,7 +136,19 @@ def damage(change: Callable[[Path], object]) -> Callable[[Path, Path], object]:
     return lambda predictions, labels: change(predictions / "b.png")
 
 
-BAD_INPUT = {
+def make_folder(path: Path) -> None:
+    """Put a folder in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+def each(folder: Path, change: Callable[[Path], object]) -> None:
+    """Change every image of a folder."""
+    for path in list(folder.rglob("*.png")):
+        change(path)
+
+
+BAD_INPUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "colour image": (damage(lambda path: Image.new("RGB", (8, 6)).save(path)), r"b\.png: .* got a colour image; save"),
     "colour and alpha": (damage(lambda path: Image.new("RGBA", (8, 6)).save(path)), r"b\.png: .* got a colour image"),
     "grey and alpha": (damage(lambda path: Image.new("LA", (8, 6)).save(path)), r"b\.png: .* got a colour image"),
@@ -143,7 +166,7 @@ BAD_INPUT = {
         r"b\.png cannot be read: .*truncated",
     ),
     "a folder called like a file": (
-        damage(lambda path: (path.unlink(), path.mkdir())),
+        damage(make_folder),
         r"b\.png cannot be read: Is a directory; replace it",
     ),
     "id out of range": (
@@ -160,7 +183,7 @@ BAD_INPUT = {
         r"a\.png and .*a_leftImg8bit\.png have the same name, 'a'; keep one",
     ),
     "no files": (
-        lambda predictions, labels: [path.unlink() for path in predictions.rglob("*.png")],
+        lambda predictions, labels: each(predictions, Path.unlink),
         r"predictions holds no label images; they are PNG files of train ids",
     ),
     "no folder": (
@@ -168,25 +191,29 @@ BAD_INPUT = {
         r"labels is not a folder; name",
     ),
     "nothing but void": (
-        lambda predictions, labels: [write(path, np.full((6, 8), VOID)) for path in labels.rglob("*.png")],
+        lambda predictions, labels: each(labels, lambda path: write(path, np.full((6, 8), VOID))),
         r"nothing to score; check",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_gets_one_line_and_exit_code_2(folders, capsys, case):
+def test_bad_input_gets_one_line_and_exit_code_2(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     spoil, expected = BAD_INPUT[case]
     spoil(*folders)
     assert re.search(expected, refusal(capsys, *folders))
 
 
-def test_label_ids_out_of_range_are_refused(folders, capsys):
+def test_label_ids_out_of_range_are_refused(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     write(folders[1] / "b.png", np.full((6, 8), 35))
     assert "label ids must be 0 to 34, or 255 for void, got 35" in refusal(capsys, *folders, "--ids", "label")
 
 
-def test_of_many_files_without_partner_the_first_ten_are_named(tmp_path, capsys):
+def test_of_many_files_without_partner_the_first_ten_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "predictions/a.png", np.zeros((1, 1)))
     for number in range(13):
         write(tmp_path / f"labels/{number:02}.png", np.zeros((1, 1)))
@@ -195,7 +222,7 @@ def test_of_many_files_without_partner_the_first_ten_are_named(tmp_path, capsys)
     assert "labels/10.png" not in message
 
 
-def test_the_command_line_itself(folders):
+def test_the_command_line_itself(folders: tuple[Path, Path]) -> None:
     command = [sys.executable, "-m", "platform.score", *map(str, folders), "--convention"]
     good = subprocess.run([*command, "original"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(json.loads(good.stdout)) == {"miou", "accuracy", "iou", "images", "pixels"}
@@ -205,6 +232,8 @@ def test_the_command_line_itself(folders):
     assert bad.stdout == ""
 
 
-def test_scoring_loads_neither_torch_nor_ray():
-    program = "import sys, platform.score; sys.exit(len({'torch', 'ray', 'pandas', 'mlflow'} & set(sys.modules)))"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+def test_scoring_loads_neither_torch_nor_ray() -> None:
+    program = "import sys, platform.score; print(sys.modules.keys() & set(sys.argv))"
+    libraries = ["torch", "ray", "scipy", "pandas", "psutil", "mlflow"]
+    command = [sys.executable, "-c", program, *libraries]
+    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"

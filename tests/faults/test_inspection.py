@@ -33,7 +33,7 @@ def results(tmp_path: Path, finished: Finished) -> Path:
 @pytest.fixture
 def store(tmp_path: Path, finished: Finished) -> Path:
     """A copy of the MLflow store that goes with them."""
-    return shutil.copy(finished.machine.checkout.root / "mlflow.db", tmp_path / "mlflow.db")
+    return Path(shutil.copy(finished.machine.checkout.root / "mlflow.db", tmp_path / "mlflow.db"))
 
 
 def rewrite(path: Path, change: Callable[[Lines], Lines]) -> None:

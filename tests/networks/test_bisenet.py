@@ -1,7 +1,10 @@
+"""BiSeNet against the published order of operations, and its context path against torchvision's ResNet-18."""
+
 import pickle
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -12,16 +15,20 @@ from torchvision.transforms.functional import normalize
 
 from platform.networks.bisenet import BiSeNet, upsample
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def images(batch: int = 2, height: int = 64, width: int = 128, seed: int = 0) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
 
-def randomise(network: nn.Module) -> nn.Module:
+def randomise(network: Network) -> Network:
     """Give batch norm statistics and scales that are not those of initialisation, so that nothing is an identity."""
     generator = torch.Generator().manual_seed(7)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_var is not None
+            assert module.running_mean is not None
             for tensor in (module.running_var, module.weight.data):
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
             for tensor in (module.running_mean, module.bias.data):
@@ -38,17 +45,18 @@ def loss(net: BiSeNet, batch: Tensor) -> Tensor:
     prediction = net(batch, auxiliary=True)
     labels = torch.arange(batch.shape[0] * batch.shape[2] * batch.shape[3]).view(-1, *batch.shape[2:]) % 19
     every = [prediction.logits, *prediction.auxiliary]
-    return sum(functional.cross_entropy(upsample(logits, (64, 128)), labels) for logits in every)
+    return torch.stack([functional.cross_entropy(upsample(logits, (64, 128)), labels) for logits in every]).sum()
 
 
 def as_torchvision_normalises(batch: Tensor) -> Tensor:
     preset = ResNet18_Weights.IMAGENET1K_V1.transforms()
-    return normalize(batch / 255, preset.mean, preset.std)
+    normalised: Tensor = normalize(batch / 255, preset.mean, preset.std)
+    return normalised
 
 
 def published(net: BiSeNet, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The network as published, in evaluation, from tensors only; both sides of `batch` divisible by 32."""
-    state = net.state_dict()
+    state: dict[str, Tensor] = net.state_dict()
 
     def convolve(x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
         return functional.conv2d(x, state[f"{name}.weight"], state.get(f"{name}.bias"), stride, padding)
@@ -173,7 +181,7 @@ def test_width_without_channels_is_refused(width: float) -> None:
 
 def test_gradients_reach_every_parameter() -> None:
     net = network()
-    loss(net, images(4)).backward()
+    torch.autograd.backward(loss(net, images(4)))
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -194,7 +202,7 @@ def test_same_seed_same_weights_logits_and_gradients() -> None:
     for _ in range(2):
         net = network(seed=3)
         value = loss(net, images(4))
-        value.backward()
+        torch.autograd.backward(value)
         results.append([value.detach(), *(parameter.grad for parameter in net.parameters())])
     assert all(torch.equal(first, second) for first, second in zip(*results, strict=True))
     assert not torch.equal(network(seed=3).classifier.weight, network(seed=4).classifier.weight)
@@ -215,8 +223,10 @@ def test_autocast_keeps_weights_and_gradients_in_float32() -> None:
         value = sum(logits.float().square().mean() for logits in (prediction.logits, *prediction.auxiliary))
     value.backward()
     assert prediction.logits.dtype == torch.bfloat16
-    assert all(parameter.dtype == parameter.grad.dtype == torch.float32 for parameter in net.parameters())
-    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+    for parameter in net.parameters():
+        assert parameter.grad is not None
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+        assert parameter.grad.isfinite().all()
 
 
 def test_upsampling_is_bilinear_between_pixel_centres() -> None:
@@ -239,7 +249,7 @@ def unreachable() -> Iterator[None]:
     closed = urllib.request.ProxyHandler({"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"})
     urllib.request.install_opener(urllib.request.build_opener(closed))
     yield
-    urllib.request.install_opener(None)  # type: ignore[arg-type]
+    urllib.request.install_opener(None)
 
 
 def test_pretrained_loads_the_context_path_only(checkpoint: Path) -> None:

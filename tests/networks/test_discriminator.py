@@ -1,3 +1,5 @@
+"""The discriminator against five strided convolutions written out."""
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,10 +20,19 @@ def discriminator(separable: bool, width: int = 8) -> Discriminator:
 def full_convolution(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias of one 4x4 convolution; a separable layer is the low-rank one that it equals."""
     if isinstance(layer, nn.Conv2d):
-        return layer.weight, layer.bias
+        return layer.weight, biases(layer)
+    assert isinstance(layer, nn.Sequential)
     depthwise, pointwise = layer
+    assert isinstance(depthwise, nn.Conv2d)
+    assert isinstance(pointwise, nn.Conv2d)
     matrix = pointwise.weight[:, :, 0, 0]
-    return torch.einsum("oi,ihw->oihw", matrix, depthwise.weight[:, 0]), matrix @ depthwise.bias + pointwise.bias
+    weight = torch.einsum("oi,ihw->oihw", matrix, depthwise.weight[:, 0])
+    return weight, matrix @ biases(depthwise) + biases(pointwise)
+
+
+def biases(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
 
 
 @pytest.mark.parametrize(("separable", "expected"), [(False, 2_781_121), (True, 191_364)])
@@ -66,7 +77,7 @@ def test_too_small_an_input_is_refused(height: int, width: int) -> None:
 def test_gradients_reach_every_parameter_and_the_input(separable: bool) -> None:
     module = discriminator(separable)
     x = probabilities().requires_grad_()
-    functional.binary_cross_entropy_with_logits(logits := module(x), torch.zeros_like(logits)).backward()
+    torch.autograd.backward(functional.binary_cross_entropy_with_logits(logits := module(x), torch.zeros_like(logits)))
     for name, tensor in [*module.named_parameters(), ("input", x)]:
         assert tensor.grad is not None, name
         assert tensor.grad.isfinite().all(), name
@@ -102,4 +113,6 @@ def test_autocast_keeps_gradients_in_float32() -> None:
         logits = module(probabilities())
     logits.float().square().mean().backward()
     assert logits.dtype == torch.bfloat16
-    assert all(parameter.grad.dtype == torch.float32 for parameter in module.parameters())
+    for parameter in module.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.dtype == torch.float32

@@ -1,8 +1,8 @@
 """A study that is killed between any two of its writes, or halfway through one, comes to the same end.
 
-Every part is real but Ray, in whose place `benchmarks.in_process` asks for trials and has them report. A process that
-is killed leaves its files as they are at that moment. So the study runs once, its folder is copied ahead of every call
-that changes it and halfway through every write, and from each copy the study goes on. That nothing but the files
+Every part is real but Ray, in whose place `platform.running.simulation` asks for trials and has them report. A process
+that is killed leaves its files as they are at that moment. So the study runs once, its folder is copied ahead of every
+call that changes it and halfway through every write, and from each copy the study goes on. That nothing but the files
 matters is shown by processes that are killed indeed.
 """
 
@@ -24,21 +24,23 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import in_process
 from platform.design.header import header as header_of
 from platform.methods import Adversarial, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.provenance import COMMIT_VARIABLE
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store
+from platform.running import simulation
 from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
-from platform.running.worker import TrialTrainable
+from platform.running.slots import Slots
 from platform.search.decisions import Search
 from platform.search.proposals import STARTUP
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
+from platform.training.assignment import Assignment, Node
+from platform.training.attempt import Attempt, take_step
 from platform.training.recipe import Recipe
 from tests.support.tiny_splits import assert_same
 
@@ -66,14 +68,20 @@ def run(folder: Path) -> None:
     """The study to its end, as far as the driver and its one worker go."""
     ledger = Ledger(Store(folder), NAME, list(STUDY.arms))
     identity = STUDY.shift.identity()
-    searcher = StudySearcher(STUDY, ledger, identity, Interruption(ledger.store.storage, "stop"), in_process.MACHINE)
+    search = Search(STUDY, ledger, identity)
+    slots, interruption = Slots(ledger, simulation.MACHINE), Interruption(ledger.store.storage, "stop")
+    searcher = StudySearcher(search, slots, interruption)
     ledger.announce(header_of(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
     ledger.reopen()
-    scheduler = StudyScheduler(STUDY, ledger, searcher)
-    in_process.run(searcher, scheduler, lambda given: TrialTrainable({"assignment": given}).step, slots=1)
+    scheduler = StudyScheduler(search, slots, interruption)
+    simulation.run(searcher, scheduler, worker, slots=1)
     ledger.close()
     assert ledger.fault is None, ledger.fault
-    assert Search(STUDY, ledger, identity).is_finished()
+    assert search.is_finished()
+
+
+def worker(assignment: Assignment) -> simulation.Worker:
+    return functools.partial(take_step, Attempt(assignment, Node("here", "localhost")))
 
 
 @contextmanager
@@ -114,7 +122,7 @@ class Recording:
 
     moments: int
     copies: list[Path]
-    """Of the folder whenever it was not as at the moment before, named by what was to come."""
+    """Copies of the folder, one for each time that it had changed, named by what was to come."""
 
 
 def recorded(folder: Path, copies: Path) -> Recording:

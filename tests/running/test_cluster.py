@@ -68,14 +68,14 @@ def test_trials_have_room_on_nodes_that_are_to_come() -> None:
     assert not cluster.has_room([wanted] * 14, wanted)
 
 
-def test_a_node_of_no_use_takes_no_trials() -> None:
+def test_an_excluded_node_takes_no_trials() -> None:
     cluster = Cluster(lambda: {"one": {"CPU": 1.0}, "two": {"CPU": 1.0}}, {})
     wanted = {"CPU": 1.0}
     assert cluster.has_room([wanted], wanted)
-    cluster.give_up("two", "no data")
+    cluster.exclude("two", "no data")
     assert not cluster.has_room([wanted], wanted)
     assert cluster.has_room([], wanted)
-    assert cluster.useless == {"two": "no data"}
+    assert cluster.excluded == {"two": "no data"}
 
 
 def test_an_autoscaler_is_not_asked_for_ever_for_machines_that_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_an_autoscaler_is_not_asked_for_ever_for_machines_that_are_of_no_use(mon
     for name in ("one", "two", "three"):
         assert cluster.has_room([], wanted)
         nodes[name] = WORKER
-        cluster.give_up(name, "no data")
+        cluster.exclude(name, "no data")
     assert not cluster.has_room([], wanted)
     del nodes["one"], nodes["two"]
     nodes["four"] = WORKER
@@ -99,7 +99,7 @@ def test_machines_that_train_show_that_others_may(monkeypatch: pytest.MonkeyPatc
     cluster, wanted = Cluster(lambda: nodes, AWS), {"GPU": 1.0}
     for name in ("one", "two", "three"):
         nodes[name] = WORKER
-        cluster.give_up(name, "no data")
+        cluster.exclude(name, "no data")
         cluster.note_use()
     assert cluster.has_room([], wanted)
     assert cluster.may_hold(wanted)
@@ -111,15 +111,15 @@ def test_a_machine_that_has_left_may_come_back(monkeypatch: pytest.MonkeyPatch) 
     nodes: dict[str, Resources] = {"head": head, "without data": WORKER, "rebooting": WORKER}
     cluster, wanted = Cluster(lambda: nodes, {}), {"GPU": 1.0}
     assert cluster.may_hold(wanted)
-    cluster.give_up("without data", "no data")
+    cluster.exclude("without data", "no data")
     del nodes["rebooting"]
     assert not cluster.has_room([], wanted)
     assert cluster.may_hold(wanted)
     assert not cluster.may_hold({"GPU": 2.0})
     nodes["rebooting, another time"] = WORKER
-    cluster.give_up("rebooting, another time", "no data")
+    cluster.exclude("rebooting, another time", "no data")
     assert cluster.may_hold(wanted), "the first time it left before anybody knew"
-    cluster.give_up("yet another", "no data")
+    cluster.exclude("yet another", "no data")
     assert not cluster.may_hold(wanted), "there have been too many of no use"
 
 

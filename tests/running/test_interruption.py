@@ -21,7 +21,7 @@ sign = Path(sys.argv[1])
 interruption = Interruption(Folder(sign.parent), sign.name)
 interruption.say = lambda text: print(text, flush=True)
 with interruption.listening():
-    with interruption.deaf_children():
+    with interruption.shielded_children():
         child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     print(child.pid, flush=True)
     while interruption.signal is None:

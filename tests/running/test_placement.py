@@ -41,9 +41,10 @@ def test_what_fits_by_first_fit_fits(seed: int) -> None:
 
 def test_ten_tenths_fit_a_gpu_and_eleven_do_not() -> None:
     tenth = {"CPU": 1.0, "GPU": 0.1}
-    assert fit([tenth] * 10, [GPU_NODE | {"GPU": 1.0}])
-    assert not fit([tenth] * 11, [GPU_NODE | {"GPU": 1.0}])
-    assert at_a_time(tenth, [GPU_NODE | {"GPU": 1.0}]) == 10
+    node = {"CPU": 16.0, "GPU": 1.0}
+    assert fit([tenth] * 10, [node])
+    assert not fit([tenth] * 11, [node])
+    assert at_a_time(tenth, [node]) == 10
 
 
 def test_nothing_is_shared_between_nodes() -> None:

@@ -4,13 +4,11 @@ import dataclasses
 import itertools
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
 
-from benchmarks import in_process
 from platform.design.budget import Resources
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.records.ledger import Ledger, StoreFault
@@ -18,16 +16,19 @@ from platform.records.record import End, Record, Report
 from platform.records.storage.storage import Folder
 from platform.records.store import Store
 from platform.records.trial import Trial
+from platform.running import simulation
 from platform.running.cluster import HEAD, Cluster, RayFault
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.scheduler import WORKER_LOSSES, StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.simulation import lose, tell
+from platform.running.slots import Slots
 from platform.running.tuner import check_nodes
 from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Study
-from platform.training.assignment import FAILURE, INTERRUPTED, REPORT, UNFIT, Assignment, Failure, UnfitNode
+from platform.training.assignment import Assignment, Failure, Node, Result, Stopped, UnfitNode
 
 RATE = LogUniform(1e-3, 1e-1)
 STUDY = Study(
@@ -62,13 +63,15 @@ class Simulation:
         study: Study = STUDY,
         slots: int = 2,
         name: str = "simulated",
-        cluster: Cluster = in_process.MACHINE,
+        cluster: Cluster = simulation.MACHINE,
     ) -> None:
         self.ledger = Ledger(Store(folder), name, list(study.arms))
         self.study = study
         self.interruption = Interruption(Folder(folder), "stop")
-        self.searcher = StudySearcher(study, self.ledger, IDENTITY, self.interruption, cluster)
-        self.scheduler = StudyScheduler(study, self.ledger, self.searcher)
+        self.shared = Slots(self.ledger, cluster)
+        self.search = Search(study, self.ledger, IDENTITY)
+        self.searcher = StudySearcher(self.search, self.shared, self.interruption)
+        self.scheduler = StudyScheduler(self.search, self.shared, self.interruption)
         self.slots = slots
         self.reports = 0
         self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)
@@ -76,25 +79,23 @@ class Simulation:
 
     def run(self, results: int | None = None, fails: str = "") -> list[Assignment]:
         """Run to the end, or to a number of results, after which the driver is gone; the trials still running."""
-        left = in_process.run(
+        left = simulation.run(
             self.searcher, self.scheduler, lambda given: self.worker(given, fails), self.slots, results
         )
         self.ledger.close()
         return left
 
-    def worker(self, assignment: Assignment, fails: str) -> in_process.Worker:
+    def worker(self, assignment: Assignment, fails: str) -> simulation.Worker:
         steps = iter([step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported])
 
-        def step() -> dict[str, Any]:
+        def step() -> Result:
             self.reports += 1
-            if assignment.ask.arm == fails:
-                return {FAILURE: self.failure}
-            return {REPORT: report(assignment.ask.trial, next(steps))}
+            return self.failure if assignment.ask.arm == fails else report(assignment.ask.trial, next(steps))
 
         return step
 
     def finished(self) -> bool:
-        return Search(self.study, self.ledger, IDENTITY).is_finished()
+        return self.search.is_finished()
 
     def record(self, arm: str, phase: Any) -> list[Record]:
         return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
@@ -275,14 +276,13 @@ def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
 def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path)
     names = [simulation.searcher.suggest("")["assignment"].name for _ in range(7)]
-    assert names[0].startswith("source_only-SourceOnly-search0-")
-    assert names[6].startswith("adversarial-Adversarial-search0-")
+    assert names[0].startswith("source_only_search_0-")
+    assert names[6].startswith("adversarial_search_0-")
     assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))
 
 
 def lost(simulation: Simulation, assignment: Assignment) -> None:
-    trial: Any = SimpleNamespace(config={"assignment": assignment}, get_error=lambda: "the actor died")
-    simulation.scheduler.on_trial_error(None, trial)
+    lose(simulation.scheduler, assignment, "the actor died")
 
 
 def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_times(tmp_path: Path) -> None:
@@ -304,6 +304,22 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
     assert again.ledger.ended(running.ask) is None, "the next run tries it again"
 
 
+def test_the_last_trial_is_handed_out_again_though_nothing_else_is_left(tmp_path: Path) -> None:
+    """Ray Tune asks no more once it was told that the study has come to its end."""
+    study = dataclasses.replace(STUDY, arms={"fixed": Arm(FDA)}, reference="fixed", search=None)
+    driver = Simulation(tmp_path, study)
+    first, last = (driver.searcher.suggest("any")["assignment"] for _ in range(2))
+    for step in first.ask.trial.evaluated_steps:
+        tell(driver.scheduler, first, report(first.ask.trial, step))
+    assert driver.searcher.suggest("none") is None, "the last one still runs"
+    lost(driver, last)
+    again = driver.searcher.suggest("again")["assignment"]
+    assert again.ask == last.ask
+    for step in again.ask.trial.evaluated_steps:
+        tell(driver.scheduler, again, report(again.ask.trial, step))
+    assert driver.searcher.suggest("none") == Searcher.FINISHED
+
+
 def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -> None:
     """Spot machines come and go."""
     simulation = Simulation(tmp_path, slots=1)
@@ -311,7 +327,7 @@ def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -
     running = simulation.searcher.suggest("first")["assignment"]
     *steps, last = running.ask.trial.evaluated_steps
     for step in steps:
-        tell(simulation, running, {REPORT: report(running.ask.trial, step)})
+        tell(simulation.scheduler, running, report(running.ask.trial, step))
         for _ in range(2):
             lost(simulation, running)
             losses += 1
@@ -319,7 +335,7 @@ def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -
             assert (again.ask, again.reported) == (running.ask, step)
             running = again
     assert losses > WORKER_LOSSES
-    tell(simulation, running, {REPORT: report(running.ask.trial, last)})
+    tell(simulation.scheduler, running, report(running.ask.trial, last))
     end = simulation.ledger.ended(running.ask)
     assert end is not None
     assert end.state == "complete"
@@ -329,24 +345,18 @@ def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> 
     """A network file system may show a sign for a while that is gone."""
     simulation = Simulation(tmp_path, slots=1)
     stopped = simulation.searcher.suggest("first")["assignment"]
-    tell(simulation, stopped, {INTERRUPTED: True})
+    tell(simulation.scheduler, stopped, Stopped())
     again = simulation.searcher.suggest("again")["assignment"]
     assert again.ask == stopped.ask
-    tell(simulation, stopped, {INTERRUPTED: True})
-    assert again.ask.trial.id in simulation.searcher.running, "the one that was taken for dead says nothing of this one"
-
-
-def tell(simulation: Simulation, running: Assignment, result: dict[str, Any]) -> None:
-    """Have the scheduler hear a worker's result."""
-    trial: Any = SimpleNamespace(config={"assignment": running})
-    simulation.scheduler.on_trial_result(None, trial, result)
+    tell(simulation.scheduler, stopped, Stopped())
+    assert again.ask.trial.id in simulation.shared.running, "the one that was taken for dead says nothing of this one"
 
 
 def test_a_trial_given_to_a_broken_worker_is_not_counted_as_lost(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path, slots=1)
     simulation.failure = Failure("error", "KeyError: 'x'", retry=True, trace="Traceback ...")
     (innocent,) = simulation.run(results=1, fails="source only")
-    assert simulation.scheduler.broken_workers == 1
+    assert simulation.shared._broken_workers == 1
     lost(simulation, innocent)
     assert simulation.ledger.records[innocent.ask.trial.id].losses == 0
     assert simulation.searcher.suggest("again")["assignment"].ask == innocent.ask
@@ -414,18 +424,18 @@ def test_when_no_gpu_node_is_of_use_trials_end_though_a_cpu_is_there(
 ) -> None:
     simulation, _, said = lab(tmp_path, monkeypatch)
     for node in ("one", "other"):
-        tell(simulation, suggested(simulation), {UNFIT: UnfitNode(node, f"{node}'s address", "it has no data")})
+        tell(simulation.scheduler, suggested(simulation), UnfitNode(Node(node, f"{node}'s address"), "it has no data"))
     assert simulation.searcher.suggest("none") == Searcher.FINISHED
     assert states(simulation.record("fixed", "confirm")) == ["failed", "failed"]
     assert "it has no data" in (simulation.record("fixed", "confirm")[0].end or End("complete", None, "", 0)).reason
     assert len(said) == 2
 
 
-def test_trials_wait_for_a_gpu_node_that_left_without_being_of_no_use(
+def test_trials_wait_for_a_gpu_node_that_left_without_being_excluded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulation, nodes, said = lab(tmp_path, monkeypatch)
-    tell(simulation, suggested(simulation), {UNFIT: UnfitNode("one", "its address", "it has no data")})
+    tell(simulation.scheduler, suggested(simulation), UnfitNode(Node("one", "its address"), "it has no data"))
     del nodes["other"]
     assert simulation.searcher.suggest("none") is None
     assert simulation.searcher.suggest("none") is None
@@ -441,7 +451,7 @@ def test_a_gpu_that_cannot_be_used_is_named_once(tmp_path: Path, monkeypatch: py
     running = suggested(simulation)
     for step, node, device in ((2, "10.0.0.1", "cpu"), (4, "10.0.0.1", "cpu"), (6, "10.0.0.2", "NVIDIA L4")):
         made = dataclasses.replace(report(running.ask.trial, step), node=node, device=device)
-        tell(simulation, running, {REPORT: made})
+        tell(simulation.scheduler, running, made)
     (line,) = said
     assert line.startswith("10.0.0.1 has a GPU that PyTorch cannot use")
 
@@ -477,6 +487,6 @@ def test_a_node_that_joins_while_the_searcher_looks_does_not_end_the_study(
         ) -> dict[str, Resources]:
             return nodes | ({"late": GPU_NODE} if next(questions) >= late else {})
 
-        monkeypatch.setattr(simulation.searcher.cluster, "_nodes", growing)
+        monkeypatch.setattr(simulation.shared.cluster, "_nodes", growing)
         answers = [simulation.searcher.suggest("next") for _ in range(asked_before + 1)]
         assert Searcher.FINISHED not in answers

@@ -15,6 +15,7 @@ from platform.methods.method import Player
 from platform.records.record import Report
 from platform.scores.metrics import effective_classes
 from platform.search.health import PERSISTENCE, ailment
+from platform.training.evaluation import evaluate
 from tests.support.tiny_splits import splits, training_run
 
 # Effective classes
@@ -186,7 +187,7 @@ def real_reports(
     reports = []
     for _ in range(evaluations):
         means = run.advance(steps // evaluations)
-        classes = effective_classes(run.evaluate(run.splits.oracle.val))
+        classes = effective_classes(evaluate(run, run.splits.oracle.val))
         reports.append(Report(run.step, 1.0, {"target/effective_classes": classes, **means}, {}))
     return reports
 

@@ -23,7 +23,7 @@ def build(folder: Path) -> None:
     write_names(folder, "a", ["first", "second"])
 
 
-def test_what_was_built_is_loaded():
+def test_what_was_built_is_loaded() -> None:
     split = load(cached("key", build), "a")
     assert split.images.names == ("first", "second")
     assert split.images.pixels.tolist() == [np.zeros((3, 4, 3)).tolist(), np.full((3, 4, 3), 7).tolist()]
@@ -31,7 +31,7 @@ def test_what_was_built_is_loaded():
     assert len(split) == 2
 
 
-def test_what_was_loaded_cannot_be_written():
+def test_what_was_loaded_cannot_be_written() -> None:
     split = load(cached("key", build), "a")
     with pytest.raises(ValueError, match="read-only"):
         split.images.pixels[0] = 1
@@ -39,16 +39,16 @@ def test_what_was_loaded_cannot_be_written():
         split.labels[0] = 1
 
 
-def test_the_folder_lies_where_the_environment_says(tmp_path):
+def test_the_folder_lies_where_the_environment_says(tmp_path: Path) -> None:
     assert cached("key", build) == tmp_path / "domain-adaptation-platform" / "key"
 
 
-def test_a_second_call_builds_nothing():
+def test_a_second_call_builds_nothing() -> None:
     first = cached("key", build)
     assert cached("key", lambda folder: pytest.fail("built twice")) == first
 
 
-def test_a_build_that_fails_leaves_nothing_and_the_next_one_succeeds():
+def test_a_build_that_fails_leaves_nothing_and_the_next_one_succeeds() -> None:
     def fail(folder: Path) -> None:
         allocate(folder, "a.images", (1, 1, 1, 3))
         raise OSError("the disk is full")
@@ -64,7 +64,7 @@ def killed(folder: Path) -> None:
     os._exit(9)
 
 
-def test_what_a_killed_build_left_behind_is_cleared_away():
+def test_what_a_killed_build_left_behind_is_cleared_away() -> None:
     process = multiprocessing.get_context("fork").Process(target=cached, args=("key", killed))
     process.start()
     process.join()
@@ -81,7 +81,7 @@ def slow(folder: Path) -> None:
     build(folder)
 
 
-def test_of_several_processes_one_builds_and_the_others_wait():
+def test_of_several_processes_one_builds_and_the_others_wait() -> None:
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=cached, args=("key", slow)) for _ in range(3)]
     for process in processes:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,10 @@ from platform.methods.batch import unlabelled_batch
 from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
-from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID, label_id_to_train_id
+from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES, VOID, label_id_to_train_id
+from tests.support.small_data_sets import lay_out, write_cityscapes, write_gta5
 
 REAL = ROOT / ".." / "shared" / "data"
-LABEL_IDS = np.array([*(entry.label_id for entry in CLASSES), 0, 34, 255], np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -30,43 +31,10 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLATFORM_DATA", raising=False)
 
 
-def blocks(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Label ids in blocks of 4 x 4, so that halving them loses no block."""
-    return np.kron(generator.choice(LABEL_IDS, (height // 4, width // 4)), np.ones((4, 4), np.uint8))
-
-
-def write_gta5(root: Path, name: str, height: int = 16, width: int = 24) -> None:
-    generator = np.random.default_rng(int(name))
-    for kind in ("images", "labels"):
-        (root / "gta5" / kind).mkdir(parents=True, exist_ok=True)
-    Image.fromarray(generator.integers(0, 256, (height, width, 3), np.uint8)).save(root / f"gta5/images/{name}.png")
-    labels = Image.fromarray(blocks(generator, height, width))
-    labels.putpalette([value for value in range(256) for _ in range(3)][::-1])
-    labels.save(root / f"gta5/labels/{name}.png")
-
-
-def write_cityscapes(root: Path, split: str, city: str, number: int, height: int = 32, width: int = 64) -> None:
-    generator = np.random.default_rng(1000 + number)
-    image, labels = (root / "cityscapes" / kind / split / city for kind in ("leftImg8bit", "gtFine"))
-    name = f"{city}_{number:06}_000019"
-    for folder in (image, labels):
-        folder.mkdir(parents=True, exist_ok=True)
-    pixels = generator.integers(0, 256, (height, width, 3), np.uint8)
-    Image.fromarray(pixels).save(image / f"{name}_leftImg8bit.png")
-    Image.fromarray(blocks(generator, height, width)).save(labels / f"{name}_gtFine_labelIds.png")
-    (labels / f"{name}_gtFine_polygons.json").write_text("{}")
-
-
 @pytest.fixture(scope="session")
 def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    for number in range(1, 24):
-        write_gta5(root, f"{number:05}")
-    for number in range(6):
-        write_cityscapes(root, "train", "ulm", number)
-        write_cityscapes(root, "train", "aachen", number)
-    for number in range(3):
-        write_cityscapes(root, "val", "lindau", number)
+    lay_out(root)
     return root
 
 
@@ -83,7 +51,7 @@ TRAIN = "cityscapes/gtFine/train/ulm/ulm_000002_000019_gtFine_labelIds.png"
 TEST = "cityscapes/gtFine/val/lindau/lindau_000001_000019_gtFine_labelIds.png"
 
 
-def test_splits_are_blocks_of_names_in_order(laid_out):
+def test_splits_are_blocks_of_names_in_order(laid_out: Path) -> None:
     splits = gta5_to_cityscapes(laid_out, SIZE).open()
     assert splits.source_train.images.names == tuple(f"{number:05}" for number in range(1, 22))
     assert splits.source_val.images.names == ("00022", "00023")
@@ -95,7 +63,7 @@ def test_splits_are_blocks_of_names_in_order(laid_out):
     assert splits.oracle.test.images.names == tuple(f"lindau/lindau_{number:06}_000019" for number in range(3))
 
 
-def test_at_most_250_frames_are_held_out(laid_out, tmp_path):
+def test_at_most_250_frames_are_held_out(laid_out: Path, tmp_path: Path) -> None:
     shutil.copytree(laid_out / "cityscapes", tmp_path / "many" / "cityscapes")
     for kind in ("images", "labels"):
         (tmp_path / "many/gta5" / kind).mkdir(parents=True)
@@ -106,7 +74,7 @@ def test_at_most_250_frames_are_held_out(laid_out, tmp_path):
     assert (len(splits.source_train), len(splits.source_val)) == (2351, 250)
 
 
-def test_pixels_and_labels_are_those_of_the_files(laid_out):
+def test_pixels_and_labels_are_those_of_the_files(laid_out: Path) -> None:
     splits = gta5_to_cityscapes(laid_out, SIZE).open()
     image = Image.open(laid_out / "cityscapes/leftImg8bit/val/lindau/lindau_000001_000019_leftImg8bit.png")
     truth = label_id_to_train_id()[np.asarray(Image.open(laid_out / TEST))]
@@ -126,21 +94,21 @@ def test_pixels_and_labels_are_those_of_the_files(laid_out):
     np.testing.assert_array_equal(ulm.labels[0], label_id_to_train_id()[np.asarray(Image.open(last))][::2, ::2])
 
 
-def test_labels_hold_train_ids_from_the_palette_index(laid_out):
+def test_labels_hold_train_ids_from_the_palette_index(laid_out: Path) -> None:
     splits = gta5_to_cityscapes(laid_out, (16, 24)).open()
     expected = label_id_to_train_id()[np.asarray(Image.open(laid_out / GTA5))]
     np.testing.assert_array_equal(splits.source_train.labels[6], expected)
     assert set(np.unique(splits.source_train.labels)) == {*range(19), VOID}
 
 
-def test_batches_of_target_images_have_no_labels(laid_out):
+def test_batches_of_target_images_have_no_labels(laid_out: Path) -> None:
     splits = gta5_to_cityscapes(laid_out, SIZE).open()
     batch = unlabelled_batch(splits.target_adapt, [0, 2])
     assert not hasattr(batch, "labels")
     assert batch.images.shape == (2, 3, 16, 32)
 
 
-def test_data_are_decoded_once(laid_out, caplog):
+def test_data_are_decoded_once(laid_out: Path, caplog: pytest.LogCaptureFixture) -> None:
     shift = gta5_to_cityscapes(laid_out, SIZE)
     with caplog.at_level(logging.INFO):
         shift.open()
@@ -151,14 +119,16 @@ def test_data_are_decoded_once(laid_out, caplog):
     assert len(caplog.records) == first
 
 
-def test_the_root_is_read_from_the_environment_when_the_function_is_called(laid_out, monkeypatch):
+def test_the_root_is_read_from_the_environment_when_the_function_is_called(
+    laid_out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert gta5_to_cityscapes().root is None
     monkeypatch.setenv("PLATFORM_DATA", str(laid_out))
     assert gta5_to_cityscapes().root == laid_out
     assert gta5_to_cityscapes("/elsewhere").root == Path("/elsewhere")
 
 
-def test_identity_needs_no_data():
+def test_identity_needs_no_data() -> None:
     assert gta5_to_cityscapes(groups=((0,), (1, 2))).identity() == {
         "name": "gta5_to_cityscapes",
         "size": [512, 1024],
@@ -169,7 +139,7 @@ def test_identity_needs_no_data():
     assert gta5_to_cityscapes("/does/not/exist").identity()["data"] is None
 
 
-def test_identity_does_not_depend_on_where_the_data_lie_or_when_they_were_copied(laid_out, data):
+def test_identity_does_not_depend_on_where_the_data_lie_or_when_they_were_copied(laid_out: Path, data: Path) -> None:
     (data / GTA5).touch()
     assert gta5_to_cityscapes(data).identity() == gta5_to_cityscapes(laid_out).identity()
 
@@ -183,19 +153,19 @@ def test_identity_does_not_depend_on_where_the_data_lie_or_when_they_were_copied
     ],
     ids=["a pair less", "another name", "another size in bytes"],
 )
-def test_identity_changes_with_the_data(laid_out, data, change):
+def test_identity_changes_with_the_data(laid_out: Path, data: Path, change: Callable[[Path], object]) -> None:
     change(data)
     assert gta5_to_cityscapes(data).identity()["data"] != gta5_to_cityscapes(laid_out).identity()["data"]
 
 
-def test_a_link_to_nowhere_is_refused_by_name(data):
+def test_a_link_to_nowhere_is_refused_by_name(data: Path) -> None:
     (data / GTA5).unlink()
     (data / GTA5).symlink_to(data / "unmounted.png")
     with pytest.raises(DataError, match=r"00007\.png cannot be read: No such file"):
         gta5_to_cityscapes(data).identity()
 
 
-def test_files_that_change_before_they_are_decoded_are_refused(data):
+def test_files_that_change_before_they_are_decoded_are_refused(data: Path) -> None:
     shift = gta5_to_cityscapes(data, SIZE)
     shift.identity()
     for kind in ("images", "labels"):
@@ -204,7 +174,7 @@ def test_files_that_change_before_they_are_decoded_are_refused(data):
         shift.open()
 
 
-def test_what_is_decoded_is_used_without_the_files(data):
+def test_what_is_decoded_is_used_without_the_files(data: Path) -> None:
     shift = gta5_to_cityscapes(data, SIZE)
     before = shift.open()
     shutil.rmtree(data)
@@ -214,7 +184,7 @@ def test_what_is_decoded_is_used_without_the_files(data):
         gta5_to_cityscapes(data, SIZE).open()
 
 
-def test_a_shift_travels_to_a_worker(laid_out):
+def test_a_shift_travels_to_a_worker(laid_out: Path) -> None:
     shift = gta5_to_cityscapes(laid_out, SIZE)
     copy = pickle.loads(pickle.dumps(shift))
     assert copy == shift
@@ -222,7 +192,9 @@ def test_a_shift_travels_to_a_worker(laid_out):
 
 
 @pytest.mark.parametrize("halves", ["images", "labels"])
-def test_known_missing_pairs_of_gta5_are_reported_and_left_out(data, caplog, halves):
+def test_known_missing_pairs_of_gta5_are_reported_and_left_out(
+    data: Path, caplog: pytest.LogCaptureFixture, halves: str
+) -> None:
     for name in ("02154", "12054"):
         shutil.copy(data / f"gta5/{halves}/00001.png", data / f"gta5/{halves}/{name}.png")
     shift = gta5_to_cityscapes(data, SIZE)
@@ -232,13 +204,13 @@ def test_known_missing_pairs_of_gta5_are_reported_and_left_out(data, caplog, hal
     assert len(splits.source_train) + len(splits.source_val) == 23
 
 
-def test_a_known_missing_frame_that_is_a_pair_after_all_is_used(data, caplog):
+def test_a_known_missing_frame_that_is_a_pair_after_all_is_used(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_gta5(data, "02154")
     assert gta5_to_cityscapes(data, SIZE).open().source_val.images.names[-1] == "02154"
     assert "known missing" not in caplog.text
 
 
-def test_twenty_five_frames_are_known_to_be_missing():
+def test_twenty_five_frames_are_known_to_be_missing() -> None:
     assert len(KNOWN_MISSING) == 24_966 - 24_941
     assert {"02158", "04634", "07117", "09683", "12050"} < KNOWN_MISSING
 
@@ -247,7 +219,15 @@ def image(mode: str, size: tuple[int, int]) -> Callable[[Path], None]:
     return lambda path: Image.new(mode, size).save(path)
 
 
-FOUND_BY_CHECK = {
+def without(split: str) -> Callable[[Path], None]:
+    def remove(cityscapes: Path) -> None:
+        for kind in ("leftImg8bit", "gtFine"):
+            shutil.rmtree(cityscapes / kind / split)
+
+    return remove
+
+
+FOUND_BY_CHECK: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "GTA5 labels missing": (GTA5, Path.unlink, r"without a partner: \S+gta5/images/00007\.png; add what is missing"),
     "GTA5 image missing": ("gta5/images/00007.png", Path.unlink, r"without a partner: \S+gta5/labels/00007\.png; add"),
     "target labels missing": (TRAIN, Path.unlink, r"partner: \S+train/ulm/ulm_000002_000019_leftImg8bit\.png; add"),
@@ -255,17 +235,17 @@ FOUND_BY_CHECK = {
     "no GTA5": ("gta5", shutil.rmtree, r"gta5/images must hold at least 2 images, got 0; set PLATFORM_DATA"),
     "no train split": (
         "cityscapes",
-        lambda path: [shutil.rmtree(path / kind / "train") for kind in ("leftImg8bit", "gtFine")],
+        without("train"),
         r"leftImg8bit/train must hold at least 2 images, got 0; set PLATFORM_DATA",
     ),
     "no val split": (
         "cityscapes",
-        lambda path: [shutil.rmtree(path / kind / "val") for kind in ("leftImg8bit", "gtFine")],
+        without("val"),
         r"leftImg8bit/val must hold at least 1 images, got 0; set PLATFORM_DATA",
     ),
     "no images": ("cityscapes/leftImg8bit", shutil.rmtree, r"without a partner: \S+aachen_000000.* and 2 more; add"),
 }
-FOUND_BY_OPEN = {
+FOUND_BY_OPEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "size mismatch": (
         GTA5,
         image("L", (24, 12)),
@@ -297,23 +277,24 @@ FOUND_BY_OPEN = {
 }
 
 
-def test_check_accepts_what_is_laid_out(laid_out):
+def test_check_accepts_what_is_laid_out(laid_out: Path) -> None:
     gta5_to_cityscapes(laid_out, SIZE).check()
 
 
 @pytest.mark.parametrize("case", [*FOUND_BY_CHECK, *FOUND_BY_OPEN])
-def test_data_that_are_not_as_published_are_refused_by_name(data, tmp_path, case):
+def test_data_that_are_not_as_published_are_refused_by_name(data: Path, tmp_path: Path, case: str) -> None:
     name, spoil, expected = {**FOUND_BY_CHECK, **FOUND_BY_OPEN}[case]
     spoil(data / name)
     shift = gta5_to_cityscapes(data, SIZE)
+    find = shift.check if case in FOUND_BY_CHECK else shift.open
     with pytest.raises(DataError) as refusal:
-        shift.check() if case in FOUND_BY_CHECK else shift.open()
+        find()
     assert re.search(expected, str(refusal.value))
     assert "\n" not in str(refusal.value)
     assert not [path for path in tmp_path.glob("cache/*/*") if path.suffix != ".lock"]
 
 
-def test_the_first_of_several_bad_files_is_named_however_the_threads_run(data):
+def test_the_first_of_several_bad_files_is_named_however_the_threads_run(data: Path) -> None:
     for name in ("00003", "00004", "00020"):
         (data / f"gta5/images/{name}.png").write_bytes(b"")
     with pytest.raises(DataError, match="00003"):
@@ -324,7 +305,7 @@ def test_the_first_of_several_bad_files_is_named_however_the_threads_run(data):
 @pytest.mark.parametrize(
     ("root", "rule"), [(None, "got no folder"), ("/does/not/exist", "/does/not/exist does not exist")]
 )
-def test_without_data_the_message_says_how_to_get_them(root, rule, method):
+def test_without_data_the_message_says_how_to_get_them(root: str | None, rule: str, method: str) -> None:
     with pytest.raises(DataError) as refusal:
         getattr(gta5_to_cityscapes(root), method)()
     message = str(refusal.value)
@@ -334,37 +315,32 @@ def test_without_data_the_message_says_how_to_get_them(root, rule, method):
 
 
 @pytest.mark.parametrize("size", [(512,), (0, 4), (512.0, 1024), 512, (True, 4)])
-def test_a_size_that_is_none_is_refused(size):
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
     with pytest.raises(ValueError, match=r"size must be height and width in pixels, got .*; the default is"):
         gta5_to_cityscapes(size=size)
 
 
-def test_a_disk_that_is_too_small_is_refused_before_it_is_full(laid_out):
+def test_a_disk_that_is_too_small_is_refused_before_it_is_full(laid_out: Path) -> None:
     with pytest.raises(DataError, match=r"need [\d.]+ GB in \S+, got [\d.]+ GB free; .* set XDG_CACHE_HOME"):
         gta5_to_cityscapes(laid_out, (10**7, 10**7)).open()
 
 
-def test_smoke_is_a_tiny_town_with_the_same_groups():
+def test_smoke_is_a_tiny_town_with_the_same_groups() -> None:
     smoke = gta5_to_cityscapes(groups=CAMVID_11).smoke()
     assert smoke.name == "town"
     assert smoke.groups == CAMVID_11
 
 
 @pytest.mark.parametrize("first", ["import platform.shifts.town, platform.shifts.gta5_to_cityscapes", "pass"])
-def test_the_package_exports_functions_whatever_was_imported_before(first):
+def test_the_package_exports_functions_whatever_was_imported_before(first: str) -> None:
     program = (
         f"{first}\nfrom platform.shifts import gta5_to_cityscapes, town\nassert callable(town)\ngta5_to_cityscapes()"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
-def test_an_unknown_name_is_no_attribute_of_the_package():
-    with pytest.raises(ImportError, match="synthia"):
-        from platform.shifts import synthia  # noqa: F401
-
-
 @pytest.mark.skipif(not (REAL / "layout.py").exists(), reason=f"the real pair is not at {REAL}")
-def test_a_real_pair_opens(tmp_path):
+def test_a_real_pair_opens(tmp_path: Path) -> None:
     command = [sys.executable, str(REAL / "layout.py"), str(tmp_path / "real"), "--limit", "11"]
     subprocess.run(command, check=True, capture_output=True)
     shift = gta5_to_cityscapes(tmp_path / "real", (90, 120), CAMVID_11)

@@ -202,7 +202,7 @@ def predict_after_training(split: LabelledImages, test: LabelledImages, steps: i
             ]
         ).sum()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
     network.eval()
     batch = labelled_batch(test, range(len(test)))

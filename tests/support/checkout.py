@@ -38,7 +38,7 @@ class Checkout:
 
     def study(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Run the study command to its end: exit code and output."""
-        process = self.start(*arguments, **environment)
+        process = self.start(*arguments, output=subprocess.PIPE, **environment)
         output, _ = process.communicate(timeout=600)
         return process.returncode, output
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from platform.records.record import ArmHeader, Ask, Cause, Confusion, End, Phase, Record, Report, State, StudyHeader
 from platform.records.trial import SEARCH_SEED, Trial
-from platform.results.aggregation import table
+from platform.results.aggregation import tabulate
 from platform.results.table import Table
 from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
 
@@ -24,10 +24,10 @@ STEPS, EVALUATIONS = 400, 4
 EVALUATED_STEPS = (100, 200, 300, 400)
 SHARES = (33, 5, 21, 1, 1, 1.5, 0.5, 1, 14, 1, 8, 1.5, 0.5, 7, 0.6, 0.5, 0.4, 0.3, 0.7)
 """Per cent of the pixels that each class has."""
-COST = {
-    "parameters": 12_581_672.0,
-    "deployed_parameters": 11_900_000.0,
-    "discriminator_parameters": 0.0,
+COST: dict[str, float] = {
+    "parameters": 12_581_672,
+    "deployed_parameters": 11_900_000,
+    "discriminator_parameters": 0,
     "gflops": 51.26,
     "deployed_gflops": 50.5,
     "discriminator_gflops": 0.0,
@@ -194,7 +194,7 @@ def made(
     """A study that ran to its end, with its table."""
     header = study(*map(arm, names or ("source only", "FDA")), **changes)
     asks, records = full(header, dict(zip((entry.name for entry in header.arms), qualities, strict=False)))
-    return header, asks, records, table(header, asks, records)
+    return header, asks, records, tabulate(header, asks, records)
 
 
 def mishaps() -> tuple[StudyHeader, list[Ask], dict[str, Record], Table]:
@@ -212,8 +212,8 @@ def mishaps() -> tuple[StudyHeader, list[Ask], dict[str, Record], Table]:
         elif (each.arm, each.phase, each.number) == ("adversarial", "confirm", 1):
             reason = "1.3 of 19 classes are predicted"
             records[each.trial.id] = record(each, 0.1, cause="predictions collapsed", reason=reason, parts=2)
-    return header, asks, records, table(header, asks, records)
+    return header, asks, records, tabulate(header, asks, records)
 
 
 HEADER = study()
-"""Of a study of all `ARMS`."""
+"""Header of a study of all `ARMS`."""

@@ -1,6 +1,7 @@
 """What of the code a trial's id depends on."""
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from platform.methods import FDA, SourceOnly
+from platform.training import code as training
 from platform.training.code import training_code
 
 OWN = '''"""A study with a method of its own."""
@@ -83,3 +85,83 @@ def test_what_the_method_means_decides(tmp_path: Path, change: str) -> None:
 def test_methods_of_the_package_share_a_code() -> None:
     assert training_code(FDA) == training_code(SourceOnly)
     assert len(training_code(FDA)) == 12
+
+
+# Of the package itself
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, whose code is the one that counts."""
+    copy = tmp_path / "platform"
+    shutil.copytree(training.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(training, "PACKAGE", copy)
+    return copy
+
+
+def code_now() -> str:
+    """The code as it lies on the disk now, whatever was remembered."""
+    return training_code.__wrapped__(SourceOnly)
+
+
+def replaced(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+@pytest.mark.parametrize("room", ["methods", "networks", "training"])
+@pytest.mark.parametrize("folder", [".", "family", "family/of/its/own"])
+def test_every_file_below_what_trains_counts(package: Path, room: str, folder: str) -> None:
+    before = code_now()
+    file = package / room / folder / "another.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("WEIGHT = 1.0\n")
+    added = code_now()
+    assert added != before
+    file.write_text("WEIGHT = 2.0\n")
+    assert code_now() not in (before, added)
+
+
+DECIDES = {
+    "a method": ("methods/translation/fda.py", "return", "return +"),
+    "which splits are evaluated": ("training/evaluation.py", '"target/val": splits.oracle.val', '"target/val": splits'),
+    "which metrics are reported": ("training/evaluation.py", "source.accuracy", "source.miou"),
+    "how many predictions are kept": ("training/evaluation.py", "KEPT = 4", "KEPT = 5"),
+    "what a metric is": ("scores/metrics.py", "np.exp(", "np.log("),
+    "the order of the images": ("training/batches.py", ".permutation(length)", ".permutation(length)[::-1]"),
+    "which pixels are void": ("shifts/labels.py", "VOID = 255", "VOID = 254"),
+    "where random numbers come from": ("shifts/randomness.py", "return ", "return 1 + "),
+}
+DECIDES_NOTHING = {
+    "a threshold of health": ("search/health.py", "FEWEST_CLASSES = 1.5", "FEWEST_CLASSES = 1.6"),
+    "what Ray is told": ("running/worker.py", "gc.freeze()", "gc.collect()"),
+    "a comment": ("training/run.py", "# One scale for all players", "# A scale for all players"),
+    "a docstring": ("training/evaluation.py", '"""Images that the network segments at a time."""', '"""Images."""'),
+    "the layout": ("training/evaluation.py", "KEPT = 4", "KEPT = (\n    4\n)"),
+    "an import": ("training/batches.py", "import torch\n", "import json\nimport torch\n"),
+}
+
+
+@pytest.mark.parametrize("change", DECIDES)
+def test_what_trains_and_evaluates_decides(package: Path, change: str) -> None:
+    before = code_now()
+    file, *words = DECIDES[change]
+    replaced(package / file, words[0], words[1])
+    assert code_now() != before
+
+
+@pytest.mark.parametrize("change", DECIDES_NOTHING)
+def test_what_neither_trains_nor_evaluates_decides_nothing(package: Path, change: str) -> None:
+    before = code_now()
+    file, *words = DECIDES_NOTHING[change]
+    replaced(package / file, words[0], words[1])
+    assert code_now() == before
+
+
+def test_a_file_may_move(package: Path) -> None:
+    before = code_now()
+    (package / "methods" / "spectral").mkdir()
+    (package / "methods" / "translation" / "fda.py").rename(package / "methods" / "spectral" / "fourier.py")
+    replaced(package / "methods" / "__init__.py", "platform.methods.translation", "platform.methods.spectral")
+    assert code_now() == before

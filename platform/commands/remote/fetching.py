@@ -8,14 +8,13 @@ from tempfile import TemporaryDirectory
 
 from platform.commands.exits import COMPLETE, BadInput, MachineFailed, say
 from platform.commands.remote.connection import NoAnswer, asked, prepare_for
-from platform.commands.study import STOP
 from platform.commands.terminal.text import shown
 from platform.records.location import RESULTS_VARIABLE, SCHEME, results_store
 from platform.records.one_line import one_line
 from platform.records.storage.files import write_whole
-from platform.records.storage.locks import AlreadyRunning, locked
+from platform.records.storage.locks import AlreadyRunning, study_lock
 from platform.records.storage.storage import Storage
-from platform.records.storage.tokens import CLAIM, LOCK, RUNNING
+from platform.records.storage.tokens import TOKENS
 from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
 
 
@@ -34,7 +33,7 @@ def fetch_study(options: argparse.Namespace) -> int:
         if not (theirs.study_folder(name) / JOURNAL).exists():
             raise BadInput(f"there is no study {name} in {there} on the head; run it first")
         try:
-            with locked(mine.study_folder(name)):
+            with study_lock(mine.study_folder(name)):
                 return take_over(theirs, mine, name)
         except AlreadyRunning as holder:
             raise BadInput(
@@ -70,8 +69,8 @@ def _trials(ids: set[str]) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder into another one, but for the files by which processes of one machine know of each other."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(CLAIM, LOCK, RUNNING, STOP), dirs_exist_ok=True)
+    """Copy a folder into another one, without the token files, which mean nothing here."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*TOKENS), dirs_exist_ok=True)
 
 
 def _continues(theirs: Path, mine: Path) -> bool:

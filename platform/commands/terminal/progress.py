@@ -16,7 +16,7 @@ from rich.text import Text
 
 from platform.commands.terminal.screen import COLUMNS, Screen
 from platform.commands.terminal.standing import Standing
-from platform.commands.terminal.text import ARM_COLUMNS, short, trial_name, wrapped
+from platform.commands.terminal.text import ARM_COLUMNS, short, wrapped
 from platform.commands.terminal.view import view
 from platform.records.ledger import Event
 from platform.records.record import Ask, Record
@@ -112,7 +112,7 @@ class Progress:
         text, style = _happened(told, self.standing.selector(told.ask.arm), self._select)
         counts = f"{self.standing.ended}/{self.standing.planned}"
         clock = time.strftime("%H:%M:%S", time.localtime(told.clock))
-        lines = wrapped(self._beginning(clock, counts, told.ask.arm, trial_name(told.ask)), text, style, columns)
+        lines = wrapped(self._beginning(clock, counts, told.ask.arm, told.ask.label), text, style, columns)
         if not self._headed:
             self._headed = True
             lines = wrapped(self._beginning("time", "ended", "row", "trial"), self._select, "dim", columns) + lines

@@ -5,17 +5,10 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from platform.records.record import Ask
-
 ARM_COLUMNS = 24
 """Width of an arm's name."""
 HANGING_COLUMNS = 12
 """Indent of the lines that go on from the one above."""
-
-
-def trial_name(ask: Ask) -> str:
-    """The name of a trial within its arm: `search 3`, `seed 1`."""
-    return f"seed {ask.trial.seed}" if ask.phase == "confirm" else f"search {ask.number}"
 
 
 def clean(text: str) -> str:

@@ -9,7 +9,7 @@ With S the segmentation network, D the discriminator, p(x) = softmax S(x) at the
 into a depthwise and a pointwise one.
 
 Departures: D judges the target once per step, and both losses use that judgement; the published code runs D twice with
-unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, is none, as published.
+unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, means no ramp, as published.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,7 +41,7 @@ class Adversarial(Method):
     separable: bool = hyperparameter(False, choices=(False, True))
     """Whether the discriminator's convolutions are depthwise separable."""
     discriminator_learning_rate: float = hyperparameter(1e-4, above=0.0)
-    """Of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
+    """Learning rate of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
     ramp: float = hyperparameter(0.0, at_least=0.0, below=1.0)
     """Fraction of the steps over which the weight of the adversarial loss rises from 0 to `lambda_adv`, linearly."""
 
@@ -52,7 +53,7 @@ class Adversarial(Method):
         adam = partial(torch.optim.Adam, lr=self.discriminator_learning_rate, betas=(0.9, 0.99))
         return {DISCRIMINATOR: Player(Discriminator(width=self.width, separable=self.separable), adam)}
 
-    def losses(self, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         assert step.target is not None
         discriminator = step.modules[DISCRIMINATOR]
         size = step.source.images.shape[-2:]
@@ -73,11 +74,13 @@ class Adversarial(Method):
         return self.lambda_adv * min(1.0, progress / self.ramp) if self.ramp else self.lambda_adv
 
 
-def probabilities(logits: Tensor, size: torch.Size) -> Tensor:
-    """Softmax over classes, shape (batch, classes, height, width), of logits (batch, classes, h, w)."""
+def probabilities(
+    logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
+) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
+    """Softmax over classes of logits upsampled to `size` = (height, width)."""
     return torch.softmax(upsample(logits, size), dim=1)
 
 
-def judged_as(judgement: Tensor, domain: float) -> Tensor:
+def judged_as(judgement: Float[Tensor, "batch 1 rows columns"], domain: float) -> Float[Tensor, ""]:
     """BCE(judgement, domain): mean binary cross-entropy of the discriminator's logits against one domain."""
     return functional.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, domain))

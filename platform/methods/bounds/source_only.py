@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from platform.methods.method import SEGMENTATION, Method, Step
@@ -15,5 +16,5 @@ class SourceOnly(Method):
 
     sees_target: ClassVar[bool] = False
 
-    def losses(self, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         return {SEGMENTATION: step.cross_entropy(step.segment(step.source.images))}

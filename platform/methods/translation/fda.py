@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from jaxtyping import Complex, Float, Float32
 from torch import Tensor
 
 from platform.methods.batch import Labelled, Unlabelled
@@ -47,7 +48,9 @@ class FDA(Method):
             return None
         return Integer("band", lambda beta: band(beta, shorter), lambda number: smallest_beta(number, shorter))
 
-    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
+    def translate(
+        self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Float32[Tensor, "3 _ _"]]
+    ) -> Float32[Tensor, "batch 3 height width"]:
         assert target is not None
         b = band(self.beta, min(source.images.shape[-2:]))
         for index, image in zip(target.indices.tolist(), target.images, strict=True):
@@ -56,7 +59,7 @@ class FDA(Method):
         amplitudes = torch.stack([memory[index] for index in target.indices.tolist()])
         return lend_amplitudes(source.images, amplitudes, b)
 
-    def losses(self, step: Step) -> Mapping[str, Tensor]:
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         assert step.target is not None
         loss = step.cross_entropy(step.segment(step.source.images))
         if self.entropy_weight > 0:
@@ -78,14 +81,16 @@ def smallest_beta(number: int, shorter: int) -> float:
     return millionths / 1_000_000
 
 
-def low_frequencies(images: Tensor, b: int) -> Tensor:
-    """F_uv for u in -b..b, v in 0..b of images (..., height, width): complex, shape (..., 2b + 1, b + 1)."""
+def low_frequencies(images: Float[Tensor, "*batch height width"], b: int) -> Complex[Tensor, "*batch {2*b+1} {b+1}"]:
+    """F_uv of the images, for u in -b..b and v in 0..b."""
     rows, columns = _waves(*images.shape[-2:], b, images.device, images.dtype)
     return rows @ torch.view_as_complex((images @ columns).view(*images.shape[:-1], b + 1, 2))
 
 
-def lend_amplitudes(images: Tensor, amplitudes: Tensor, b: int) -> Tensor:
-    """Images (batch, 3, height, width) with the given amplitudes (batch, 3, 2b + 1, b + 1) at low frequencies.
+def lend_amplitudes(
+    images: Float[Tensor, "batch 3 height width"], amplitudes: Float[Tensor, "batch 3 {2*b+1} {b+1}"], b: int
+) -> Float[Tensor, "batch 3 height width"]:
+    """Give the images these amplitudes at the frequencies with u in -b..b and v in 0..b.
 
     x + 1/(HW) * Re sum_{u=-b..b} sum_{v=0..b} w_v (A_uv - |F_uv|) F_uv / |F_uv| exp(2 pi i (u h / H + v w / W)),
     w_0 = 1, else 2: the coefficients with v < 0 are the conjugates of those with v > 0.
@@ -104,8 +109,10 @@ def lend_amplitudes(images: Tensor, amplitudes: Tensor, b: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _waves(height: int, width: int, b: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """exp(-2 pi i u h / H), complex, shape (2b + 1, height), and exp(-2 pi i v w / W), shape (width, 2b + 2).
+def _waves(
+    height: int, width: int, b: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Complex[Tensor, "{2*b+1} {height}"], Float[Tensor, "{width} {2*b+2}"]]:
+    """exp(-2 pi i u h / H) and exp(-2 pi i v w / W).
 
     The latter as real numbers, real and imaginary part of each v side by side, since it is multiplied with real images.
     """
@@ -118,8 +125,8 @@ def _waves(height: int, width: int, b: int, device: torch.device, dtype: torch.d
     return rows.to(device, dtype.to_complex()), torch.view_as_real(columns).flatten(-2).to(device, dtype)
 
 
-def robust_entropy(logits: Tensor, eta: float) -> Tensor:
-    """mean( (H^2 + 1e-8)^eta ), H = -sum_c p_c log p_c / log C in [0, 1], of logits (batch, C, h, w)."""
+def robust_entropy(logits: Float[Tensor, "batch classes rows columns"], eta: float) -> Float[Tensor, ""]:
+    """mean( (H^2 + 1e-8)^eta ), H = -sum_c p_c log p_c / log C in [0, 1], with C the number of classes."""
     log_p = torch.log_softmax(logits, dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1) / math.log(logits.shape[1])
     return ((entropy**2 + 1e-8) ** eta).mean()

@@ -1,7 +1,7 @@
-"""Results in a bucket of S3, or of what speaks its protocol.
+"""Results in a bucket of S3, or of another service with its protocol.
 
-S3 knows no appending and no locks. A line is appended by writing the whole object again, and that a study or a trial
-has one driver is seen to by locks on that driver's machine: two machines must not run studies in one prefix at a time.
+S3 can neither append nor lock. A line is appended by writing the whole object again. Locks on the driver's machine
+ensure that a study or a trial has one driver, so two machines must not run studies under one prefix at the same time.
 """
 
 import re
@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarrow import fs
 
 SIGN_SECONDS = 2.0
-"""How old an answer to `shows` may be: every question costs a journey, and a fraction of a cent."""
+"""Greatest age of an answer of `shows`: every request takes time, and costs a fraction of a cent."""
 REMEMBERED_FILES = 256
-"""How many files that this process appends to it need not read again."""
+"""Number of files whose content this process remembers, so as not to read it again before it appends."""
 ATTEMPTS = 5
-"""How often a request is made: a minute at most, in which nobody hears Ctrl-C, where pyarrow's own way takes five."""
+"""Attempts at a request: a minute at most, during which Ctrl-C has no effect; by default pyarrow takes five."""
 OPTION = r"(region=|endpoint_override=|scheme=https?(?![^&]))[^&\s]*"
 ADDRESS = re.compile(rf"s3://[a-z0-9][a-z0-9.-]+(/[^?@\s]*)?(\?{OPTION}(&{OPTION})*)?")
 
@@ -26,15 +26,15 @@ ADDRESS = re.compile(rf"s3://[a-z0-9][a-z0-9.-]+(/[^?@\s]*)?(\?{OPTION}(&{OPTION
 class Bucket:
     """Results below `s3://BUCKET/PREFIX`; `?region=`, `?endpoint_override=` and `?scheme=` are those of pyarrow.
 
-    Keys come from where Amazon's tools look for them. Raises ValueError for anything else.
+    Keys come from where Amazon's tools look for them. Raises ValueError for any other URI.
     """
 
     def __init__(self, uri: str) -> None:
         if not ADDRESS.fullmatch(uri):
             rule = "must be s3://BUCKET/PREFIX, and its options region, endpoint_override and scheme"
-            # Whoever writes keys into it should not find them in a log.
+            # Keys that somebody wrote into the URI must not end in a log.
             shown = re.sub(r"(?<=//).*@|(?<=\?).*", "...", uri)
-            raise ValueError(f"a bucket {rule}, got {shown!r}; keys belong into AWS_PROFILE or a machine's role")
+            raise ValueError(f"a bucket {rule}, got {shown!r}; keys belong in AWS_PROFILE or a machine's role")
         self.uri = uri
         self._appended: OrderedDict[str, bytes] = OrderedDict()
         self._shown: dict[str, tuple[float, bool]] = {}

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".partial-"
-"""In the name of a file that a killed process may leave behind."""
+"""Part of the name of every temporary file: a killed process may leave one behind."""
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -28,7 +28,8 @@ def _partial(path: Path, content: bytes) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
-        _write(partial, content, os.O_TRUNC)
+        with _opened(partial, os.O_TRUNC) as file:
+            _write(file, content)
         yield partial
         _sync_folder(path.parent)
     except OSError as error:
@@ -45,28 +46,36 @@ def append_line(path: Path, line: bytes) -> None:
     When the disk takes only a part of it, the file is left as it was. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, line + b"\n", os.O_APPEND)
-
-
-def _write(path: Path, content: bytes, flag: int) -> None:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | flag, 0o666)
-    try:
-        before = _whole_lines(file) if flag == os.O_APPEND else 0
+    with _opened(path, os.O_APPEND) as file:
+        before = _whole_lines(file)
         os.ftruncate(file, before)
         try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(file, rest) :]
-            os.fsync(file)
+            _write(file, line + b"\n")
         except OSError as error:
             error.filename = str(path)
             with suppress(OSError):
                 os.ftruncate(file, before)
             raise
+    if before == 0:
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def _opened(path: Path, flag: int) -> Iterator[int]:
+    """A file's descriptor, for reading and writing; a file that is not there is made."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | flag, 0o666)
+    try:
+        yield file
     finally:
         os.close(file)
-    if flag == os.O_APPEND and before == 0:
-        _sync_folder(path.parent)
+
+
+def _write(file: int, content: bytes) -> None:
+    """Write all of the content, and wait until it is on the disk."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.fsync(file)
 
 
 def _whole_lines(file: int) -> int:

@@ -1,4 +1,4 @@
-"""One process per study: a lock that ends with its process, and what a killed one left behind."""
+"""Locks, which end with their process: one driver per study, which ends what a killed one left, and one per trial."""
 
 import errno
 import fcntl
@@ -11,17 +11,15 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from platform.records.storage.tokens import RUNNING
+from platform.records.storage.tokens import STUDY_LOCK, TRIAL_LOCK
 
 
 class AlreadyRunning(Exception):
     """Another process holds the study; the message says which."""
 
 
-class Lock:
-    """Held by this process."""
+class StudyLock:
+    """The lock on a study's folder, held by this process."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
@@ -32,6 +30,9 @@ class Lock:
 
         Raises OSError.
         """
+        # Here, because most commands take no lock.
+        import psutil
+
         started = [(child.pid, child.create_time()) for child in psutil.Process().children(recursive=True)]
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
         content = json.dumps(holder).encode()
@@ -46,36 +47,58 @@ class Lock:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[Lock]:
-    """Hold a study's folder; end what a killed holder left. Raises AlreadyRunning, and OSError."""
+def study_lock(folder: Path) -> Iterator[StudyLock]:
+    """Hold a study's folder, and end the processes that a killed holder left. Raises AlreadyRunning and OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     # Unbuffered: what a full disk does not take must not be tried again when the file is closed.
-    with (folder / RUNNING).open("a+b", buffering=0) as file:
+    with (folder / STUDY_LOCK).open("a+b", buffering=0) as file:
         holder = _read(file)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyRunning(f"process {holder.get('pid', '?')} on {holder.get('host', '?')}") from error
         if holder.get("host") == socket.gethostname():
-            _end(holder.get("started", []))
-        yield Lock(file)
+            _kill(holder.get("started", []))
+        yield StudyLock(file)
         file.truncate(0)
 
 
+def lock_trial(folder: Path) -> int | None:
+    """Hold a trial's folder until the handle that this returns is closed; None while another process holds it.
+
+    Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / TRIAL_LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
 def _read(file: FileIO) -> dict[str, Any]:
+    """What the holder of a study's lock wrote of itself."""
     file.seek(0)
     try:
         holder: dict[str, Any] = json.loads(file.read())
     except ValueError:
-        # Nobody, or one that is about to say who it is.
+        # Nobody holds it, or a process that is about to say who it is.
         return {}
     return holder if isinstance(holder, dict) else {}
 
 
-def _end(started: list[tuple[int, float]]) -> None:
+def _kill(started: list[tuple[int, float]]) -> None:
+    """Kill processes, given as process ids and starting times."""
+    import psutil
+
     for pid, since in started:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process = psutil.Process(pid)
-            # A pid comes back some day; with the same starting time it is the same process.
+            # The system uses process ids again; with the same starting time it is the same process.
             if process.create_time() == since:
                 process.kill()

@@ -1,4 +1,4 @@
-"""Where results lie so that every node sees them: a folder here, a bucket of S3 in `platform.records.storage.bucket`.
+"""Storages, where results lie: a folder here, a bucket of S3 in `platform.records.storage.bucket`.
 
 Names are paths below the results: `trials/<trial id>/record.jsonl`.
 """
@@ -15,13 +15,13 @@ from platform.records.storage.files import PARTIAL, append_line, write_whole
 from platform.records.storage.tokens import MARK
 
 SIGHT_SECONDS = 60.0
-"""How long a new file may stay unseen on another node: NFS remembers for so long what was not there."""
+"""How long a new file may stay unseen on another node: for so long NFS remembers that it was not there."""
 
 
 class Storage(Protocol):
     """Files that appear whole, and lines that are appended whole, or not at all.
 
-    Its methods raise OSError; as text it is what a user would call it.
+    Its methods raise OSError. `str(storage)` is the name that a user typed.
     """
 
     def read(self, name: str) -> bytes:
@@ -37,7 +37,7 @@ class Storage(Protocol):
         """Remove a file, which may be gone already."""
 
     def shows(self, sign: str) -> bool:
-        """Whether a file is there, as of the last moments; to be asked between steps, and never raises."""
+        """Whether a file is there, or was a few seconds ago; quick enough to be asked between steps, never raises."""
 
     def names(self, folder: str) -> list[str]:
         """The files and folders in a folder, sorted."""
@@ -52,7 +52,7 @@ class Storage(Protocol):
         """When a file was last written, in seconds since the epoch."""
 
     def tidy(self, folder: str) -> None:
-        """Remove what killed writers left in a folder."""
+        """Remove the temporary files that killed writers left in a folder."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +115,21 @@ class NotShared(ValueError):
 
 
 class Mark(NamedTuple):
-    """What other nodes can look for."""
+    """A file that other nodes look for, and its content."""
 
     file: str
     content: bytes
 
 
 def leave_mark(storage: Storage, study: str) -> Mark:
-    """Leave a mark in a study's folder. Raises OSError."""
+    """Write a new mark in a study's folder. Raises OSError."""
     written = Mark(f"{study}/{MARK}", uuid.uuid4().hex.encode())
     storage.write(*written)
     return written
 
 
 def sees(storage: Storage, mark: Mark) -> bool:
-    """Whether this node sees a mark."""
+    """Whether this node sees a mark, once it has had the time to."""
     deadline = time.monotonic() + SIGHT_SECONDS
     while not _reads(storage, mark):
         if time.monotonic() > deadline:

@@ -1,8 +1,24 @@
-"""Names of the files by which processes and nodes tell each other what they hold and see."""
+"""Token files, by which processes and nodes tell each other what they hold and see.
 
-RUNNING = "running"
-"""The file of a study's folder that is locked, and says by whom."""
-LOCK, CLAIM = "lock", "claim"
-"""Files of a trial's folder: locked by the driver that has the trial; what its worker must show to write."""
+    file          folder    written by              read by                     means                        goes
+    running       a study   its driver              its next driver             locked: the study runs (1)   emptied (3)
+    stop          a study   a driver that is told   workers, between steps      end after this step          removed (3)
+                            to stop
+    shared-mark   a study   its driver, if nodes    workers, before training    this node sees the results   never (4)
+                            share the results
+    lock          a trial   (empty)                 drivers of other studies    locked: a driver has it (2)  never
+    claim         a trial   its driver, for each    workers, before they write  the worker that may write    never (4)
+                            worker that gets it     what the trial leaves
+
+(1) It lists the processes that the driver started, which the next driver ends if this one was killed. (2) Until the
+trial ends for it, or its process does. (3) When the driver ends; `stop` also when one begins. (4) It is overwritten.
+Locks lie on the driver's machine, since buckets know none; the other files lie where the records do.
+"""
+
+STUDY_LOCK = "running"
+STOP = "stop"
 MARK = "shared-mark"
-"""File of a study's folder, written anew by every driver."""
+TRIAL_LOCK = "lock"
+CLAIM = "claim"
+TOKENS = (STUDY_LOCK, STOP, MARK, TRIAL_LOCK, CLAIM)
+"""All of them; none means anything in results that were copied to another place."""

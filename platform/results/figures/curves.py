@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from platform.records.record import Ask, Record, StudyHeader
+from platform.records.record import ORACLE_MIOU, StudyHeader
 from platform.results.figures.png import DOTS_PER_INCH, wrapped
-from platform.results.runs import ArmRuns, Run, runs_by_arm
+from platform.results.runs import ArmRuns, Run
 
 # Okabe and Ito's colours (2008), told apart under every common colour blindness; lightness alone also separates them.
 CONFIRM, REFERENCE, SEARCH, STOPPED, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#666666", "#000000"
@@ -22,10 +22,9 @@ COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
 
 
-def curves(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Figure:
+def curves(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> Figure:
     """Selector and oracle mIoU against the step: one panel per arm, axes shared, search thin, confirm runs thick."""
-    runs = runs_by_arm(header, asks, records)
-    names = tuple(dict.fromkeys((header.select, "oracle/miou")))
+    names = tuple(dict.fromkeys((header.select, ORACLE_MIOU)))
     columns = min(len(header.arms), COLUMNS)
     lines = math.ceil(len(header.arms) / columns)
     size = (max(2.1 * columns, 6.3), 0.9 + lines * (0.5 + 1.6 * len(names)))

@@ -9,7 +9,7 @@ from platform.records.record import Ask, End, State
 from platform.results.mirror.messages import Copy
 
 BATCH = 200
-"""Metrics after which a batch is full. MLflow takes 1000, but a loaded server needs longer than a call may take."""
+"""Metrics that fill a batch. MLflow takes 1000, but a loaded server needs longer for these than a call may take."""
 FINAL = "final/"
 NOT_FINAL = ("loss/", "test/", "learning_rate")
 """Metrics whose last value says nothing about the trained network, or has a name of its own already."""
@@ -24,18 +24,15 @@ PICTURE = "prediction.png"
 
 
 class Scored(NamedTuple):
-    """A report as MLflow takes it."""
+    """A report with its time, in milliseconds since 1970, as MLflow takes it."""
 
     at: int
     step: int
     metrics: dict[str, float]
 
 
-def run_name(ask: Ask) -> str:
-    return f"{ask.arm} search {ask.number}" if ask.phase == "search" else f"{ask.arm} seed {ask.trial.seed}"
-
-
 def trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run that never change."""
     tags = {
         "arm": ask.arm,
         "method": ask.trial.method,
@@ -76,6 +73,7 @@ def settings(copy: Copy) -> dict[str, str]:
 
 
 def metrics_at(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
+    """MLflow's metrics of one step and time."""
     return [Metric(name, float(value), at, step) for name, value in values.items()]
 
 

@@ -1,4 +1,4 @@
-"""What the driver and the process that talks to MLflow say to each other."""
+"""Messages between the driver and the process that talks to MLflow."""
 
 import time
 from collections.abc import Mapping
@@ -8,13 +8,12 @@ from typing import Literal
 
 from platform.records.record import Ask, Record
 
-TEST = "target/test"
 Ending = Literal["complete", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Owed:
-    """What MLflow is not known to hold yet; false when that is nothing."""
+    """What MLflow is not known to hold yet; false if that is nothing."""
 
     trials: int
     reports: int
@@ -37,8 +36,8 @@ class Copy:
     ask: Ask
     record: Record
     times: Mapping[int, int]
-    """When reports came, by step, in milliseconds since 1970 as MLflow counts; step 0 is when the trial began. Those
-    of an earlier process are missing."""
+    """Times of reports, by step, in milliseconds since 1970 as MLflow counts; that of step 0 is when the trial began.
+    Those of an earlier process are missing."""
     at: int
     """When the trial ended, or what else came last."""
     predictions: Path | None
@@ -47,7 +46,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Closing:
-    """How a study's own run ends."""
+    """The end of a study's own run: its status, files and time."""
 
     status: Literal["FINISHED", "KILLED"]
     files: tuple[Path, ...]
@@ -56,7 +55,7 @@ class Closing:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request."""
+    """Outcome of a request."""
 
     held: tuple[str, ...] = ()
     """Ids of trials that MLflow holds as they were sent."""

@@ -32,7 +32,7 @@ from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
-from platform.records.record import StudyHeader
+from platform.records.record import TARGET_TEST, StudyHeader
 from platform.records.storage.files import write_new
 from platform.results.figures.png import png
 from platform.results.figures.predictions import prediction_picture
@@ -49,20 +49,18 @@ from platform.results.mirror.entries import (
     batches_of,
     changing_tags,
     metrics_at,
-    run_name,
     settings,
     trial_tags,
 )
-from platform.results.mirror.messages import TEST, Answer, Closing, Copy, now
+from platform.results.mirror.messages import Answer, Closing, Copy, now
 from platform.results.mirror.uri import sqlite_file
 from platform.results.report.predictions import stored
 from platform.scores.metrics import cityscapes
-from platform.shifts.labels import Groups
 
 PAGE = 200
-"""Runs asked for at a time, so that a page of a large study stays within `ANSWER_SECONDS`."""
+"""Runs asked for at a time, so that MLflow answers within `ANSWER_SECONDS` for a large study too."""
 TURN_SECONDS = 1.0
-"""After which `deliver` answers, though it was given more."""
+"""Time after which `deliver` answers, even if it was given more."""
 
 
 @dataclass
@@ -89,7 +87,7 @@ class Mirror:
         self._client = MlflowClient(tracking_uri=uri)
         self._identity = _identity(self._file)
         self._header = header
-        self._groups: Groups = tuple(tuple(group) for group in header.shift["groups"])
+        self._groups = header.groups
         self._experiment = ""
         self._parent: MlflowRun
         self._runs: dict[str, _Run] = {}
@@ -120,7 +118,7 @@ class Mirror:
             self._log_study_file()
 
     def deliver(self, copies: Sequence[Copy]) -> Answer:
-        """Make runs equal to these; those for which `TURN_SECONDS` were too short are in no part of the answer."""
+        """Make runs equal to these copies; the answer leaves out those for which `TURN_SECONDS` were too short."""
         turn = time.monotonic() + TURN_SECONDS
         held: list[str] = []
         refused: dict[str, str] = {}
@@ -156,7 +154,7 @@ class Mirror:
 
     @property
     def replaced(self) -> bool:
-        """Whether the SQLite file is another one than at first: MLflow would go on writing to the one that is gone."""
+        """Whether another SQLite file is in the place of the first: MLflow would go on writing to the lost one."""
         return self._identity is not None and _identity(self._file) != self._identity
 
     def _deliver(self, copy: Copy) -> None:
@@ -238,8 +236,8 @@ class Mirror:
         for report in reversed(copy.record.reports):
             at = copy.times.get(report.step, at)
             metrics = dict(report.metrics)
-            if TEST in report.confusions:
-                score = cityscapes(report.confusions[TEST], self._groups)
+            if TARGET_TEST in report.confusions:
+                score = cityscapes(report.confusions[TARGET_TEST], self._groups)
                 metrics |= {"test/miou": score.miou, "test/accuracy": score.accuracy}
             # The selector comes first, because MLflow's compare view opens with the first metric logged.
             names = sorted(metrics, key=lambda name: (name != self._header.select, name))
@@ -255,7 +253,7 @@ class Mirror:
         commit = record.provenance.get("git_commit", "")
         tags = self._tags(commit) | trial_tags(ask, record.provenance) | changing_tags(copy)
         tags["mlflow.parentRunId"] = self._parent.info.run_id
-        created = self._client.create_run(self._experiment, began, tags, run_name(ask))
+        created = self._client.create_run(self._experiment, began, tags, ask.name)
         run = self._runs[record.trial.id] = _Run(created.info.run_id, created.info.status, tags)
         if commit and COMMIT not in self._parent.data.tags:
             self._client.set_tag(self._parent.info.run_id, COMMIT, commit)

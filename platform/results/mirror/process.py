@@ -1,4 +1,4 @@
-"""The process that talks to MLflow, as the driver holds it."""
+"""The driver's end of the process that talks to MLflow."""
 
 import pickle
 import selectors
@@ -13,7 +13,7 @@ from platform.records.record import StudyHeader
 from platform.results.mirror.messages import Answer, Outage, Request
 
 STUCK_SECONDS = 180.0
-"""After which a call that does not come back is given up: longer than anything that MLflow itself waits for."""
+"""Time after which a call without an answer is given up: longer than anything that MLflow itself waits for."""
 
 
 class Process:
@@ -24,7 +24,7 @@ class Process:
         with suppress(OSError):
             log_file.parent.mkdir(parents=True, exist_ok=True)
             errors = log_file.open("ab")
-        # In a session of its own: Ctrl-C is for the driver, which then says what else is to be done.
+        # In a session of its own: Ctrl-C goes to the driver only, which then says what is still to be done.
         self._popen = subprocess.Popen(
             [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
             cwd=ROOT,
@@ -38,7 +38,7 @@ class Process:
         self._send((uri, header))
 
     def __call__(self, request: Request) -> Answer:
-        """Raises Outage when the process has ended, or does not answer."""
+        """Send a request and wait for its answer. Raises Outage when the process has ended, or does not answer."""
         self._send(request)
         assert self._popen.stdout is not None
         with selectors.DefaultSelector() as selector:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from platform.results.mirror.mirror import Mirror
 
 ANSWER_SECONDS = 8
-"""How long one call over HTTP may take before the store counts as away."""
+"""Time that a call over HTTP may take before the store counts as away."""
 
 
 def prepare() -> None:
@@ -35,7 +35,7 @@ def serve() -> None:
     The first is the arguments of `Mirror`. A SQLite file that was replaced ends this process too: MLflow holds on to
     the file that it opened first.
     """
-    # Ray sends SIGTERM to all that its driver started, when that is told to stop; what it reported is still to be told.
+    # When a driver is told to stop, Ray sends SIGTERM to all that it started; but its last reports are still to come.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -54,7 +54,7 @@ def serve() -> None:
         if mirror is not None and mirror.replaced:
             return
         try:
-            # Made here, because a SQLite store is opened and laid out by that.
+            # Here, because making it opens a SQLite store and lays it out.
             mirror = mirror or Mirror(*arguments)
             answer = _carry_out(mirror, request)
         except Exception as error:

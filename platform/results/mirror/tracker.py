@@ -1,4 +1,9 @@
-"""Follow a study into MLflow, from its records."""
+"""Copy a running study to MLflow, in the background, from what its ledger tells.
+
+A tracker never stops or delays a study: the driver only notes which trial has something new, and a thread hands the
+newest state of those trials to a process that talks to MLflow. While MLflow is away they are owed and tried again; once
+it is back, and may be another or an empty one, everything is compared with the records anew.
+"""
 
 import itertools
 import logging
@@ -9,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platform.records.ledger import Event
-from platform.records.record import Ask, Record, StudyHeader
+from platform.records.record import TARGET_TEST, Ask, Record, Report, StudyHeader
 from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
-from platform.results.mirror.messages import TEST, Answer, Closing, Copy, Ending, Outage, Owed, Request, now
+from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Outage, Owed, Request, now
 from platform.results.mirror.process import Process
 from platform.results.mirror.uri import checked
 
@@ -25,12 +30,12 @@ MOST_PATIENCE = 6
 COPIES = 50
 """Trials sent at a time."""
 RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png", ".html"})
-"""Endings of the files of a study's folder that its run gets."""
+"""Extensions of the files in a study's folder that its MLflow run receives."""
 
 
 @dataclass
 class _Trial:
-    """What the driver said last of a trial, and how much of it MLflow holds."""
+    """What the ledger told last about a trial, and how much of it MLflow holds."""
 
     ask: Ask
     record: Record
@@ -185,7 +190,9 @@ class Tracker:
 
     def _copy(self, trial: _Trial) -> Copy:
         reports = tuple(
-            replace(report, confusions={name: counts for name, counts in report.confusions.items() if name == TEST})
+            replace(
+                report, confusions={name: counts for name, counts in report.confusions.items() if name == TARGET_TEST}
+            )
             for report in trial.record.reports
         )
         record = replace(trial.record, reports=reports)
@@ -242,6 +249,12 @@ class Tracker:
         if what in self._logged:
             self._logged.remove(what)
             log.info("MLflow takes %s again", f"trial {what}" if what else "records")
+
+
+def _without_val(report: Report) -> Report:
+    """A report with no confusion matrix but that of the test split, the only one that MLflow's copy needs."""
+    counts = report.confusions.get(TARGET_TEST)
+    return replace(report, confusions={} if counts is None else {TARGET_TEST: counts})
 
 
 def result_files(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Which MLflow: tracking URIs, checked before anything is sent."""
+"""Tracking URIs, which name an MLflow, checked before anything is sent."""
 
 import os
 from contextlib import suppress

@@ -1,7 +1,7 @@
 """The comparison table for people and programs: terminal, Markdown, CSV, LaTeX, Parquet and figures.
 
 results/<study>/table.md          the question, the table, how to read it, what went wrong, IoU by class
-results/<study>/table.csv         one line per arm, the fields of `platform.results.table.Row`, then `iou/<class>`
+results/<study>/table.csv         one line per arm, the fields of `platform.results.table.Row`: `scores/miou`, ...
 results/<study>/table.tex         the table for a paper; needs the package booktabs
 results/<study>/records.parquet   one line per report of every trial; see `platform.results.report.parquet`
 results/<study>/curves.png        selector and oracle mIoU while training

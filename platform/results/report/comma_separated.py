@@ -11,24 +11,32 @@ from platform.results.table import Row, Table
 
 
 def render(table: Table) -> str:
-    """The fields of every row, then `iou/<class>`; what does not exist is empty.
+    """One line per row: its fields, those of a group as `<group>/<field>`, then `iou/<class>`; empty for what is nan.
 
     Causes are counted as in `3 diverged, 1 data`; reasons are joined by '; '.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    names = [field.name for field in dataclasses.fields(Row) if field.name != "iou"]
-    writer.writerow([*names, *(f"iou/{name}" for name in table.groups)])
-    for row in table.rows:
-        writer.writerow(_cell(value) for value in (*(getattr(row, name) for name in names), *row.iou))
+    lines = [_line(row, table.groups) for row in table.rows]
+    writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return buffer.getvalue()
+
+
+def _line(row: Row, groups: tuple[str, ...]) -> dict[str, Any]:
+    line: dict[str, Any] = {}
+    for name, value in vars(row).items():
+        parts = vars(value).items() if dataclasses.is_dataclass(value) else ()
+        line |= {f"{name}/{part}": _cell(each) for part, each in parts} or {name: _cell(value)}
+    del line["scores/iou"]
+    return line | {f"iou/{group}": _cell(iou) for group, iou in zip(groups, row.scores.iou, strict=True)}
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, dict):
         return counted(value)
     if isinstance(value, tuple):
-        return "; ".join(value)
+        return "; ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value

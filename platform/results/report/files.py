@@ -30,11 +30,10 @@ def write(
         "table.csv": comma_separated.render(table).encode(),
         "table.tex": latex.render(table).encode(),
         "records.parquet": parquet.render(asks, records),
-        "curves.png": png(curves(table.header, asks, records)),
+        "curves.png": png(curves(table.header, table.runs)),
     }
-    if found := predictions(table.header, asks, records, predictions_of):
-        groups = tuple(tuple(group) for group in table.header.shift["groups"])
+    if found := predictions(table.runs, predictions_of):
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
-        files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, groups))
+        files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, table.header.groups))
     return [write_whole(folder / name, content) for name, content in files.items()]

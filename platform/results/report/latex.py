@@ -36,14 +36,14 @@ def render(table: Table) -> str:
     lines = [
         (
             _escaped(wording.name(row)),
-            rf"\textit{{{wording.miou(row)}}}" if row.failure else _escaped(wording.miou(row)),
+            rf"\textit{{{wording.miou(row)}}}" if row.troubles.failure else _escaped(wording.miou(row)),
             wording.delta(row, table, lambda text: rf"\textbf{{{text}}}", _number),
-            _escaped(wording.plus_minus(row.accuracy, row.accuracy_ci)),
+            _escaped(wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci)),
             _escaped(wording.parameters(row)),
             _escaped(wording.gflops(row)),
-            str(row.seeds),
-            str(row.trials),
-            str(row.failed),
+            str(row.scores.seeds),
+            str(row.effort.trials),
+            str(row.troubles.failed),
         )
         for row in table.rows
     ]

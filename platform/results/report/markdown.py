@@ -39,12 +39,12 @@ def _scores(table: Table) -> str:
     head = ("arm", "mIoU", f"Δ mIoU to {_escaped(table.header.reference)}", "accuracy", "parameters", "GFLOPs", "seeds")
     cells = [
         (
-            f"**{wording.miou(row)}**" if row.failure else wording.miou(row),
+            f"**{wording.miou(row)}**" if row.troubles.failure else wording.miou(row),
             wording.delta(row, table, lambda text: f"**{text}**"),
-            wording.plus_minus(row.accuracy, row.accuracy_ci),
+            wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci),
             wording.parameters(row),
             wording.gflops(row),
-            _with(f"{row.seeds} of {table.header.seeds}", counted(row.flaws)),
+            _with(f"{row.scores.seeds} of {table.header.seeds}", counted(row.troubles.flaws)),
         )
         for row in table.rows
     ]
@@ -66,10 +66,10 @@ def _efforts(table: Table) -> str:
             _escaped(row.method),
             _escaped(row.tuned or NONE),
             _escaped(row.searched or NONE),
-            str(row.trials),
-            str(row.stopped),
+            str(row.effort.trials),
+            str(row.effort.stopped),
             _failed(row),
-            f"{row.hours:.2f}",
+            f"{row.effort.hours:.2f}",
         )
         for row in table.rows
     ]
@@ -77,7 +77,9 @@ def _efforts(table: Table) -> str:
 
 
 def _failed(row: Row) -> str:
-    return f"**{row.failure}** ({counted(row.causes)})" if row.failure else _with(str(row.failed), counted(row.causes))
+    troubles = row.troubles
+    causes = counted(troubles.causes)
+    return f"**{troubles.failure}** ({causes})" if troubles.failure else _with(str(troubles.failed), causes)
 
 
 def _costs(table: Table) -> str:
@@ -85,12 +87,12 @@ def _costs(table: Table) -> str:
     head = ("arm", "parameters deployed", *published, "GFLOPs deployed", *published)
     cells = [
         (
-            f"{row.deployed_parameters:,}",
-            f"{row.parameters:,}",
-            f"{row.discriminator_parameters:,}",
-            f"{row.deployed_gflops:.4g}",
-            f"{row.gflops:.4g}",
-            f"{row.discriminator_gflops:.4g}",
+            f"{row.cost.deployed_parameters:,}",
+            f"{row.cost.parameters:,}",
+            f"{row.cost.discriminator_parameters:,}",
+            f"{row.cost.deployed_gflops:.4g}",
+            f"{row.cost.gflops:.4g}",
+            f"{row.cost.discriminator_gflops:.4g}",
         )
         for row in table.rows
     ]
@@ -100,10 +102,10 @@ def _costs(table: Table) -> str:
 def _original(table: Table) -> str:
     cells = [
         (
-            wording.number(row.miou_original, ".3f"),
-            wording.number(row.accuracy_original, ".3f"),
-            f"{row.original_gflops:.4g}",
-            f"{row.original_discriminator_gflops:.4g}",
+            wording.number(row.scores.original_miou, ".3f"),
+            wording.number(row.scores.original_accuracy, ".3f"),
+            f"{row.cost.original_gflops:.4g}",
+            f"{row.cost.original_discriminator_gflops:.4g}",
         )
         for row in table.rows
     ]
@@ -111,7 +113,7 @@ def _original(table: Table) -> str:
 
 
 def _by_class(table: Table) -> str:
-    by_class = np.transpose([row.iou for row in table.rows])
+    by_class = np.transpose([row.scores.iou for row in table.rows])
     cells = [[wording.number(iou, ".3f") for iou in line] for line in by_class]
     return _rows(("class", *_arms(table)), table.groups, cells)
 

@@ -1,26 +1,23 @@
 """The predictions that confirm runs left behind, for the picture that compares the arms."""
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from platform.records.record import Ask, Record, StudyHeader
-from platform.results.runs import runs_by_arm
+from platform.results.runs import ArmRuns
 
 Arrays = dict[str, npt.NDArray[np.uint8]]
 """`images`, `truth` and `prediction` of the same few test images, with the shapes that
 `platform.results.figures.predictions.comparison` takes."""
 
 
-def predictions(
-    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], predictions_of: Callable[[str], Path]
-) -> dict[str, Arrays]:
+def predictions(runs_by_arm: Mapping[str, ArmRuns], predictions_of: Callable[[str], Path]) -> dict[str, Arrays]:
     """The arrays of each arm's complete confirm run of the lowest seed that left any; all of the same images."""
     found: dict[str, Arrays] = {}
-    for arm, runs in runs_by_arm(header, asks, records).items():
+    for arm, runs in runs_by_arm.items():
         complete = (run.ask.trial.id for run in runs.confirm if run.confusion is not None)
         left = (stored(predictions_of(trial_id)) for trial_id in complete)
         arrays = next((arrays for arrays in left if arrays), None)

@@ -46,11 +46,11 @@ def _scores(table: Table) -> Grid:
     grid = _grid("arm", "mIoU", "Δ mIoU", "accuracy", "params", "GFLOPs")
     for row in table.rows:
         delta = wording.delta(row, table, lambda text: f"{text} *").replace(" ± ", "±")
-        if not row.differs:
+        if not row.difference.excludes_zero:
             delta += "  "  # keeps its digits under those of the starred ones
         miou = wording.miou(row).replace(" ± ", "±")
-        accuracy = wording.number(row.accuracy, ".3f")
-        cells = (wording.name(row), miou, delta, accuracy, wording.count(row.parameters), f"{row.gflops:.3g}")
+        accuracy = wording.number(row.scores.accuracy, ".3f")
+        cells = (wording.name(row), miou, delta, accuracy, wording.count(row.cost.parameters), f"{row.cost.gflops:.3g}")
         grid.add_row(*map(Text, cells))
     return grid
 
@@ -58,9 +58,17 @@ def _scores(table: Table) -> Grid:
 def _efforts(table: Table) -> Grid:
     grid = _grid("arm", "discriminator", "seeds", "trials", "stopped", "failed", "hours")
     for row in table.rows:
-        discriminator = f"+{wording.count(row.discriminator_parameters)}" if row.discriminator_parameters else None
-        counts = (f"{row.seeds} of {table.header.seeds}", str(row.trials), str(row.stopped), str(row.failed))
-        grid.add_row(*map(Text, (wording.name(row), discriminator or wording.NONE, *counts, f"{row.hours:.2f}")))
+        discriminator = wording.count(row.cost.discriminator_parameters)
+        cells = (
+            wording.name(row),
+            f"+{discriminator}" if row.cost.discriminator_parameters else wording.NONE,
+            f"{row.scores.seeds} of {table.header.seeds}",
+            str(row.effort.trials),
+            str(row.effort.stopped),
+            str(row.troubles.failed),
+            f"{row.effort.hours:.2f}",
+        )
+        grid.add_row(*map(Text, cells))
     return grid
 
 

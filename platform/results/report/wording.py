@@ -26,7 +26,7 @@ def plus_minus(mean: float, half_width: float, sign: str = "") -> str:
 
 def miou(row: Row) -> str:
     """The row's score, or that it has none because its trials failed."""
-    return "all failed" if row.failure else plus_minus(row.miou, row.miou_ci)
+    return "all failed" if row.troubles.failure else plus_minus(row.scores.miou, row.scores.miou_ci)
 
 
 def delta(
@@ -35,8 +35,8 @@ def delta(
     """The difference to the reference, emphasised only where its interval excludes 0."""
     if row.arm == table.header.reference:
         return "reference"
-    text = escape(plus_minus(row.delta, row.delta_ci, "+"))
-    return emphasise(text) if row.differs else text
+    text = escape(plus_minus(row.difference.miou, row.difference.miou_ci, "+"))
+    return emphasise(text) if row.difference.excludes_zero else text
 
 
 def count(value: int) -> str:
@@ -54,17 +54,17 @@ def trained_only(cost: str) -> str:
 
 def parameters(row: Row) -> str:
     """The network's parameters, plus the discriminator's."""
-    return count(row.parameters) + trained_only(count(row.discriminator_parameters))
+    return count(row.cost.parameters) + trained_only(count(row.cost.discriminator_parameters))
 
 
 def gflops(row: Row) -> str:
     """The network's GFLOPs, plus the discriminator's."""
-    return f"{row.gflops:.4g}" + trained_only(f"{row.discriminator_gflops:.4g}")
+    return f"{row.cost.gflops:.4g}" + trained_only(f"{row.cost.discriminator_gflops:.4g}")
 
 
 def reasons(table: Table) -> list[str]:
     """What went wrong with trials, arm by arm, each reason once with a trial's id."""
-    return [f"{row.arm}: {reason}" for row in table.rows for reason in row.reasons]
+    return [f"{row.arm}: {reason}" for row in table.rows for reason in row.troubles.reasons]
 
 
 def reading(table: Table) -> list[str]:
@@ -112,7 +112,7 @@ def interval(table: Table) -> str:
     """What the half-widths are."""
     if table.header.seeds == 1:
         return "A single seed has no interval: do not rank these rows."
-    fewer = ", fewer where a row says so" if any(row.seeds_missing for row in table.rows) else ""
+    fewer = ", fewer where a row says so" if any(row.troubles.seeds_missing for row in table.rows) else ""
     return f"± is the half-width of the 95 % Student-t interval over {table.header.seeds} seeds{fewer}."
 
 

@@ -1,4 +1,4 @@
-"""The numbers that may stop and pick trials."""
+"""The metrics that may stop and pick trials."""
 
 from platform.scores.selectors.selector import LABEL_FREE, ORACLE, check_selector
 

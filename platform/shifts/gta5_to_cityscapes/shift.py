@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from platform.shifts.cache import allocate, cached, load, write_names
+from platform.shifts.cache import allocate, cached, splits, write_names
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
 from platform.shifts.images import Pair, read_image, read_labels
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
-from platform.shifts.shift import DATA_VARIABLE, DataError, Oracle, Pixels, Shift, Splits
+from platform.shifts.shift import DATA_VARIABLE, DataError, Pixels, Shift, Splits
 
 MOST_HELD_OUT = 250
 """A tenth of the source and of the target's images is held out, but no more than this."""
@@ -85,17 +85,9 @@ class GTA5ToCityscapes(Shift):
 
     def open(self) -> Splits:
         """The splits from the node's cache; raises DataError for the first file, in order, that is not as published."""
-        # By the files' digest: what is decoded already needs no look at 55,000 files, on a slow share perhaps.
+        # By the files' digest: once decoded, nobody needs to look at 55,000 files, perhaps on a slow share.
         key = hashlib.sha256(json.dumps([list(self.size), self._data, DECODING]).encode()).hexdigest()[:16]
-        folder = cached(f"{self.name}-{key}", self._build)
-        adapt, val, test = (load(folder, f"target.{split}") for split in ("adapt", "val", "test"))
-        return Splits(
-            source_train=load(folder, "source.train"),
-            source_val=load(folder, "source.val"),
-            target_adapt=adapt.images,
-            target_val=val.images,
-            oracle=Oracle(adapt, val, test),
-        )
+        return splits(cached(f"{self.name}-{key}", self._build))
 
     def smoke(self) -> Shift:
         """A tiny `town` with the same groups."""
@@ -137,12 +129,14 @@ class GTA5ToCityscapes(Shift):
                 f"the files in {self.root} are not those that this study was planned with; "
                 "keep them as they are while it runs, the same on every machine, and run the command again"
             )
-        splits = self._pairs(self.root)
+        pairs_of = self._pairs(self.root)
         with _data_errors():
-            full_size = read_labels(splits["target.test"][0].labels).shape
-            label_sizes = {split: full_size if split == "target.test" else self.size for split in splits}
-            _require_space(folder, sum(len(splits[s]) * (3 * _area(self.size) + _area(label_sizes[s])) for s in splits))
-            for split, pairs in splits.items():
+            full_size = read_labels(pairs_of["target.test"][0].labels).shape
+            label_sizes = {split: full_size if split == "target.test" else self.size for split in pairs_of}
+            _require_space(
+                folder, sum(len(pairs_of[s]) * (3 * _area(self.size) + _area(label_sizes[s])) for s in pairs_of)
+            )
+            for split, pairs in pairs_of.items():
                 _decode(folder, split, pairs, self.size, label_sizes[split])
 
 

@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from scipy import ndimage
 
 from platform.shifts.randomness import generator
 from platform.shifts.shift import Pixels
@@ -21,9 +22,6 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 def photograph(canvas: Canvas, appearance: Appearance, random: np.random.Generator) -> Pixels:
     """Take the picture, with conditions drawn from the appearance: uint8 RGB, shape (height, width, 3)."""
-    # scipy takes half a second to import, which what only names a shift, or scores pictures, should not wait for.
-    from scipy import ndimage
-
     light = _radiance(canvas, appearance, random)
     rows, columns, _ = light.shape
     samples = canvas.samples
@@ -83,8 +81,6 @@ def _grain(across: Floats, along: Floats, random: np.random.Generator) -> Floats
 @cache
 def _tile() -> Floats:
     """Noise of four octaves that repeats seamlessly, shape (TILE, TILE), mean 0, standard deviation 1."""
-    from scipy import ndimage
-
     white = generator("town", "grain").standard_normal((4, TILE, TILE)).astype(np.float32)
     octaves = [ndimage.gaussian_filter(white[octave], 0.7 * 2.5**octave, mode="wrap") for octave in range(4)]
     total = np.sum([octave / octave.std() for octave in octaves], axis=0)

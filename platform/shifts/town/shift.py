@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from platform.shifts import labels, randomness
-from platform.shifts.cache import allocate, cached, load, write_names
+from platform.shifts.cache import allocate, cached, splits, write_names
 from platform.shifts.fingerprint import fingerprint
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
 from platform.shifts.randomness import generator
-from platform.shifts.shift import SMALLEST_SIDE, Oracle, Shift, Splits
+from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
-from platform.shifts.town.photograph import photograph
-from platform.shifts.town.street import draw
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Town(Shift):
             raise ValueError(f"town: seed must be an integer of at least 0, got {self.seed!r}")
 
     def identity(self) -> dict[str, Any]:
-        """Fields, and the renderer's version: a changed renderer is another shift, in another cache folder."""
+        """The fields and the renderer's fingerprint: a changed renderer is another shift, in another cache folder."""
         return {
             "name": self.name,
             "size": list(self.size),
@@ -53,21 +51,13 @@ class Town(Shift):
         }
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: no data can be missing."""
 
     def open(self) -> Splits:
         """The splits, mapped from the cache; the first caller on a node renders them."""
         pixels = {name: value for name, value in self.identity().items() if name != "groups"}
         key = hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:12]
-        folder = cached(f"town-{key}", self._build)
-        adapt, val, test = (load(folder, f"target.{split}") for split in ("adapt", "val", "test"))
-        return Splits(
-            source_train=load(folder, "source.train"),
-            source_val=load(folder, "source.val"),
-            target_adapt=adapt.images,
-            target_val=val.images,
-            oracle=Oracle(adapt, val, test),
-        )
+        return splits(cached(f"town-{key}", self._build))
 
     def smoke(self) -> "Town":
         """A town of a few small images."""
@@ -82,6 +72,10 @@ class Town(Shift):
                 self._render(folder, domain, split, count)
 
     def _render(self, folder: Path, domain: Domain, split: str, count: int) -> None:
+        # The renderer and its scipy take half a second to import, which what only names the shift should not wait for.
+        from platform.shifts.town.photograph import photograph
+        from platform.shifts.town.street import draw
+
         stem = f"{domain.name}.{split}"
         pixels = allocate(folder, f"{stem}.images", (count, *self.size, 3))
         truth = allocate(folder, f"{stem}.labels", (count, *self.size))

@@ -24,10 +24,11 @@ from platform.commands.exits import BadInput
 from platform.commands.remote.command import main
 from platform.commands.remote.connection import _meaning
 from platform.commands.remote.fetching import take_over
+from platform.records.provenance import ROOT
 from platform.records.record import Ask, End
 from platform.records.store import Store
 from tests.support import checkout
-from tests.support.checkout import ROOT, Checkout
+from tests.support.checkout import Checkout
 from tests.support.faults.processes import MARK, Command, Machine
 from tests.support.faults.small_study import TEXT
 from tests.support.invented_study import ask, begun, record, study

@@ -42,18 +42,18 @@ def published_step(network: BiSeNet, discriminator: Discriminator, step: Step, l
     loss = cross_entropy(source.logits, step.source.labels)
     for logits in source.auxiliary:
         loss = loss + cross_entropy(logits, step.source.labels)
-    loss.backward()
+    torch.autograd.backward(loss)
     target = network(step.target.images).logits
     judgement = discriminator(upsample(target, size).softmax(1))
     adversarial = functional.binary_cross_entropy_with_logits(judgement, torch.zeros_like(judgement))
-    (lambda_adv * adversarial).backward()
+    torch.autograd.backward(lambda_adv * adversarial)
 
     for parameter in discriminator.parameters():
         parameter.requires_grad = True
     for logits, domain in ((source.logits, 0.0), (target, 1.0)):
         judgement = discriminator(upsample(logits.detach(), size).softmax(1))
         loss = functional.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, domain)) / 2
-        loss.backward()
+        torch.autograd.backward(loss)
 
 
 @pytest.mark.parametrize("separable", [False, True])
@@ -115,7 +115,10 @@ def test_sides_of_the_losses(judgement: float) -> None:
     with torch.no_grad():
         for parameter in discriminator_of(run).parameters():
             parameter.zero_()
-        discriminator_of(run).convolutions[-1].bias.fill_(judgement)
+        last = discriminator_of(run).convolutions[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        last.bias.fill_(judgement)
     losses = run.advance(1)
     sigmoid = 1 / (1 + math.exp(-judgement))
     is_source, is_target = -math.log(1 - sigmoid), -math.log(sigmoid)

@@ -178,7 +178,7 @@ def test_beta_acts_through_the_band() -> None:
 
 def test_a_target_image_is_transformed_once_and_remembered_small() -> None:
     method, memory = FDA(beta=0.1), dict[int, Tensor]()
-    source = Labelled(photographs(2, *SIZE, 0, torch.float32), torch.zeros(2, *SIZE), torch.tensor([0, 1]))
+    source = Labelled(photographs(2, *SIZE, 0, torch.float32), torch.zeros(2, *SIZE).long(), torch.tensor([0, 1]))
     target = photographs(2, *SIZE, 1, torch.float32)
     first = method.translate(source, Unlabelled(target, torch.tensor([4, 7])), memory)
     assert {index: tuple(kept.shape) for index, kept in memory.items()} == {4: (3, 7, 4), 7: (3, 7, 4)}
@@ -234,7 +234,7 @@ def test_robust_entropy_is_1_for_uniform_predictions_and_0_for_certain_ones() ->
     certain[:, 3] = 1e4
     certain.requires_grad_()
     entropy = robust_entropy(certain, 2.0)
-    entropy.backward()
+    torch.autograd.backward(entropy)
     assert entropy.item() == pytest.approx(1e-16, abs=1e-12)
     assert certain.grad is not None
     assert certain.grad.isfinite().all()

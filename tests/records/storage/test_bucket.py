@@ -5,6 +5,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from platform.commands.remote.fetching import _download, take_over
 from platform.records.location import results_store
 from platform.records.storage import bucket as buckets
 from platform.records.storage.bucket import SIGN_SECONDS, Bucket
-from platform.records.storage.locks import locked
+from platform.records.storage.locks import study_lock
 from platform.records.store import Store
 from tests.commands.remote.test_remote import Fetched
-from tests.commands.test_study_command import refused
+from tests.commands.test_study import refused
 from tests.support.s3_server import Server
 
 STUDY = "studies/quickstart.py"
@@ -58,6 +59,11 @@ def missing(s3: Server) -> str:
     return s3.uri("lab", bucket="none")
 
 
+def append(bucket: Bucket, file: str, *lines: bytes) -> None:
+    for line in lines:
+        bucket.append(file, line)
+
+
 def requests(s3: Server, act: Callable[[], object]) -> Counter[str]:
     """What the server is asked while something is done."""
     before = s3.requests()
@@ -88,7 +94,7 @@ def test_a_prefix_or_none(s3: Server, prefix: str, end: str) -> None:
 def test_all_checkouts_of_a_machine_have_one_lock(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
     address, _, options = uri.partition("?")
     turned = f"{address}/?{'&'.join(reversed(options.split('&')))}"
-    with locked(results_store(turned).study_folder("quickstart")):
+    with study_lock(results_store(turned).study_folder("quickstart")):
         assert "quickstart is already running (process " in refused(capsys, STUDY, "--results", uri)
 
 
@@ -102,7 +108,7 @@ def test_a_small_file_is_written_by_one_request(s3: Server, uri: str) -> None:
 
 def test_what_was_appended_is_not_read_again(s3: Server, uri: str) -> None:
     bucket, lines = Bucket(uri), [b"%d" % number for number in range(10)]
-    asked = requests(s3, lambda: [bucket.append("study/journal.jsonl", line) for line in lines])
+    asked = requests(s3, lambda: append(bucket, "study/journal.jsonl", *lines))
     assert asked["PUT"] == 10
     assert asked["GET"] <= 1, "whether there is something"
 
@@ -116,7 +122,7 @@ def test_of_many_files_the_oldest_are_forgotten_and_read_again(
         bucket.append(file, b"one")
     assert requests(s3, lambda: bucket.append(files[2], b"two"))["GET"] == 0
     for file in files:
-        assert requests(s3, lambda file=file: bucket.append(file, b"three"))["GET"] > 0 or file == files[2]
+        assert requests(s3, partial(append, bucket, file, b"three"))["GET"] > 0 or file == files[2]
     assert [bucket.read(file) for file in files] == [b"one\nthree\n", b"one\nthree\n", b"one\ntwo\nthree\n"]
 
 

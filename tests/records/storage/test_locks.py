@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.records.storage.locks import AlreadyRunning, locked
-from platform.records.storage.tokens import RUNNING
+from platform.records.storage.locks import AlreadyRunning, study_lock
+from platform.records.storage.tokens import STUDY_LOCK
 
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from platform.records.storage.locks import locked
-with locked(Path(sys.argv[1])) as lock:
+from platform.records.storage.locks import study_lock
+with study_lock(Path(sys.argv[1])) as lock:
     child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
     lock.note_descendants()
     print(child.pid, flush=True)
@@ -39,7 +39,10 @@ def hold(folder: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
 def test_a_second_process_is_refused_by_the_first_ones_pid_and_host(tmp_path: Path) -> None:
     holder, child = hold(tmp_path)
     try:
-        with pytest.raises(AlreadyRunning, match=f"process {holder.pid} on {socket.gethostname()}"), locked(tmp_path):
+        with (
+            pytest.raises(AlreadyRunning, match=f"process {holder.pid} on {socket.gethostname()}"),
+            study_lock(tmp_path),
+        ):
             pass
         assert child.is_running(), "the child of a holder that lives is left alone"
     finally:
@@ -53,7 +56,7 @@ def test_what_a_killed_holder_started_is_ended(tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert child.status() != psutil.STATUS_ZOMBIE
-    with locked(tmp_path):
+    with study_lock(tmp_path):
         gone_by = time.monotonic() + 30
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < gone_by
@@ -70,14 +73,14 @@ def test_what_a_killed_holder_started_is_ended(tmp_path: Path) -> None:
     ids=["another machine", "a pid that came back", "a process that is gone"],
 )
 def test_nobody_elses_process_is_ended(tmp_path: Path, holder: dict[str, object]) -> None:
-    (tmp_path / RUNNING).write_text(json.dumps(holder))
-    with locked(tmp_path):
+    (tmp_path / STUDY_LOCK).write_text(json.dumps(holder))
+    with study_lock(tmp_path):
         pass
 
 
 @pytest.mark.parametrize("content", ["", "{", "nonsense"])
 def test_an_unreadable_note_is_no_obstacle(tmp_path: Path, content: str) -> None:
-    (tmp_path / RUNNING).write_text(content)
-    with locked(tmp_path):
-        assert json.loads((tmp_path / RUNNING).read_text())["pid"] == os.getpid()
-    assert (tmp_path / RUNNING).read_text() == ""
+    (tmp_path / STUDY_LOCK).write_text(content)
+    with study_lock(tmp_path):
+        assert json.loads((tmp_path / STUDY_LOCK).read_text())["pid"] == os.getpid()
+    assert (tmp_path / STUDY_LOCK).read_text() == ""

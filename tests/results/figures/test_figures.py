@@ -1,30 +1,42 @@
 """Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
 
 import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
+from platform.records.record import Ask, Record, StudyHeader
 from platform.results.figures.curves import curves
 from platform.results.figures.png import DOTS_PER_INCH, png
-from platform.results.figures.predictions import comparison, prediction_picture
+from platform.results.figures.predictions import Pixels, comparison, prediction_picture
+from platform.results.runs import runs_by_arm
 from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
 from tests.support.invented_study import arm, ask, failed, full, mishaps, record, study
 
 
-def opened(figure):
+def opened(figure: Figure) -> Image.Image:
     image = Image.open(io.BytesIO(png(figure)))
     image.load()
     return image
 
 
-def colours(image):
+def curves_of(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Figure:
+    return curves(header, runs_by_arm(header, asks, records))
+
+
+def colours(image: Image.Image) -> set[tuple[int, ...]]:
     pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     return {tuple(colour) for colour in np.unique(pixels, axis=0).tolist()}
 
 
-def scene(number=2, height=32, width=64, scale=2, train_ids=(0, 10)):
+def scene(
+    number: int = 2, height: int = 32, width: int = 64, scale: int = 2, train_ids: tuple[int, int] = (0, 10)
+) -> tuple[Pixels, Pixels]:
     """Images, and ground truth at twice their size that is split between two classes."""
     images = np.full((number, height, width, 3), 127, np.uint8)
     truth = np.full((number, height * scale, width * scale), train_ids[0], np.uint8)
@@ -35,15 +47,15 @@ def scene(number=2, height=32, width=64, scale=2, train_ids=(0, 10)):
 # Learning curves
 
 
-def five_arms(qualities=0.5):
+def five_arms(quality: float = 0.5) -> tuple[StudyHeader, list[Ask], dict[str, Record]]:
     header = study(
         *(arm(name) for name in ("source only", "adversarial", "lightweight adversarial", "FDA", "target supervised"))
     )
-    return header, *full(header, dict.fromkeys((entry.name for entry in header.arms), qualities))
+    return header, *full(header, dict.fromkeys((entry.name for entry in header.arms), quality))
 
 
-def test_curves_have_two_lines_of_panels_that_share_their_axes():
-    figure = curves(*five_arms())
+def test_curves_have_two_lines_of_panels_that_share_their_axes() -> None:
+    figure = curves_of(*five_arms())
     assert len(figure.axes) == 10
     for line in (figure.axes[:5], figure.axes[5:]):
         assert len({panel.get_ylim() for panel in line}) == 1
@@ -52,23 +64,25 @@ def test_curves_have_two_lines_of_panels_that_share_their_axes():
     assert opened(figure).size == (1260, 552)
 
 
-def test_curves_of_equal_records_are_equal_and_of_others_differ():
+def test_curves_of_equal_records_are_equal_and_of_others_differ() -> None:
     header = study(arm("source only"), search_trials=2)
-    once, again, other = (png(curves(header, *full(header, {"source only": quality}))) for quality in (0.5, 0.5, 0.6))
+    once, again, other = (
+        png(curves_of(header, *full(header, {"source only": quality}))) for quality in (0.5, 0.5, 0.6)
+    )
     assert once == again
     assert once != other
 
 
-def test_the_thick_line_is_the_mean_of_the_confirm_runs():
+def test_the_thick_line_is_the_mean_of_the_confirm_runs() -> None:
     header, asks, records = five_arms()
     runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
     mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs], axis=0)
-    drawn = [line for line in curves(header, asks, records).axes[3].lines if line.get_linewidth() == 2]
-    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+    drawn = [line for line in curves_of(header, asks, records).axes[3].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(np.asarray(drawn[0].get_ydata()), mean)
 
 
-def test_a_dagger_marks_the_arm_that_target_labels_pick():
-    figure = curves(*five_arms())
+def test_a_dagger_marks_the_arm_that_target_labels_pick() -> None:
+    figure = curves_of(*five_arms())
     assert [panel.get_title() for panel in figure.axes[3:5]] == ["FDA", "target supervised †"]
     assert figure.axes[0].get_ylabel() == "source/miou\n(selects, but for †)"
     assert figure.axes[5].get_ylabel() == "oracle/miou\n(selects † only)"
@@ -76,9 +90,9 @@ def test_a_dagger_marks_the_arm_that_target_labels_pick():
     assert "† trains on target labels: an upper bound" in legend
 
 
-def test_without_a_supervised_arm_there_is_no_dagger():
+def test_without_a_supervised_arm_there_is_no_dagger() -> None:
     header = study(arm("source only"), arm("FDA"))
-    figure = curves(header, *full(header, {"source only": 0.3, "FDA": 0.5}))
+    figure = curves_of(header, *full(header, {"source only": 0.3, "FDA": 0.5}))
     assert [panel.get_ylabel() for panel in figure.axes[::2]] == [
         "source/miou\n(selects)",
         "oracle/miou\n(reported only)",
@@ -86,52 +100,57 @@ def test_without_a_supervised_arm_there_is_no_dagger():
     assert not any("†" in text.get_text() for text in figure.legends[0].get_texts())
 
 
-def marks(panel, marker):
-    """Where a panel's curves end with a mark."""
-    return sorted(line.get_xdata()[-1] for line in panel.lines if line.get_marker() == marker and len(line.get_xdata()))
+def steps_of(line: Line2D) -> list[float]:
+    steps: list[float] = np.asarray(line.get_xdata()).tolist()
+    return steps
 
 
-def test_curves_end_with_a_mark_where_trials_were_stopped_or_failed():
-    panels = curves(*mishaps()[:3]).axes
+def marks(panel: Axes, marker: str) -> list[float]:
+    """The steps at which a panel's curves end with a mark."""
+    return sorted(steps_of(line)[-1] for line in panel.lines if line.get_marker() == marker and steps_of(line))
+
+
+def test_curves_end_with_a_mark_where_trials_were_stopped_or_failed() -> None:
+    panels = curves_of(*mishaps()[:3]).axes
     assert [marks(panel, "o") for panel in panels[:4]] == [[200, 200], [], [200, 200], [200, 200]]
     assert [marks(panel, "x") for panel in panels[:4]] == [[], [100] * 4, [200, 300], []]
     assert [text.get_text() for text in panels[1].texts] == ["all 7 trials failed"]
 
 
-def test_a_seed_that_failed_is_no_part_of_the_mean():
+def test_a_seed_that_failed_is_no_part_of_the_mean() -> None:
     header, asks, records, _ = mishaps()
     runs = [records[each.trial.id] for each in asks if (each.arm, each.phase) == ("adversarial", "confirm")]
     mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs[:2]], axis=0)
-    drawn = [line for line in curves(header, asks, records).axes[2].lines if line.get_linewidth() == 2]
-    np.testing.assert_allclose(drawn[0].get_ydata(), mean)
+    drawn = [line for line in curves_of(header, asks, records).axes[2].lines if line.get_linewidth() == 2]
+    np.testing.assert_allclose(np.asarray(drawn[0].get_ydata()), mean)
 
 
-def test_an_oracle_that_selects_is_drawn_once():
+def test_an_oracle_that_selects_is_drawn_once() -> None:
     header = study(arm("source only"), select="oracle/miou")
-    assert len(curves(header, *full(header, {"source only": 0.5})).axes) == 1
+    assert len(curves_of(header, *full(header, {"source only": 0.5})).axes) == 1
 
 
-def test_curves_without_any_record():
-    figure = curves(study(arm("source only"), arm("FDA")), [], {})
+def test_curves_without_any_record() -> None:
+    figure = curves_of(study(arm("source only"), arm("FDA")), [], {})
     assert [text.get_text() for text in figure.axes[0].texts] == ["nothing ran yet"]
     opened(figure)
 
 
-def test_curves_of_trials_that_failed_before_their_first_report_or_have_one_report():
+def test_curves_of_trials_that_failed_before_their_first_report_or_have_one_report() -> None:
     header = study(arm("source only"))
     asks = [ask(header, "source only", "search", 0), ask(header, "source only", "confirm", 0)]
     records = {
         asks[0].trial.id: failed(asks[0], "out of memory", reports=0),
         asks[1].trial.id: record(asks[1], reports=1),
     }
-    panel = curves(header, asks, records).axes[0]
-    assert any(line.get_marker() == "." and len(line.get_xdata()) == 1 for line in panel.lines)
+    panel = curves_of(header, asks, records).axes[0]
+    assert any(line.get_marker() == "." and len(steps_of(line)) == 1 for line in panel.lines)
 
 
-def test_seven_arms_take_a_second_line_and_names_may_hold_anything():
+def test_seven_arms_take_a_second_line_and_names_may_hold_anything() -> None:
     names = [r"$\frac{a}$", "_hidden", "β → ∞", "a" * 80, "100 % & more", "f", "g"]
     header = study(*map(arm, names))
-    figure = curves(header, *full(header, dict.fromkeys(names, 0.4)))
+    figure = curves_of(header, *full(header, dict.fromkeys(names, 0.4)))
     assert figure.axes[0].get_title() == names[0]
     assert opened(figure).height > 552
 
@@ -139,7 +158,7 @@ def test_seven_arms_take_a_second_line_and_names_may_hold_anything():
 # Predictions
 
 
-def test_comparison_shows_each_column_in_the_colours_of_its_classes():
+def test_comparison_shows_each_column_in_the_colours_of_its_classes() -> None:
     images, truth = scene()
     prediction = np.full((2, 32, 64), 13, np.uint8)
     shown = colours(opened(comparison(images, truth, {"FDA": prediction}, SINGLE_CLASSES)))
@@ -147,14 +166,14 @@ def test_comparison_shows_each_column_in_the_colours_of_its_classes():
     assert CLASSES[11].colour not in shown
 
 
-def test_the_legend_names_what_occurs():
+def test_the_legend_names_what_occurs() -> None:
     images, truth = scene()
     truth[0, 0, 0] = VOID
     figure = comparison(images, truth, {"FDA": np.full((2, 8, 16), 13, np.uint8)}, SINGLE_CLASSES)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "sky", "car", "void"]
 
 
-def test_members_of_a_group_share_its_colour():
+def test_members_of_a_group_share_its_colour() -> None:
     images, truth = scene(train_ids=(13, 10))
     figure = comparison(images, truth, {"FDA": np.full((2, 32, 64), 15, np.uint8)}, CAMVID_11)
     shown = colours(opened(figure))
@@ -163,14 +182,14 @@ def test_members_of_a_group_share_its_colour():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sky", "car+truck+bus+train"]
 
 
-def test_train_ids_in_no_group_are_void():
+def test_train_ids_in_no_group_are_void() -> None:
     images, truth = scene(train_ids=(0, 10))
     figure = comparison(images, truth, {"FDA": truth}, ((0,),))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "void"]
 
 
 @pytest.mark.parametrize(("number", "arms"), [(1, 1), (4, 5), (3, 12)])
-def test_comparison_grows_with_images_and_keeps_their_shape(number, arms):
+def test_comparison_grows_with_images_and_keeps_their_shape(number: int, arms: int) -> None:
     images, truth = scene(number)
     figure = comparison(images, truth, {f"arm {position}": truth for position in range(arms)}, SINGLE_CLASSES)
     assert len(figure.axes) == number * (arms + 2)
@@ -179,7 +198,7 @@ def test_comparison_grows_with_images_and_keeps_their_shape(number, arms):
     assert opened(figure).width == pytest.approx(figure.get_figwidth() * DOTS_PER_INCH, abs=1)
 
 
-def test_comparison_differs_when_a_prediction_does():
+def test_comparison_differs_when_a_prediction_does() -> None:
     images, truth = scene()
     other = truth.copy()
     other[:, :20, :20] = 11
@@ -188,7 +207,7 @@ def test_comparison_differs_when_a_prediction_does():
     )
 
 
-def test_a_prediction_picture_has_three_columns():
+def test_a_prediction_picture_has_three_columns() -> None:
     images, truth = scene(3)
     figure = prediction_picture(images, truth, truth, SINGLE_CLASSES)
     assert [panel.get_title() for panel in figure.axes[::3]] == ["image", "ground truth", "prediction"]

@@ -1,3 +1,5 @@
+"""The mirror: what MLflow holds is what the records say, whatever failed or was deleted before."""
+
 import itertools
 import json
 import os

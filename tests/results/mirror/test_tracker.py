@@ -1,3 +1,5 @@
+"""The tracker: it follows a study into MLflow, whatever dies, hangs or refuses, and never holds the study up."""
+
 import copy
 import sqlite3
 import subprocess

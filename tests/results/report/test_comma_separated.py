@@ -3,59 +3,60 @@
 import csv
 import io
 
-from platform.results.aggregation import table
+from platform.results.aggregation import tabulate
 from platform.results.report.comma_separated import render
 from tests.support.invented_study import AWKWARD, made, mishaps
 
 
-def lines_of(text):
+def lines_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_csv_has_a_line_per_arm_and_no_nan():
+def test_csv_has_a_line_per_arm_and_no_nan() -> None:
     header, asks, records, _ = made("source only", "FDA", "empty")
     asks = [each for each in asks if each.arm != "empty"]
-    text = render(table(header, asks, records))
+    text = render(tabulate(header, asks, records))
     rows = lines_of(text)
     assert [row["arm"] for row in rows] == ["source only", "FDA", "empty"]
     assert "nan" not in text.lower()
-    assert rows[2]["miou"] == rows[2]["delta"] == rows[2]["iou/road"] == ""
-    assert rows[2]["seeds"] == "0"
+    assert rows[2]["scores/miou"] == rows[2]["difference/miou"] == rows[2]["iou/road"] == ""
+    assert rows[2]["scores/seeds"] == "0"
     assert rows[1]["selected_by"] == "source/miou"
 
 
-def test_csv_numbers_are_exact():
+def test_csv_numbers_are_exact() -> None:
     _, _, _, rows = made()
     for row, line in zip(rows.rows, lines_of(render(rows)), strict=True):
-        assert (float(line["miou"]), float(line["miou_ci"])) == (row.miou, row.miou_ci)
-        assert (float(line["delta"]), float(line["delta_ci"])) == (row.delta, row.delta_ci)
-        assert [float(line[f"iou/{name}"]) for name in rows.groups] == list(row.iou)
-        assert line["parameters"] == "12581672"
+        assert (float(line["scores/miou"]), float(line["scores/miou_ci"])) == (row.scores.miou, row.scores.miou_ci)
+        difference = float(line["difference/miou"]), float(line["difference/miou_ci"])
+        assert difference == (row.difference.miou, row.difference.miou_ci)
+        assert [float(line[f"iou/{name}"]) for name in rows.groups] == list(row.scores.iou)
+        assert line["cost/parameters"] == "12581672"
 
 
-def test_csv_keeps_awkward_names_verbatim():
+def test_csv_keeps_awkward_names_verbatim() -> None:
     _, _, _, rows = made(*AWKWARD)
     assert [line["arm"] for line in lines_of(render(rows))] == list(AWKWARD)
 
 
-def test_csv_of_a_single_seed_has_empty_intervals():
+def test_csv_of_a_single_seed_has_empty_intervals() -> None:
     _, _, _, rows = made(seeds=1)
     line = lines_of(render(rows))[1]
-    assert line["miou_ci"] == line["delta_ci"] == ""
-    assert float(line["delta"]) > 0
+    assert line["scores/miou_ci"] == line["difference/miou_ci"] == ""
+    assert float(line["difference/miou"]) > 0
 
 
-def test_csv_says_what_went_wrong():
+def test_csv_says_what_went_wrong() -> None:
     lines = {line["arm"]: line for line in lines_of(render(mishaps()[3]))}
-    assert [lines["FDA"][name] for name in ("failed", "failure", "causes", "flaws", "miou")] == [
+    assert [lines["FDA"][f"troubles/{name}"] for name in ("failed", "failure", "causes", "flaws")] == [
         "7",
         "all trials failed",
         "4 diverged, 3 data",
         "",
-        "",
     ]
-    assert lines["adversarial"]["failure"] == lines["source only"]["failure"] == ""
-    assert lines["adversarial"]["causes"] == "1 worker lost, 1 discriminator saturated"
-    assert lines["adversarial"]["flaws"] == "1 predictions collapsed"
-    assert lines["adversarial"]["halved"] == "1"
-    assert len(lines["adversarial"]["reasons"].split("; ")) == 3
+    assert lines["FDA"]["scores/miou"] == ""
+    assert lines["adversarial"]["troubles/failure"] == lines["source only"]["troubles/failure"] == ""
+    assert lines["adversarial"]["troubles/causes"] == "1 worker lost, 1 discriminator saturated"
+    assert lines["adversarial"]["troubles/flaws"] == "1 predictions collapsed"
+    assert lines["adversarial"]["troubles/halved"] == "1"
+    assert len(lines["adversarial"]["troubles/reasons"].split("; ")) == 3

@@ -6,12 +6,12 @@ from platform.results.report.latex import render
 from tests.support.invented_study import AWKWARD, made, mishaps
 
 
-def latex_rows(text):
+def latex_rows(text: str) -> list[str]:
     body = text.split("\\midrule\n")[1].split("\n\\bottomrule")[0]
     return [line.removesuffix(r" \\") for line in body.splitlines()]
 
 
-def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns():
+def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns() -> None:
     _, _, _, rows = made(*AWKWARD)
     text = render(rows)
     (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", text)
@@ -20,7 +20,7 @@ def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns():
     assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
 
 
-def test_latex_has_no_character_that_would_not_compile():
+def test_latex_has_no_character_that_would_not_compile() -> None:
     _, _, _, rows = made(*AWKWARD, question="50 % of {what}? \\input{x} #1 a_b ^ ~")
     body = render(rows).split("\n", 1)[1]
     assert not re.search(r"(?<!\\)[#%]|[~^]|\\input", body)
@@ -38,12 +38,12 @@ def test_latex_has_no_character_that_would_not_compile():
     assert r"$\beta$" in body
 
 
-def test_latex_prints_a_minus_as_a_minus():
+def test_latex_prints_a_minus_as_a_minus() -> None:
     _, _, _, rows = made(qualities=(0.6, 0.3))
     assert re.search(r"\\textbf\{\$-\$0\.\d{3} \$\\pm\$ 0\.\d{3}\}", render(rows))
 
 
-def test_latex_marks_an_arm_that_failed():
+def test_latex_marks_an_arm_that_failed() -> None:
     *_, rows = mishaps()
     text = render(rows)
     (line,) = [line for line in latex_rows(text) if line.startswith("FDA &")]

@@ -1,22 +1,24 @@
 """The Markdown page is whole whatever a name holds, and tells how to read it."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
-from platform.results.aggregation import table
+from platform.results.aggregation import tabulate
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
+from platform.results.table import Table
 from platform.shifts.labels import CAMVID_11
 from tests.support.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
 
 
-def test_markdown_begins_with_the_question():
+def test_markdown_begins_with_the_question() -> None:
     _, _, _, rows = made(question="\n    Which one?\n\n    And why?\n    ")
     assert render(rows).startswith("# invented\n\nWhich one?\n\nAnd why?\n\n| arm | mIoU |")
 
 
-def test_markdown_tables_are_whole_whatever_the_names():
+def test_markdown_tables_are_whole_whatever_the_names() -> None:
     _, _, _, rows = made(*AWKWARD)
     width = 0
     for line in render(rows).splitlines():
@@ -25,11 +27,11 @@ def test_markdown_tables_are_whole_whatever_the_names():
         width = cells
 
 
-def test_markdown_tells_the_conventions_and_what_was_left_out():
+def test_markdown_tells_the_conventions_and_what_was_left_out() -> None:
     header = study(arm("source only"), seeds=2, groups=CAMVID_11)
     asks = [ask(header, "source only", "confirm", number) for number in range(2)]
     records = {each.trial.id: record(each, absent=(11,)) for each in asks}
-    text = render(table(header, asks, records))
+    text = render(tabulate(header, asks, records))
     for said in (
         "10 of 11 classes, without person, which the test split never holds",
         "95 % Student-t interval over 2 seeds",
@@ -41,15 +43,15 @@ def test_markdown_tells_the_conventions_and_what_was_left_out():
         assert said in text
 
 
-def test_a_single_seed_is_no_ranking():
+def test_a_single_seed_is_no_ranking() -> None:
     _, _, _, rows = made(seeds=1)
     assert "A single seed has no interval" in render(rows)
     assert "±" not in render(rows).split("\n- ")[0]
 
 
-def test_bold_only_where_the_interval_excludes_zero():
+def test_bold_only_where_the_interval_excludes_zero() -> None:
     *_, rows = made("source only", "FDA", "same", qualities=(0.3, 0.6, 0.3))
-    assert [row.differs for row in rows.rows] == [False, True, False]
+    assert [row.difference.excludes_zero for row in rows.rows] == [False, True, False]
     cells = [line.split(" | ")[2] for line in render(rows).splitlines() if line.startswith("| ")]
     assert cells[2].startswith("reference")
     assert cells[3].startswith("**+")
@@ -60,21 +62,21 @@ def test_bold_only_where_the_interval_excludes_zero():
 
 
 @pytest.mark.parametrize("form", [render, terminal.render, latex.render])
-def test_an_oracle_selector_catches_the_eye(form):
+def test_an_oracle_selector_catches_the_eye(form: Callable[[Table], str]) -> None:
     *_, honest = made()
     *_, oracle = made(select="oracle/miou")
     assert "ORACLE SELECTION" in form(oracle)
     assert "ORACLE" not in form(honest)
 
 
-def rows_of(text, title):
+def rows_of(text: str, title: str) -> dict[str, list[str]]:
     """The rows of the table under a title, by arm."""
     lines = text.split(title)[1].split("\n\n## ")[0].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
     return {name: rest for name, *rest in cells}
 
 
-def test_markdown_marks_what_went_wrong():
+def test_markdown_marks_what_went_wrong() -> None:
     text = render(mishaps()[3])
     scores, efforts = rows_of(text, "# invented"), rows_of(text, "## How each row was reached")
     assert scores["FDA"][0] == "**all failed**"
@@ -89,11 +91,11 @@ def test_markdown_marks_what_went_wrong():
 @pytest.mark.parametrize(
     ("smoothing", "value"), [(3, "the selector's mean over its last 3 evaluations"), (1, "at its last evaluation")]
 )
-def test_markdown_says_how_rungs_are_judged(smoothing, value):
+def test_markdown_says_how_rungs_are_judged(smoothing: int, value: str) -> None:
     text = render(made(smoothing=smoothing)[3])
     assert "judged after 100 and 200 steps" in text
     assert f"{value} is among the best 1/2 of its arm's trials" in text
 
 
-def test_a_study_that_stops_nothing_tells_of_no_rungs():
+def test_a_study_that_stops_nothing_tells_of_no_rungs() -> None:
     assert "judged" not in render(made(rungs=(), smoothing=0, reduction=0)[3])

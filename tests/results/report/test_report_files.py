@@ -1,25 +1,28 @@
 """All files of a study are written whole, and pictured with what its trials left behind."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from platform.records.store import PREDICTIONS, Store
 from platform.results import report
-from platform.results.aggregation import table
+from platform.results.aggregation import tabulate
 from platform.results.report.predictions import predictions
+from platform.results.runs import runs_by_arm
 from tests.support.invented_study import arm, made, study
 
 
-def picture(folder, value, images=None):
+def picture(folder: Path, value: int, images: npt.NDArray[np.uint8] | None = None) -> None:
     folder.mkdir(parents=True)
     images = np.full((2, 16, 32, 3), 90, np.uint8) if images is None else images
     truth = np.zeros((2, 32, 64), np.uint8)
     np.savez(folder / PREDICTIONS, images=images, truth=truth, prediction=np.full_like(truth, value))
 
 
-def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
+def test_write_gives_every_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     header, asks, records, rows = made()
     store = Store(tmp_path)
     for each in asks:
@@ -40,7 +43,7 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path):
         Image.open(path).verify()
 
 
-def test_writing_again_replaces_every_file(tmp_path):
+def test_writing_again_replaces_every_file(tmp_path: Path) -> None:
     _, asks, records, rows = made()
     first = report.write(rows, asks, records, tmp_path / "study", tmp_path.joinpath)
     before = [path.read_bytes() for path in first]
@@ -50,13 +53,13 @@ def test_writing_again_replaces_every_file(tmp_path):
     assert all(old != path.read_bytes() for old, path in zip(before, second, strict=True))
 
 
-def test_a_study_without_records_is_written(tmp_path):
+def test_a_study_without_records_is_written(tmp_path: Path) -> None:
     header = study(arm("source only"), arm("FDA"))
-    paths = report.write(table(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
+    paths = report.write(tabulate(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
     assert [path.name for path in paths] == ["table.md", "table.csv", "table.tex", "records.parquet", "curves.png"]
 
 
-def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path):
+def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path: Path) -> None:
     header, asks, records, _ = made("source only", "FDA", "torn", "absent", "other images")
     confirm = {(each.arm, each.trial.seed): each.trial.id for each in asks if each.trial.confirms}
     picture(tmp_path / confirm["source only", 2], 1)
@@ -65,11 +68,11 @@ def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_
     picture(tmp_path / confirm["other images", 1], 13, np.zeros((2, 16, 32, 3), np.uint8))
     (tmp_path / confirm["torn", 1]).mkdir()
     (tmp_path / confirm["torn", 1] / PREDICTIONS).write_bytes(b"PK\x03\x04 torn")
-    found = predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS)
+    found = predictions(runs_by_arm(header, asks, records), lambda trial: tmp_path / trial / PREDICTIONS)
     assert {name: int(arrays["prediction"][0, 0, 0]) for name, arrays in found.items()} == {"source only": 1, "FDA": 13}
 
 
-def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path):
+def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path: Path) -> None:
     header, asks, records, _ = made(seeds=1)
     (trial_id,) = [each.trial.id for each in asks if (each.arm, each.phase) == ("FDA", "confirm")]
     (tmp_path / trial_id).mkdir()
@@ -77,15 +80,15 @@ def test_a_pickle_in_place_of_a_picture_is_not_opened(tmp_path):
     harmful = np.empty(1, object)
     harmful[0] = Touches(touched)
     np.savez(tmp_path / trial_id / PREDICTIONS, images=harmful, truth=harmful, prediction=harmful)
-    assert predictions(header, asks, records, lambda trial: tmp_path / trial / PREDICTIONS) == {}
+    assert predictions(runs_by_arm(header, asks, records), lambda trial: tmp_path / trial / PREDICTIONS) == {}
     assert not touched.exists()
 
 
 class Touches:
     """Creates a file when it is unpickled."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.path,)

@@ -3,40 +3,42 @@
 import pytest
 from rich.cells import cell_len
 
-from platform.results.aggregation import table
+from platform.results.aggregation import tabulate
 from platform.results.report.terminal import render
 from tests.support.invented_study import AWKWARD, made, mishaps
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_no_line_is_wider_than_the_terminal(width):
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     _, _, _, rows = made(*AWKWARD)
     assert max(map(cell_len, render(rows, width).splitlines())) <= width
 
 
-def test_terminal_shows_each_arm_of_a_usual_name_on_one_line():
+def test_terminal_shows_each_arm_of_a_usual_name_on_one_line() -> None:
     _, _, _, rows = made("source only", "lightweight adversarial", "target supervised")
     text = render(rows)
     for row in rows.rows:
-        (scores,) = [line for line in text.splitlines() if line.startswith(row.arm) and f"{row.miou:.3f}±" in line]
-        assert f"{row.accuracy:.3f}" in scores
+        (scores,) = [
+            line for line in text.splitlines() if line.startswith(row.arm) and f"{row.scores.miou:.3f}±" in line
+        ]
+        assert f"{row.scores.accuracy:.3f}" in scores
         assert "12.6M" in scores
     assert "target supervised †" in text
     assert "an upper bound" in text
 
 
-def test_terminal_says_what_is_missing():
+def test_terminal_says_what_is_missing() -> None:
     header, asks, records, _ = made()
     del records[asks[-1].trial.id]
-    assert "! FDA: 1 of 3 seeds missing" in render(table(header, asks, records))
+    assert "! FDA: 1 of 3 seeds missing" in render(tabulate(header, asks, records))
 
 
-def test_terminal_takes_markup_for_text():
+def test_terminal_takes_markup_for_text() -> None:
     _, _, _, rows = made("[bold]x[/bold]", "[/]")
     assert "[bold]x[/bold]" in render(rows)
 
 
-def test_terminal_marks_what_went_wrong():
+def test_terminal_marks_what_went_wrong() -> None:
     text = render(mishaps()[3])
     assert max(map(len, text.splitlines())) <= 80
     scores, efforts = (line for line in text.splitlines() if line.startswith("FDA  "))

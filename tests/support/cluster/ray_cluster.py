@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.checkout import ROOT
+from platform.records.provenance import ROOT
 from tests.support.cluster import configuration
 from tests.support.cluster.hosts import HOME, SHARED, Host, Network
 from tests.support.faults import small_study

@@ -266,9 +266,9 @@ def check_table(results: Path, study: Study) -> None:
     assert list(rows) == list(study.arms)
     for arm, row in rows.items():
         states = Counter(ended[ask.trial.id].state for ask in asks(results) if (ask.arm, ask.phase) == (arm, "search"))
-        assert int(row["seeds"]) == study.seeds
-        assert (int(row["stopped"]), int(row["failed"])) == (states["stopped"], states["failed"])
-        assert 0 <= float(row["miou"]) <= 1
+        assert int(row["scores/seeds"]) == study.seeds
+        assert (int(row["effort/stopped"]), int(row["troubles/failed"])) == (states["stopped"], states["failed"])
+        assert 0 <= float(row["scores/miou"]) <= 1
 
 
 def check_mlflow(results: Path, study: Study, uri: str) -> None:

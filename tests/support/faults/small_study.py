@@ -15,6 +15,7 @@ from platform.records.trial import SEARCH_SEED, Trial
 from platform.scores.metrics import cityscapes, effective_classes
 from platform.shifts.shift import Pixels
 from platform.study import Study
+from platform.training.evaluation import evaluate, predictions
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun, make_deterministic
 
@@ -83,7 +84,7 @@ class Undisturbed:
             run = TrainingRun(method, Recipe(**trial.recipe), splits, trial.seed, trial.steps, torch.device("cpu"))
             reports = tuple(self._report(run, trial, step) for step in trial.evaluated_steps)
             saved = torch.load(io.BytesIO(run.save({})), weights_only=True)
-            return Trained(reports, saved["modules"], run.predictions(splits.oracle.test))
+            return Trained(reports, saved["modules"], predictions(run, splits.oracle.test))
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(False)
@@ -93,7 +94,7 @@ class Undisturbed:
         splits = {"source/val": run.splits.source_val, "target/val": run.splits.oracle.val}
         if step == trial.steps and trial.seed != SEARCH_SEED:
             splits["target/test"] = run.splits.oracle.test
-        confusions = {name: run.evaluate(split) for name, split in splits.items()}
+        confusions = {name: evaluate(run, split) for name, split in splits.items()}
         source, target = (
             cityscapes(confusions[name], self.study.shift.groups) for name in ("source/val", "target/val")
         )

@@ -1,4 +1,7 @@
-"""Ray Tune's part of a study without Ray: everything that the driver does, at the driver's own speed."""
+"""Whole studies without Ray: everything that a driver does, at its own speed, with workers in the same process.
+
+For tests and benchmarks: it takes Ray Tune's place between searcher and scheduler.
+"""
 
 import itertools
 from collections import deque
@@ -12,12 +15,12 @@ from ray.tune.search import Searcher
 from platform.running.cluster import Cluster
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
-from platform.training.assignment import Assignment
+from platform.training.assignment import Assignment, Result
 
 MACHINE = Cluster(lambda: {"here": {"CPU": 1e6}}, {})
-"""Room for whatever is asked for: `slots` bound what runs."""
-Worker = Callable[[], dict[str, Any]]
-"""Trains one trial: each call gives what `TrialTrainable.step` gives."""
+"""A machine with room for whatever is asked for: the simulation's `slots` bound what runs."""
+Worker = Callable[[], Result]
+"""Trains one trial: each call gives the result of its next step."""
 
 
 def run(
@@ -27,9 +30,9 @@ def run(
     slots: int = 2,
     results: int | None = None,
 ) -> list[Assignment]:
-    """Ask for trials while slots are free, have them report in turn, and obey the scheduler; the trials still running.
+    """Ask for trials while slots are free, have them report in turn, and obey the scheduler.
 
-    With `results` the driver is gone after so many of them.
+    Returns the trials that still run when the driver is gone: at the study's end, or after so many `results`.
     """
     running: deque[tuple[Assignment, Worker]] = deque()
     for number in itertools.count():
@@ -43,7 +46,18 @@ def run(
             assert running or suggested == Searcher.FINISHED, "everything waits, and nothing runs"
             return [assignment for assignment, _ in running]
         assignment, step = running.popleft()
-        trial: Any = SimpleNamespace(config={"assignment": assignment})
-        if scheduler.on_trial_result(None, trial, step()) == TrialScheduler.CONTINUE:
+        if tell(scheduler, assignment, step()) == TrialScheduler.CONTINUE:
             running.append((assignment, step))
     raise AssertionError
+
+
+def tell(scheduler: StudyScheduler, assignment: Assignment, result: Result) -> str:
+    """Have the scheduler hear a worker's result, and say whether the trial goes on."""
+    trial: Any = SimpleNamespace(config={"assignment": assignment})
+    return scheduler.on_trial_result(None, trial, {"result": result})
+
+
+def lose(scheduler: StudyScheduler, assignment: Assignment, error: str) -> None:
+    """Have the scheduler hear that a worker died."""
+    trial: Any = SimpleNamespace(config={"assignment": assignment}, get_error=lambda: error)
+    scheduler.on_trial_error(None, trial)

@@ -1,0 +1,73 @@
+"""What a trial is evaluated on, and by what: the splits and metrics of a report, and the predictions that it keeps."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from platform.methods.batch import unlabelled_batch
+from platform.networks.bisenet import upsample
+from platform.scores.metrics import SIZE, Counts, cityscapes, confusion, effective_classes
+from platform.shifts.labels import Groups
+from platform.shifts.shift import LabelledImages, Splits
+from platform.training.run import Interrupted, TrainingRun, never
+
+BATCH = 8
+"""Images that the network segments at a time."""
+KEPT = 4
+"""Test images whose predictions a confirm trial keeps."""
+
+
+def evaluated_splits(splits: Splits, final: bool) -> dict[str, LabelledImages]:
+    """The splits of a report by name; the test split is one of the final report's alone."""
+    evaluated = {"source/val": splits.source_val, "target/val": splits.oracle.val}
+    return evaluated | ({"target/test": splits.oracle.test} if final else {})
+
+
+def metrics(confusions: dict[str, Counts], groups: Groups) -> dict[str, float]:
+    """The metrics of a report by name, from the confusion matrices of its validation splits."""
+    source, target = cityscapes(confusions["source/val"], groups), cityscapes(confusions["target/val"], groups)
+    return {
+        "source/miou": source.miou,
+        "source/accuracy": source.accuracy,
+        "oracle/miou": target.miou,
+        "oracle/accuracy": target.accuracy,
+        "target/effective_classes": effective_classes(confusions["target/val"]),
+    }
+
+
+def evaluate(run: TrainingRun, split: LabelledImages, stopped: Callable[[], bool] = never) -> Counts:
+    """The confusion matrix over a whole split, shape (20, 20), on logits upsampled to the labels' size.
+
+    Raises Interrupted after a batch at which `stopped` says so.
+    """
+    total = np.zeros((SIZE, SIZE), np.int64)
+    for positions, predicted in _predicted(run, split, range(len(split))):
+        total += confusion(predicted, split.labels[positions])
+        if stopped():
+            raise Interrupted
+    return total
+
+
+def predictions(run: TrainingRun, split: LabelledImages) -> dict[str, UInt8[np.ndarray, "number height width ..."]]:
+    """Images, truth and prediction of a few images of a split, evenly spaced, by these names."""
+    chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
+    return {
+        "images": np.ascontiguousarray(split.images.pixels[chosen]),
+        "truth": np.ascontiguousarray(split.labels[chosen]),
+        "prediction": np.concatenate([predicted for _, predicted in _predicted(run, split, chosen)]),
+    }
+
+
+def _predicted(
+    run: TrainingRun, split: LabelledImages, positions: Sequence[int]
+) -> Iterator[tuple[list[int], UInt8[np.ndarray, "batch height width"]]]:
+    """Predicted train ids at the labels' size for the images at these positions, batch by batch."""
+    size = split.labels.shape[1:]
+    for start in range(0, len(positions), BATCH):
+        chosen = list(positions[start : start + BATCH])
+        logits = run.predict(unlabelled_batch(split.images, chosen).images)
+        # One image at a time: 19 classes at full resolution are 160 MB.
+        predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits]
+        yield chosen, torch.cat(predicted).cpu().numpy()

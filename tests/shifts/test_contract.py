@@ -1,0 +1,157 @@
+"""What every shift promises. A new one joins by a line in SHIFTS."""
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from platform.shifts import DataError, Shift, gta5_to_cityscapes, town
+from platform.shifts.labels import NUM_CLASSES, VOID, check_groups, groups
+from platform.shifts.shift import Images, LabelledImages, Splits
+from tests.support.small_data_sets import lay_out
+
+
+def small_town(root: Path) -> Shift:
+    return town(size=(32, 64), source_images=(3, 2), target_images=(3, 2, 2))
+
+
+def small_gta5_to_cityscapes(root: Path) -> Shift:
+    return gta5_to_cityscapes(root, size=(16, 32))
+
+
+SHIFTS: list[Callable[[Path], Shift]] = [small_town, small_gta5_to_cityscapes]
+"""Each makes a shift of a few small images; the folder holds small data sets as they are published."""
+NEED_DATA: list[Shift] = [gta5_to_cityscapes()]
+"""Shifts that read files, without a folder."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    lay_out(root)
+    return root
+
+
+@pytest.fixture(params=SHIFTS, ids=lambda make: make.__name__)
+def shift(
+    request: pytest.FixtureRequest,
+    root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shift:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("PLATFORM_DATA", raising=False)
+    made: Shift = request.param(root)
+    return made
+
+
+def labelled(splits: Splits) -> dict[str, LabelledImages]:
+    oracle = splits.oracle
+    return {
+        "source train": splits.source_train,
+        "source val": splits.source_val,
+        "target adapt": oracle.adapt,
+        "target val": oracle.val,
+        "target test": oracle.test,
+    }
+
+
+def test_every_split_holds_named_images_of_the_shifts_size(shift: Shift) -> None:
+    for name, split in labelled(shift.open()).items():
+        images = split.images
+        assert len(split) > 0, name
+        assert images.pixels.shape == (len(split), *shift.size, 3), name
+        assert images.pixels.dtype == np.uint8
+        assert len(set(images.names)) == len(split), "names tell images apart"
+
+
+def test_labels_are_train_ids_or_void_at_the_images_size_but_for_the_test_split(shift: Shift) -> None:
+    for name, split in labelled(shift.open()).items():
+        assert (split.labels.dtype, split.labels.ndim, len(split.labels)) == (np.dtype(np.uint8), 3, len(split))
+        assert set(np.unique(split.labels)) <= {*range(NUM_CLASSES), VOID}, name
+        if name != "target test":
+            assert split.labels.shape[1:] == shift.size
+
+
+def test_what_methods_see_of_the_target_are_the_images_of_the_oracle_without_their_labels(shift: Shift) -> None:
+    splits = shift.open()
+    for unlabelled, oracle in ((splits.target_adapt, splits.oracle.adapt), (splits.target_val, splits.oracle.val)):
+        assert [field.name for field in dataclasses.fields(unlabelled)] == ["pixels", "names"]
+        assert isinstance(unlabelled, Images)
+        assert unlabelled.names == oracle.images.names
+        np.testing.assert_array_equal(unlabelled.pixels, oracle.images.pixels)
+
+
+def test_no_image_is_in_two_splits_of_a_domain(shift: Shift) -> None:
+    splits = labelled(shift.open())
+    for domain in ("source", "target"):
+        names = [name for key, split in splits.items() if key.startswith(domain) for name in split.images.names]
+        assert len(set(names)) == len(names)
+
+
+def test_what_was_opened_cannot_be_written(shift: Shift) -> None:
+    for split in labelled(shift.open()).values():
+        for array in (split.images.pixels, split.labels):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 1
+
+
+def test_opening_again_gives_the_same_bytes(shift: Shift) -> None:
+    for first, again in zip(labelled(shift.open()).values(), labelled(shift.open()).values(), strict=True):
+        assert first.images.pixels.tobytes() == again.images.pixels.tobytes()
+        assert first.labels.tobytes() == again.labels.tobytes()
+
+
+def test_the_identity_is_json_and_survives_a_journey_to_a_worker(shift: Shift) -> None:
+    identity = shift.identity()
+    assert json.loads(json.dumps(identity)) == identity
+    assert pickle.loads(pickle.dumps(shift)).identity() == identity
+    assert (identity["name"], identity["size"]) == (shift.name, list(shift.size))
+    assert identity["groups"] == [list(group) for group in shift.groups]
+
+
+def test_the_identity_changes_with_every_field_that_decides_what_is_seen(shift: Shift) -> None:
+    height, width = shift.size
+    for other in (
+        dataclasses.replace(shift, size=(2 * height, 2 * width)),
+        dataclasses.replace(shift, groups=groups("road", "car")),
+    ):
+        assert other.identity() != shift.identity()
+
+
+def test_groups_are_disjoint_train_ids_and_others_are_refused(shift: Shift) -> None:
+    check_groups(shift.groups)
+    for wrong in ((), ((0, 0),), ((NUM_CLASSES,),)):
+        with pytest.raises(ValueError, match="group"):
+            dataclasses.replace(shift, groups=wrong)
+
+
+def test_a_shift_whose_data_are_there_passes_its_check(shift: Shift) -> None:
+    shift.check()
+
+
+def test_smoke_needs_no_data_and_keeps_the_groups(
+    shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_DATA", str(tmp_path / "absent"))
+    tiny = dataclasses.replace(shift, groups=groups("road", "car")).smoke()
+    tiny.check()
+    assert tiny.groups == groups("road", "car")
+    assert len(tiny.open().source_train) <= 16
+
+
+@pytest.mark.parametrize("without_data", NEED_DATA, ids=lambda shift: shift.name)
+@pytest.mark.parametrize("ask", [Shift.check, Shift.open])
+def test_what_is_missing_is_told_in_one_line(
+    without_data: Shift, ask: Callable[[Shift], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert json.dumps(without_data.identity()), "a plan needs no data"
+    with pytest.raises(DataError) as refusal:
+        getattr(without_data, ask.__name__)()
+    assert "\n" not in str(refusal.value)
+    assert "PLATFORM_DATA" in str(refusal.value)

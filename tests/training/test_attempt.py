@@ -1,0 +1,257 @@
+"""An attempt at a trial on a tiny town: its reports, its checkpoints and what an interruption leaves."""
+
+import io
+import itertools
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from platform.methods import FDA, Adversarial, SourceOnly
+from platform.methods.method import Step
+from platform.records.provenance import ROOT
+from platform.records.record import Report
+from platform.records.storage.tokens import CLAIM
+from platform.records.store import CHECKPOINT, PREDICTIONS
+from platform.scores.metrics import effective_classes
+from platform.training.assignment import Stopped
+from platform.training.attempt import start, take_step
+from tests.support.attempts import (
+    EVALUATIONS,
+    NODE,
+    STEPS,
+    assignment,
+    attempt,
+    checkpoint_of,
+    folder_of,
+    left,
+    numbers,
+    process_as_it_was,
+    report_of,
+    undisturbed,
+    unopenable,
+)
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    with process_as_it_was():
+        yield
+
+
+# Reports
+
+
+def test_a_trial_reports_at_its_evaluated_steps_and_leaves_a_checkpoint(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, Adversarial(width=4))
+    busy = attempt(assigned)
+    first, last = report_of(take_step(busy)), report_of(take_step(busy))
+    assert (first.step, last.step) == (3, 6)
+    assert first.seconds > 0
+    assert first.parts == 1
+    assert first.metrics.keys() == {
+        "source/miou",
+        "source/accuracy",
+        "oracle/miou",
+        "oracle/accuracy",
+        "target/effective_classes",
+        "learning_rate",
+        "loss/cross_entropy",
+        "loss/adversarial",
+        "loss/discriminator",
+        "discriminator/spread",
+    }
+    assert first.metrics["target/effective_classes"] == effective_classes(first.confusions["target/val"])
+    assert first.confusions.keys() == {"source/val", "target/val"}
+    assert last.confusions.keys() == {"source/val", "target/val", "target/test"}
+    assert left(assigned) == {CHECKPOINT, PREDICTIONS}
+    json.dumps(vars(last), allow_nan=False)
+
+
+def test_search_trials_never_see_the_test_split(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, seed=0)
+    busy = attempt(assigned)
+    take_step(busy)
+    assert report_of(take_step(busy)).confusions.keys() == {"source/val", "target/val"}
+    assert left(assigned) == {CHECKPOINT}
+
+
+def test_a_lost_worker_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, FDA(beta=0.1))
+    first = report_of(take_step(attempt(assigned)))
+    second = report_of(take_step(attempt(replace(assigned, reported=first.step))))
+    assert (numbers(first), numbers(second)) == undisturbed(FDA(beta=0.1))
+
+
+def test_an_unseen_report_of_a_checkpoint_is_reported_again_as_it_was(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path)
+    first = report_of(take_step(attempt(assigned)))
+    again = attempt(assigned)
+    assert report_of(take_step(again)) == first
+    assert numbers(report_of(take_step(again))) == undisturbed(SourceOnly())[1]
+
+
+def test_a_checkpoint_later_than_the_reports_on_record_would_leave_a_gap(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path)
+    busy = attempt(assigned)
+    take_step(busy)
+    take_step(busy)
+    again = attempt(assigned)
+    assert tuple(numbers(report_of(take_step(again))) for _ in range(EVALUATIONS)) == undisturbed(SourceOnly())
+
+
+def test_a_worker_removes_what_a_killed_one_left_half_written(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path)
+    folder_of(assigned).mkdir(parents=True, exist_ok=True)
+    (folder_of(assigned) / f"{CHECKPOINT}.partial-123").write_bytes(b"half")
+    (folder_of(assigned) / "record.jsonl").write_bytes(b"kept")
+    take_step(attempt(assigned))
+    assert left(assigned) == {CHECKPOINT, "record.jsonl"}
+
+
+# Interruption
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopsItself(Adversarial):
+    """Asks the worker to stop at given steps, as a driver does while a step runs."""
+
+    file: str = ""
+    at: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Nothing is checked: the fields are the test's."""
+
+    def losses(self, step: Step) -> Any:
+        if round(step.progress * STEPS) + 1 in self.at:
+            Path(self.file).touch()
+        return super().losses(step)
+
+
+@pytest.mark.parametrize("at", [(1,), (2,), (3,), (1, 2), (2, 4), (4, 5, 6), (1, 2, 3, 4, 5, 6)])
+def test_an_interrupted_trial_reports_what_an_undisturbed_one_does(tmp_path: Path, at: tuple[int, ...]) -> None:
+    """At step 3 and 6 the interval's steps are all taken, and its evaluation is not yet."""
+    assigned = assignment(tmp_path, StopsItself(width=4, file=str(tmp_path / "stop"), at=at))
+    assigned = replace(assigned, ask=assignment(tmp_path, Adversarial(width=4)).ask)
+    reports: list[Report] = []
+    interruptions = 0
+    while len(reports) < EVALUATIONS:
+        result = take_step(attempt(replace(assigned, reported=reports[-1].step if reports else 0)))
+        if result == Stopped():
+            (tmp_path / "stop").unlink()
+            interruptions += 1
+        else:
+            reports.append(report_of(result))
+    assert interruptions == len(at)
+    assert tuple(map(numbers, reports)) == undisturbed(Adversarial(width=4))
+
+
+@pytest.mark.parametrize("evaluation", [1, 2, 3])
+def test_an_evaluation_that_was_interrupted_is_done_again(tmp_path: Path, evaluation: int) -> None:
+    """Of source val, of target val, and of target test, which only the last report has."""
+    assigned = assignment(tmp_path, Adversarial(width=4))
+    reports: list[Report] = []
+    for interval in range(EVALUATIONS):
+        assigned = replace(assigned, reported=reports[-1].step if reports else 0)
+        for _ in range(2):
+            interrupted = attempt(assigned)
+            interrupted.training = start(assigned)
+            stop_at_evaluation(interrupted.training.run.network, evaluation, tmp_path / "stop")
+            if (interval, evaluation) == (0, 3):
+                continue
+            assert take_step(interrupted) == Stopped()
+            (tmp_path / "stop").unlink()
+        reports.append(report_of(take_step(attempt(assigned))))
+    assert tuple(map(numbers, reports)) == undisturbed(Adversarial(width=4))
+
+
+def stop_at_evaluation(network: torch.nn.Module, number: int, stop: Path) -> None:
+    """Ask the worker to stop while a network evaluates for the `number`-th time."""
+    evaluations = itertools.count(1)
+    network.register_forward_hook(
+        lambda module, *_: None if module.training or next(evaluations) < number else stop.touch()
+    )
+
+
+def test_a_report_counts_the_seconds_before_an_interruption(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, StopsItself(width=4, file=str(tmp_path / "stop"), at=(2,)))
+    assert take_step(attempt(assigned)) == Stopped()
+    saved = checkpoint_of(assigned).read_bytes()
+    state = torch.load(io.BytesIO(saved), weights_only=True)
+    assert state["extra"]["seconds"] > 0
+    state["extra"]["seconds"] = 1000.0
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    checkpoint_of(assigned).write_bytes(buffer.getvalue())
+    (tmp_path / "stop").unlink()
+    busy = attempt(assigned)
+    assert 1000 < report_of(take_step(busy)).seconds < 1100
+    assert report_of(take_step(busy)).seconds < 100
+
+
+def test_the_same_worker_may_go_on_after_an_interruption(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, StopsItself(width=4, file=str(tmp_path / "stop"), at=(2,)))
+    busy = attempt(assigned)
+    assert take_step(busy) == Stopped()
+    assert take_step(busy) == Stopped()
+    (tmp_path / "stop").unlink()
+    assert numbers(report_of(take_step(busy))) == undisturbed(Adversarial(width=4))[0]
+
+
+def test_a_worker_that_is_to_stop_does_not_even_open_the_data(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path, shift=unopenable(RuntimeError("opened")))
+    (tmp_path / "stop").touch()
+    assert take_step(attempt(assigned)) == Stopped()
+    assert not left(assigned)
+
+
+def test_a_worker_whose_trial_another_one_has_writes_no_more(tmp_path: Path) -> None:
+    assigned = assignment(tmp_path)
+    busy = attempt(assigned)
+    take_step(busy)
+    written = checkpoint_of(assigned).read_bytes()
+    (folder_of(assigned) / CLAIM).write_text("another's")
+    assert take_step(busy) == Stopped()
+    assert checkpoint_of(assigned).read_bytes() == written
+    assert left(assigned) == {CHECKPOINT}
+
+
+# Without Ray
+
+
+WITHOUT_RAY = """
+import pickle, sys
+from pathlib import Path
+from platform.training.attempt import advance, restore, save, start, take_step
+from platform.training.run import Interrupted
+from tests.support.attempts import NODE, assignment, attempt
+assigned = assignment(Path(sys.argv[1]))
+stop = Path(sys.argv[1], "stop")
+training = start(assigned)
+stop.touch()
+try:
+    advance(assigned, training, NODE)
+except Interrupted:
+    stop.unlink()
+save(assigned, training)
+restored = restore(assigned)
+assert restored is not None and restored.run.step == training.run.step == 1
+reports = [advance(assigned, restored, NODE), advance(assigned, restored, NODE)]
+assert take_step(attempt(assigned.__class__(**{**vars(assigned), "reported": 3}))) == reports[1]
+assert not {"ray", "mlflow", "matplotlib", "optuna"} & sys.modules.keys()
+sys.stdout.buffer.write(pickle.dumps(reports))
+"""
+
+
+def test_a_trial_is_started_interrupted_restored_and_finished_without_ray(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_RAY, str(tmp_path)]
+    reports = pickle.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT).stdout)
+    assert tuple(map(numbers, reports)) == undisturbed(SourceOnly())
+    assert {report.node for report in reports} == {NODE.address}
