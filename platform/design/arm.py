@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from platform.design.budget import Budget
+from platform.design.budget import Share
 from platform.design.ranges import Range
 from platform.methods.hyperparameters import check_value, field_names, rule_of, unknown_field
 from platform.methods.method import Method
@@ -18,15 +18,15 @@ class Arm:
 
     method: type[Method]
     fields: Mapping[str, Any]
-    share: Mapping[str, float]
-    """What its trials take of a node, where that differs from the budget."""
+    share: Share
+    """What its trials take of a node, where that differs from the budget; given by `on`."""
 
     def __init__(self, method: type[Method], /, **values: Any) -> None:
         if not (isinstance(method, type) and issubclass(method, Method)):
             raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "fields", MappingProxyType(values))
-        object.__setattr__(self, "share", MappingProxyType({}))
+        object.__setattr__(self, "share", Share())
         for name, value in values.items():
             self._check(name, value)
 
@@ -35,10 +35,8 @@ class Arm:
 
         Raises ValueError where `Budget` would.
         """
-        given = {"gpus": gpus, "cpus": cpus, "memory": memory}
-        share: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        Budget(steps=1, evaluations=1, **share)
-        return _arm(self.method, dict(self.fields), {**self.share, **share})
+        share = Share(gpus=gpus, cpus=cpus, memory=memory)
+        return _arm(self.method, dict(self.fields), replace(self.share, **share.given))
 
     def without(self, names: Collection[str]) -> "Arm":
         """The same method with neither values nor ranges for these fields, and no share of its own."""
@@ -62,7 +60,7 @@ class Arm:
         return max(part.warm_up for values in chosen for part in self.filled(values, recipe))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arm, (self.method, dict(self.fields), dict(self.share))
+        return _arm, (self.method, dict(self.fields), self.share)
 
     def _check(self, name: str, value: Any) -> None:
         owner: type = self.method if name in field_names(self.method) else Recipe
@@ -94,9 +92,10 @@ def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]
     }
 
 
-def _arm(method: type[Method], values: dict[str, Any], share: dict[str, float]) -> Arm:
+def _arm(method: type[Method], values: dict[str, Any], share: Share) -> Arm:
+    """An arm with its share: the constructor's keywords are fields of the method and the recipe alone."""
     arm = Arm(method, **values)
-    object.__setattr__(arm, "share", MappingProxyType(share))
+    object.__setattr__(arm, "share", share)
     return arm
 
 

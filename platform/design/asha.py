@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from platform.design.checks import check_number, check_whole
+from platform.design.ranges import check_number, check_whole
 
 
 def cut(values: Sequence[float], reduction: int) -> float:

@@ -1,14 +1,15 @@
 """What every trial may use: steps, evaluations, and a share of a node."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from platform.design.checks import check_number, check_whole
+from platform.design.ranges import check_number, check_whole
 from platform.records.trial import evaluated_steps
 
 GIB = 2**30
 Resources = Mapping[str, float]
-"""By Ray's names: CPU and GPU in devices, memory in bytes."""
+"""Amounts by Ray's names: CPU and GPU in devices, memory in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,27 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Share:
+    """What an arm's trials take of a node, where that differs from the budget; None is the budget's."""
+
+    gpus: float | None = None
+    cpus: int | None = None
+    memory: float | None = None
+    """In GiB."""
+
+    def __post_init__(self) -> None:
+        _check_share(self, self.given)
+
+    def __bool__(self) -> bool:
+        return bool(self.given)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What differs from the budget."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Budget:
     """What every trial may use."""
 
@@ -53,11 +75,9 @@ class Budget:
         return Slot(cpus=self.cpus, gpus=self.gpus, memory=self.memory)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "evaluations", "cpus"):
+        for name in ("steps", "evaluations"):
             check_whole(self, name, least=1)
-        share = "at least 0, and a whole number from 1 on"
-        check_number(self, "gpus", share, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
-        check_number(self, "memory", "at least 0, in GiB", lambda memory: memory >= 0)
+        _check_share(self, ("cpus", "gpus", "memory"))
         if self.evaluations > self.steps:
             raise ValueError(f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}")
 
@@ -65,3 +85,16 @@ class Budget:
     def evaluated_steps(self) -> tuple[int, ...]:
         """The steps at which a trial is evaluated."""
         return evaluated_steps(self.steps, self.evaluations)
+
+
+def _check_share(owner: "Budget | Share", names: Iterable[str]) -> None:
+    """Raise ValueError for what no trial can take of a node."""
+    for name in names:
+        match name:
+            case "cpus":
+                check_whole(owner, name, least=1)
+            case "gpus":
+                rule = "at least 0, and a whole number from 1 on"
+                check_number(owner, name, rule, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
+            case "memory":
+                check_number(owner, name, "at least 0, in GiB", lambda memory: memory >= 0)

@@ -119,7 +119,7 @@ def _network_bytes(bare: Recipe, per_parameter: int) -> int:
 
 
 def _bytes(module: nn.Module, per_parameter: int) -> int:
-    """Of a module's state, and of so many numbers more per parameter."""
+    """The size of a module's state, and of as many more numbers per parameter."""
     tensors = [*module.state_dict().values(), *per_parameter * list(module.parameters())]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 

@@ -1,8 +1,8 @@
-"""Ranges that a study may put where an arm's value would stand."""
+"""Ranges that a study may put where an arm's value would stand, and checks of the numbers that take none."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,3 +161,22 @@ def _check_ends(range_: Range, low: Any, high: Any) -> None:
         raise ValueError(
             f"{range_} is empty: its low end must lie below its high end; write a fixed value without a range"
         )
+
+
+def check_whole(owner: Any, name: str, *, least: int) -> None:
+    """Raise ValueError unless a field is a whole number of at least `least`."""
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _refused(owner, name, f"a whole number of at least {least}", value)
+
+
+def check_number(owner: Any, name: str, rule: str, admits: Callable[[float], bool]) -> None:
+    """Raise ValueError unless a field is a finite number that the rule, said in words, admits."""
+    value = getattr(owner, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not admits(value):
+        raise _refused(owner, name, rule, value)
+
+
+def _refused(owner: Any, name: str, rule: str, value: Any) -> ValueError:
+    remedy = "; only the fields of an Arm take ranges" if isinstance(value, Range) else ""
+    return ValueError(f"{type(owner).__name__}.{name} must be {rule}, got {value!r}{remedy}")

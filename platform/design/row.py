@@ -87,8 +87,7 @@ class Row:
     @property
     def slot(self) -> Slot:
         """What a trial takes of a node."""
-        share: Mapping[str, Any] = self.arm.share
-        return replace(self.budget.slot, **share)
+        return replace(self.budget.slot, **self.arm.share.given)
 
     def filled(self, chosen: Mapping[str, Any]) -> tuple[Method, Recipe]:
         """The method and the recipe for chosen values of the ranges; those not chosen stand at their defaults."""

@@ -9,7 +9,7 @@ from typing import Any
 from platform.design.arm import Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget
-from platform.design.checks import check_whole
+from platform.design.ranges import check_whole
 from platform.design.row import Row
 from platform.scores.selectors.selector import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 
 def hyperparameter(
@@ -52,9 +52,10 @@ class Rule:
 
 
 def rule_of(cls: type, name: str) -> Rule:
-    """The rule of one field of a dataclass of hyperparameters."""
-    rule: Rule = cls.__dataclass_fields__[name].metadata["rule"]  # type: ignore[attr-defined]
-    return rule
+    """The rule of one field of a dataclass of hyperparameters; a `Literal` lists the choices of its field itself."""
+    field: dataclasses.Field[Any] = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
+    rule: Rule = field.metadata["rule"]
+    return dataclasses.replace(rule, choices=get_args(field.type)) if get_origin(field.type) is Literal else rule
 
 
 def check(instance: Any) -> None:

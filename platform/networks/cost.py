@@ -23,13 +23,17 @@ SMALLEST = (32, 64)
 """Height and width of the image that estimates are counted on: 32 pixels are one of the deepest features."""
 
 
+Arguments = dict[int | str, Any]
+"""The arguments of a call, by position or by name, with its shape in place of a tensor."""
+
+
 class Judgement(NamedTuple):
-    """What a module is given in one call for one image: its arguments, with the shape in place of a tensor."""
+    """A call of a module, and what it is given there for one image."""
 
     module: nn.Module
-    small: tuple[Any, ...]
+    small: Arguments
     """For a small image, on which the module can be called in a moment."""
-    full: tuple[Any, ...]
+    full: Arguments
     """For an image of `SIZE`."""
 
 
@@ -76,12 +80,16 @@ def network_cost(network: Network) -> Cost:
 
 def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Iterable[Judgement]) -> Cost:
     """The cost of a network and of the players that are trained beside it, each judgement counted once."""
-    calls = [(copy.deepcopy(module).to("meta"), _tensors(full, "meta")) for module, _, full in judgements]
+    ours = original = 0
+    for module, _, full in judgements:
+        player, (inputs, named) = copy.deepcopy(module).to("meta"), _tensors(full, "meta")
+        ours += multiply_add_operations(player, *inputs, **named)
+        original += torchscan_operations(player, *inputs, **named)
     return replace(
         cost,
         discriminator_parameters=sum(map(parameters, players)),
-        discriminator_gflops=sum(multiply_add_operations(module, *inputs) for module, inputs in calls) / 1e9,
-        original_discriminator_gflops=sum(torchscan_operations(module, *inputs) for module, inputs in calls) / 1e9,
+        discriminator_gflops=ours / 1e9,
+        original_discriminator_gflops=original / 1e9,
     )
 
 
@@ -96,9 +104,9 @@ def estimated_network_gflops(network: Network) -> float:
 
 def estimated_gflops(judgement: Judgement) -> float:
     """What a judgement adds to `discriminator_gflops`, within 3 %: counted on a small image and scaled by its input."""
-    inputs = _tensors(judgement.small, "cpu")
-    grown = sum(map(math.prod, _shapes(judgement.full))) / sum(map(math.prod, _shapes(judgement.small)))
-    return torchscan_operations(judgement.module, *inputs) * grown / 1e9
+    inputs, named = _tensors(judgement.small, "cpu")
+    small, full = _numbers(judgement.small), _numbers(judgement.full)
+    return torchscan_operations(judgement.module, *inputs, **named) * (full / small if small else 1) / 1e9
 
 
 def called_parameters(module: nn.Module, *inputs: Any) -> int:
@@ -119,19 +127,19 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def multiply_add_operations(module: nn.Module, *inputs: Any) -> int:
-    """Operations of `module(*inputs)`, two per multiply-accumulate, by torch's FlopCounterMode."""
+def multiply_add_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
+    """Operations of `module(*inputs, **named)`, two per multiply-accumulate, by torch's FlopCounterMode."""
     # It imports the compiler of torch, which plans do without.
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(*inputs)
+        module(*inputs, **named)
     operations: int = counter.get_total_flops()
     return operations
 
 
-def torchscan_operations(module: nn.Module, *inputs: Any) -> int:
-    """Operations of `module(*inputs)` in evaluation as torchscan 0.1.1 counts them.
+def torchscan_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
+    """Operations of `module(*inputs, **named)` in evaluation as torchscan 0.1.1 counts them.
 
     A module that is called again, like a residual block's ReLU or the discriminator's activation, counts once: the
     original study's 2.17 for the separable discriminator is 2.20 when every call counts. A module of a kind that
@@ -140,13 +148,14 @@ def torchscan_operations(module: nn.Module, *inputs: Any) -> int:
     counted: dict[nn.Module, int] = {}
 
     def count(leaf: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        counted.setdefault(leaf, _torchscan_leaf(leaf, arguments[0], output))
+        # A module whose input is given by name is none that torchscan knows.
+        counted.setdefault(leaf, _torchscan_leaf(leaf, arguments[0], output) if arguments else 0)
 
     leaves = [leaf for leaf in module.modules() if next(leaf.children(), None) is None]
     handles = [leaf.register_forward_hook(count) for leaf in leaves]
     try:
         with torch.no_grad():
-            module(*inputs)
+            module(*inputs, **named)
     finally:
         for handle in handles:
             handle.remove()
@@ -177,9 +186,17 @@ def _torchscan_leaf(leaf: nn.Module, x: Tensor, y: Tensor) -> int:
             return 0
 
 
-def _shapes(arguments: tuple[Any, ...]) -> list[torch.Size]:
-    return [argument for argument in arguments if isinstance(argument, torch.Size)]
+def _numbers(arguments: Arguments) -> int:
+    """How many numbers the tensors among the arguments hold."""
+    return sum(value.numel() for value in arguments.values() if isinstance(value, torch.Size))
 
 
-def _tensors(arguments: tuple[Any, ...], device: str) -> list[Any]:
-    return [torch.zeros(value, device=device) if isinstance(value, torch.Size) else value for value in arguments]
+def _tensors(arguments: Arguments, device: str) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments by position and by name, with tensors of zeros for shapes."""
+    made = {
+        key: torch.zeros(value, device=device) if isinstance(value, torch.Size) else value
+        for key, value in arguments.items()
+    }
+    return [made[key] for key in made if isinstance(key, int)], {
+        key: value for key, value in made.items() if isinstance(key, str)
+    }

@@ -25,11 +25,11 @@ PERSISTENCE = 3
 FEWEST_CLASSES = 1.5
 """Effective classes below which predictions are nearly one class: 87 % of the pixels, if two share them."""
 LEAST_LOSS = 1e-4
-"""Of a discriminator, below which it gives the right domain 99.99 % on average: it has nothing left to learn."""
+"""The loss below which a discriminator gives the right domain 99.99 % on average: it has nothing left to learn."""
 LEAST_SPREAD = 1e-4
-"""Of a discriminator's logits, below which all judgements are one; an untrained discriminator has 6e-4 or more."""
+"""The spread of a discriminator's logits below which all judgements are one; untrained, it has 6e-4 or more."""
 HAIR = 1e-2
-"""How near ln 2 the loss of a discriminator is that has no opinion."""
+"""How near ln 2 the loss of a discriminator lies that has no opinion."""
 Ailment = tuple[Cause, str]
 
 

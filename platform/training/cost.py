@@ -19,7 +19,7 @@ from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import Method, Step
 from platform.networks import cost
 from platform.networks.bisenet import Prediction, upsample
-from platform.networks.cost import SIZE, SMALLEST, Cost, Judgement
+from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
@@ -27,8 +27,8 @@ IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST
 BATCH = 2
 LATE = 0.999
 """The progress that a method sees: whatever it does only after a warm-up is counted too."""
-Call = tuple[str, tuple[Any, ...]]
-"""A player's name, and the arguments that it was given, shapes in place of tensors."""
+Call = tuple[str, Arguments]
+"""A player's name, and the arguments that it was given."""
 
 
 def cost_of(method: Method, recipe: Recipe) -> Cost:
@@ -86,8 +86,8 @@ def _judgements(method: Method, bare: Recipe) -> tuple[Judgement, ...]:
     larger = _calls(method, players, prediction, 2 * scale) if doublings else small
     judgements: dict[str, Judgement] = {}
     for (name, arguments), (_, grown) in zip(small, larger, strict=True):
-        one = _of_one(arguments)
-        full = tuple(map(partial(_full, doublings), one, _of_one(grown)))
+        one, larger_one = _of_one(arguments), _of_one(grown)
+        full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
         judgements[f"{name} {full}"] = Judgement(players[name], one, full)
     return tuple(judgements.values())
 
@@ -106,10 +106,13 @@ def _calls(method: Method, players: Mapping[str, nn.Module], prediction: Predict
     """The calls of the players while a method's losses are taken on images some times as large as the smallest."""
     calls: list[Call] = []
 
-    def note(name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        calls.append((name, tuple(value.shape if isinstance(value, Tensor) else value for value in arguments)))
+    def note(name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
+        shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
+        calls.append((name, shapes))
 
-    handles = [module.register_forward_pre_hook(partial(note, name)) for name, module in players.items()]
+    hooks = {name: partial(note, name) for name in players}
+    handles = [module.register_forward_pre_hook(hooks[name], with_kwargs=True) for name, module in players.items()]
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             method.losses(_step(method, players, prediction, scale))
@@ -145,9 +148,11 @@ def _enlarged(prediction: Prediction, images: Tensor) -> Prediction:
     return Prediction(enlarge(prediction.logits), tuple(map(enlarge, prediction.auxiliary)))
 
 
-def _of_one(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _of_one(arguments: Arguments) -> Arguments:
     """The arguments for one image instead of a batch, which the first dimension counts."""
-    return tuple(torch.Size((1, *value[1:])) if isinstance(value, torch.Size) else value for value in arguments)
+    return {
+        key: torch.Size((1, *value[1:])) if isinstance(value, torch.Size) else value for key, value in arguments.items()
+    }
 
 
 def _full(doublings: int, small: Any, larger: Any) -> Any:

@@ -16,22 +16,20 @@ class Recipe:
     """
 
     learning_rate: float = hyperparameter(2.5e-2, above=0.0)
-    """Of SGD, before `schedule`."""
+    """Learning rate of SGD, before `schedule`."""
     momentum: float = hyperparameter(0.9, at_least=0.0, below=1.0)
     weight_decay: float = hyperparameter(1e-4, at_least=0.0)
     power: float = hyperparameter(0.9, at_least=0.0)
-    """Of the polynomial decay, per step, of every optimiser's learning rate."""
+    """Exponent of the polynomial decay, per step, of every optimiser's learning rate."""
     warm_up: float = hyperparameter(0.0, at_least=0.0, below=1.0)
     """Fraction of the steps over which every optimiser's learning rate rises, linearly; 0 is none, as published."""
     batch: int = hyperparameter(4, at_least=2)
     """Images of each domain per step; at least 2, since batch norm after a global pooling needs two values."""
     auxiliary_weight: float = hyperparameter(1.0, at_least=0.0)
     """Weight of the cross-entropy of each auxiliary head."""
-    augmentation: Literal["none", "flip", "flip and crop"] = hyperparameter(
-        "flip", choices=("none", "flip", "flip and crop")
-    )
+    augmentation: Literal["none", "flip", "flip and crop"] = hyperparameter("flip")
     """Flip: horizontally, half of the images. Crop: scaled by 1 to 2, then cropped to the size."""
-    batch_norm: Literal["mixed", "source", "frozen"] = hyperparameter("mixed", choices=("mixed", "source", "frozen"))
+    batch_norm: Literal["mixed", "source", "frozen"] = hyperparameter("mixed")
     """Whose passes update the running statistics: all (as published), the labelled ones only, or none."""
     network_width: float = hyperparameter(1.0, above=0.0, searchable=False)
     """Factor on every channel count of the network; 1 is the published network."""

@@ -364,7 +364,12 @@ def test_an_arm_has_a_share_of_its_own_and_threads_for_its_cpus() -> None:
     assert planned.row("plain").slot == Slot(cpus=1, gpus=0.5, memory=0)
     assert planned.row("wide").slot == Slot(cpus=2, gpus=1, memory=8)
     assert [row.trial({}, 1, {}).threads for row in planned.rows] == [1, 2]
-    refused(lambda: Arm(FDA).on(gpus=1.5), "Budget.gpus must be at least 0")
+    refused(lambda: Arm(FDA).on(gpus=1.5), "Share.gpus must be at least 0, and a whole number from 1 on, got 1.5")
+    refused(lambda: Arm(FDA).on(cpus=0), "Share.cpus must be a whole number of at least 1, got 0")
+    nothing: Any = None
+    refused(
+        lambda: Budget(steps=1, evaluations=1, memory=nothing), "Budget.memory must be at least 0, in GiB, got None"
+    )
 
 
 def test_only_what_acts_through_an_integer_is_resolved() -> None:

@@ -263,7 +263,7 @@ class SeveralLevels(Method):
         for level in prediction.auxiliary:
             step.modules["levels"](level)
         step.modules["levels"](upsample(prediction.logits, step.source.images.shape[-2:]))
-        step.modules["pooled"](both.mean((2, 3)))
+        step.modules["pooled"](input=both.mean((2, 3)))
         loss = step.modules["deep"](both).mean() + step.modules["of features"](both).mean()
         return {SEGMENTATION: loss, "deep": loss}
 
