@@ -1,5 +1,6 @@
 """What Ray makes of `cluster.yaml` on AWS: its own provider, at a simulated EC2 where machines cost nothing."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
-from ray.autoscaler._private.aws import config as aws_config
+from moto.core.config import DefaultConfig
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import TAG_RAY_CLUSTER_NAME, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
@@ -17,7 +18,7 @@ from tests.support.cluster.configuration import FILE, filled_in
 from tests.support.s3_server import KEYS
 
 REGION = "us-west-2"
-MANAGED_POLICIES = {"iam": {"load_aws_managed_policies": True}}
+MANAGED_POLICIES: DefaultConfig = {"iam": {"load_aws_managed_policies": True}}
 """Ray gives the head two of those that AWS keeps for everybody."""
 
 Described = list[dict[str, Any]]
@@ -47,10 +48,13 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
         for name, value in KEYS.items():
             patch.setenv(name, value)
         # It waits until a new role has spread over the data centres.
-        patch.setattr(aws_config.time, "sleep", lambda seconds: None)
+        patch.setattr(time, "sleep", lambda seconds: None)
         ec2 = boto3.client("ec2", region_name=REGION)
         configuration = completed(ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
-        provider = AWSNodeProvider(configuration["provider"], configuration["cluster_name"])
+        # Ray's own providers are not typed.
+        provider: Any = AWSNodeProvider(  # type: ignore[no-untyped-call]
+            configuration["provider"], configuration["cluster_name"]
+        )
         for kind in ("head", "worker"):
             tags = {TAG_RAY_CLUSTER_NAME: configuration["cluster_name"], TAG_RAY_NODE_KIND: kind}
             node = configuration["available_node_types"][kind]["node_config"]
@@ -64,7 +68,7 @@ def completed(image: str) -> dict[str, Any]:
     """The file with an image filled in, through all that `ray up` does to it."""
     prepared = prepare_config(yaml.safe_load(filled_in(FILE.read_text(), image=image)))
     validate_config(prepared)
-    configuration: dict[str, Any] = AWSNodeProvider.bootstrap_config(prepared)
+    configuration: dict[str, Any] = AWSNodeProvider.bootstrap_config(prepared)  # type: ignore[no-untyped-call]
     return AWSNodeProvider.fillout_available_node_types_resources(configuration)
 
 

@@ -130,8 +130,8 @@ class PublishedOrder(nn.Module):
         self.network = network
         self.unused = nn.Linear(network.context_path.channels, IMAGENET_CLASSES)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of shape (batch, classes, height, width) for images of shape (batch, 3, height, width)."""
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes height width"]:
+        """Logits at the images' size."""
         logits: Tensor = self.network.classifier(upsample(self.network.features(images).fused, _size(images)))
         return logits
 

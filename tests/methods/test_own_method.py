@@ -104,7 +104,7 @@ def test_it_trains_all_its_players_and_notes_what_it_says(own: type[Method]) -> 
     noted = run.advance(2)
     assert noted.keys() == {"loss/cross_entropy", "loss/pseudo", "loss/classifier", "pseudo/classes"}
     assert run._trained.keys() == {"segmentation", "classifier"}
-    assert all(len(kept) == 3 for kept in run._memory.values())
+    assert all(len(kept) == 3 for kept in run.batches.memory.values())
 
 
 def test_it_goes_on_from_a_checkpoint_as_if_never_interrupted(own: type[Method]) -> None:

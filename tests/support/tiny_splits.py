@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from platform.methods import Method
+from platform.networks.bisenet import BiSeNet
 from platform.shifts.labels import NUM_CLASSES, VOID
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training.recipe import Recipe
@@ -111,6 +112,12 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)
     return bool(left == right)
+
+
+def bisenet(run: TrainingRun) -> BiSeNet:
+    """The network of a run, for tests that look into it."""
+    assert isinstance(run.network, BiSeNet)
+    return run.network
 
 
 def parameters(run: TrainingRun) -> dict[str, Tensor]:

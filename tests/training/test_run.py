@@ -25,6 +25,7 @@ from tests.support.tiny_splits import (
     CPU,
     SIZE,
     assert_same,
+    bisenet,
     images,
     labelled,
     parameters,
@@ -71,7 +72,7 @@ def test_auxiliary_heads_learn_by_their_weight() -> None:
     for weight in (0.0, 1.0, 2.0):
         run = training_run(SourceOnly(), auxiliary_weight=weight)
         run.advance(1)
-        gradients.append([gradient_of(head.weight) for head in run.network.auxiliary_classifiers])
+        gradients.append([gradient_of(head.weight) for head in bisenet(run).auxiliary_classifiers])
     none, once, twice = gradients
     assert not any(gradient.any() for gradient in none)
     for single, double in zip(once, twice, strict=True):
@@ -164,14 +165,14 @@ def test_a_batch_larger_than_a_split_is_refused() -> None:
 def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
     """Every pass that may moves the running statistics a tenth of the way to its batch's: source, then target."""
     run = training_run(Adversarial(width=4), batch_norm=batch_norm)
-    convolution = copy.deepcopy(run.network.context_path.conv1)
+    convolution = copy.deepcopy(bisenet(run).context_path.conv1)
     statistics = running_statistics(run)
     batch = run._batch()
     assert batch.target is not None
     mean, variance = statistics["context_path.bn1.running_mean"], statistics["context_path.bn1.running_var"]
     for images_ in (batch.source.images, batch.target.images)[:passes]:
         with torch.no_grad():
-            features = convolution((images_ - run.network.mean) / run.network.deviation)
+            features = convolution((images_ - bisenet(run).mean) / bisenet(run).deviation)
         mean = 0.9 * mean + 0.1 * features.mean((0, 2, 3))
         variance = 0.9 * variance + 0.1 * features.var((0, 2, 3), unbiased=True)
 
@@ -194,7 +195,7 @@ def test_the_target_is_normalised_by_its_own_batch(batch_norm: str) -> None:
     with torch.no_grad():
         plain = run._segment_target(target.images)
         before = running_statistics(run)
-        stretched = run._segment_target(run.network.mean + 1.5 * (target.images - run.network.mean))
+        stretched = run._segment_target(bisenet(run).mean + 1.5 * (target.images - bisenet(run).mean))
     torch.testing.assert_close(plain, stretched, atol=0.05, rtol=0.05)
     assert run.network.training
     assert all(layer.track_running_stats for layer in run.network.modules() if isinstance(layer, torch.nn.BatchNorm2d))
@@ -210,8 +211,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(bad: float) -> None:
     run = training_run(SourceOnly())
     run.advance(2)
     with torch.no_grad():
-        assert run.network.classifier.bias is not None
-        run.network.classifier.bias[0] = bad
+        bias = bisenet(run).classifier.bias
+        assert bias is not None
+        bias[0] = bad
     before = parameters(run)
     with pytest.raises(Diverged, match=r"the segmentation loss is (nan|inf) at step 3"):
         run.advance(3)

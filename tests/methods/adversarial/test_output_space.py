@@ -15,7 +15,7 @@ from platform.methods.method import SEGMENTATION, Step, cross_entropy
 from platform.networks.bisenet import BiSeNet, upsample
 from platform.networks.discriminator import Discriminator
 from platform.training.run import TrainingRun
-from tests.support.tiny_splits import SIZE, assert_same, parameters, running_statistics, state, training_run
+from tests.support.tiny_splits import SIZE, assert_same, bisenet, parameters, running_statistics, state, training_run
 
 
 def discriminator_of(run: TrainingRun) -> Discriminator:
@@ -62,7 +62,7 @@ def test_gradients_equal_those_of_the_published_three_passes(
     dtype: torch.dtype, tolerance: float, separable: bool
 ) -> None:
     run = training_run(Adversarial(width=8, lambda_adv=0.5, separable=separable), batch=4)
-    network, discriminator = run.network.to(dtype), discriminator_of(run).to(dtype)
+    network, discriminator = bisenet(run).to(dtype), discriminator_of(run).to(dtype)
     expected_network, expected_discriminator = copy.deepcopy(network), copy.deepcopy(discriminator)
     published_step(expected_network, expected_discriminator, run._batch(), 0.5)
 
