@@ -9,8 +9,8 @@ from pathlib import Path
 def fingerprint(files: Iterable[Path], *more: str) -> str:
     """12 hexadecimal digits that change when what the files say changes, or any of the texts `more`.
 
-    Comments, docstrings, layout, import statements and the files' names and folders do not count; what an imported name
-    stands for does, wherever it is used.
+    Comments, docstrings, layout, annotations of functions, import statements and the files' names and folders do not
+    count; what an imported name stands for does, wherever it is used.
     """
     trees = [ast.parse(file.read_text()) for file in files]
     parts = sorted(meaning(tree, imported(tree)) for tree in trees)
@@ -40,7 +40,7 @@ def imported(tree: ast.AST) -> dict[str, str]:
 
 
 class _Meant(ast.NodeTransformer):
-    """Leaves out imports and docstrings, and gives imported names their full ones."""
+    """Leaves out imports, docstrings and functions' annotations, and gives imported names their full ones."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
@@ -54,6 +54,13 @@ class _Meant(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if text else self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.Name(self.names.get(node.id, node.id), node.ctx)

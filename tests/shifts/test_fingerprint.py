@@ -20,6 +20,7 @@ SAME = {
     "comments": BEFORE.replace("    return", "    # Never below 0.\n    return"),
     "layout": BEFORE.replace("(logits, labels)\n    ", "(\n    logits, labels\n)\n    ").replace("\n\n\n", "\n\n\n\n"),
     "docstrings": BEFORE.replace("Mean over pixels.", "The mean."),
+    "annotations": BEFORE.replace("(logits, labels):", "(logits: object, labels: object) -> object:"),
     "another import": BEFORE.replace("from torch", "import math\nfrom torch"),
     "imports in another order": "from platform.methods.method import cross_entropy as labelled_loss\n"
     + BEFORE.replace("from platform.methods.method import cross_entropy as labelled_loss\n", ""),
