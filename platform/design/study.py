@@ -11,6 +11,7 @@ from platform.design.asha import ASHA
 from platform.design.budget import Budget
 from platform.design.ranges import check_whole
 from platform.design.row import Row
+from platform.records.record import SOURCE_MIOU
 from platform.scores.selectors.selector import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.training.recipe import Recipe
@@ -27,7 +28,7 @@ class Study:
     arms: Mapping[str, Arm]
     reference: str
     """The arm that differences are taken to."""
-    select: str = "source/miou"
+    select: str = SOURCE_MIOU
     """The metric that stops and picks in the search, higher being better; `oracle/` ones use target labels."""
     search: ASHA | None = None
     """How arms with ranges are searched; None where no arm has any."""

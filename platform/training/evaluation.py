@@ -8,6 +8,16 @@ from jaxtyping import UInt8
 
 from platform.methods.batch import unlabelled_batch
 from platform.networks.bisenet import upsample
+from platform.records.record import (
+    EFFECTIVE_CLASSES,
+    ORACLE_ACCURACY,
+    ORACLE_MIOU,
+    SOURCE_ACCURACY,
+    SOURCE_MIOU,
+    SOURCE_VAL,
+    TARGET_TEST,
+    TARGET_VAL,
+)
 from platform.scores.metrics import SIZE, Counts, cityscapes, confusion, effective_classes
 from platform.shifts.labels import Groups
 from platform.shifts.shift import LabelledImages, Splits
@@ -21,19 +31,19 @@ KEPT = 4
 
 def evaluated_splits(splits: Splits, final: bool) -> dict[str, LabelledImages]:
     """The splits of a report by name; the test split is one of the final report's alone."""
-    evaluated = {"source/val": splits.source_val, "target/val": splits.oracle.val}
-    return evaluated | ({"target/test": splits.oracle.test} if final else {})
+    evaluated = {SOURCE_VAL: splits.source_val, TARGET_VAL: splits.oracle.val}
+    return evaluated | ({TARGET_TEST: splits.oracle.test} if final else {})
 
 
 def metrics(confusions: dict[str, Counts], groups: Groups) -> dict[str, float]:
     """The metrics of a report by name, from the confusion matrices of its validation splits."""
-    source, target = cityscapes(confusions["source/val"], groups), cityscapes(confusions["target/val"], groups)
+    source, target = cityscapes(confusions[SOURCE_VAL], groups), cityscapes(confusions[TARGET_VAL], groups)
     return {
-        "source/miou": source.miou,
-        "source/accuracy": source.accuracy,
-        "oracle/miou": target.miou,
-        "oracle/accuracy": target.accuracy,
-        "target/effective_classes": effective_classes(confusions["target/val"]),
+        SOURCE_MIOU: source.miou,
+        SOURCE_ACCURACY: source.accuracy,
+        ORACLE_MIOU: target.miou,
+        ORACLE_ACCURACY: target.accuracy,
+        EFFECTIVE_CLASSES: effective_classes(confusions[TARGET_VAL]),
     }
 
 
