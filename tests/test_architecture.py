@@ -80,7 +80,9 @@ def imported(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, "imports name a module in full, from `platform` on"
+            assert node.level == 0, "imports name a module in full, from `platform` on"
             yield from ((node.module, alias.name) for alias in node.names)
 
 

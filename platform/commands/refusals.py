@@ -68,7 +68,7 @@ def check_answers(address: str) -> None:
 
 def _silence(error: OSError | subprocess.SubprocessError) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        return "what listens there is no Ray head"
+        return "what listens there is not a Ray head"
     if isinstance(error, subprocess.TimeoutExpired):
         return f"what listens there gives no answer in {HEALTH_SECONDS} seconds"
     return str(error)

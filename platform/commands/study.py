@@ -279,7 +279,7 @@ def _undelivered(owed: Owed, store: Store) -> str:
     """What MLflow lacks, and how it gets that."""
     if not owed:
         return ""
-    copied = "" if store.elsewhere else f", or\n  python -m platform.tracking {shown(store.folder)} --to URI"
+    copied = "" if store.shared else f", or\n  python -m platform.tracking {shown(store.folder)} --to URI"
     return f"MLflow lacks {owed}: run the same command again{copied}\n"
 
 

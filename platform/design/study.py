@@ -108,7 +108,11 @@ class Study:
 
     def row(self, name: str) -> Row:
         """The row of an arm."""
-        return next(row for row in self.rows if row.name == name)
+        return self._rows[name]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, Row]:
+        return {row.name: row for row in self.rows}
 
     def smoke(self) -> "Study":
         """The same rows, reference and selector on a tiny shift, with a budget that a laptop spends in seconds."""

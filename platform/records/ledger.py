@@ -226,7 +226,7 @@ def _nothing(ask: Ask) -> Record:
 
 
 def _seen(record: Record, end: End | None) -> Record:
-    """A trial's record as a study sees it for which it ended so, or has not ended.
+    """A trial's record as seen by a study for which it ended this way, or has not ended.
 
     An end beyond what is on record does not count: the record was damaged, and the trial fills the gap first.
     """

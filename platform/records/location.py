@@ -27,7 +27,7 @@ def results_store(results: str) -> Store:
 
     bucket = Bucket(results)
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    # The order of options makes no other place; and only the hash tells a/b from a-b.
+    # Options in another order name the same place; only the hash tells a/b from a-b.
     address = f"{bucket}?{'&'.join(sorted(results.partition('?')[2].split('&')))}"
     place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
     unique = hashlib.sha256(address.encode()).hexdigest()[:8]

@@ -62,8 +62,8 @@ class Store:
     def __init__(self, folder: Path, storage: Storage | None = None) -> None:
         self.folder = folder
         self.storage: Storage = storage or Folder(folder)
-        self.elsewhere = storage is not None
-        """Whether records and checkpoints lie outside `folder`."""
+        self.shared = storage is not None
+        """Whether records and checkpoints lie in a storage that all nodes see, not in `folder`."""
         self.damages: set[Damage] = set()
         """Damaged lines that were found while reading."""
 
@@ -82,7 +82,7 @@ class Store:
     def fetched(self, trial_id: str, name: str) -> Path:
         """The path at which a file of a trial lies on this machine, if there is one. Raises OSError."""
         path, file = self.trial_folder(trial_id) / name, trial_file(trial_id, name)
-        if self.elsewhere:
+        if self.shared:
             with suppress(FileNotFoundError):
                 if not path.exists() or path.stat().st_mtime < self.storage.modified(file):
                     write_whole(path, self.storage.read(file))
@@ -90,7 +90,7 @@ class Store:
 
     def publish(self, study: str, files: Iterable[Path]) -> None:
         """Copy files of a study's folder on this machine to where its records lie. Raises OSError."""
-        if self.elsewhere:
+        if self.shared:
             for file in files:
                 self.storage.write(f"{study}/{file.name}", file.read_bytes())
 

@@ -21,7 +21,7 @@ class Trial:
     """Plain values only, so that a trial reads the same in a record, in a Ray actor and in its hash."""
 
     method: str
-    """Name of the method's class in `platform.methods`."""
+    """Name of the method's class, ours or a study file's own."""
     hyperparameters: dict[str, Any]
     """Every field of the method."""
     recipe: dict[str, Any]

@@ -94,7 +94,7 @@ class Interruption:
         if self.signal is not None:
             end_descendants()
             os._exit(self.code)
-        # The sign may be slow, in a bucket that does not answer.
+        # Writing the stop file may take long, when a bucket does not answer.
         self.say("stopping after the current step; once more to leave at once")
         self.note(number)
 

@@ -1,4 +1,4 @@
-"""Which nodes hold which trials: what a trial takes of a node, and what a cluster has or may still start."""
+"""Which nodes hold which trials: what a cluster has or may still start, and whether a trial fits."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

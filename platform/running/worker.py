@@ -22,8 +22,8 @@ class TrialTrainable(tune.Trainable):
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """A trial's slot, on none of the nodes that it avoids."""
         assignment: Assignment = config["assignment"]
-        elsewhere = [{NODE_LABEL: f"!in({','.join(assignment.avoided)})"}] if assignment.avoided else None
-        return tune.PlacementGroupFactory([assignment.resources], bundle_label_selector=elsewhere)
+        others = [{NODE_LABEL: f"!in({','.join(assignment.avoided)})"}] if assignment.avoided else None
+        return tune.PlacementGroupFactory([assignment.resources], bundle_label_selector=others)
 
     def setup(self, config: dict[str, Any]) -> None:
         # What was imported stays; to look through it at every trial's end takes a quarter of a second.

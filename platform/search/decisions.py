@@ -85,7 +85,7 @@ class Search:
     def note_arrivals(self, ask: Ask) -> None:
         """Have a trial that another arm of the study began count at the rungs of this arm too.
 
-        Both arms compare with it. It is trained once and ends once, as the arm has it that asked for it first.
+        It is trained once, and ends once: as the arm decides that asked for it first.
         """
         if self.study.search is None or ask.phase == "confirm":
             return

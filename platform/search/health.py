@@ -41,10 +41,10 @@ def ailment(reports: Sequence[Report]) -> Ailment | None:
 
 
 def _predictions(reports: Sequence[Report]) -> Ailment | None:
-    """Whether predictions on the target have collapsed, unless the trial has just not learnt more yet.
+    """Whether predictions on the target have collapsed.
 
-    It has not when all its reports showed few classes while its cross-entropy is below that of a uniform guess, ln 19,
-    and falls.
+    A trial that never showed more classes may still be learning: it is, while its cross-entropy falls and is below that
+    of a uniform guess, ln 19.
     """
     name, recent = EFFECTIVE_CLASSES, reports[-PERSISTENCE:]
     classes, losses = _values(recent, name), _values(recent, "loss/cross_entropy")

@@ -1,6 +1,6 @@
-"""The search decisions of a study: what to try next, what to stop, what to confirm.
+"""What to try next: an arm's records as Optuna sees them, and its proposal.
 
-Everything here is a function of the records. A study that goes on after a crash rebuilds its decisions by reading them.
+Everything here is a function of the records. A study that goes on after a crash reads the same proposals from them.
 """
 
 import itertools

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from platform.design.header import header as header_of
+from platform.design.header import is_complete
 from platform.methods import FDA, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, End, Phase, Record, Report
@@ -31,6 +33,7 @@ PATIENT = dataclasses.replace(STUDY, search=ASHA(trials=3, grace=1.0, reduction=
 """The same trials, none of which is stopped."""
 IDENTITY = STUDY.shift.identity()
 COMPLETE = End("complete", None, "", 500)
+HEADER = header_of(STUDY, "study", "Is it done?", IDENTITY, "", "2026-01-01T00:00:00+00:00")
 
 
 def book(folder: Path, study: str = "study") -> Ledger:
@@ -140,6 +143,33 @@ def test_a_study_is_finished_when_nothing_runs_and_nothing_is_left(tmp_path: Pat
     last = ledger.asks[-1].trial.id
     ledger.records[last] = dataclasses.replace(ledger.records[last], end=None)
     assert not Search(STUDY, ledger, IDENTITY).is_finished()
+
+
+@pytest.mark.parametrize("values", [[0.5] * 5, [0.5, 0.1]], ids=["to the last step", "broken off"])
+@pytest.mark.parametrize("classes", [9.0, 1.0], ids=["healthy", "collapsed"])
+def test_is_it_done_has_one_answer_at_every_moment(tmp_path: Path, values: Sequence[float], classes: float) -> None:
+    """By the search that asks for trials, and by the records alone, as the copying command has it."""
+    ledger = book(tmp_path)
+    search, answers = Search(STUDY, ledger, IDENTITY), []
+
+    def ask_each() -> None:
+        ended = all(ledger.ended(ask) is not None for ask in ledger.asks)
+        left = [search.next_ask(name) for name in STUDY.arms]
+        answers.append(search.is_finished())
+        assert answers[-1] == (ended and left == [None, None])
+        assert answers[-1] == is_complete(HEADER, ledger.asks, ledger.records)
+
+    for name in STUDY.arms:
+        ask_each()
+        while (ask := search.next_ask(name)) is not None:
+            ledger.ask(ask)
+            ask_each()
+            train(ledger, ask, values, classes)
+            ask_each()
+            if ledger.ended(ask) is None:
+                ledger.end(ask, End("failed", "diverged", "the loss is nan", ledger.records[ask.trial.id].step))
+    ask_each()
+    assert (answers[0], answers[-1]) == (False, True)
 
 
 def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tmp_path: Path) -> None:

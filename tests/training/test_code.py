@@ -125,7 +125,11 @@ def test_every_file_below_what_trains_counts(package: Path, room: str, folder: s
 
 DECIDES = {
     "a method": ("methods/translation/fda.py", "return", "return +"),
-    "which splits are evaluated": ("training/evaluation.py", '"target/val": splits.oracle.val', '"target/val": splits'),
+    "which splits are evaluated": (
+        "training/evaluation.py",
+        "TARGET_VAL: splits.oracle.val",
+        "TARGET_VAL: splits.source_val",
+    ),
     "which metrics are reported": ("training/evaluation.py", "source.accuracy", "source.miou"),
     "how many predictions are kept": ("training/evaluation.py", "KEPT = 4", "KEPT = 5"),
     "what a metric is": ("scores/metrics.py", "np.exp(", "np.log("),

@@ -75,7 +75,9 @@ def test_what_a_killed_holder_started_is_ended(tmp_path: Path) -> None:
 def test_nobody_elses_process_is_ended(tmp_path: Path, holder: dict[str, object]) -> None:
     (tmp_path / STUDY_LOCK).write_text(json.dumps(holder))
     with study_lock(tmp_path):
-        pass
+        assert json.loads((tmp_path / STUDY_LOCK).read_text())["pid"] == os.getpid()
+    assert psutil.Process().is_running()
+    assert (tmp_path / STUDY_LOCK).read_bytes() == b""
 
 
 def test_a_trial_is_held_once_until_its_handle_is_closed(tmp_path: Path) -> None:
