@@ -12,9 +12,10 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from platform.methods import SEGMENTATION, Adversarial, Method, Player, SourceOnly, Step, hyperparameter
-from platform.networks.bisenet import BiSeNet, PublishedOrder, upsample
+from platform.networks.bisenet import BiSeNet, PublishedOrder
 from platform.networks.cost import Cost, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
+from platform.networks.network import upsample
 from platform.study import Recipe
 from platform.training.cost import cost_of, estimate_of
 
