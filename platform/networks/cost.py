@@ -190,14 +190,13 @@ def _multiply_accumulates(layer: nn.Module, x: Tensor, y: Tensor) -> int:
     """Every weight takes part once for each place of the output, in a transposed convolution of the input."""
     match layer:
         case _ConvTransposeNd():
-            places = x.numel() // layer.in_channels
+            return x.numel() // layer.in_channels * layer.weight.numel()
         case _ConvNd():
-            places = y.numel() // layer.out_channels
+            return y.numel() // layer.out_channels * layer.weight.numel()
         case nn.Linear():
-            places = y.numel() // layer.out_features
+            return y.numel() // layer.out_features * layer.weight.numel()
         case _:
-            places = 0
-    return places * layer.weight.numel()
+            return 0
 
 
 def _torchscan_leaf(leaf: nn.Module, x: Tensor, y: Tensor) -> int:
