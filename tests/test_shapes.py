@@ -15,16 +15,15 @@ import torch
 
 from platform.methods.batch import Labelled
 from platform.methods.method import cross_entropy
-from platform.networks.bisenet import BiSeNet, Prediction, upsample
+from platform.networks.bisenet import BiSeNet
+from platform.networks.network import Prediction, upsample
 from platform.records.provenance import ROOT
 from platform.scores.metrics import cityscapes, confusion
 
 PACKAGE = ROOT / "platform"
 
-SHAPED_ROOMS = ("networks", "methods", "scores")
+SHAPED_ROOMS = ("networks", "methods", "scores", "training")
 """Rooms whose public functions and fields say the shapes of all arrays."""
-EXCEPTIONS = {"networks/cost.py"}
-"""Files, below `platform/`, that need not say them yet."""
 
 AXES = {
     "batch": "images of a batch",
@@ -48,12 +47,7 @@ DTYPES = {
     if isinstance(kind, type) and issubclass(kind, jaxtyping.AbstractDtype)
 }
 
-FILES = [
-    path
-    for room in SHAPED_ROOMS
-    for path in sorted((PACKAGE / room).rglob("*.py"))
-    if path.relative_to(PACKAGE).as_posix() not in EXCEPTIONS
-]
+FILES = [path for room in SHAPED_ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))]
 
 
 def zeros(*size: int) -> torch.Tensor:
@@ -195,7 +189,7 @@ def test_a_wrong_shape_is_refused_in_tests(name: str) -> None:
 def test_production_checks_no_shape() -> None:
     code = (
         "import sys, torch, platform.methods, platform.training.run\n"
-        "from platform.networks.bisenet import Prediction\n"
+        "from platform.networks.network import Prediction\n"
         "Prediction(torch.zeros(1), ())\n"
         "print([name for name in ('beartype', 'typeguard') if name in sys.modules])"
     )

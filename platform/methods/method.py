@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.hyperparameters import check
-from platform.networks.bisenet import Prediction, upsample
+from platform.networks.network import Prediction, upsample
 from platform.shifts.labels import VOID
 
 SEGMENTATION = "segmentation"

@@ -21,9 +21,8 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from platform.networks.network import Network
+from platform.networks.network import Network, NoWeights, Prediction, upsample
 from platform.shifts.labels import NUM_CLASSES
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -41,19 +40,6 @@ class Features:
     """Features at 1/8 of the image, rounded up, for the final classifier."""
     context: tuple[Float[Tensor, "batch _ _ _"], Float[Tensor, "batch _ _ _"]]
     """Refined context at 1/16 and at 1/32 of the image, for the auxiliary classifiers."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Logits at 1/8 of the image, rounded up, of the final classifier and of the auxiliary ones."""
-
-    logits: Float[Tensor, "batch classes rows columns"]
-    auxiliary: tuple[Float[Tensor, "batch classes rows columns"], ...]
-    """Logits from the context at 1/16 and at 1/32, upsampled to 1/8; empty unless asked for."""
-
-
-class NoWeights(ValueError):
-    """The ImageNet weights cannot be had on this machine."""
 
 
 class BiSeNet(Network):
@@ -96,7 +82,7 @@ class BiSeNet(Network):
             load_imagenet_weights(self.context_path)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"], auxiliary: bool = False) -> Prediction:
-        """Predict logits at 1/8 of the images; `auxiliary` adds those that only training on labels needs."""
+        """Predict logits at 1/8 of the images; `auxiliary` adds those from the context at 1/16 and at 1/32."""
         features = self.features(images)
         logits = self.classifier(features.fused)
         if not auxiliary:
@@ -240,13 +226,6 @@ class FeatureFusion(nn.Module):
         y: Tensor = self.block(x)
         attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
         return y + y * attention
-
-
-def upsample(
-    logits: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
-) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
-    """Resize bilinearly to `size` = (height, width), pixels taken as areas."""
-    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def load_imagenet_weights(context_path: ContextPath) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from platform.networks.bisenet import NoWeights
+from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
 from platform.records.record import Report
 from platform.records.storage.storage import sees

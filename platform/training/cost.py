@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import Method, Step
 from platform.networks import cost
-from platform.networks.bisenet import Prediction, upsample
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
+from platform.networks.network import Prediction, upsample
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
@@ -37,7 +37,10 @@ def cost_of(method: Method, recipe: Recipe) -> Cost:
 
 
 def estimate_of(method: Method, recipe: Recipe) -> tuple[float, float]:
-    """`deployed_gflops` and `discriminator_gflops` within 3 %, for plans that cannot wait for them."""
+    """`deployed_gflops` and `discriminator_gflops`, estimated for plans that cannot wait for them.
+
+    See `platform.networks.cost` for how near they are.
+    """
     bare = recipe.bare()
     return _network_estimate(bare), sum(map(cost.estimated_gflops, _judgements(method, bare)))
 
@@ -98,7 +101,7 @@ def _smallest_calls(method: Method, players: Mapping[str, nn.Module], prediction
         try:
             return scale, _calls(method, players, prediction, scale)
         except (RuntimeError, ValueError):
-            continue  # as a convolution raises whose input is smaller than its kernel
+            continue  # a convolution raises when its input is smaller than its kernel
     return IMAGES[-1], _calls(method, players, prediction, IMAGES[-1])
 
 
@@ -156,7 +159,7 @@ def _of_one(arguments: Arguments) -> Arguments:
 
 
 def _full(doublings: int, small: Any, larger: Any) -> Any:
-    """A shape after so many doublings of the image, of which the first made it larger so."""
+    """The shape at full size, extrapolated from its growth over the first doubling."""
     if not isinstance(small, torch.Size):
         return small
     return torch.Size(round(side * (grown / side) ** doublings) for side, grown in zip(small, larger, strict=True))

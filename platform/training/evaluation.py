@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 
 from platform.methods.batch import unlabelled_batch
-from platform.networks.bisenet import upsample
+from platform.networks.network import upsample
 from platform.records.record import (
     EFFECTIVE_CLASSES,
     ORACLE_ACCURACY,

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from platform.methods.method import SEGMENTATION, Method, Step
-from platform.networks.bisenet import Prediction
-from platform.networks.network import Network
+from platform.networks.network import Network, Prediction
 from platform.shifts.randomness import derive
 from platform.shifts.shift import Splits
 from platform.training.batches import Batches, part
@@ -109,7 +108,7 @@ class TrainingRun:
         return means
 
     @torch.inference_mode()
-    def predict(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes h w"]:
+    def predict(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes rows columns"]:
         """Logits at 1/8 of the images' size, in float32, of the network in evaluation mode; images in [0, 255]."""
         self._set_mode(training=False)
         with self._autocast():
@@ -223,7 +222,9 @@ class TrainingRun:
         prediction: Prediction = self.network(images, auxiliary=True)
         return prediction
 
-    def _segment_target(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes h w"]:
+    def _segment_target(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes rows columns"]:
         self._set_mode(training=self.recipe.batch_norm != "frozen")
         with _statistics_kept(self.network) if self.recipe.batch_norm == "source" else nullcontext():
             logits: Tensor = self.network(images).logits

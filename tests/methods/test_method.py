@@ -11,7 +11,7 @@ from torch import Tensor
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.methods.batch import Labelled
 from platform.methods.method import Step, cross_entropy
-from platform.networks.bisenet import Prediction, upsample
+from platform.networks.network import Prediction, upsample
 from platform.shifts.labels import VOID
 
 

@@ -13,7 +13,8 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.transforms.functional import normalize
 
-from platform.networks.bisenet import BiSeNet, upsample
+from platform.networks.bisenet import BiSeNet
+from platform.networks.network import upsample
 
 Network = TypeVar("Network", bound=nn.Module)
 

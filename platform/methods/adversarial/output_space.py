@@ -23,8 +23,8 @@ from torch.nn import functional
 
 from platform.methods.hyperparameters import hyperparameter
 from platform.methods.method import SEGMENTATION, Method, Player, Step
-from platform.networks.bisenet import upsample
 from platform.networks.discriminator import Discriminator
+from platform.networks.network import upsample
 
 SOURCE, TARGET = 0.0, 1.0
 DISCRIMINATOR = "discriminator"

@@ -12,8 +12,9 @@ from torch.nn import functional
 from platform.methods import Adversarial, SourceOnly
 from platform.methods.adversarial.output_space import DISCRIMINATOR, judged_as, probabilities
 from platform.methods.method import SEGMENTATION, Step, cross_entropy
-from platform.networks.bisenet import BiSeNet, upsample
+from platform.networks.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
+from platform.networks.network import upsample
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import SIZE, assert_same, bisenet, parameters, running_statistics, state, training_run
 
