@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec
 
 from platform.records.one_line import one_line
-from platform.running import MACHINE_FAILED as MACHINE_FAILED
-from platform.running import by_signal as by_signal
+from platform.running.interruption import MACHINE_FAILED as MACHINE_FAILED
+from platform.running.interruption import by_signal as by_signal
 
 COMPLETE, INCOMPLETE, BAD_INPUT, OUR_MISTAKE = 0, 1, 2, 4
 OWED = MACHINE_FAILED
@@ -68,7 +68,7 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
                 say(f"error: {one_line(mistake, LONGEST)}")
                 return BAD_INPUT
             except KeyboardInterrupt:
-                say("\ninterrupted; the same command goes on from here")
+                say("\ninterrupted; run the same command again")
                 return by_signal(signal.SIGINT)
             except BrokenPipeError:
                 # Whoever read the output has seen enough.
@@ -79,7 +79,7 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
                 return MACHINE_FAILED
             except OSError as failure:
                 write_off_output()
-                say(f"error: {one_line(failure, LONGEST)}; {REMEDY}")
+                say(f"error: {one_line(failure, LONGEST)}; mend that, and run the same command again")
                 return MACHINE_FAILED
             except Exception:
                 # Python's own code for it, 1, says that results are missing.

@@ -6,9 +6,10 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from platform.commands.exits import BadInput
+from platform.commands.exits import BadInput, bad_input
 from platform.design.study import Study
 from platform.records.ledger import Ledger
+from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
 
@@ -23,7 +24,7 @@ def check_writable(results: Storage) -> None:
         results.write(".writable", b"")
         results.remove(".writable")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise BadInput(
             f"results must be writable, got {results}: {reason}; mend that, or name another place with --results"
         ) from error
@@ -34,10 +35,8 @@ def check_weights(study: Study) -> None:
     recipes = (row.filled({})[1] for row in study.rows)
     pretrained = next((recipe for recipe in recipes if recipe.pretrained), None)
     if pretrained is not None:
-        try:
+        with bad_input():
             pretrained.network()
-        except ValueError as error:
-            raise BadInput(str(error)) from error
 
 
 def check_answers(address: str) -> None:

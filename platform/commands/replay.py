@@ -18,13 +18,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
-from platform.commands.exits import COMPLETE, EPILOG, BadInput, ending, say
+from platform.commands.exits import COMPLETE, EPILOG, BadInput, bad_input, ending, say
 from platform.commands.terminal.screen import COLUMNS
 from platform.design.asha import ASHA, exact, rungs
+from platform.records.location import recorded
 from platform.records.record import Ask, End, StudyHeader
 from platform.records.store import Store
-from platform.results.replay import SLOTS, Curve, Outcome, Replayed, Setting, replay
+from platform.results.replay import SLOTS, Curve, Outcome, replay
 
 NAME = 27
 """Width of a row's name."""
@@ -36,12 +38,29 @@ LEGEND = (
 )
 
 
+class Setting(NamedTuple):
+    """How to stop early; without a grace the first rung is the study's."""
+
+    grace: float | None
+    reduction: int
+    smoothing: int
+
+
+class Replayed(NamedTuple):
+    """A setting, the rungs that it means, and what it makes of each row."""
+
+    setting: Setting
+    rungs: tuple[int, ...]
+    outcomes: Mapping[str, Outcome]
+
+
 @ending()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     _check(options)
-    store, names = _studies(options.results)
+    with bad_input():
+        store, names = recorded(options.results)
     for name in names:
         print(_study(store, name, options), end="\n\n")
     for damage in sorted(store.damages):
@@ -70,22 +89,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.slots < 1:
         raise BadInput(f"--slots must be a whole number of at least 1, got {options.slots}")
     given = [("grace", options.grace), ("reduction", options.reduction), ("smoothing", options.smoothing)]
-    try:
+    with bad_input():
         for name, value in ((name, value) for name, values in given for value in values if value is not None):
             ASHA(trials=1, **{name: value})
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-
-
-def _studies(results: Path) -> tuple[Store, list[str]]:
-    """The store, and the names of the studies to replay."""
-    name = results.resolve().name
-    if name in Store(results.resolve().parent).studies():
-        return Store(results.resolve().parent), [name]
-    store = Store(results)
-    if not (names := store.studies()):
-        raise BadInput(f"RESULTS must be results/<study> or a results folder, got {results}, which holds no study")
-    return store, names
 
 
 def _study(store: Store, name: str, options: argparse.Namespace) -> str:
@@ -162,8 +168,8 @@ def _summary(results: Sequence[Replayed]) -> str:
 
 def _block(result: Replayed) -> str:
     """A line per row of a setting."""
-    setting, rungs, outcomes = result
-    at = ", ".join(f"{rung:,}" for rung in rungs) or "none"
+    setting, judged_at, outcomes = result
+    at = ", ".join(f"{rung:,}" for rung in judged_at) or "none"
     title = f"grace {_grace(setting)}, one in {setting.reduction}, mean of {setting.smoothing}: rungs {at}"
     lines = [_filled(title), f"{'':29}       saved  stopped   regret  best trial  open"]
     for row, outcome in outcomes.items():

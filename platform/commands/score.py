@@ -16,21 +16,19 @@ without `.png`, and without Cityscapes' endings `_leftImg8bit`,
     images           the number of pairs
     pixels           the pixels that accuracy is a fraction of: those that are
                      not void, under `original` all
-
-exit codes: 0 done, 2 bad input, 3 the disk failed, 4 a mistake of ours, 130
-stopped by SIGINT (Ctrl-C)
 """
 
 import argparse
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from platform.commands.exits import COMPLETE, ending
+from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
 from platform.shifts.images import Ids, Pair, pair, read_labels
 from platform.shifts.labels import NAMES, NUM_CLASSES
@@ -74,14 +72,14 @@ def label_images(folder: Path, ids: Ids) -> dict[str, Path]:
     return found
 
 
-@ending(ValueError)
+@ending()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m platform.score",
         description=description,
-        epilog=details.partition("\n\n")[2],
+        epilog=details.partition("\n\n")[2] + "\n" + textwrap.fill(f"exit codes: 0 done, {EPILOG}", 80),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of predicted label images")
@@ -93,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--ids", choices=("train", "label"), default="train", help="what both folders hold (default: train)"
     )
     options = parser.parse_args(arguments)
-    result = score(options.predictions, options.labels, options.convention, options.ids)
+    with bad_input():
+        result = score(options.predictions, options.labels, options.convention, options.ids)
     print(json.dumps(result, indent=2, allow_nan=False))
     return COMPLETE
 

@@ -11,10 +11,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from platform.commands.exits import COMPLETE, EPILOG, OWED, ending
+from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending
 from platform.design.header import is_complete
 from platform.records.ledger import Ledger
-from platform.records.store import JOURNAL, Store
+from platform.records.location import recorded
+from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, refusal
@@ -25,7 +26,7 @@ CLEAR = "\r\x1b[2K"
 """What a terminal clears its line by."""
 
 
-@ending(ValueError)
+@ending()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
@@ -37,27 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", required=True, metavar="URI", help="http://HOST:PORT, sqlite:////PATH/mlflow.db, ...")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)
-    uri = checked(options.to)
-    store, studies = _studies(options.results)
+    with bad_input():
+        uri = checked(options.to)
+        store, studies = recorded(options.results)
     owed = [_copy_study(uri, store, study) for study in studies]
     return OWED if any(owed) else COMPLETE
 
 
-def _studies(results: Path) -> tuple[Store, list[str]]:
-    """The store, and the names of the studies to copy. Raises ValueError."""
-    results = results.absolute()
-    if (results / JOURNAL).is_file():
-        return Store(results.parent), [results.name]
-    if results.is_dir() and (studies := Store(results).studies()):
-        return Store(results), studies
-    raise ValueError(
-        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no {JOURNAL}; "
-        "studies leave theirs in results/ at the root of the checkout"
-    )
-
-
 def _copy_study(uri: str, store: Store, study: str) -> Owed:
-    """Copy one study, print how it went, and return what is owed. Raises ValueError when MLflow does not answer."""
+    """Copy one study, print how it went, and return what is owed. Raises BadInput when MLflow does not answer."""
     header = store.journal(study).header
     if header is None:
         print(f"{study}: not copied, because its journal has no readable header")
@@ -65,7 +54,8 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
     ledger = Ledger(store, study, [arm.name for arm in header.arms])
     # What was asked for and never begun has no run.
     begun = [ask for ask in ledger.asks if ledger.records[ask.trial.id].provenance]
-    tracker = Tracker(uri, header, store)
+    with bad_input():
+        tracker = Tracker(uri, header, store)
     for ask in begun:
         tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
@@ -79,13 +69,13 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
 
 
 def _wait(tracker: Tracker, uri: str, study: str) -> None:
-    """Show what is owed until nothing is, or nothing changes any more."""
+    """Show what is owed until nothing is, or nothing changes any more; raises BadInput when MLflow does not answer."""
     changed, before = time.monotonic(), tracker.owed()
     while not tracker.connected:
         if tracker.trouble:
             trouble = tracker.trouble
             tracker.close(patience=0.0)
-            raise refusal(uri, f"must be that of an MLflow that answers, and here {trouble}")
+            raise BadInput(str(refusal(uri, f"must be that of an MLflow that answers, and here {trouble}")))
         time.sleep(0.05)
     while (owed := tracker.owed()) and time.monotonic() < changed + COMMAND_PATIENCE:
         if owed != before:

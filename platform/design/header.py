@@ -2,16 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform.design import asha
-from platform.design.study import Study
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.records.trial import confirm_seed
 
+if TYPE_CHECKING:
+    from platform.design.study import Study
+
 
 def header(
-    study: Study, name: str, question: str, shift_identity: dict[str, object], source: str, began: str
+    study: "Study", name: str, question: str, shift_identity: dict[str, object], source: str, began: str
 ) -> StudyHeader:
     """What the study's records must hold for the table to be made from them alone."""
     return StudyHeader(

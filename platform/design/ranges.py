@@ -4,9 +4,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from platform.methods.method import Integer
+if TYPE_CHECKING:
+    from platform.methods.method import Integer
 
 
 class Range(ABC):
@@ -114,7 +115,7 @@ class Dimension:
     """
 
     range: Range
-    integer: Integer | None
+    integer: "Integer | None"
 
     def value(self, proposed: Any) -> Any:
         """The field's value for what the search proposed, within the range: `proposal(value(proposed)) == proposed`."""

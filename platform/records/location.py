@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from platform.records.provenance import ROOT
-from platform.records.store import Store
+from platform.records.store import JOURNAL, Store
 
 RESULTS = ROOT / "results"
 RESULTS_VARIABLE = "PLATFORM_RESULTS"
@@ -32,3 +32,16 @@ def results_store(results: str) -> Store:
     place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
     unique = hashlib.sha256(address.encode()).hexdigest()[:8]
     return Store(Path(base) / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
+
+
+def recorded(results: Path) -> tuple[Store, list[str]]:
+    """A store and the names of its studies, from a folder of results or of one study in it; raises ValueError."""
+    results = results.resolve()
+    if (results / JOURNAL).is_file():
+        return Store(results.parent), [results.name]
+    if results.is_dir() and (studies := Store(results).studies()):
+        return Store(results), studies
+    raise ValueError(
+        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no {JOURNAL}; "
+        "studies leave theirs in results/ at the root of the checkout"
+    )

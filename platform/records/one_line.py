@@ -3,7 +3,7 @@
 from typing import Literal
 
 
-def one_line(error: BaseException | str, at_most: int = 300, keep: Literal["beginning", "end"] = "end") -> str:
+def one_line(error: BaseException | str, at_most: int = 300, keep: Literal["beginning", "end"] = "beginning") -> str:
     """The message of an error on one line, only one end of it if it is too long; `no message` where there is none."""
     text = " ".join(str(error).split())
     if len(text) > at_most:

@@ -1,10 +1,4 @@
-"""What other settings of early stopping would have made of a study: its recorded curves, replayed.
-
-    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --smoothing 1 3
-
-Every combination is replayed, and the study's own setting. Without `--grace` the first rung stays where the study had
-it. The trials of a row are taken in the order in which the study asked for them, `--slots` at a time; in turn each
-advances to its next evaluation, is judged there if that is a rung, and makes room for the next trial when it ends.
+"""A recorded search, replayed under another setting of early stopping.
 
 A trial that the study stopped has a curve only up to there. Where another setting lets it go on, it is *open*: it may
 have been stopped right there or have gone on to its last step, which gives the two ends of what is saved; it is never
@@ -12,9 +6,8 @@ picked, and compared at no later rung. Figures with open trials are estimates, a
 """
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from platform.design.asha import best, cut, smoothed
 
@@ -49,22 +42,6 @@ class Outcome:
     """None when no trial with a whole curve is picked."""
     winner_stopped: bool | None
     """Whether the best trial of those with a whole curve is stopped; None when there is none."""
-
-
-class Setting(NamedTuple):
-    """How to stop early; without a grace the first rung is the study's."""
-
-    grace: float | None
-    reduction: int
-    smoothing: int
-
-
-class Replayed(NamedTuple):
-    """A setting, the rungs that it means, and what it makes of each row."""
-
-    setting: Setting
-    rungs: tuple[int, ...]
-    outcomes: Mapping[str, Outcome]
 
 
 def replay(

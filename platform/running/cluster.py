@@ -137,7 +137,7 @@ def refuse_unshared(where: Storage, mark: Mark) -> None:
             done, _ = ray.wait([answer], timeout=LOOK_SECONDS)
             shared = bool(done) and ray.get(answer)
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            raise RayFault(f"{address} cannot run what it is sent: {one_line(error)}") from error
+            raise RayFault(f"{address} cannot run what it is sent: {one_line(error, keep='end')}") from error
         except ray.exceptions.RayError:
             # A node that has just gone gets no trials either.
             continue

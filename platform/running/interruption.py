@@ -6,16 +6,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-
-import psutil
+from typing import TYPE_CHECKING
 
 from platform.records.storage.storage import Storage
-from platform.running import MACHINE_FAILED, by_signal
 
+if TYPE_CHECKING:
+    import psutil
+
+MACHINE_FAILED = 3
+"""The exit code when the machine failed; `platform.commands.exits` has the table of all."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
 SHOWN_SECONDS = 1.0
 """How long another thread gets to show the last words."""
+
+
+def by_signal(number: int) -> int:
+    """The exit code of a process that a signal ended, as shells have it."""
+    return 128 + number
 
 
 class Interruption:
@@ -101,12 +109,17 @@ class Interruption:
 
 def end_descendants() -> None:
     """Kill every process that this one started, and all that those started."""
+    # Every command imports this module for its exit codes, and few end a process.
+    import psutil
+
     for child in psutil.Process().children():
         end_tree(child)
 
 
-def end_tree(process: psutil.Process) -> None:
+def end_tree(process: "psutil.Process") -> None:
     """Kill a process and all that it started."""
+    import psutil
+
     with suppress(psutil.NoSuchProcess):
         for each in [process, *process.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):

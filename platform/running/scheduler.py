@@ -54,7 +54,7 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
         try:
-            self._lose(trial.config["assignment"], one_line(str(trial.get_error() or "no error")))
+            self._lose(trial.config["assignment"], one_line(str(trial.get_error() or "no error"), keep="end"))
         except Exception as fault:
             self.ledger.fault = self.ledger.fault or fault
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from platform.records.store import Store
-from platform.running import MACHINE_FAILED
+from platform.running.interruption import MACHINE_FAILED
 from tests.support.cluster import postgresql
 from tests.support.cluster import ray_cluster as clusters
 from tests.support.cluster.hosts import Host, Network

@@ -14,22 +14,35 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from platform.commands.exits import BadInput, MachineFailed, bad_input
+from platform.commands.exits import EPILOG, LONGEST, BadInput, MachineFailed, bad_input
 from platform.records.provenance import ROOT
+from platform.records.store import Store
 from platform.shifts.shift import DataError
 
-AGAIN = "the same command goes on from here"
 ERRORS: dict[str, tuple[BaseException, int, str]] = {
     "bad input": (BadInput("--slots must be 1"), 2, "error: --slots must be 1\n"),
     "bad input of many lines": (BadInput("must be YAML:\n  a\n"), 2, "error: must be YAML: a\n"),
-    "a full disk": (OSError(28, "No space left"), 3, f"error: [Errno 28] No space left; mend that, and {AGAIN}\n"),
-    "a machine": (MachineFailed("Ray has died"), 3, f"error: Ray has died; mend that, and {AGAIN}\n"),
+    "bad input too long": (
+        BadInput("--slots must be 1, got " + "1" * LONGEST),
+        2,
+        f"error: --slots must be 1, got {'1' * (LONGEST - 26)}...\n",
+    ),
+    "a full disk": (
+        OSError(28, "No space left"),
+        3,
+        "error: [Errno 28] No space left; mend that, and run the same command again\n",
+    ),
+    "a machine": (
+        MachineFailed("Ray has died"),
+        3,
+        "error: Ray has died; mend that, and the same command goes on from here\n",
+    ),
     "a machine, with its own remedy": (
         MachineFailed("the head is another", "start"),
         3,
         "error: the head is another; start\n",
     ),
-    "Ctrl-C": (KeyboardInterrupt(), 130, f"\ninterrupted; {AGAIN}\n"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "\ninterrupted; run the same command again\n"),
     "nobody reads": (BrokenPipeError(32, "Broken pipe"), 141, ""),
 }
 """An error, the code it leads to, and what is said on standard error."""
@@ -55,8 +68,8 @@ class Door:
 DOORS = {
     "study": Door("platform.commands.study", ("studies/quickstart.py", "--plan"), "load"),
     "score": Door("platform.commands.score", ("predictions", "labels"), "score"),
-    "replay": Door("platform.commands.replay", ("results",), "_studies"),
-    "tracking": Door("platform.commands.tracking", ("results", "--to", "sqlite:////tmp/mlflow.db"), "_studies"),
+    "replay": Door("platform.commands.replay", ("results",), "recorded"),
+    "tracking": Door("platform.commands.tracking", ("results", "--to", "sqlite:////tmp/mlflow.db"), "recorded"),
     "remote": Door("platform.commands.remote.command", ("run", "studies/quickstart.py"), "load"),
 }
 every_door = pytest.mark.parametrize("name", DOORS)
@@ -118,9 +131,11 @@ def test_help_names_the_exit_codes(name: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as caught:
         DOORS[name].commands.main(["--help"])
     assert caught.value.code == 0
-    said = " ".join(capsys.readouterr().out.split())
+    said = capsys.readouterr().out
     assert "exit codes: " in said
     assert "130" in said
+    # A line may break after a hyphen.
+    assert name == "remote" or "".join(EPILOG.split()) in "".join(said.split())
 
 
 def test_the_pages_name_the_exit_codes() -> None:
@@ -136,11 +151,33 @@ def test_the_pages_name_the_exit_codes() -> None:
 def test_only_what_a_command_names_is_a_users_mistake(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A ValueError is one where images are scored; the study command names the kinds that are."""
+    """A ValueError is one where what was given is checked, and none anywhere else."""
     assert failing(monkeypatch, "score", ValueError("a.png")).run() == 2
     assert failing(monkeypatch, "study", DataError("no frames")).run() == 2
     assert failing(monkeypatch, "study", ValueError("ours")).run() == 4
     assert capsys.readouterr().err.endswith("ValueError: ours\n")
+
+
+def test_a_value_error_behind_the_checks_is_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("ours")
+
+    tracking, score = DOORS["tracking"], DOORS["score"]
+    monkeypatch.setattr(tracking.commands, "recorded", lambda _: (Store(tmp_path), ["fda"]))
+    monkeypatch.setattr(tracking.commands, "_copy_study", fail)
+    assert tracking.run() == 4
+    monkeypatch.setattr(score.commands, "score", lambda *_: {"miou": float("nan")})
+    assert score.run() == 4
+    assert capsys.readouterr().err.count("Traceback") == 2
+
+
+@pytest.mark.parametrize("name", ["tracking", "replay"])
+def test_what_reads_records_waits_for_neither_torch_nor_ray(name: str) -> None:
+    program = f"import sys, {DOORS[name].module}; print(sys.modules.keys() & set(sys.argv))"
+    command = [sys.executable, "-c", program, "torch", "ray", "scipy", "pandas", "psutil", "mlflow"]
+    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"
 
 
 def test_what_a_user_gave_is_checked_by_others() -> None:

@@ -295,7 +295,7 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "RESULTS must be results/<study> or a results folder, got nowhere, which holds no study"),
+        (["nowhere"], "RESULTS must be a folder of results, or of one study in it, got "),
         ([".", "--grace", "0"], "ASHA.grace must be above 0 and at most 1, which stops no trial, got 0.0"),
         ([".", "--reduction", "1"], "ASHA.reduction must be a whole number of at least 2, got 1"),
         ([".", "--smoothing", "0"], "ASHA.smoothing must be a whole number of at least 1, got 0"),

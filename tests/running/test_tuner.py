@@ -304,6 +304,20 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
     assert again.ledger.ended(running.ask) is None, "the next run tries it again"
 
 
+def test_of_what_ended_a_worker_the_last_words_are_kept(tmp_path: Path) -> None:
+    """Ray's traceback ends with what matters."""
+    traceback = "ray::step()\n" + '  File "worker.py", line 1\n' * 99 + "OSError: disk"
+    simulation = Simulation(tmp_path, slots=1)
+    (running,) = simulation.run(results=1)
+    for _ in range(WORKER_LOSSES + 1):
+        lose(simulation.scheduler, running, traceback)
+        running = simulation.searcher.suggest("again")["assignment"]
+    end = simulation.ledger.ended(simulation.ledger.asks[0])
+    assert end is not None
+    assert "the last time with: ..." in end.reason
+    assert end.reason.endswith("line 1 OSError: disk")
+
+
 def test_the_last_trial_is_handed_out_again_though_nothing_else_is_left(tmp_path: Path) -> None:
     """Ray Tune asks no more once it was told that the study has come to its end."""
     study = dataclasses.replace(STUDY, arms={"fixed": Arm(FDA)}, reference="fixed", search=None)

@@ -217,7 +217,7 @@ def answered() -> Iterator[None]:
             "the head refuses this machine's token, ~/.ray/auth_token; copy that of the machine where ray up was run"
         ) from refusal
     except (ClientError, OSError, RuntimeError) as error:
-        text = one_line(error, LINE, keep="beginning")
+        text = one_line(error, LINE)
         if "Maximum request body size" in text or "exceeds the maximum size" in text:
             raise BadInput(
                 f"the checkout is too large to be sent ({text}); name what is large in .gitignore"
@@ -249,4 +249,4 @@ def _meaning(printed: str, cluster: Path) -> str:
         if found := pattern.search(printed):
             return meaning.format(*(part.strip() for part in found.groups()), cluster=cluster)
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return f"ray says: {one_line(lines[-1], LINE, keep='beginning') if lines else 'nothing'}"
+    return f"ray says: {one_line(lines[-1], LINE) if lines else 'nothing'}"

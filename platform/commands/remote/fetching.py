@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from platform.commands.exits import COMPLETE, BadInput, MachineFailed, say
+from platform.commands.exits import COMPLETE, BadInput, MachineFailed, bad_input, say
 from platform.commands.remote.connection import NoAnswer, asked, prepare_for
 from platform.commands.terminal.text import shown
 from platform.records.location import RESULTS_VARIABLE, SCHEME, results_store
@@ -27,7 +27,9 @@ def fetch_study(options: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix=".fetch-", dir=mine.folder) as folder:
         theirs = Store(Path(folder))
         if there.startswith(SCHEME):
-            _download(results_store(there).storage, name, theirs)
+            with bad_input():
+                bucket = results_store(there).storage
+            _download(bucket, name, theirs)
         elif _copied(options.cluster, f"{there}/{name}/", theirs.study_folder(name)):
             _copied(options.cluster, f"{there}/trials/", theirs.trial_folder(""))
         if not (theirs.study_folder(name) / JOURNAL).exists():

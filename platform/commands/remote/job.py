@@ -130,6 +130,6 @@ def exit_code(end: "JobDetails") -> int:
     if end.status == JobStatus.STOPPED:
         return by_signal(SIGTERM)
     if end.driver_exit_code is None:
-        raise MachineFailed(one_line(end.message or "the job failed", LINE, keep="beginning"))
+        raise MachineFailed(one_line(end.message or "the job failed", LINE))
     code: int = end.driver_exit_code
     return code if code >= 0 else by_signal(-code)

@@ -1,4 +1,4 @@
-"""One study's runs in MLflow, made equal to its records; the only MLflow code of the project.
+"""One study's runs in MLflow, made equal to its records.
 
     experiment <study>
       run <study>                parent: question, study file, result files; one per `StudyHeader.began`
@@ -32,6 +32,7 @@ from mlflow.entities import LifecycleStage, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
+from platform.records.one_line import one_line
 from platform.records.record import TARGET_TEST, StudyHeader
 from platform.records.storage.files import write_new
 from platform.results.figures.png import png
@@ -386,8 +387,7 @@ def _user() -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of the exception at the bottom: MLflow wraps a refused connection four times."""
+    """The exception at the bottom, on one line: MLflow wraps a refused connection four times."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return one_line(str(error) or type(error).__name__, 200)

@@ -20,7 +20,7 @@ from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Outa
 from platform.results.mirror.process import Process
 from platform.results.mirror.uri import checked
 
-log = logging.getLogger("platform.tracking")
+log = logging.getLogger(__name__)
 PAUSE = 0.5
 """Seconds between deliveries, so that reports of one trial that come close together go in one call."""
 LONGEST_PAUSE = 30.0
@@ -185,17 +185,11 @@ class Tracker:
         """The newest state of some owed trials, and which version that is."""
         with self._lock:
             ids = itertools.islice((trial_id for trial_id in self._owed if trial_id not in tried), COPIES)
-            trials = [(replace(trial, times=dict(trial.times))) for trial in map(self._trials.__getitem__, ids)]
+            trials = [replace(trial, times=dict(trial.times)) for trial in map(self._trials.__getitem__, ids)]
         return [(self._copy(trial), trial.version) for trial in trials]
 
     def _copy(self, trial: _Trial) -> Copy:
-        reports = tuple(
-            replace(
-                report, confusions={name: counts for name, counts in report.confusions.items() if name == TARGET_TEST}
-            )
-            for report in trial.record.reports
-        )
-        record = replace(trial.record, reports=reports)
+        record = replace(trial.record, reports=tuple(map(_without_val, trial.record.reports)))
         return Copy(trial.ask, record, trial.times, trial.at, self._predictions(record))
 
     def _predictions(self, record: Record) -> Path | None:

@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from platform.records.one_line import one_line
+
 DATABASES = ("postgresql", "mysql", "mssql")
 
 
@@ -57,7 +59,7 @@ def _checked_database(uri: str) -> str:
     try:
         make_url(uri).get_dialect().import_dbapi()
     except (SQLAlchemyError, ValueError) as error:
-        raise refusal(uri, f"must be a database's URL ({str(error).splitlines()[0]})") from error
+        raise refusal(uri, f"must be a database's URL ({one_line(error)})") from error
     except ImportError as error:
         raise refusal(uri, f"needs a database driver that is not installed ({error})") from error
     return uri

@@ -21,6 +21,7 @@ import pytest
 from ray.autoscaler._private import commands
 
 from platform.commands.exits import BadInput
+from platform.commands.remote import fetching
 from platform.commands.remote.command import main
 from platform.commands.remote.connection import _meaning
 from platform.commands.remote.fetching import take_over
@@ -217,6 +218,20 @@ def test_another_run_of_the_study_is_not_overwritten(fetched: Fetched) -> None:
         fetched.take_over()
     assert fetched.mine.journal("invented") == before
     assert fetched.reports() == []
+
+
+@pytest.mark.parametrize("results", ["s3://", "s3://results?colour=red"])
+def test_results_of_the_head_that_are_no_bucket_are_one_line(
+    results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(fetching, "prepare_for", lambda _: None)
+    monkeypatch.setattr(fetching, "asked", lambda *_: f"PLATFORM_RESULTS=<{results}>\n")
+    assert main(["fetch", "invented", "--to", str(tmp_path)]) == 2
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert re.fullmatch(r"error: [^\n]+\n", error), error
+    assert "must be s3://BUCKET/PREFIX" in error
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ with quiet(Path(sys.argv[1])) as out:
         os.write(1, b"from a descriptor\\n")
     ctypes.CDLL(None).puts(b"from C")
     subprocess.run(["sh", "-c", "echo from a child; echo from its errors >&2"])
-    logging.getLogger("platform.tracking").warning("from a logger")
+    logging.getLogger("platform.results.mirror.tracker").warning("from a logger")
     warnings.warn("from a warning")
     print("progress", file=out, flush=True)
     sys.stdout.flush()
@@ -40,7 +40,7 @@ with quiet(Path(sys.argv[1])) as out:
         raise RuntimeError("boom")
 print("after", flush=True)
 print("error after", file=sys.stderr)
-logging.getLogger("platform.tracking").warning("logged after")
+logging.getLogger("platform.results.mirror.tracker").warning("logged after")
 """
 
 
@@ -62,7 +62,7 @@ def test_noise_goes_to_the_log(tmp_path: Path) -> None:
     for source in ("print", "a handler of before", "stderr", "bytes", "a descriptor", "C", "a child", "its errors"):
         assert f"from {source}\n" in text
     clock = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} WARNING"
-    assert re.search(f"{clock} platform.tracking: from a logger$", text, re.MULTILINE)
+    assert re.search(f"{clock} platform.results.mirror.tracker: from a logger$", text, re.MULTILINE)
     assert re.search(f"{clock} py.warnings: .*from a warning$", text, re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from platform.records.record import Ask, Record
 from platform.records.store import PREDICTIONS
 from platform.results.mirror.entries import BATCH
 from platform.results.mirror.messages import Closing, Copy
-from platform.results.mirror.mirror import Mirror
+from platform.results.mirror.mirror import Mirror, reason
 from platform.scores.metrics import cityscapes
 from platform.shifts.labels import CAMVID_11
 from tests.support import invented_study
@@ -331,6 +331,16 @@ def test_names_that_a_filter_could_take_for_its_own_signs(uri: str) -> None:
         to = mirror(uri, name=name.replace("/", " "))
         asked = ask("FDA", "search", 0)
         deliver(to, copy(replace(asked, arm=name), record(asked)))
+
+
+def test_the_reason_is_the_error_at_the_bottom_on_one_line() -> None:
+    error = ConnectionError("retries exceeded")
+    error.__cause__ = ValueError("disk I/O error\n  [SQL: INSERT]\n")
+    assert reason(error) == "disk I/O error [SQL: INSERT]"
+    error.__cause__ = TimeoutError()
+    assert reason(error) == "TimeoutError"
+    error.__cause__ = ValueError("refused: " + "x" * 300)
+    assert (reason(error)[:9], len(reason(error))) == ("refused: ", 200)
 
 
 def test_the_process_ends_with_its_driver(tmp_path: Path) -> None:
