@@ -1,19 +1,21 @@
-"""What a network costs: parameters and operations, counted from the modules themselves on the meta device.
+"""What a network costs: parameters and operations, counted from the modules themselves.
 
-Two conventions, never mixed. `gflops` counts two operations per multiply-accumulate of every convolution, by torch's
-own FlopCounterMode. `original_gflops` counts as the original study's table does, with torchscan 0.1.1
-(github.com/frgfm/torch-scan): multiplications and additions of every module, each module at its first call only.
-Neither counts interpolation. All figures are for one image of 512 x 1024 in evaluation.
+Two conventions, never mixed. `gflops` counts two operations per multiply-accumulate of every convolution and matrix
+product, by torch's own FlopCounterMode. `original_gflops` counts as the original study's table does, with torchscan
+0.1.1 (github.com/frgfm/torch-scan): multiplications and additions of every layer that it knows, each layer at its first
+call only. Neither counts interpolation. Costs are counted on the meta device; a plan's estimates of `gflops` are
+counted on a small image on the CPU. All figures are for one image of 512 x 1024 in evaluation.
 """
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from platform.networks.network import Network
 
@@ -25,6 +27,8 @@ SMALLEST = (32, 64)
 
 Arguments = dict[int | str, Any]
 """The arguments of a call, by position or by name, with its shape in place of a tensor."""
+Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]
+"""A function of a module, of the arguments of its call by position and by name, and of what it gave."""
 
 
 class Judgement(NamedTuple):
@@ -57,7 +61,7 @@ class Cost:
     discriminator_gflops: float
     """One judgement of what the method gives to it for one image; 2 per multiply-accumulate."""
     original_gflops: float
-    """The network as published, as torchscan 0.1.1 counts it."""
+    """The network as published, as torchscan 0.1.1 counts it; a layer that it does not know counts nothing."""
     original_discriminator_gflops: float
     """One judgement of what the method gives to it for one image, as torchscan 0.1.1 counts it."""
 
@@ -94,31 +98,28 @@ def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Iterable[
 
 
 def estimated_network_gflops(network: Network) -> float:
-    """`deployed_gflops` within 3 %, for plans that cannot wait for it.
+    """`deployed_gflops`, within 3 % for a BiSeNet of any width, for plans that cannot wait for it.
 
     Counted on a small image and scaled by pixels: torch's counter and its meta device import the compiler of torch,
     which takes longer than all else that a plan does.
     """
-    return torchscan_operations(network, torch.zeros(1, 3, *SMALLEST)) * math.prod(SIZE) / math.prod(SMALLEST) / 1e9
+    return layer_operations(network, torch.zeros(1, 3, *SMALLEST)) * math.prod(SIZE) / math.prod(SMALLEST) / 1e9
 
 
 def estimated_gflops(judgement: Judgement) -> float:
-    """What a judgement adds to `discriminator_gflops`, within 3 %: counted on a small image and scaled by its input."""
+    """What a judgement adds to `discriminator_gflops`: counted on a small image and scaled by its input.
+
+    Within 3 % where nearly all operations are those of convolutions and linear layers on maps that grow with the image.
+    """
     inputs, named = _tensors(judgement.small, "cpu")
     small, full = _numbers(judgement.small), _numbers(judgement.full)
-    return torchscan_operations(judgement.module, *inputs, **named) * (full / small if small else 1) / 1e9
+    return layer_operations(judgement.module, *inputs, **named) * (full / small if small else 1) / 1e9
 
 
 def called_parameters(module: nn.Module, *inputs: Any) -> int:
     """How many parameters belong to the modules that `module(*inputs)` calls."""
     called: set[nn.Module] = set()
-    handles = [part.register_forward_hook(lambda part, *_: called.add(part)) for part in module.modules()]
-    try:
-        with torch.no_grad():
-            module(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    _call_watched(module, inputs, {}, module.modules(), lambda part, *_: called.add(part))
     return sum(parameter.numel() for part in called for parameter in part.parameters(recurse=False))
 
 
@@ -138,28 +139,64 @@ def multiply_add_operations(module: nn.Module, *inputs: Any, **named: Any) -> in
     return operations
 
 
+def layer_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
+    """Operations of the convolutions, transposed ones too, and linear layers that `module(*inputs, **named)` calls.
+
+    Two per multiply-accumulate, at every call. A layer of any other kind counts nothing.
+    """
+    operations = 0
+
+    def count(layer: nn.Module, arguments: tuple[Any, ...], by_name: dict[str, Any], output: Tensor) -> None:
+        nonlocal operations
+        operations += 2 * _multiply_accumulates(layer, arguments[0] if arguments else by_name["input"], output)
+
+    layers = [layer for layer in module.modules() if isinstance(layer, _ConvNd | nn.Linear)]
+    _call_watched(module, inputs, named, layers, count)
+    return operations
+
+
 def torchscan_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
     """Operations of `module(*inputs, **named)` in evaluation as torchscan 0.1.1 counts them.
 
     A module that is called again, like a residual block's ReLU or the discriminator's activation, counts once: the
-    original study's 2.17 for the separable discriminator is 2.20 when every call counts. A module of a kind that
-    neither the original study's networks have nor a linear layer is counts nothing.
+    original study's 2.17 for the separable discriminator is 2.20 when every call counts. Counted are linear layers and
+    the kinds of layers that the original study's networks have. A layer of any other kind counts nothing.
     """
     counted: dict[nn.Module, int] = {}
 
-    def count(leaf: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        # A module whose input is given by name is none that torchscan knows.
+    def count(leaf: nn.Module, arguments: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
+        # torchscan does not see an input that is given by name.
         counted.setdefault(leaf, _torchscan_leaf(leaf, arguments[0], output) if arguments else 0)
 
     leaves = [leaf for leaf in module.modules() if next(leaf.children(), None) is None]
-    handles = [leaf.register_forward_hook(count) for leaf in leaves]
+    _call_watched(module, inputs, named, leaves, count)
+    return sum(counted.values())
+
+
+def _call_watched(
+    module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], watched: Iterable[nn.Module], hook: Hook
+) -> None:
+    """Call `module(*inputs, **named)` with a hook on these modules of it, which is called after each of their calls."""
+    handles = [part.register_forward_hook(hook, with_kwargs=True) for part in watched]
     try:
         with torch.no_grad():
             module(*inputs, **named)
     finally:
         for handle in handles:
             handle.remove()
-    return sum(counted.values())
+
+
+def _multiply_accumulates(layer: nn.Module, x: Tensor, y: Tensor) -> int:
+    """Every weight takes part once for each place of the output, in a transposed convolution of the input."""
+    match layer:
+        case _ConvTransposeNd():
+            return x.numel() // layer.in_channels * layer.weight.numel()
+        case _ConvNd():
+            return y.numel() // layer.out_channels * layer.weight.numel()
+        case nn.Linear():
+            return y.numel() // layer.out_features * layer.weight.numel()
+        case _:
+            return 0
 
 
 def _torchscan_leaf(leaf: nn.Module, x: Tensor, y: Tensor) -> int:

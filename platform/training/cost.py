@@ -37,7 +37,10 @@ def cost_of(method: Method, recipe: Recipe) -> Cost:
 
 
 def estimate_of(method: Method, recipe: Recipe) -> tuple[float, float]:
-    """`deployed_gflops` and `discriminator_gflops` within 3 %, for plans that cannot wait for them."""
+    """`deployed_gflops` and `discriminator_gflops`, estimated for plans that cannot wait for them.
+
+    See `platform.networks.cost` for how near they are.
+    """
     bare = recipe.bare()
     return _network_estimate(bare), sum(map(cost.estimated_gflops, _judgements(method, bare)))
 

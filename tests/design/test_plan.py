@@ -154,7 +154,7 @@ fda
   select  source/miou
   recipe  at its defaults
   slot    0.5 GPU, 1 CPU a trial
-  cost    at most 1,045 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
+  cost    at most 1,042 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
   disk    1.4 GB for the checkpoints of the confirm trials, and 193 MB for each
           trial that runs
 

@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 
 from platform.methods import SEGMENTATION, Adversarial, Method, Player, SourceOnly, Step, hyperparameter
 from platform.networks.bisenet import BiSeNet, PublishedOrder
-from platform.networks.cost import Cost, multiply_add_operations, parameters, torchscan_operations
+from platform.networks.cost import Cost, layer_operations, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
 from platform.networks.network import upsample
 from platform.study import Recipe
@@ -167,6 +167,30 @@ def test_a_module_that_torchscan_does_not_know_counts_nothing() -> None:
     assert torchscan_operations(layers, torch.empty(5, 3)) == 5 * 4 * (3 + 2 + 1)
 
 
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "a convolution": (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), (2, 4, 7, 9)),
+    "a convolution of rows": (nn.Conv1d(4, 6, 3, bias=False), (2, 4, 9)),
+    "a transposed convolution": (nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1), (2, 4, 5, 7)),
+    "a transposed convolution in groups": (nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1, groups=2), (2, 4, 5, 7)),
+    "a linear layer on a map": (nn.Linear(3, 5), (2, 7, 3)),
+    "a layer called twice": (nn.Sequential(*[nn.Conv2d(4, 4, 3)] * 2), (2, 4, 7, 9)),
+    "a layer whose weight is computed": (nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 6, 3)), (2, 4, 7, 9)),
+    "no layer that multiplies": (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4).eval()), (2, 4, 7, 9)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_counted_as_torch_counts_them(name: str) -> None:
+    module, size = LAYERS[name]
+    assert layer_operations(module, torch.zeros(size)) == multiply_add_operations(module, torch.zeros(size))
+
+
+def test_a_layer_whose_input_is_given_by_name_is_counted() -> None:
+    layer, x = nn.ConvTranspose2d(4, 6, 3, stride=2), torch.zeros(1, 4, 5, 7)
+    assert layer_operations(layer, input=x) == 2 * (5 * 7) * (4 * 6 * 3 * 3)
+    assert torchscan_operations(layer, x) == 0
+
+
 def test_both_orders_give_the_same_logits() -> None:
     torch.manual_seed(0)
     network = BiSeNet().eval()
@@ -225,7 +249,41 @@ def test_the_estimate_is_near_the_cost(width: float, discriminator: tuple[int, b
     )
 
 
-# A method of a study file's own
+# Methods of a study file's own
+
+
+class Decoder(nn.Module):
+    """Judges each pixel: a transposed convolution, then linear layers over the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(19, 32, 4, stride=2, padding=1)
+        self.layers = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        judgement: Tensor = self.layers(self.up(x).movedim(1, -1))
+        return judgement
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decoded(Method):
+    """Judges the target's logits by a decoder."""
+
+    def players(self) -> dict[str, Player]:
+        return {"decoder": Player(Decoder(), torch.optim.SGD)}
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        assert step.target is not None
+        loss = step.modules["decoder"](step.segment_target(step.target.images)).mean()
+        return {SEGMENTATION: loss, "decoder": loss}
+
+
+def test_the_estimate_knows_layers_that_torchscan_does_not() -> None:
+    exact = cost_of(Decoded(), Recipe(network_width=0.125))
+    eighth = 64 * 128
+    assert exact.discriminator_gflops * 1e9 == 2 * eighth * (19 * 32 * 16 + 4 * (32 * 64 + 64))
+    estimated = estimate_of(Decoded(), Recipe(network_width=0.125))
+    assert estimated == pytest.approx((exact.deployed_gflops, exact.discriminator_gflops), rel=0.03)
 
 
 class Pooled(nn.Module):
