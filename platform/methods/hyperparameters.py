@@ -3,8 +3,11 @@
 import dataclasses
 import difflib
 import math
+import sys
+import typing
 from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin
+from types import SimpleNamespace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def hyperparameter(
@@ -52,10 +55,28 @@ class Rule:
 
 
 def rule_of(cls: type, name: str) -> Rule:
-    """The rule of one field of a dataclass of hyperparameters; a `Literal` lists the choices of its field itself."""
+    """The rule of one field of a dataclass of hyperparameters; a `Literal` lists the choices of its field itself.
+
+    Raises ValueError for a type that is written as a text which means nothing where the class is defined.
+    """
     field: dataclasses.Field[Any] = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
     rule: Rule = field.metadata["rule"]
-    return dataclasses.replace(rule, choices=get_args(field.type)) if get_origin(field.type) is Literal else rule
+    declared = _meant(cls, name, field.type) if isinstance(field.type, str) else field.type
+    return dataclasses.replace(rule, choices=get_args(declared)) if get_origin(declared) is Literal else rule
+
+
+def _meant(cls: type, name: str, text: str) -> Any:
+    """The type of a field that `from __future__ import annotations`, or quotation marks, have made a text of."""
+    owner = next(base for base in cls.__mro__ if name in vars(base).get("__annotations__", {}))
+    # A worker has the class of a study file, but not its module: there, names from typing are known all the same.
+    known = vars(typing) | vars(sys.modules.get(owner.__module__, typing))
+    try:
+        return get_type_hints(SimpleNamespace(__annotations__={name: text}), known)[name]
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        raise ValueError(
+            f"{cls.__name__}.{name} must have a type that can be read, got {text!r} ({error}); "
+            "import or define its names at the top of the file"
+        ) from error
 
 
 def check(instance: Any) -> None:

@@ -2,7 +2,9 @@
 
 import math
 import re
+import sys
 from dataclasses import FrozenInstanceError, dataclass, fields
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,69 @@ def test_rules_say_what_they_demand() -> None:
         "one of 1, 2, 4",
     ]
     assert [field.name for field in fields(Example) if not rule_of(Example, field.name).searchable] == ["mode"]
+
+
+TEXTS = """
+from __future__ import annotations
+import typing as t
+from dataclasses import dataclass
+from typing import Literal
+from platform.methods.hyperparameters import check, hyperparameter
+
+Kind = Literal["plain", "fancy"]
+
+
+@dataclass(frozen=True)
+class Base:
+    kind: Literal["plain", "fancy"] = hyperparameter("plain")
+    named: Kind = hyperparameter("plain")
+    dotted: t.Literal["plain", "fancy"] = hyperparameter("plain")
+    rate: float = hyperparameter(0.5, above=0.0)
+
+    def __post_init__(self):
+        check(self)
+
+
+class Heir(Base):
+    pass
+
+
+@dataclass(frozen=True)
+class Unreadable(Base):
+    misspelt: Litral["plain"] = hyperparameter("plain")
+"""
+"""A study file whose annotations are texts."""
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("study_of_texts")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(TEXTS, vars(module))
+    return module
+
+
+@pytest.mark.parametrize("name", ["kind", "named", "dotted"])
+@pytest.mark.parametrize("cls", ["Base", "Heir"])
+def test_a_literal_that_is_a_text_lists_the_choices(texts: ModuleType, cls: str, name: str) -> None:
+    assert getattr(vars(texts)[cls](**{name: "fancy", "rate": 1}), name) == "fancy"
+    with pytest.raises(ValueError, match=f"^{cls}.{name} must be one of 'plain', 'fancy', got 'nonsense'"):
+        vars(texts)[cls](**{name: "nonsense"})
+
+
+def test_a_literal_that_is_a_text_is_read_without_its_module(
+    texts: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, texts.__name__)
+    assert rule_of(texts.Base, "kind").choices == ("plain", "fancy")
+    assert rule_of(texts.Base, "rate").choices is None
+
+
+def test_a_text_that_means_nothing_is_refused_in_one_line(texts: ModuleType) -> None:
+    with pytest.raises(
+        ValueError, match=r"^Unreadable.misspelt must have a type that can be read, got .*at the top of"
+    ):
+        texts.Unreadable()
 
 
 def test_a_choice_has_a_type() -> None:
