@@ -19,7 +19,10 @@ TRAINING_CODE = (
     "shifts/labels.py",
     "shifts/randomness.py",
 )
-"""What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
+"""What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`.
+
+Files of `training/` count as a whole, also those (cost, code) that decide no number.
+"""
 
 
 def training_files() -> list[Path]:
