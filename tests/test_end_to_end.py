@@ -1,10 +1,8 @@
 """The whole path with real parts: a study file, Ray, Optuna, a SQLite MLflow store, records, table."""
 
-import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -13,7 +11,7 @@ from PIL import Image
 
 from platform.records.storage.locks import study_lock
 from tests.support import checkout
-from tests.support.checkout import Checkout
+from tests.support.checkout import Checkout, ends, events
 
 pytestmark = pytest.mark.slow
 
@@ -51,18 +49,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Che
     code, output = made.study(made.write("whole.py", STUDY))
     assert code == 0, output
     return made, output
-
-
-def events(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """The lines of every trial's record."""
-    records = (root / "results" / "trials").glob("*/record.jsonl")
-    return {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in records}
-
-
-def ends(root: Path, study: str = "whole") -> list[dict[str, Any]]:
-    """How the trials of a study ended, in order."""
-    lines = (root / "results" / study / "journal.jsonl").read_text().splitlines()
-    return [line["end"] for line in map(json.loads, lines) if line["event"] == "end"]
 
 
 def test_table_has_a_line_per_arm_in_order(finished: tuple[Checkout, str]) -> None:

@@ -15,9 +15,9 @@ from ray.cluster_utils import Cluster
 from platform.records.record import Report
 from platform.records.storage.bucket import Bucket
 from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
-from tests.cluster.test_nodes import Watch, follow
-from tests.cluster.test_nodes import study as study_of_nodes
 from tests.support import checkout
+from tests.support.cluster.nodes import Watch, follow
+from tests.support.cluster.nodes import study as study_of_nodes
 from tests.support.faults.inspection import inspect
 from tests.support.faults.processes import PATIENCE, Command, Machine
 from tests.support.faults.small_study import NAME, TEXT, Undisturbed

@@ -12,6 +12,7 @@ from platform.commands.study import main
 from platform.records.location import RESULTS_VARIABLE
 from platform.records.provenance import JOB_VARIABLE
 from tests.support.checkout import Checkout
+from tests.support.refusals import refused
 
 HEAD = """
 from platform.methods import FDA, Adversarial, SourceOnly
@@ -50,15 +51,6 @@ MISTAKES = {
     "nearly duplicate arms": (study("{'a': Arm(FDA), 'A ': Arm(SourceOnly)}"), ["differ", "'A '"]),
     "reference that is no arm": (study(reference="'b'"), ["Study.reference must be one of", "'b'"]),
 }
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line with which the command refuses its input."""
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", captured.err), captured.err
-    return captured.err
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -10,7 +10,7 @@ from platform.records.record import Ask, End, Phase, Record, Report, State
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 from platform.training.cost import cost_of
-from tests.design.test_plan import ARMS, study
+from tests.support.planned_study import ARMS, study
 
 
 def test_the_header_holds_what_a_table_needs() -> None:

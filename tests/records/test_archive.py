@@ -9,8 +9,8 @@ from platform.records.archive import set_aside
 from platform.records.ledger import Ledger
 from platform.records.storage.storage import Storage
 from platform.records.store import CHECKPOINT, JOURNAL, Store, journal_file, trial_file
-from tests.records.test_ledger import ARMS, ask, begin, report, run
 from tests.support.invented_study import HEADER
+from tests.support.ledgers import ARMS, ask, begin, report, run
 
 BEGAN = "2026-11-22T19:40:05+00:00"
 

@@ -1,12 +1,13 @@
 """A copy of the checkout in which a test runs the study command as a user would: its own results, store and cache."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from platform.records.provenance import ROOT
 
@@ -59,3 +60,15 @@ def make(root: Path, cache: Path) -> Checkout:
     return Checkout(
         root, environment | {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(root / "state"), "COLUMNS": "80"}
     )
+
+
+def events(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """The lines of every trial's record."""
+    records = (root / "results" / "trials").glob("*/record.jsonl")
+    return {path.parent.name: [json.loads(line) for line in path.read_text().splitlines()] for path in records}
+
+
+def ends(root: Path, study: str = "whole") -> list[dict[str, Any]]:
+    """How the trials of a study ended, in order."""
+    lines = (root / "results" / study / "journal.jsonl").read_text().splitlines()
+    return [line["end"] for line in map(json.loads, lines) if line["event"] == "end"]

@@ -24,15 +24,14 @@ from platform.commands.exits import BadInput
 from platform.commands.remote import fetching
 from platform.commands.remote.command import main
 from platform.commands.remote.connection import _meaning
-from platform.commands.remote.fetching import take_over
 from platform.records.provenance import ROOT
-from platform.records.record import Ask, End
-from platform.records.store import Store
+from platform.records.record import End
 from tests.support import checkout
 from tests.support.checkout import Checkout
 from tests.support.faults.processes import MARK, Command, Machine
 from tests.support.faults.small_study import TEXT
-from tests.support.invented_study import ask, begun, record, study
+from tests.support.fetched import Fetched
+from tests.support.invented_study import study
 
 PATIENCE = 120
 """Seconds after which something that should have happened is called missing."""
@@ -145,37 +144,6 @@ def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "130 when you leave" in " ".join(capsys.readouterr().out.split())
-
-
-class Fetched:
-    """Results as they come from a cluster, of a study with two trials, and this machine's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.theirs, self.mine = Store(folder / "theirs"), Store(folder / "mine")
-        header = study()
-        self.asks = [ask(header, "source only", "confirm", number) for number in (0, 1)]
-        self.theirs.announce(header)
-        for asked in self.asks:
-            self.theirs.ask(header.name, asked)
-            self.write(self.theirs, asked, reports=3)
-        self.theirs.begin(begun(ask(header, "source only", "confirm", 2)))
-        (self.theirs.study_folder(header.name) / "table.md").write_text("a table")
-        for name in ("running", "stop"):
-            (self.theirs.study_folder(header.name) / name).write_text("of the head")
-
-    @staticmethod
-    def write(store: Store, asked: Ask, reports: int) -> None:
-        made = record(asked, reports=reports)
-        store.begin(made)
-        for report in made.reports:
-            store.report(asked.trial.id, report)
-
-    def take_over(self) -> int:
-        return take_over(self.theirs, self.mine, "invented")
-
-    def reports(self) -> list[int]:
-        records = [self.mine.read(asked.trial.id) for asked in self.asks]
-        return [len(record.reports) for record in records if record is not None]
 
 
 @pytest.fixture

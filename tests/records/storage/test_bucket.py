@@ -16,8 +16,8 @@ from platform.records.storage import bucket as buckets
 from platform.records.storage.bucket import SIGN_SECONDS, Bucket
 from platform.records.storage.locks import study_lock
 from platform.records.store import Store
-from tests.commands.remote.test_remote import Fetched
-from tests.commands.test_study import refused
+from tests.support.fetched import Fetched
+from tests.support.refusals import refused
 from tests.support.s3_server import Server
 
 STUDY = "studies/quickstart.py"

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.support import checkout
-from tests.support.checkout import Checkout
-from tests.test_end_to_end import ends, events
+from tests.support.checkout import Checkout, ends, events
 
 pytestmark = pytest.mark.slow
 
