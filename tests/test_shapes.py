@@ -127,7 +127,8 @@ def test_public_arrays_have_a_shape(path: Path) -> None:
 def test_axes_have_the_same_names_everywhere(path: Path) -> None:
     annotations = annotations_of(ast.parse(path.read_text()))
     used = {(name, axis) for name, annotation in annotations for axis in axes_of(annotation)}
-    assert {(name, axis) for name, axis in used if axis not in AXES} == set()
+    others = {(name, axis) for name, axis in used if axis not in AXES}
+    assert not others, f"axes are called {', '.join(AXES)}; use one of these, or add what else is counted to AXES"
 
 
 @pytest.mark.parametrize(

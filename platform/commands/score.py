@@ -68,6 +68,9 @@ def label_images(folder: Path, ids: Ids) -> dict[str, Path]:
             raise ValueError(f"{found[name]} and {path} have the same name, {name!r}; keep one of them")
         found[name] = path
     if not found:
+        for kind, ending in ENDINGS.items():
+            if number := len(list(folder.rglob(f"*{ending}.png"))):
+                raise ValueError(f"{folder} holds {number} ...{ending}.png; use --ids {kind}")
         raise ValueError(f"{folder} holds no label images; they are PNG files of {ids} ids")
     return found
 

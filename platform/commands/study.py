@@ -12,6 +12,7 @@ from platform.commands.exits import (
     COMPLETE,
     EPILOG,
     INCOMPLETE,
+    LONGEST,
     BadInput,
     MachineFailed,
     bad_input,
@@ -36,6 +37,7 @@ from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
+from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE, ROOT
 from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, StudyLock, study_lock
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _set_data_root(options.data)
     file = _study_file(options.file, options.smoke)
+    if options.smoke and options.data is not None:
+        say("note: --smoke reads no data")
     if options.plan:
         return _plan(file, options.address)
     store = _results(options.results)
@@ -109,7 +113,13 @@ def _study_file(path: Path, small: bool) -> StudyFile:
 
 
 def _plan(file: StudyFile, address: str | None) -> int:
+    """Print the plan, and what is wrong with data that were named: a plan needs none."""
     print(describe(file.study, file.name, _offer(file.study, address)))
+    if os.environ.get(DATA_VARIABLE):
+        try:
+            file.study.shift.check()
+        except DataError as error:
+            say(f"note: {one_line(error, LONGEST)}")
     return COMPLETE
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from platform.design.budget import Share
 from platform.design.ranges import Range
-from platform.methods.hyperparameters import check_value, field_names, rule_of, unknown_field
+from platform.methods.hyperparameters import check_decorated, check_value, field_names, rule_of, unknown_field
 from platform.methods.method import Method
 from platform.training.recipe import Recipe
 
@@ -24,6 +24,11 @@ class Arm:
     def __init__(self, method: type[Method], /, **values: Any) -> None:
         if not (isinstance(method, type) and issubclass(method, Method)):
             raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
+        check_decorated(method)
+        if shared := [name for name in field_names(method) if name in field_names(Recipe)]:
+            raise ValueError(
+                f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"
+            )
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "fields", MappingProxyType(values))
         object.__setattr__(self, "share", Share())

@@ -57,10 +57,13 @@ class Rule:
 def rule_of(cls: type, name: str) -> Rule:
     """The rule of one field of a dataclass of hyperparameters; a `Literal` lists the choices of its field itself.
 
-    Raises ValueError for a type that is written as a text which means nothing where the class is defined.
+    Raises ValueError for a field that was not declared with `hyperparameter`, and for a type that is written as a text
+    which means nothing where the class is defined.
     """
     field: dataclasses.Field[Any] = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
-    rule: Rule = field.metadata["rule"]
+    rule: Rule | None = field.metadata.get("rule")
+    if rule is None:
+        raise ValueError(f"{cls.__name__}.{name} has no rule; declare it with hyperparameter(default, at_least=...)")
     declared = _meant(cls, name, field.type) if isinstance(field.type, str) else field.type
     return dataclasses.replace(rule, choices=get_args(declared)) if get_origin(declared) is Literal else rule
 
@@ -79,6 +82,16 @@ def _meant(cls: type, name: str, text: str) -> Any:
         ) from error
 
 
+def check_decorated(cls: type) -> None:
+    """Raise ValueError if hyperparameters of the class are no fields, since a class or a base is not a dataclass."""
+    for base in cls.__mro__:
+        if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            raise ValueError(
+                f"{base.__name__} declares hyperparameters but is not a dataclass; "
+                "write @dataclass(frozen=True, kw_only=True) above it"
+            )
+
+
 def check(instance: Any) -> None:
     """Raise ValueError with rule, value and remedy for the first field whose value its rule does not admit.
 
@@ -93,13 +106,13 @@ def check(instance: Any) -> None:
 
 def check_value(cls: type, name: str, value: Any) -> None:
     """Raise ValueError unless `value` has the type of the field's default and satisfies its rule."""
+    rule = rule_of(cls, name)
     default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
     expected: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         kind = " or ".join(sorted({kind.__name__ for kind in expected}, reverse=True))
         raise ValueError(f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}")
     finite = not isinstance(value, float) or math.isfinite(value)
-    rule = rule_of(cls, name)
     if not (finite and rule.admits(value)):
         wanted = str(rule) if finite else "finite"
         raise ValueError(f"{cls.__name__}.{name} must be {wanted}, got {value!r}; its default is {default!r}")

@@ -94,9 +94,12 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
     if row.troubles.seeds_missing and row.troubles.failure != "all trials failed":
         why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
         notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
-    if outside := [run for run in failed_runs(runs.all) if run.end and run.end.retry]:
-        causes = counted(causes_of(outside))
-        notes.append(f"failed for reasons outside of the trials: {causes}; the same command tries them again")
+    again = causes_of([run for run in failed_runs(runs.all) if run.end and run.end.retry])
+    if again.pop("error", 0):
+        log = f"{header.name}/log.txt"
+        notes.append(f"an error in the code, see {log} for its traceback: mend it, then run the same command")
+    if again:
+        notes.append(f"failed for reasons outside of the trials: {counted(again)}; the same command tries them again")
     return notes
 
 

@@ -177,7 +177,11 @@ class TrainingRun:
         """Add to each player's gradient what one of the equal parts of the batch contributes."""
         with self._autocast():
             losses = self.method.losses(share)
-        assert losses.keys() == self._trained.keys(), "a method must give each of its players a loss, and no other"
+        if losses.keys() != self._trained.keys():
+            raise ValueError(
+                f"{type(self.method).__name__}.losses must give each of its players a loss, "
+                f"{', '.join(sorted(self._trained))}, got {', '.join(sorted(losses)) or 'none'}"
+            )
         # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
         for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
             self._differentiate(name, losses[name] / self.parts, keep_graph=position < len(losses) - 1)

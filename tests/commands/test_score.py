@@ -118,6 +118,18 @@ def test_files_named_as_cityscapes_names_them_are_paired(
     assert (result["miou"], result["images"], result["pixels"]) == (1.0, 1, 6)
 
 
+@pytest.mark.parametrize(("ids", "there"), [("train", "label"), ("label", "train")])
+def test_a_folder_of_the_other_ids_names_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: str, there: str
+) -> None:
+    ending = score.ENDINGS[there]
+    for frame in range(5):
+        write(tmp_path / f"predictions/bonn/{frame}_leftImg8bit.png", np.full((2, 3), 7))
+        write(tmp_path / f"gtFine/bonn/{frame}{ending}.png", np.full((2, 3), 7))
+    line = refusal(capsys, tmp_path / "predictions", tmp_path / "gtFine", "--ids", ids)
+    assert line == f"error: {tmp_path}/gtFine holds 5 ...{ending}.png; use --ids {there}\n"
+
+
 @pytest.mark.parametrize("colours", [2, 4, 16])
 def test_a_palette_of_few_colours_is_stored_in_fewer_bits_and_read_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], colours: int

@@ -87,6 +87,20 @@ def test_a_data_root_that_lacks_a_data_set(
     assert main([str(file), "--plan"]) == 0
 
 
+def test_a_plan_says_what_is_wrong_with_data_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_DATA", str(tmp_path / "nowhere"))
+    file = tmp_path / "real.py"
+    file.write_text(study(shift="gta5_to_cityscapes(size=(64, 128))"))
+    assert main([str(file), "--plan"]) == 0
+    assert re.match(rf"note: the data folder {tmp_path}/nowhere does not exist; [^\n]+\n$", capsys.readouterr().err)
+    assert main([str(file), "--plan", "--data", str(tmp_path)]) == 0
+    assert re.match(rf"note: [^\n]*{tmp_path}/[^\n]+\n$", capsys.readouterr().err)
+    assert main([str(file), "--plan", "--smoke", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == "note: --smoke reads no data\n"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "no-such-host.invalid:6379"])
 def test_a_ray_address_that_does_not_answer(address: str, fresh_checkout: Checkout) -> None:
     began = time.monotonic()

@@ -180,6 +180,18 @@ def test_a_text_that_means_nothing_is_refused_in_one_line(texts: ModuleType) -> 
         texts.Unreadable()
 
 
+def test_a_field_without_a_rule_is_refused_in_one_line() -> None:
+    @dataclass(frozen=True)
+    class Plain:
+        lambda_ent: float = 0.001
+
+        def __post_init__(self) -> None:
+            check(self)
+
+    with pytest.raises(ValueError, match=r"^Plain\.lambda_ent has no rule; declare it with hyperparameter\(default, "):
+        Plain()
+
+
 def test_a_choice_has_a_type() -> None:
     rule = rule_of(Example, "level")
     assert rule.admits(1)

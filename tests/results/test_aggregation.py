@@ -405,6 +405,17 @@ def test_trials_that_the_same_command_tries_again_are_said() -> None:
     )
 
 
+def test_an_error_in_the_code_is_to_be_mended_first() -> None:
+    header, asks, records = two_arms()
+    first, _, last = of(asks, "FDA", "confirm")
+    records[first.trial.id] = failed(first, "error", "KeyError: 'x' at own.py:7", retry=True)
+    mend = f"an error in the code, see {header.name}/log.txt for its traceback: mend it, then run the same command"
+    assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}",)
+    records[last.trial.id] = failed(last, "data", "cannot read frame.png", retry=True)
+    again = "failed for reasons outside of the trials: 1 data; the same command tries them again"
+    assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}", f"FDA: {again}")
+
+
 def test_a_long_reason_is_cut_to_a_line() -> None:
     header, asks, records = two_arms()
     records[asks[0].trial.id] = failed(asks[0], "error", "word " * 1000)

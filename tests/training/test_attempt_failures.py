@@ -1,5 +1,6 @@
 """An attempt at a trial on a tiny town: disks, memory, data and methods that fail it."""
 
+import inspect
 import io
 import pickle
 import subprocess
@@ -295,6 +296,59 @@ def test_an_unknown_error_has_a_trace_and_breaks_the_worker(tmp_path: Path, erro
     assert "in losses" in failure.trace
     assert failure.trace.count("\n") > 5
     assert breaks_worker(failure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blind(SourceOnly):
+    """Is shown no target images, and uses them."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        if step.target is None:
+            raise AssertionError
+        return super().losses(step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flat(SourceOnly):
+    """Gives the network images without a height."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        step.segment(step.source.images.flatten(2))
+        return super().losses(step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misspelt(SourceOnly):
+    """Calls the network's player by another name."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        (loss,) = super().losses(step).values()
+        return {"segmentatoin": loss}
+
+
+def line_of(method: type, code: str) -> str:
+    """`file.py:28`: where a line of a method's losses is."""
+    lines, first = inspect.getsourcelines(vars(method)["losses"])
+    number = next(number for number, line in enumerate(lines, first) if code in line)
+    return f"{Path(__file__).name}:{number}"
+
+
+def test_an_error_is_named_with_the_line_of_the_method_that_raised_it(tmp_path: Path) -> None:
+    failure = failure_of(take_step(attempt(assignment(tmp_path, Broken(error="RuntimeError")))))
+    assert failure.reason == f"RuntimeError: line one line two at {line_of(Broken, 'raise ')}"
+    failure = failure_of(take_step(attempt(assignment(tmp_path, Blind()))))
+    assert failure.reason == f"AssertionError at {line_of(Blind, 'raise ')}"
+    failure = failure_of(take_step(attempt(assignment(tmp_path, Flat()))))
+    assert failure.reason.endswith(f" at {line_of(Flat, 'step.segment(')}"), "not of the network, and not torch's"
+
+
+def test_losses_of_other_players_are_named(tmp_path: Path) -> None:
+    failure = failure_of(take_step(attempt(assignment(tmp_path, Misspelt()))))
+    words = (
+        "ValueError: Misspelt.losses must give each of its players a loss, segmentation, got segmentatoin at run.py:"
+    )
+    assert failure.cause == "error"
+    assert failure.reason.startswith(words)
 
 
 def test_an_assignment_survives_the_way_to_its_worker(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
     if end is None:
         return (f"goes on from {step:,}" if step else "begins"), ""
     if end.state == "failed":
-        again = "; the next run tries it again" if end.retry else ""
+        again = "; the next run tries it again" if end.retry and end.cause != "error" else ""
         return f"FAILED at step {end.step:,}: {end.reason}{again}", "red"
     value = told.record.reports[-1].metrics.get(selector) if told.record.reports else None
     text = "no value" if value is None else f"{value:.3f}"

@@ -81,6 +81,13 @@ def test_a_failure_that_is_not_the_trials_own_is_tried_again() -> None:
     assert " ".join(out.getvalue().split()).endswith("cannot read frame.png; the next run tries it again")
 
 
+def test_an_error_in_the_code_is_not_promised_to_go_away() -> None:
+    out = io.StringIO()
+    with progress(out) as told:
+        told.hear("end", ask(), record(ask(), end=End("failed", "error", "KeyError: 'x' at own.py:7", 0, retry=True)))
+    assert " ".join(out.getvalue().split()).endswith("FAILED at step 0: KeyError: 'x' at own.py:7")
+
+
 def test_the_selector_is_what_is_shown() -> None:
     out = io.StringIO()
     with progress(out, select="oracle/miou") as told:
