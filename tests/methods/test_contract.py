@@ -58,9 +58,15 @@ def test_every_player_gets_a_finite_gradient_that_is_not_zero(method: Method) ->
 
 @every_method
 def test_what_is_noted_has_a_name_of_its_own(method: Method) -> None:
-    """`source/` and `oracle/` begin the names of what evaluation puts in the same report."""
-    wrong = [name for name in training_run(method).advance(1) if not re.fullmatch(r"(?!source/|oracle/)\w+/\w+", name)]
-    assert not wrong, f"{wrong}: call it <word>/<name>, like loss/entropy; source/ and oracle/ are evaluation's words"
+    """Evaluation puts `source/`, `target/` and `oracle/` in the same report."""
+    wrong = [
+        name
+        for name in training_run(method).advance(1)
+        if not re.fullmatch(r"(?!source/|target/|oracle/)\w+/\w+", name)
+    ]
+    assert not wrong, (
+        f"{wrong}: call it <word>/<name>, like loss/entropy; source, target and oracle are evaluation's words"
+    )
 
 
 @every_method

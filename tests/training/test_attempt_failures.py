@@ -305,7 +305,7 @@ class Blind(SourceOnly):
     def losses(self, step: Step) -> dict[str, Tensor]:
         if step.target is None:
             raise AssertionError
-        return super().losses(step)
+        return dict(super().losses(step))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,7 +314,7 @@ class Flat(SourceOnly):
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         step.segment(step.source.images.flatten(2))
-        return super().losses(step)
+        return dict(super().losses(step))
 
 
 @dataclass(frozen=True, kw_only=True)
