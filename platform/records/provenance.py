@@ -27,11 +27,14 @@ def provenance() -> dict[str, str]:
 
 
 def version() -> str:
-    """This project's version.
+    """This project's version; empty in a checkout that was copied without its pyproject.toml.
 
     The checkout says it: on a cluster's nodes nothing may be installed, and what is installed may be older.
     """
-    project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    try:
+        project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    except FileNotFoundError:
+        return ""
     return project["version"]
 
 

@@ -21,6 +21,11 @@ def test_nothing_of_ours_needs_to_be_installed(tmp_path: Path, monkeypatch: pyte
     assert version() == "7.8.9"
 
 
+def test_a_copy_without_the_file_that_says_it_has_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenances, "ROOT", tmp_path)
+    assert version() == ""
+
+
 def test_every_value_is_a_text_and_the_libraries_that_decide_numbers_are_named() -> None:
     known = provenance()
     assert all(isinstance(value, str) for value in known.values())
