@@ -589,5 +589,5 @@ def test_a_method_must_give_every_player_a_loss() -> None:
         def losses(self, step: Step) -> dict[str, Tensor]:
             return {SEGMENTATION: super().losses(step)[SEGMENTATION]}
 
-    with pytest.raises(AssertionError, match="each of its players a loss"):
+    with pytest.raises(ValueError, match="each of its players a loss, discriminator, segmentation, got segmentation"):
         training_run(Forgetful(width=4)).advance(1)
