@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending
-from platform.design.header import is_complete
+from platform.design.header import is_complete, wanted
 from platform.records.ledger import Ledger
 from platform.records.location import recorded
 from platform.records.store import Store
@@ -60,7 +60,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
         tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
     _wait(tracker, uri, study)
-    state: Ending = "complete" if is_complete(header, ledger.asks, ledger.records) else "interrupted"
+    state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.records) else "interrupted"
     owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
     what = f"{owed} could not be copied: {tracker.trouble or 'MLflow is slow'}" if owed else f"{whole} copied"
     damages = f"; {many(len(store.damages), 'damaged line')} left out" if store.damages else ""

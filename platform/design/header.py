@@ -1,8 +1,8 @@
 """The header of a study's records: what they must say of the study, and whether they hold all that it asks for."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from platform.design import asha
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
@@ -46,44 +46,25 @@ def header(
     )
 
 
-def is_complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
-    """Whether the records, by trial id, hold all that a study asks for, and nothing is left to train."""
-    return all(
-        is_done(
-            [ask for ask in asks if ask.arm == arm.name],
-            records,
-            search_trials=arm.search_trials,
-            confirm_trials=header.seeds,
-            select=arm.select,
-            searched=arm.searched,
-        )
-        for arm in header.arms
-    )
+class Wanted(NamedTuple):
+    """What a study asks for of one arm."""
+
+    arm: str
+    search_trials: int
+    confirm_trials: int
+    select: str
+    searched: Collection[str]
+    """The names of the fields that hold ranges."""
 
 
-def is_done(
-    asks: Sequence[Ask],
-    records: Mapping[str, Record],
-    *,
-    search_trials: int,
-    confirm_trials: int,
-    select: str,
-    searched: Collection[str],
-) -> bool:
-    """Whether an arm has its search trials and the confirm trials of the best of them, and all its asks have ended.
+def wanted(header: StudyHeader) -> list[Wanted]:
+    """What a study asks for, by its header."""
+    return [Wanted(arm.name, arm.search_trials, header.seeds, arm.select, arm.searched) for arm in header.arms]
 
-    It has no confirm trials when all search trials failed. `searched` are the names of its fields that hold ranges.
-    """
-    if any(records[ask.trial.id].end is None for ask in asks):
-        return False
-    search = [ask for ask in asks if ask.phase == "search"]
-    if len(search) < search_trials:
-        return False
-    winner = best(search, records, select)
-    if search and winner is None:
-        return True
-    values = {} if winner is None else winner.trial.values(searched)
-    return not unconfirmed(values, [ask for ask in asks if ask.phase == "confirm"], confirm_trials)
+
+def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
+    """Whether the records, by trial id, hold all that is wanted, and nothing is left to train."""
+    return all(_is_done(each, [ask for ask in asks if ask.arm == each.arm], records) for each in wanted)
 
 
 def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask | None:
@@ -102,3 +83,20 @@ def unconfirmed(values: Mapping[str, Any], confirms: Sequence[Ask], confirm_tria
     # Told apart by what was chosen: to make a trial and hash it, for every seed and at every report, takes far longer.
     asked = {ask.trial.seed for ask in confirms if ask.trial.values(values) == values}
     return [number for number in range(confirm_trials) if confirm_seed(number) not in asked]
+
+
+def _is_done(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
+    """Whether an arm has its search trials and the confirm trials of the best of them, and all its asks have ended.
+
+    It has no confirm trials when all search trials failed.
+    """
+    if any(records[ask.trial.id].end is None for ask in asks):
+        return False
+    search = [ask for ask in asks if ask.phase == "search"]
+    if len(search) < wanted.search_trials:
+        return False
+    winner = best(search, records, wanted.select)
+    if search and winner is None:
+        return True
+    values = {} if winner is None else winner.trial.values(wanted.searched)
+    return not unconfirmed(values, [ask for ask in asks if ask.phase == "confirm"], wanted.confirm_trials)

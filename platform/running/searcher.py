@@ -53,11 +53,12 @@ class StudySearcher(Searcher):
         for ask in self._open_asks():
             if (assignment := self._take_up(ask)) is not None:
                 return {"assignment": assignment}
-        # Not before the last trial has ended: whoever trains it may be lost, and Ray Tune asks no more after this.
+        if self.slots.running:
+            # Whoever trains may be lost, and Ray Tune asks no more after FINISHED.
+            return None
         if self.search.is_finished():
             return Searcher.FINISHED
-        if not self.slots.running:
-            self._say_what_is_missing()
+        self._say_what_is_missing()
         return None
 
     def _open_asks(self) -> Iterator[Ask]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from platform.design.asha import ASHA, cut
-from platform.design.header import best, is_done, unconfirmed
+from platform.design.header import Wanted, best, is_complete, unconfirmed
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.ledger import Ledger
@@ -55,18 +55,11 @@ class Search:
 
     def is_finished(self) -> bool:
         """Whether every trial that was asked for has ended, and none is left to ask for."""
-        asks, records = self.ledger.asks, self.ledger.records
-        return all(
-            is_done(
-                [ask for ask in asks if ask.arm == row.name],
-                records,
-                search_trials=row.search_trials,
-                confirm_trials=row.confirm_trials,
-                select=row.selector,
-                searched=row.dimensions,
-            )
+        wanted = (
+            Wanted(row.name, row.search_trials, row.confirm_trials, row.selector, row.dimensions)
             for row in self.study.rows
         )
+        return is_complete(wanted, self.ledger.asks, self.ledger.records)
 
     def settle(self, ask: Ask, judged: int = 0) -> None:
         """Decide, in order of steps, what a trial's reports call for, until one of them ends it.

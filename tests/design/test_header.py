@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from platform.design.header import header, is_complete
+from platform.design.header import header, is_complete, wanted
 from platform.methods import Adversarial, SourceOnly
 from platform.records.record import Ask, End, Phase, Record, Report, State
 from platform.shifts import town
@@ -81,7 +81,7 @@ class Book:
         return self
 
     def complete(self) -> bool:
-        return is_complete(HEADER, self.asks, self.records)
+        return is_complete(wanted(HEADER), self.asks, self.records)
 
 
 def test_records_are_complete_with_all_search_trials_and_the_confirm_trials_of_the_best() -> None:

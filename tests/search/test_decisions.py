@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from platform.design.header import header as header_of
-from platform.design.header import is_complete
+from platform.design.header import is_complete, wanted
 from platform.methods import FDA, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, End, Phase, Record, Report
@@ -157,7 +157,7 @@ def test_is_it_done_has_one_answer_at_every_moment(tmp_path: Path, values: Seque
         left = [search.next_ask(name) for name in STUDY.arms]
         answers.append(search.is_finished())
         assert answers[-1] == (ended and left == [None, None])
-        assert answers[-1] == is_complete(HEADER, ledger.asks, ledger.records)
+        assert answers[-1] == is_complete(wanted(HEADER), ledger.asks, ledger.records)
 
     for name in STUDY.arms:
         ask_each()
