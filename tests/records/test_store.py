@@ -1,6 +1,5 @@
 """The store: what is written comes back, whatever a crash tore; what cannot come back is named."""
 
-import ast
 import dataclasses
 import errno
 import itertools
@@ -15,54 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from platform.records.provenance import ROOT
-from platform.records.record import ArmHeader, Arrival, Ask, End, Journal, Record, Report, StudyHeader
+from platform.records.record import Arrival, Ask, End, Journal, Record, Report
 from platform.records.store import Damage, Store
-from platform.records.trial import Trial
-
-PACKAGE = ROOT / "platform"
-COUNTS = [[3, 0], [1, 2]]
-TRIAL = Trial(
-    method="FDA",
-    hyperparameters={"beta": 0.012, "eta": 2.0},
-    recipe={"learning_rate": 1e-3, "batch": 4, "pretrained": False, "augmentation": "flip"},
-    shift={"name": "town", "size": [64, 128], "groups": [[0], [1, 2]], "data": None},
-    resolved={"beta": {"band": 0}},
-    seed=1,
-    steps=30,
-    evaluations=3,
-    threads=1,
-    code="0123456789ab",
-)
-RECORD = Record(TRIAL, {"host": "näther", "git_commit": "0123abc"}, {"parameters": 12_581_672.0, "gflops": 51.26})
-REPORTS = tuple(
-    Report(
-        step, 0.1 + step, {"source/miou": step / 70, "loss/cross_entropy": 1e-300}, {"target/test": COUNTS}, step // 10
-    )
-    for step in (10, 20, 30)
-)
-END = End("complete", "predictions collapsed", "1.3 of 19 classes are predicted", 30)
-HEADER = StudyHeader(
-    name="question",
-    question='How "wide"?\nReally.',
-    arms=(
-        ArmHeader("source only", "SourceOnly", False, "source/miou", {}, 0, 0.0, {"gflops": 51.26}),
-        ArmHeader(
-            "FDA β=0.1", "FDA", True, "source/miou", {"beta": "LogUniform(0.01, 0.1)"}, 4, 0.1, {"gflops": 51.26}
-        ),
-    ),
-    reference="source only",
-    select="source/miou",
-    seeds=3,
-    search_trials=4,
-    steps=30,
-    rungs=(10, 20),
-    reduction=2,
-    smoothing=3,
-    shift={"name": "town", "size": [64, 128], "groups": [[0], [1, 2]]},
-    source="study = Study(...)\n",
-    began="2026-01-01T00:00:00+00:00",
-)
+from tests.support.plain_records import END, HEADER, RECORD, REPORTS, TRIAL
 
 
 def full(store: Store) -> Path:
@@ -434,19 +388,3 @@ def test_that_a_search_stopped_a_trial_belongs_to_its_study(tmp_path: Path) -> N
 
 
 # What another user could have written
-
-PIPES = {"sys.stdin.buffer", "self._popen.stdout"}
-"""Between a process and the one that it started: nobody else writes there."""
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_is_unpickled(path: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    for call in calls:
-        name, line = ast.unparse(call.func), call.lineno
-        options = {option.arg: ast.unparse(option.value) for option in call.keywords}
-        assert options.get("allow_pickle", "False") == "False", line
-        assert options.get("weights_only", "True") == "True", line
-        assert "weights_only" in options or name not in {"torch.load", "load_state_dict_from_url"}, line
-        assert not name.endswith(("read_pickle", "Unpickler", "pickle.loads")), line
-        assert not name.endswith("pickle.load") or ast.unparse(call.args[0]) in PIPES, line

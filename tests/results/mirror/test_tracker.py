@@ -22,7 +22,6 @@ from platform.results.mirror import tracker
 from platform.results.mirror.entries import PICTURE
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker
-from platform.results.mirror.uri import checked, default_uri
 from tests.support.invented_study import EVALUATED_STEPS, begun, record, report
 from tests.support.mlflow_contents import contents, runs
 from tests.support.mlflow_server import Server
@@ -289,48 +288,6 @@ def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path)
     with pytest.raises(TypeError):
         copy.deepcopy(driver.tracker)
     driver.tracker.close(patience=0.0)
-
-
-@pytest.mark.parametrize(
-    ("uri", "says"),
-    [
-        ("http://", "must be http://HOST:PORT"),
-        ("http://host:port", "must be http://HOST:PORT"),
-        ("htp://127.0.0.1:1", "must be http://HOST:PORT"),
-        ("", "must be http://HOST:PORT"),
-        ("nonsense", "keeps no runs in folders"),
-        ("./mlruns", "keeps no runs in folders"),
-        ("file:///tmp/mlruns", "keeps no runs in folders"),
-        ("sqlite:mlflow.db", "must name a file"),
-        ("sqlite://", "must name a file"),
-        ("sqlite:///:memory:", "must name a file"),
-        ("sqlite:///{folder}/no/mlflow.db", "folder that exists, which {folder}/no does not"),
-        ("sqlite:///{folder}/a_file/mlflow.db", "folder that exists"),
-        ("sqlite:///{folder}/a_file", "which {folder}/a_file is not"),
-        ("sqlite:///{folder}", "which {folder} cannot"),
-        ("postgresql+nodriver://user:secret@127.0.0.1:1/runs", "database"),
-        ("http://user:secret@", "got 'http://***@'"),
-    ],
-)
-def test_a_uri_that_can_never_work_is_refused_in_one_line(uri: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "a_file").write_text("no database, but long enough to look at\n" * 20)
-    with pytest.raises(ValueError, match="correct MLFLOW_TRACKING_URI") as refusal:
-        Tracker(uri.format(folder=tmp_path), HEADER, Store(tmp_path))
-    message = str(refusal.value)
-    assert says.format(folder=tmp_path) in message
-    assert "\n" not in message
-    assert "secret" not in message
-
-
-def test_uris_that_may_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert checked("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
-    for uri in ("http://127.0.0.1:1", "https://user:secret@example.org/path"):
-        assert checked(uri) == uri
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.org:5000")
-    assert default_uri(tmp_path) == "http://example.org:5000"
 
 
 def test_the_driver_imports_no_mlflow() -> None:

@@ -1,0 +1,110 @@
+"""Workers that are lost, stop or break: what the scheduler makes of it."""
+
+import dataclasses
+from pathlib import Path
+
+from ray.tune.search import Searcher
+
+from platform.methods import FDA
+from platform.running.scheduler import WORKER_LOSSES
+from platform.running.simulation import lose, tell
+from platform.study import Arm
+from platform.training.assignment import Assignment, Failure, Stopped
+from tests.support.simulated_study import STUDY, Simulation, report
+
+
+def lost(simulation: Simulation, assignment: Assignment) -> None:
+    lose(simulation.scheduler, assignment, "the actor died")
+
+
+def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_times(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path, slots=1)
+    (running,) = simulation.run(results=1)
+    for losses in range(1, WORKER_LOSSES + 1):
+        lost(simulation, running)
+        running = simulation.searcher.suggest("again")["assignment"]
+        assert running.ask == simulation.ledger.asks[0]
+        assert running.reported == 2, "from its last report"
+        assert simulation.ledger.records[running.ask.trial.id].losses == losses
+    lost(simulation, running)
+    end = simulation.ledger.ended(running.ask)
+    assert end is not None
+    assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)
+    assert end.reason == "worker lost 4 times since step 2, the last time with: the actor died"
+    assert simulation.searcher.suggest("next")["assignment"].ask != running.ask
+    again = Simulation(tmp_path)
+    assert again.ledger.ended(running.ask) is None, "the next run tries it again"
+
+
+def test_of_what_ended_a_worker_the_last_words_are_kept(tmp_path: Path) -> None:
+    """Ray's traceback ends with what matters."""
+    traceback = "ray::step()\n" + '  File "worker.py", line 1\n' * 99 + "OSError: disk"
+    simulation = Simulation(tmp_path, slots=1)
+    (running,) = simulation.run(results=1)
+    for _ in range(WORKER_LOSSES + 1):
+        lose(simulation.scheduler, running, traceback)
+        running = simulation.searcher.suggest("again")["assignment"]
+    end = simulation.ledger.ended(simulation.ledger.asks[0])
+    assert end is not None
+    assert "the last time with: ..." in end.reason
+    assert end.reason.endswith("line 1 OSError: disk")
+
+
+def test_the_last_trial_is_handed_out_again_though_nothing_else_is_left(tmp_path: Path) -> None:
+    """Ray Tune asks no more once it was told that the study has come to its end."""
+    study = dataclasses.replace(STUDY, arms={"fixed": Arm(FDA)}, reference="fixed", search=None)
+    driver = Simulation(tmp_path, study)
+    first, last = (driver.searcher.suggest("any")["assignment"] for _ in range(2))
+    for step in first.ask.trial.evaluated_steps:
+        tell(driver.scheduler, first, report(first.ask.trial, step))
+    assert driver.searcher.suggest("none") is None, "the last one still runs"
+    lost(driver, last)
+    again = driver.searcher.suggest("again")["assignment"]
+    assert again.ask == last.ask
+    for step in again.ask.trial.evaluated_steps:
+        tell(driver.scheduler, again, report(again.ask.trial, step))
+    assert driver.searcher.suggest("none") == Searcher.FINISHED
+
+
+def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -> None:
+    """Spot machines come and go."""
+    simulation = Simulation(tmp_path, slots=1)
+    losses = 0
+    running = simulation.searcher.suggest("first")["assignment"]
+    *steps, last = running.ask.trial.evaluated_steps
+    for step in steps:
+        tell(simulation.scheduler, running, report(running.ask.trial, step))
+        for _ in range(2):
+            lost(simulation, running)
+            losses += 1
+            again = simulation.searcher.suggest("again")["assignment"]
+            assert (again.ask, again.reported) == (running.ask, step)
+            running = again
+    assert losses > WORKER_LOSSES
+    tell(simulation.scheduler, running, report(running.ask.trial, last))
+    end = simulation.ledger.ended(running.ask)
+    assert end is not None
+    assert end.state == "complete"
+
+
+def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> None:
+    """A network file system may show a sign for a while that is gone."""
+    simulation = Simulation(tmp_path, slots=1)
+    stopped = simulation.searcher.suggest("first")["assignment"]
+    tell(simulation.scheduler, stopped, Stopped())
+    again = simulation.searcher.suggest("again")["assignment"]
+    assert again.ask == stopped.ask
+    tell(simulation.scheduler, stopped, Stopped())
+    assert again.ask.trial.id in simulation.shared.running, "the one that was taken for dead says nothing of this one"
+
+
+def test_a_trial_given_to_a_broken_worker_is_not_counted_as_lost(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path, slots=1)
+    simulation.failure = Failure("error", "KeyError: 'x'", retry=True, trace="Traceback ...")
+    (innocent,) = simulation.run(results=1, fails="source only")
+    assert simulation.shared._broken_workers == 1
+    lost(simulation, innocent)
+    assert simulation.ledger.records[innocent.ask.trial.id].losses == 0
+    assert simulation.searcher.suggest("again")["assignment"].ask == innocent.ask
+    lost(simulation, innocent)
+    assert simulation.ledger.records[innocent.ask.trial.id].losses == 1, "a worker breaks once"

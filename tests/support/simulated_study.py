@@ -1,0 +1,99 @@
+"""A driver without Ray, whose workers make their curves up."""
+
+from pathlib import Path
+from typing import Any
+
+from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.records.ledger import Ledger
+from platform.records.record import Record, Report
+from platform.records.storage.storage import Folder
+from platform.records.store import Store
+from platform.records.trial import Trial
+from platform.running import simulation
+from platform.running.cluster import Cluster
+from platform.running.interruption import Interruption
+from platform.running.scheduler import StudyScheduler
+from platform.running.searcher import StudySearcher
+from platform.running.slots import Slots
+from platform.search.decisions import Search
+from platform.shifts import town
+from platform.study import ASHA, Arm, Budget, LogUniform, Study
+from platform.training.assignment import Assignment, Failure, Result
+
+RATE = LogUniform(1e-3, 1e-1)
+
+
+STUDY = Study(
+    shift=town(size=(64, 64)),
+    arms={
+        "source only": Arm(SourceOnly, learning_rate=RATE),
+        "adversarial": Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-1)),
+        "bands": Arm(FDA, beta=LogUniform(0.016, 0.1)),
+        "fixed": Arm(FDA, beta=0.05),
+        "target supervised": Arm(TargetSupervised, learning_rate=RATE),
+    },
+    reference="source only",
+    search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2),
+    budget=Budget(steps=8, evaluations=4),
+    seeds=2,
+)
+
+
+IDENTITY = STUDY.shift.identity()
+
+
+def report(trial: Trial, step: int) -> Report:
+    """Of a curve that rises with the steps, to a height that the trial's id decides."""
+    value = step / 16 + int(trial.id[:4], 16) / 2**18
+    return Report(step, 0.0, {"source/miou": value, "oracle/miou": 1 - value, "target/effective_classes": 9.0}, {})
+
+
+class Simulation:
+    """A driver without Ray, whose workers make their curves up."""
+
+    def __init__(
+        self,
+        folder: Path,
+        study: Study = STUDY,
+        slots: int = 2,
+        name: str = "simulated",
+        cluster: Cluster = simulation.MACHINE,
+    ) -> None:
+        self.ledger = Ledger(Store(folder), name, list(study.arms))
+        self.study = study
+        self.interruption = Interruption(Folder(folder), "stop")
+        self.shared = Slots(self.ledger, cluster)
+        search = Search(study, self.ledger, IDENTITY)
+        self.searcher = StudySearcher(search, self.shared, self.interruption)
+        self.scheduler = StudyScheduler(search, self.shared, self.interruption)
+        self.slots = slots
+        self.reports = 0
+        self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)
+        self.ledger.reopen()
+
+    def run(self, results: int | None = None, fails: str = "") -> list[Assignment]:
+        """Run to the end, or to a number of results, after which the driver is gone; the trials still running."""
+        left = simulation.run(
+            self.searcher, self.scheduler, lambda given: self.worker(given, fails), self.slots, results
+        )
+        self.ledger.close()
+        return left
+
+    def worker(self, assignment: Assignment, fails: str) -> simulation.Worker:
+        steps = iter([step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported])
+
+        def step() -> Result:
+            self.reports += 1
+            return self.failure if assignment.ask.arm == fails else report(assignment.ask.trial, next(steps))
+
+        return step
+
+    def finished(self) -> bool:
+        return Search(self.study, self.ledger, IDENTITY).is_finished()
+
+    def record(self, arm: str, phase: Any) -> list[Record]:
+        return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
+
+
+def states(records: list[Record]) -> list[str]:
+    return [record.end.state for record in records if record.end is not None]

@@ -1,0 +1,77 @@
+"""What a trial is evaluated on, and the predictions that it keeps."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from platform.methods import SourceOnly
+from platform.shifts.labels import VOID
+from platform.shifts.shift import LabelledImages
+from platform.training.evaluation import evaluate, predictions
+from platform.training.run import Interrupted, TrainingRun
+from tests.support.tiny_splits import (
+    SIZE,
+    images,
+    labelled,
+    training_run,
+)
+
+
+def test_evaluation_is_interrupted_between_batches() -> None:
+    run, asked = training_run(SourceOnly()), list[None]()
+    split = labelled(20, 5)
+
+    def after_two_batches() -> bool:
+        asked.append(None)
+        return len(asked) == 2
+
+    with pytest.raises(Interrupted):
+        evaluate(run, split, after_two_batches)
+    assert len(asked) == 2
+    assert evaluate(run, split, after_two_batches).sum() == split.labels.size
+
+
+def by_hand(run: TrainingRun, split: LabelledImages) -> np.ndarray:
+    """The confusion matrix, counted pixel by pixel from single images."""
+    run.network.eval()
+    counts = np.zeros((20, 20), np.int64)
+    for position in range(len(split)):
+        pixels = torch.from_numpy(split.images.pixels[position].copy()).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            logits = run.network(pixels).logits
+            resized = functional.interpolate(logits, size=split.labels.shape[1:], mode="bilinear")[0].numpy()
+        for row, column in np.ndindex(*split.labels.shape[1:]):
+            truth = int(split.labels[position, row, column])
+            counts[19 if truth == VOID else truth, int(resized[:, row, column].argmax())] += 1
+    return counts
+
+
+@pytest.mark.parametrize("label_size", [SIZE, (48, 96), (24, 40)])
+def test_evaluate_counts_every_pixel_at_the_labels_resolution(label_size: tuple[int, int]) -> None:
+    run = training_run(SourceOnly())
+    run.advance(2)
+    split = LabelledImages(images(9, 5), labelled(9, 5, label_size).labels)
+    counts = evaluate(run, split)
+    assert counts.dtype == np.int64
+    assert counts.sum() == split.labels.size
+    np.testing.assert_array_equal(counts, by_hand(run, split))
+
+
+@pytest.mark.parametrize(("length", "chosen"), [(1, [0]), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (10, [0, 3, 6, 9])])
+def test_predictions_of_a_few_images(length: int, chosen: list[int]) -> None:
+    run = training_run(SourceOnly())
+    run.advance(1)
+    split = labelled(length, 6, (48, 96))
+    kept = predictions(run, split)
+    np.testing.assert_array_equal(kept["images"], split.images.pixels[chosen])
+    np.testing.assert_array_equal(kept["truth"], split.labels[chosen])
+    assert kept["prediction"].shape == (len(chosen), 48, 96)
+    assert all(array.dtype == np.uint8 for array in kept.values())
+    few = LabelledImages(images(length, 6), split.labels)
+    expected = sum(
+        np.histogram2d(truth.ravel(), predicted.ravel(), bins=(20, 20), range=((0, 20), (0, 20)))[0]
+        for truth, predicted in zip(np.where(kept["truth"] == VOID, 19, kept["truth"]), kept["prediction"], strict=True)
+    )
+    if length <= 4:
+        np.testing.assert_array_equal(evaluate(run, few), expected)
