@@ -50,6 +50,7 @@ from platform.results.mirror.uri import default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.shifts.shift import DATA_VARIABLE, DataError
+from platform.training.cost import Uncounted
 
 LOG = "log.txt"
 """File of a study's folder: what Ray and MLflow say."""
@@ -57,7 +58,7 @@ PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
 
-@ending(DataError, NotShared, StudyFileError, TooLarge)
+@ending(DataError, NotShared, StudyFileError, TooLarge, Uncounted)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)

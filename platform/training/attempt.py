@@ -6,18 +6,17 @@ checkpoint stays in the trial's folder, and the next step or the next worker goe
 
 import gc
 import io
-import sysconfig
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from platform.methods.mistakes import explained
 from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
 from platform.records.record import Report
@@ -31,13 +30,6 @@ from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, m
 
 _reason = partial(one_line, at_most=1000)
 """CUDA alone says 500 characters of how memory ran out, and begins with what matters."""
-
-
-LIBRARIES = ("<", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-"""How the names of files begin that are neither a method's nor ours; of code that is in no file: `<string>`."""
-
-RUNS_METHODS = ("platform.methods.method", "platform.networks.", "platform.training.")
-"""How the names of modules begin that a method is called by, or calls."""
 
 
 class Unfit(Exception):
@@ -210,18 +202,7 @@ def _result(error: Exception, node: Node) -> Result:
         remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
         return Failure("out of memory", f"{_reason(error)}; {remedy}", retry=True)
     trace = "".join(traceback.format_exception(error))
-    said = f"{type(error).__name__}: {_reason(error)}" if str(error).strip() else type(error).__name__
-    return Failure("error", said + _raised_at(error), retry=True, trace=trace)
-
-
-def _raised_at(error: Exception) -> str:
-    """` at minent.py:28`: the innermost line of a method or a shift, else of what runs them; empty without either."""
-    lines: dict[bool, str] = {}
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
-        if not file.startswith(LIBRARIES):
-            lines[module.startswith(RUNS_METHODS)] = f" at {Path(file).name}:{number}"
-    return lines.get(False) or lines.get(True, "")
+    return Failure("error", explained(error), retry=True, trace=trace)
 
 
 def _trained_and_evaluated(assignment: Assignment, training: Training, node: Node) -> Report:

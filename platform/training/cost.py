@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import Method, Step
+from platform.methods.mistakes import explained
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
 from platform.networks.network import Prediction, upsample
@@ -31,8 +32,12 @@ Call = tuple[str, Arguments]
 """A player's name, and the arguments that it was given."""
 
 
+class Uncounted(ValueError):
+    """A method's losses raise where they are taken to count what its players cost."""
+
+
 def cost_of(method: Method, recipe: Recipe) -> Cost:
-    """Parameters and GFLOPs of what a method trains by a recipe."""
+    """Parameters and GFLOPs of what a method trains by a recipe. Raises Uncounted."""
     return _cost(method, recipe.bare())
 
 
@@ -84,9 +89,15 @@ def _judgements(method: Method, bare: Recipe) -> tuple[Judgement, ...]:
     if not players:
         return ()
     prediction = _smallest_prediction(bare)
-    scale, small = _smallest_calls(method, players, prediction)
-    doublings = round(math.log2(IMAGES[-1] / scale))
-    larger = _calls(method, players, prediction, 2 * scale) if doublings else small
+    try:
+        scale, small = _smallest_calls(method, players, prediction)
+        doublings = round(math.log2(IMAGES[-1] / scale))
+        larger = _calls(method, players, prediction, 2 * scale) if doublings else small
+    except Exception as error:
+        raise Uncounted(
+            f"the cost of {type(method).__name__}'s players cannot be counted, since its losses raise "
+            f"{explained(error)}; mend the method"
+        ) from error
     judgements: dict[str, Judgement] = {}
     for (name, arguments), (_, grown) in zip(small, larger, strict=True):
         one, larger_one = _of_one(arguments), _of_one(grown)

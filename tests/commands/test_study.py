@@ -31,6 +31,12 @@ def study(arms: str = "{'a': Arm(SourceOnly)}", **changes: str) -> str:
 MISTAKES = {
     "no study": (HEAD, ["exactly one Study", "none", "study = Study("]),
     "two studies": (study() + study().replace("study = ", "other = "), ["exactly one Study", "study, other"]),
+    "losses that cannot be taken to count a player": (
+        HEAD
+        + "class Broken(Adversarial):\n    def losses(self, step):\n        raise RuntimeError('sizes differ')\n\n"
+        + study("{'a': Arm(Broken)}").removeprefix(HEAD),
+        ["Broken's players cannot be counted", "RuntimeError: sizes differ at mistake.py:8"],
+    ),
     "does not import": ("import platform.studdy\n", ["No module named 'platform.studdy'"]),
     "imports what has moved": (
         "from platform.labels import groups\n",

@@ -17,7 +17,7 @@ from platform.networks.cost import Cost, layer_operations, multiply_add_operatio
 from platform.networks.discriminator import Discriminator
 from platform.networks.network import upsample
 from platform.study import Recipe
-from platform.training.cost import cost_of, estimate_of
+from platform.training.cost import Uncounted, cost_of, estimate_of
 
 
 def cost(width: float, discriminator: tuple[int, bool] | None) -> Cost:
@@ -352,11 +352,11 @@ def test_what_a_method_does_late_is_counted() -> None:
     assert cost_of(Adversarial(ramp=0.9, width=8), Recipe()) == cost_of(Adversarial(width=8), Recipe())
 
 
-def test_counting_leaves_a_methods_own_mistake_as_it_is() -> None:
+def test_counting_says_a_methods_own_mistake_and_its_place() -> None:
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Broken(SeveralLevels):
         def losses(self, step: Step) -> dict[str, Tensor]:
             raise ValueError("my own mistake")
 
-    with pytest.raises(ValueError, match="my own mistake"):
+    with pytest.raises(Uncounted, match=r"Broken.*my own mistake at test_cost.py:\d+"):
         cost_of(Broken(), Recipe(network_width=0.125))
