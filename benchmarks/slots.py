@@ -73,6 +73,8 @@ class Figures:
     """Slot time in the window, by part."""
     processor: float
     """Seconds that the study command computed, workers and the rest of Ray aside."""
+    unaccounted: float
+    """Seconds on record for which Ray's account has no time."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -87,6 +89,8 @@ class Figures:
             *(f"  {part:13}  {self.shares[part]:6.1%}  {meaning}" for part, meaning in PARTS.items()),
             f"  the study command itself computed {self.processor:.0f} s",
         ]
+        if self.unaccounted:
+            lines.append(f"  {self.unaccounted:.1f} s on record are not in Ray's account of its workers")
         return "\n".join(lines)
 
 
@@ -106,13 +110,15 @@ def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "tow
 def figures(found: Sequence[Worker], recorded: Sequence[Sequence[float]], processor: float) -> Figures:
     """The parts of slot time, from what workers did and what trials recorded for each report, in the order asked."""
     window = warm(found, SLOTS)
-    seconds = _matched([stay for worker in found for stay in stays(worker)], recorded)
+    all_stays = [stay for worker in found for stay in stays(worker)]
+    seconds = _matched(all_stays, recorded)
     parts: dict[str, float] = defaultdict(float)
     for worker in found:
         for part, began, ended in _parts(worker, seconds):
             parts[part] += overlap(began, ended, window)
     parts[WAITING] = SLOTS * (window[1] - window[0]) - sum(parts.values())
-    return Figures([sum(each) for each in recorded], len(found), window, parts, processor)
+    unaccounted = sum(_misfit(stay, seconds[stay[0].began]) for stay in all_stays)
+    return Figures([sum(each) for each in recorded], len(found), window, parts, processor, unaccounted)
 
 
 def _run(file: Path, address: str, folder: Path) -> float:
@@ -147,36 +153,41 @@ def _matched(found: Sequence[Stay], recorded: Sequence[Sequence[float]]) -> dict
     """
     begun = sorted(found, key=lambda stay: stay[0].began)
     assert len(begun) == len(recorded), f"{len(recorded)} trials, and workers had {len(begun)}"
-    # No order that is as near to the one asked for as can be costs as much as a single pair that does not fit.
-    never = len(begun) ** 2
-    pairs = [
-        [abs(place - asked) if _fits(stay, seconds) else never for asked, seconds in enumerate(recorded)]
+    costs = [
+        [(_misfit(stay, seconds), abs(place - asked)) for asked, seconds in enumerate(recorded)]
         for place, stay in enumerate(begun)
     ]
-    places, asked = linear_sum_assignment(pairs)
-    matched = {begun[place][0].began: recorded[int(number)] for place, number in zip(places, asked, strict=True)}
-    assert all(_fits(stay, matched[stay[0].began]) for stay in begun), "a trial without a worker"
-    return matched
+    # No order that is as near to the one asked for as can be costs as much as a tenth of a second that does not fit.
+    second = 10 * len(begun) ** 2
+    places, asked = linear_sum_assignment([[second * misfit + apart for misfit, apart in row] for row in costs])
+    return {begun[place][0].began: recorded[int(number)] for place, number in zip(places, asked, strict=True)}
 
 
-def _fits(stay: Stay, seconds: Sequence[float]) -> bool:
-    return len(stay) == len(seconds) and all(step.seconds >= each for step, each in zip(stay, seconds, strict=True))
+def _misfit(stay: Stay, seconds: Sequence[float]) -> float:
+    """How many of the seconds on record have no time in a worker's steps, or of its steps are on no record.
+
+    Mostly none. But Ray tells by the time of day, which may be set meanwhile, and a worker that is ended takes with it
+    what it had not yet told.
+    """
+    short = sum(max(0.0, trained - step.seconds) for step, trained in zip(stay, seconds, strict=False))
+    return short + sum(seconds[len(stay) :]) + sum(step.seconds for step in stay[len(seconds) :])
 
 
 def _parts(worker: Worker, seconds: dict[float, Sequence[float]]) -> Iterator[tuple[str, float, float]]:
     """What a worker did from when to when; what it does not say was waiting."""
     yield from ((STARTING, call.began, call.ended) for call in worker if call.method == RESET)
     for stay in stays(worker):
-        trained = seconds[stay[0].began]
+        pairs = list(zip(stay, seconds[stay[0].began], strict=False))
         # A step trains, then saves. The first one also starts the trial: its saving is taken to be like the next one's.
-        saved = [step.seconds - each for step, each in zip(stay, trained, strict=True)]
+        saved = [max(0.0, step.seconds - trained) for step, trained in pairs]
         saved[0] = min(saved[:2])
-        for number, step in enumerate(stay):
+        for number, (step, trained) in enumerate(pairs):
             if number:
                 yield REPORTING, stay[number - 1].ended, step.began
             end = step.ended - saved[number]
-            yield STARTING, step.began, end - trained[number]
-            yield TRAINING, end - trained[number], end
+            begin = max(step.began, end - trained)
+            yield STARTING, step.began, begin
+            yield TRAINING, begin, end
             yield CHECKPOINTING, end, step.ended
 
 

@@ -65,6 +65,22 @@ def test_a_long_trial_that_begins_before_a_short_one_asked_for_first_keeps_its_o
     assert slots._matched([[long[1]], [short[1]]], [[7], [28]]) == {1: [28], 2: [7]}
 
 
+def test_what_ray_lost_of_a_step_is_said_and_not_counted_as_training() -> None:
+    """A worker that was ended took its last step's account with it, and the time of day was set back in another's."""
+    cut_off, set_back = (
+        [Call(SETUP, 0, 1), Call(STEP, 1, 12), Call(STEP, 13, 24)],
+        [Call(SETUP, 0, 1), Call(STEP, 2, 14)],
+    )
+    figures = slots.figures([cut_off, set_back], [[10, 10, 7], [12.5]], processor=3.0)
+    assert figures.unaccounted == 7.5
+    assert str(figures).splitlines()[-1] == "  7.5 s on record are not in Ray's account of its workers"
+    assert list(figures.window) == [14, 14]
+    figures = slots.figures(
+        [[*cut_off, Call(RESET, 24, 25), Call(STEP, 25, 36)], set_back], [[10, 9], [12.5], [9]], 3.0
+    )
+    assert figures.unaccounted == 0.5
+
+
 @pytest.mark.slow
 def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path: Path) -> None:
     figures = many_gpus.measure(many_gpus.study(ARMS, TRIALS), 0.4, tmp_path, nodes=2, gpus=2)
