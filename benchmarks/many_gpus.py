@@ -109,13 +109,13 @@ class Figures:
     busy: float = 0.0
     """Share of the slots' time that they slept, while all were warm."""
     lasting: float = 0.0
-    """From the first trial's first step to the last one's last."""
+    """Seconds from the first trial's first step to the last one's last."""
     rate: float = 0.0
     """Trials that ended per second while all slots were warm."""
     free: Sequence[float] = ()
-    """From the end of a worker's trial to the first step of its next one."""
+    """Seconds from the end of a worker's trial to the first step of its next one."""
     between: Sequence[float] = ()
-    """From a step's end to the same trial's next one."""
+    """Seconds from a step's end to the same trial's next one."""
     suggestions: list[float] = field(default_factory=list)
     """What the searcher took for each trial."""
     refusals: list[float] = field(default_factory=list)

@@ -22,7 +22,7 @@ MANAGED_POLICIES: DefaultConfig = {"iam": {"load_aws_managed_policies": True}}
 """Ray gives the head two of those that AWS keeps for everybody."""
 
 Described = list[dict[str, Any]]
-"""As AWS describes things."""
+"""A thing as AWS describes it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    """In an account of its own."""
+    """What AWS had while a cluster of `cluster.yaml` lived, in an account of its own."""
     with pytest.MonkeyPatch.context() as patch, mock_aws(config=MANAGED_POLICIES):
         # Ray keeps the key there that it makes.
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))

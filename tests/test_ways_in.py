@@ -81,7 +81,7 @@ class AskEachItem(Dataset[tuple[str, str]]):
 
 @pytest.mark.slow
 def test_a_ray_worker(tmp_path: Path) -> None:
-    """With the path that a study gives its workers: they import the standard module before the study's code."""
+    """The path is the one that a study gives its workers: they import the standard module before the study's code."""
     program = (
         "import ray, sys; from pathlib import Path; from tests import test_ways_in\n"
         "from platform.running.cluster import local; from platform.running.interruption import Interruption\n"

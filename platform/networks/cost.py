@@ -36,9 +36,9 @@ class Judgement(NamedTuple):
 
     module: nn.Module
     small: Arguments
-    """For a small image, on which the module can be called in a moment."""
+    """Arguments for a small image, on which the module can be called in a moment."""
     full: Arguments
-    """For an image of `SIZE`."""
+    """Arguments for an image of `SIZE`."""
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ class Report:
     seconds: float
     """Time spent training and evaluating since the previous report."""
     metrics: dict[str, float]
-    """By name: the metrics named above, `loss/<name>`, `learning_rate`."""
+    """Values by name: the metrics named above, `loss/<name>`, `learning_rate`."""
     confusions: dict[str, Confusion]
-    """By split; `target/test` in the last report of a confirm trial only."""
+    """Confusions by split; `target/test` in the last report of a confirm trial only."""
     parts: int = 1
     """Accumulated parts in which each batch was taken: 2 once memory had run out."""
     node: str = ""
@@ -184,6 +184,6 @@ class Journal:
     asks: tuple[Ask, ...]
     arrivals: tuple[Arrival, ...]
     ends: dict[str, End]
-    """By trial id, in the order of the last end of each."""
+    """Ends by trial id, in the order of the last end of each."""
     losses: Counter[str]
     """How often trials lost their workers, by trial id."""

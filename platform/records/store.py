@@ -45,7 +45,7 @@ class Damage:
 
     file: str
     line: int
-    """From 1."""
+    """Its number, the first is 1."""
     what: str
 
     def __str__(self) -> str:

@@ -33,11 +33,11 @@ class Outcome:
     open: tuple[int, ...]
     """Let go on beyond the end of their curves."""
     full_steps: int
-    """Without early stopping."""
+    """Steps without early stopping."""
     most_steps: int
-    """With it, if open trials go on to their last step."""
+    """Steps with it, if open trials go on to their last one."""
     least_steps: int
-    """With it, if they are stopped where their curves end."""
+    """Steps with it, if open trials are stopped where their curves end."""
     regret: float | None
     """None when no trial with a whole curve is picked."""
     winner_stopped: bool | None

@@ -67,7 +67,7 @@ class Splits:
     target_adapt: Images
     """What methods adapt to."""
     target_val: Images
-    """For selectors that need images of the target and no labels; those of today need none."""
+    """What selectors may look at that need images of the target and no labels; those of today need none."""
     oracle: Oracle
 
 

@@ -71,7 +71,7 @@ class Attempt:
     training: Training | None = None
     """None before the first step and after an error: the next step goes on from the last checkpoint."""
     parts: int = 1
-    """In how many parts each batch is taken: 2 once memory has run out."""
+    """Number of parts in which each batch is taken: 2 once memory has run out."""
 
 
 def take_step(attempt: Attempt) -> Result:

@@ -63,7 +63,7 @@ class TrainingRun:
         self.device = device
         self.step = 0
         self.parts = 1
-        """In how many parts each batch is taken, their gradients accumulated: 2 halves the memory that a step needs.
+        """Number of parts in which each batch is taken, gradients accumulated: 2 halves the memory that a step needs.
 
         Departures from a whole batch: batch norm normalises by a part, and a mean over the pixels that are not void is
         the mean of the parts' means.

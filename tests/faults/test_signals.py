@@ -51,7 +51,7 @@ def test_one_signal_stops_after_the_current_step(
 
 
 def test_a_signal_to_the_whole_group_stops_in_order_too(machine: Machine, undisturbed: Undisturbed) -> None:
-    """As `timeout` and job managers send it: Ray's processes must not go before the trials have stopped."""
+    """`timeout` and job managers send it like this: Ray's processes must not go before the trials have stopped."""
     command = machine.start()
     wait_for_trials(command)
     os.killpg(command.process.pid, signal.SIGTERM)
@@ -114,7 +114,7 @@ def test_a_signal_while_the_driver_stands_still(machine: Machine, undisturbed: U
 
 
 def test_the_terminal_goes_away(machine: Machine, undisturbed: Undisturbed) -> None:
-    """As when a connection breaks: SIGHUP, and nothing can be written to the terminal any more."""
+    """A connection breaks: SIGHUP comes, and nothing can be written to the terminal any more."""
     ours, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "platform.study", machine.study],

@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     outputs: int
     side: int
     stride: int
-    """Of its output, to the image."""
+    """Ratio of the output's size to the image's."""
     bias: bool = False
 
     @property

@@ -141,7 +141,7 @@ def test_a_thousand_curves_end_as_successive_halving_promises() -> None:
 
 
 def lost(names: Sequence[str], rungs: Sequence[int], smoothing: int, reduction: int = 2) -> float:
-    """In what share of the orders in which these trials may be asked for the winner is stopped."""
+    """Share of the orders in which these trials may be asked for the winner is stopped."""
     epochs = range(1, len(REAL[names[0]]) + 1)
     orders = list(itertools.permutations(names))
     outcomes = [replay(whole(*map(REAL.get, order)), epochs, rungs, reduction, smoothing) for order in orders]  # type: ignore[arg-type]

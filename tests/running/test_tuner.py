@@ -69,7 +69,7 @@ def test_confirm_trials_are_never_stopped_early(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_waits_holds_up_no_other(tmp_path: Path) -> None:
-    """With more slots than an arm has trials, the next arms begin before the first one's search has ended."""
+    """There are more slots than an arm has trials: the next arms begin before the first one's search has ended."""
     left = Simulation(tmp_path, slots=10).run(results=1)
     assert {assignment.ask.arm for assignment in left} >= {"source only", "adversarial"}
 

@@ -148,7 +148,7 @@ def test_a_study_is_finished_when_nothing_runs_and_nothing_is_left(tmp_path: Pat
 @pytest.mark.parametrize("values", [[0.5] * 5, [0.5, 0.1]], ids=["to the last step", "broken off"])
 @pytest.mark.parametrize("classes", [9.0, 1.0], ids=["healthy", "collapsed"])
 def test_is_it_done_has_one_answer_at_every_moment(tmp_path: Path, values: Sequence[float], classes: float) -> None:
-    """By the search that asks for trials, and by the records alone, as the copying command has it."""
+    """The search that asks for trials and the records alone, which the copying command has, agree."""
     ledger = book(tmp_path)
     search, answers = Search(STUDY, ledger, IDENTITY), []
 

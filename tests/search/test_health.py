@@ -136,7 +136,7 @@ def test_a_collapse_in_the_middle() -> None:
 
 
 def test_a_network_that_says_one_thing_from_the_start_and_learns_nothing() -> None:
-    """As with dead activations: the cross-entropy stays that of the classes' frequencies."""
+    """Activations may be dead: the cross-entropy stays that of the classes' frequencies."""
     reports = reports_of(classes=[1.0] * 4, cross_entropy=[1.92, 1.9, 1.91, 1.92])
     assert ailments(reports) == [None, None, None, "predictions collapsed"]
 

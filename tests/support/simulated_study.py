@@ -43,7 +43,7 @@ IDENTITY = STUDY.shift.identity()
 
 
 def report(trial: Trial, step: int) -> Report:
-    """Of a curve that rises with the steps, to a height that the trial's id decides."""
+    """The report of a trial whose curve rises with the steps, to a height that its id decides."""
     value = step / 16 + int(trial.id[:4], 16) / 2**18
     return Report(step, 0.0, {"source/miou": value, "oracle/miou": 1 - value, "target/effective_classes": 9.0}, {})
 

@@ -137,7 +137,7 @@ class StopsItself(Adversarial):
 
 @pytest.mark.parametrize("at", [(1,), (2,), (3,), (1, 2), (2, 4), (4, 5, 6), (1, 2, 3, 4, 5, 6)])
 def test_an_interrupted_trial_reports_what_an_undisturbed_one_does(tmp_path: Path, at: tuple[int, ...]) -> None:
-    """At step 3 and 6 the interval's steps are all taken, and its evaluation is not yet."""
+    """When it stops at step 3 or 6, all steps of the interval are taken and its evaluation is still to come."""
     assigned = assignment(tmp_path, StopsItself(width=4, file=str(tmp_path / "stop"), at=at))
     assigned = replace(assigned, ask=assignment(tmp_path, Adversarial(width=4)).ask)
     reports: list[Report] = []
@@ -155,7 +155,7 @@ def test_an_interrupted_trial_reports_what_an_undisturbed_one_does(tmp_path: Pat
 
 @pytest.mark.parametrize("evaluation", [1, 2, 3])
 def test_an_evaluation_that_was_interrupted_is_done_again(tmp_path: Path, evaluation: int) -> None:
-    """Of source val, of target val, and of target test, which only the last report has."""
+    """An evaluation goes through source val and target val, and in the last report through target test."""
     assigned = assignment(tmp_path, Adversarial(width=4))
     reports: list[Report] = []
     for interval in range(EVALUATIONS):

@@ -56,18 +56,23 @@ class Bucket:
             file.write(content)
 
     def append(self, name: str, line: bytes) -> None:
-        content = self._appended.pop(name, None)
-        # Somebody else may have appended meanwhile, and nothing ever makes such a file shorter.
-        if content is None or self._files.get_file_info(name).size != len(content):
-            try:
-                content = self.read(name)
-            except FileNotFoundError:
-                content = b""
-        content = content[: content.rfind(b"\n") + 1] + line + b"\n"
+        there = self._content(name)
+        content = there[: there.rfind(b"\n") + 1] + line + b"\n"
         self.write(name, content)
         self._appended[name] = content
         if len(self._appended) > REMEMBERED_FILES:
             self._appended.popitem(last=False)
+
+    def _content(self, name: str) -> bytes:
+        """A file to append to, read only if it isn't as this process left it."""
+        remembered = self._appended.pop(name, None)
+        # Somebody else may have appended meanwhile, and nothing ever makes such a file shorter.
+        if remembered is not None and self._files.get_file_info(name).size == len(remembered):
+            return remembered
+        try:
+            return self.read(name)
+        except FileNotFoundError:
+            return b""
 
     def remove(self, name: str) -> None:
         if self._is_there(name):

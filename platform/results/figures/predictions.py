@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,46 @@ from platform.shifts.labels import CLASSES, VOID, Groups, group_names, palette
 Pixels = npt.NDArray[np.uint8]
 
 
+GAP = 0.04
+"""Inches between pictures."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A grid of pictures with titles above and a legend below, in inches from the figure's lower left corner."""
+
+    titles: Sequence[str]
+    lines: int
+    cell: tuple[float, float]
+    """Width and height of a picture."""
+    head: float
+    foot: float
+    width: float
+    names_per_line: int
+
+    @classmethod
+    def of(cls, titles: Sequence[str], lines: int, aspect: float, names: Sequence[str]) -> "_Layout":
+        """The layout for pictures `aspect` times as high as wide: the fewer columns, the larger."""
+        cell = min(max(11 / len(titles), 1.2), 3)
+        titles = [wrapped(title, int(cell * 13)) for title in titles]
+        width = len(titles) * (cell + GAP) + GAP
+        per_line = max(1, min(len(names), int(width / (0.45 + 0.075 * max(map(len, names))))))
+        head = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)
+        foot = 0.12 + 0.17 * math.ceil(len(names) / per_line)
+        return cls(titles, lines, (cell, cell * aspect), head, foot, width, per_line)
+
+    @property
+    def height(self) -> float:
+        return self.head + self.lines * (self.cell[1] + GAP) + self.foot
+
+    def box(self, column: int, line: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height of a picture, in parts of the figure."""
+        width, height = self.cell
+        left = GAP + column * (width + GAP)
+        bottom = self.height - self.head - height - line * (height + GAP)
+        return left / self.width, bottom / self.height, width / self.width, height / self.height
+
+
 def comparison(images: Pixels, truth: Pixels, predictions: Mapping[str, Pixels], groups: Groups) -> Figure:
     """One line per image: the image, its ground truth and each arm's prediction, coloured by the evaluated groups.
 
@@ -21,34 +62,24 @@ def comparison(images: Pixels, truth: Pixels, predictions: Mapping[str, Pixels],
     (number, label height, label width), whatever their resolution. A group has the colour of its first member; what
     belongs to no group is black.
     """
-    titles = ["image", "ground truth", *predictions]
-    number, height, width = images.shape[:3]
-    cell = min(max(11 / len(titles), 1.2), 3)
-    cell_height, gap = cell * height / width, 0.04
     names = _present([truth, *predictions.values()], groups)
-    titles = [wrapped(title, int(cell * 13)) for title in titles]
-    head = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)
-    total = len(titles) * (cell + gap) + gap
-    per_line = max(1, min(len(names), int(total / (0.45 + 0.075 * max(map(len, names))))))
-    foot = 0.12 + 0.17 * math.ceil(len(names) / per_line)
-    tall = head + number * (cell_height + gap) + foot
-    figure = Figure((total, tall), DOTS_PER_INCH)
-    for column, (title, stack) in enumerate(zip(titles, (images, truth, *predictions.values()), strict=True)):
-        coloured = stack if column == 0 else _coloured(stack, groups)
-        left = gap + column * (cell + gap)
+    titles = ["image", "ground truth", *predictions]
+    stacks = [images, *(_coloured(stack, groups) for stack in (truth, *predictions.values()))]
+    number, height, width = images.shape[:3]
+    layout = _Layout.of(titles, number, height / width, list(names))
+    figure = Figure((layout.width, layout.height), DOTS_PER_INCH)
+    for column, (title, stack) in enumerate(zip(layout.titles, stacks, strict=True)):
         for line in range(number):
-            bottom = tall - head - (line + 1) * cell_height - line * gap
-            panel = figure.add_axes((left / total, bottom / tall, cell / total, cell_height / tall))
-            panel.imshow(coloured[line], aspect="auto", interpolation="antialiased" if column == 0 else "nearest")
+            panel = figure.add_axes(layout.box(column, line))
+            panel.imshow(stack[line], aspect="auto", interpolation="nearest" if column else "antialiased")
             panel.set_axis_off()
             if line == 0:
                 panel.set_title(title, fontsize=9, pad=4, parse_math=False)
-    handles = [Patch(facecolor=colour, edgecolor="#888888", linewidth=0.4) for colour in names.values()]
     figure.legend(
-        handles,
+        [Patch(facecolor=colour, edgecolor="#888888", linewidth=0.4) for colour in names.values()],
         list(names),
         loc="lower center",
-        ncols=per_line,
+        ncols=layout.names_per_line,
         fontsize=8,
         frameon=False,
         handlelength=1.2,

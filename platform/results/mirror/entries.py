@@ -77,6 +77,16 @@ def metrics_at(values: Mapping[str, float], at: int, step: int) -> list[Metric]:
     return [Metric(name, float(value), at, step) for name, value in values.items()]
 
 
+def final_metrics(copy: Copy, reports: Sequence[Scored]) -> list[Metric]:
+    """The newest values of a complete trial under names of their own; nothing for any other trial."""
+    end = copy.record.end
+    if end is None or end.state != "complete" or not reports:
+        return []
+    newest = reports[-1].metrics
+    values = {FINAL + name: value for name, value in newest.items() if not name.startswith(NOT_FINAL)}
+    return metrics_at(values, copy.at, end.step)
+
+
 def batches_of(reports: Sequence[Scored]) -> list[list[Scored]]:
     """Whole reports, in order, `BATCH` metrics or few more at a time; one empty batch where there are none."""
     batches: list[list[Scored]] = [[]]

@@ -21,7 +21,7 @@ import getpass
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,14 +34,12 @@ from mlflow.exceptions import MlflowException
 
 from platform.records.one_line import one_line
 from platform.records.record import TARGET_TEST, StudyHeader
-from platform.records.storage.files import write_new
 from platform.results.figures.png import png
 from platform.results.figures.predictions import prediction_picture
 from platform.results.mirror.entries import (
     COMMIT,
     END_TAGS,
     FINAL,
-    NOT_FINAL,
     PICTURE,
     RUNNING,
     STATUS,
@@ -49,11 +47,13 @@ from platform.results.mirror.entries import (
     Scored,
     batches_of,
     changing_tags,
+    final_metrics,
     metrics_at,
     settings,
     trial_tags,
 )
 from platform.results.mirror.messages import Answer, Closing, Copy, now
+from platform.results.mirror.sqlite import identity, lay_out
 from platform.results.mirror.uri import sqlite_file
 from platform.results.report.predictions import stored
 from platform.scores.metrics import cityscapes
@@ -84,9 +84,9 @@ class Mirror:
     def __init__(self, uri: str, header: StudyHeader) -> None:
         self._file = sqlite_file(uri)
         if self._file is not None:
-            _lay_out(self._file)
+            lay_out(self._file)
         self._client = MlflowClient(tracking_uri=uri)
-        self._identity = _identity(self._file)
+        self._identity = identity(self._file) if self._file is not None else None
         self._header = header
         self._groups = header.groups
         self._experiment = ""
@@ -156,22 +156,34 @@ class Mirror:
     @property
     def replaced(self) -> bool:
         """Whether another SQLite file is in the place of the first: MLflow would go on writing to the lost one."""
-        return self._identity is not None and _identity(self._file) != self._identity
+        return self._file is not None and identity(self._file) != self._identity
 
     def _deliver(self, copy: Copy) -> None:
         record, end = copy.record, copy.record.end
         reports = self._scored(copy)
-        run = self._runs.get(record.trial.id) or self._create_run(copy, reports)
-        if end is not None and run.step > record.step:
-            # Taken over whole from another study, which had trained it further than this one wants it.
-            self._client.delete_run(run.id)
-            run = self._create_run(copy, reports)
+        run = self._run_of(copy, reports)
         tags = changing_tags(copy)
         outdated = [name for name in END_TAGS if name in run.tags and name not in tags]
         changed = {name: value for name, value in tags.items() if run.tags.get(name) != value}
         status = RUNNING if end is None else STATUS[end.state]
         if run.status == status and run.step >= record.step and not outdated and not changed and run.params:
             return
+        self._reopen(run, outdated)
+        self._log_reports(run, copy, reports, changed)
+        if end is not None:
+            self._log_picture(run, copy)
+            self._client.set_terminated(run.id, status, copy.at)
+            run.status = status
+
+    def _run_of(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
+        run = self._runs.get(copy.record.trial.id)
+        if run is not None and copy.record.end is not None and run.step > copy.record.step:
+            # Taken over whole from another study, which had trained it further than this one wants it.
+            self._client.delete_run(run.id)
+            run = None
+        return run or self._create_run(copy, reports)
+
+    def _reopen(self, run: _Run, outdated: Iterable[str]) -> None:
         if run.status != RUNNING:
             self._client.update_run(run.id, status=RUNNING)
             run.status = RUNNING
@@ -179,21 +191,14 @@ class Mirror:
             self._client.delete_tag(run.id, name)
             del run.tags[name]
 
-        final: list[Metric] = []
-        if end is not None and end.state == "complete" and not run.final and reports:
-            newest = reports[-1].metrics
-            values = {FINAL + name: value for name, value in newest.items() if not name.startswith(NOT_FINAL)}
-            final = metrics_at(values, copy.at, end.step)
+    def _log_reports(self, run: _Run, copy: Copy, reports: Sequence[Scored], tags: Mapping[str, str]) -> None:
+        """Params come with the first batch of new reports, tags and final values with the last."""
         *batches, last = batches_of([report for report in reports if report.step > run.step])
         params = {name: value for name, value in settings(copy).items() if name not in run.params}
         for batch in batches:
             self._log(run, batch, params, [], {})
             params = {}
-        self._log(run, last, params, final, changed)
-        if end is not None:
-            self._log_picture(run, copy)
-            self._client.set_terminated(run.id, status, copy.at)
-            run.status = status
+        self._log(run, last, params, [] if run.final else final_metrics(copy, reports), tags)
 
     def _log_picture(self, run: _Run, copy: Copy) -> None:
         arrays = None if copy.predictions is None else stored(copy.predictions)
@@ -329,17 +334,6 @@ class Mirror:
         self._client.log_text(self._parent.info.run_id, self._header.source, f"{self._header.name}.py")
 
 
-def _lay_out(file: Path) -> None:
-    """Have a new SQLite store appear whole: MLflow lays it out in some fifty steps, and opens none that was cut off."""
-    if file.exists():
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        new = Path(folder) / file.name
-        MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments(max_results=1)
-        # Another study's process may have been faster.
-        write_new(file, new.read_bytes())
-
-
 def _unavailable(error: Exception) -> bool:
     """Whether the store says so itself: a database that is locked or full, or a server that is overloaded."""
     return isinstance(error, MlflowException) and error.get_http_status_code() in (429, 503)  # type: ignore[no-untyped-call]
@@ -359,16 +353,6 @@ def _held_step(run: MlflowRun) -> int:
 def _worth(run: MlflowRun) -> tuple[bool, int]:
     """Which of two runs of one trial to keep: an ended one, the longer one."""
     return run.info.status in STATUS.values(), _held_step(run)
-
-
-def _identity(file: Path | None) -> tuple[int, int] | None:
-    if file is None:
-        return None
-    try:
-        status = file.stat()
-    except OSError:
-        return (0, 0)
-    return status.st_dev, status.st_ino
 
 
 def _milliseconds(moment: str) -> int:

@@ -151,7 +151,7 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Head]:
-    """As `cluster.yaml` starts one: with a token, results elsewhere than in the checkout, python first on the path."""
+    """A head like that of `cluster.yaml`: a token, results elsewhere than in the checkout, python first on the path."""
     pytest.importorskip("opencensus", reason="a head with a dashboard needs ray[default]")
     folder = tmp_path_factory.mktemp("head")
     (folder / ".ray").mkdir()

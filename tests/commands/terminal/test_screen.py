@@ -21,7 +21,7 @@ from platform.records.provenance import ROOT
 
 
 class Terminal:
-    """As much of a terminal as the view uses: lines that wrap and scroll, the cursor upwards, clearing to the end."""
+    """So much of a terminal as the view uses: lines that wrap and scroll, the cursor upwards, clearing to the end."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self.columns = columns

@@ -195,7 +195,7 @@ def test_a_target_image_is_transformed_once_and_remembered_small() -> None:
 
 
 def test_a_run_lends_to_the_raw_source_and_augments_afterwards() -> None:
-    """On images in [0, 255], before the flips and before the network's normalisation."""
+    """Images are in [0, 255], before the flips and before the network's normalisation."""
     data = splits()
     run = training_run(FDA(beta=0.1), data, augmentation="flip")
     for step in range(6):

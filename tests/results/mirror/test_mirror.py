@@ -39,7 +39,7 @@ def mirror(uri: str, **changes: Any) -> Mirror:
 
 
 def copy(asked: Ask, record: Record, predictions: Path | None = None) -> Copy:
-    """As a tracker makes it of a trial that ended before it was made."""
+    """The copy that a tracker makes of a trial that ended before it was made."""
     return Copy(asked, record, {}, AT, predictions)
 
 

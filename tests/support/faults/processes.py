@@ -136,7 +136,7 @@ class Finished(NamedTuple):
 
     machine: Machine
     seconds: float
-    """From its start to its end, over which the moments of faults are drawn."""
+    """Seconds from its start to its end, over which the moments of faults are drawn."""
 
 
 def kill(process: int) -> None:

@@ -55,7 +55,7 @@ class Trained(NamedTuple):
 
     reports: tuple[Numbers, ...]
     weights: dict[str, dict[str, Tensor]]
-    """By module and name, after the last step."""
+    """Weights after the last step, by module and name."""
     predictions: dict[str, Pixels]
 
 
