@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from platform.design.asha import ASHA, cut
-from platform.design.header import Wanted, best, is_complete, unconfirmed
+from platform.design.header import Due, Wanted, due, is_complete
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
-from platform.records.record import Arrival, Ask, End, Phase, Record, Report
+from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.trial import SEARCH_SEED, confirm_seed
 from platform.search.health import ailment
 from platform.search.proposals import propose
@@ -33,33 +33,20 @@ class Search:
 
     def next_ask(self, arm: str) -> Ask | None:
         """The next trial of an arm: search trials, then the confirm trials of the best; None for now, or for good."""
-        row, searched = self.study.row(arm), self.ledger.asked(arm, "search")
-        if len(searched) < row.search_trials:
-            number, address = _free(searched), (self.ledger.study, arm)
-            # The published default comes first, also when a damaged journal has lost it.
-            known = searched if number else []
-            values = propose(row.dimensions, known, self.ledger.records, row.selector, address)
-            return self._ask(row, "search", number, values, SEARCH_SEED)
-        if self.is_searching(arm):
+        row, asks = self.study.row(arm), [ask for ask in self.ledger.asks if ask.arm == arm]
+        trial = due(_wanted(row), asks, self.ledger.records)
+        if trial is None:
             return None
-        winner = best(searched, self.ledger.records, row.selector)
-        if searched and winner is None:
-            return None
-        values = {} if winner is None else winner.trial.values(row.dimensions)
-        left = unconfirmed(values, self.ledger.asked(arm, "confirm"), row.confirm_trials)
-        return self._ask(row, "confirm", left[0], values, confirm_seed(left[0])) if left else None
-
-    def is_searching(self, arm: str) -> bool:
-        """Whether a search trial of an arm has not ended."""
-        return any(self.ledger.ended(ask) is None for ask in self.ledger.asked(arm, "search"))
+        if trial.phase == "confirm":
+            return self._ask(row, trial, trial.values, confirm_seed(trial.number))
+        # The published default comes first, also when a damaged journal has lost it.
+        known = self.ledger.asked(arm, "search") if trial.number else []
+        values = propose(row.dimensions, known, self.ledger.records, row.selector, (self.ledger.study, arm))
+        return self._ask(row, trial, values, SEARCH_SEED)
 
     def is_finished(self) -> bool:
         """Whether every trial that was asked for has ended, and none is left to ask for."""
-        wanted = (
-            Wanted(row.name, row.search_trials, row.confirm_trials, row.selector, row.dimensions)
-            for row in self.study.rows
-        )
-        return is_complete(wanted, self.ledger.asks, self.ledger.records)
+        return is_complete(map(_wanted, self.study.rows), self.ledger.asks, self.ledger.records)
 
     def settle(self, ask: Ask, judged: int = 0) -> None:
         """Decide, in order of steps, what a trial's reports call for, until one of them ends it.
@@ -126,11 +113,9 @@ class Search:
         value = asha.compared([report.metrics[selector] for report in reports])
         return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
-    def _ask(self, row: Row, phase: Phase, number: int, values: Mapping[str, Any], seed: int) -> Ask:
-        return Ask(row.name, phase, number, row.trial(values, seed, self.identity))
+    def _ask(self, row: Row, trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
+        return Ask(row.name, trial.phase, trial.number, row.trial(values, seed, self.identity))
 
 
-def _free(asks: list[Ask]) -> int:
-    """The first number that no ask has: mostly how many there are, unless the journal was damaged."""
-    taken = {ask.number for ask in asks}
-    return next(number for number in range(len(asks) + 1) if number not in taken)
+def _wanted(row: Row) -> Wanted:
+    return Wanted(row.name, row.search_trials, row.confirm_trials, row.selector, row.dimensions)

@@ -105,10 +105,8 @@ def test_an_arm_searches_then_waits_then_confirms_the_best(tmp_path: Path) -> No
     asks = [asked(ledger) for _ in range(3)]
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in asks] == [("search", number, 0) for number in range(3)]
     assert Search(STUDY, ledger, IDENTITY).next_ask("searched") is None
-    assert Search(STUDY, ledger, IDENTITY).is_searching("searched")
     for ask, value in zip(asks, (0.3, 0.2, 0.6), strict=True):
         train(ledger, ask, [value] * 5)
-    assert not Search(STUDY, ledger, IDENTITY).is_searching("searched")
     confirms = [asked(ledger), asked(ledger)]
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in confirms] == [("confirm", 0, 1), ("confirm", 1, 2)]
     assert {ask.trial.recipe["learning_rate"] for ask in confirms} == {asks[2].trial.recipe["learning_rate"]}
