@@ -26,7 +26,7 @@ from ray.cluster_utils import Cluster
 from ray.tune.search import Searcher
 
 from benchmarks import driver
-from benchmarks.timeline import Worker, overlap, stays, warm, workers
+from benchmarks.timeline import TOLD_SOON, Worker, overlap, stays, warm, workers
 from platform.design.header import header as header_of
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
@@ -50,7 +50,11 @@ METRICS = driver.METRICS
 STORE_BYTES = 100 * 2**20
 """Size of each node's object store: nothing large is passed around."""
 
-HEAD = {"num_cpus": 0, "include_dashboard": False, "_system_config": {"prestart_worker_first_driver": False}}
+HEAD = {
+    "num_cpus": 0,
+    "include_dashboard": False,
+    "_system_config": TOLD_SOON | {"prestart_worker_first_driver": False},
+}
 """Without the workers that Ray starts in case somebody needs them."""
 
 
@@ -103,6 +107,8 @@ class Figures:
 
     trials: int = 0
     """Trials that ended."""
+    unaccounted: int = 0
+    """Those of them that Ray's account of its workers lacks."""
     slots: int = 0
     workers: int = 0
     """Workers that were started: more than slots if any was thrown away."""
@@ -126,10 +132,11 @@ class Figures:
     """Processor time of the driver; MLflow has a process of its own."""
 
     def __str__(self) -> str:
+        lacking = f"; trials that Ray's account lacks: {self.unaccounted}" if self.unaccounted else ""
         return "\n".join(
             (
                 f"  {self.trials} trials in {self.lasting:.0f} s on {self.workers} workers; "
-                f"once all slots were warm {self.rate:.1f} per second, slots busy {self.busy:.1%}",
+                f"once all slots were warm {self.rate:.1f} per second, slots busy {self.busy:.1%}{lacking}",
                 f"  next trial   {_spread(self.free)}",
                 f"  next step    {_spread(self.between)}",
                 f"  suggestion   {_spread(self.suggestions)}",
@@ -215,6 +222,7 @@ def _look(figures: Figures, found: Sequence[Worker]) -> None:
     trials = [stays(worker) for worker in found]
     steps = [step for worker in trials for stay in worker for step in stay]
     figures.workers = len(found)
+    figures.unaccounted = max(0, figures.trials - sum(map(len, trials)))
     figures.lasting = max(step.ended for step in steps) - min(step.began for step in steps)
     window = warm(found, figures.slots)
     if whole := window[1] - window[0]:

@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.driver import machine
-from benchmarks.timeline import RESET, Stay, Worker, overlap, stays, warm, workers
+from benchmarks.timeline import RESET, TOLD_SOON, Stay, Worker, overlap, stays, warm, workers
 from platform.records.provenance import ROOT
 from platform.records.store import Store
 
@@ -98,7 +98,8 @@ def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "tow
     """Run a study of two arms in a folder. Raises RuntimeError when it fails."""
     file = folder / f"{NAME}.py"
     file.write_text(STUDY.substitute(shift=shift, trials=trials, steps=steps, seeds=seeds))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
+    head = {"num_cpus": SLOTS, "include_dashboard": False, "_system_config": TOLD_SOON}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         processor = _run(file, cluster.address, folder)
         found = workers(cluster.address)

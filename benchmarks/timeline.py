@@ -10,6 +10,9 @@ import ray
 STEP, RESET, SETUP = "train", "reset", "__init__"
 """The methods of a Ray Trainable that take time: up to the next report; take another trial; take the first one."""
 
+TOLD_SOON = {"task_events_report_interval_ms": 100}
+"""Ray's configuration under which workers tell often what they did; an ended one takes with it what it has not told."""
+
 
 class Call(NamedTuple):
     """A method that ran in a worker; times are in seconds since 1970."""

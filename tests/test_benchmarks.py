@@ -81,13 +81,22 @@ def test_what_ray_lost_of_a_step_is_said_and_not_counted_as_training() -> None:
     assert figures.unaccounted == 0.5
 
 
+def test_trials_that_ray_lost_are_said() -> None:
+    figures = many_gpus.Figures(trials=3, slots=1, reports=[0.1])
+    many_gpus._look(figures, [[Call(SETUP, 0, 1), Call(STEP, 1, 2), Call(RESET, 2, 3), Call(STEP, 3, 4)]])
+    assert (figures.workers, figures.unaccounted, list(figures.free)) == (1, 1, [1])
+    assert str(figures).splitlines()[0].endswith("; trials that Ray's account lacks: 1")
+
+
 @pytest.mark.slow
 def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path: Path) -> None:
     figures = many_gpus.measure(many_gpus.study(ARMS, TRIALS), 0.4, tmp_path, nodes=2, gpus=2)
     assert figures.trials == len(figures.suggestions) == ARMS * TRIALS
     assert 2 * ARMS * TRIALS <= len(figures.reports) <= 4 * ARMS * TRIALS
     assert figures.slots == 4
-    assert figures.workers >= ARMS * TRIALS - len(figures.free), "each worker's first trial follows none"
+    seen = ARMS * TRIALS - figures.unaccounted
+    assert figures.workers >= seen - len(figures.free), "each worker's first trial follows none"
+    assert figures.unaccounted < ARMS * TRIALS
     assert 0 <= figures.busy <= 1
     assert_mlflow_holds(ARMS * TRIALS, tmp_path)
 
