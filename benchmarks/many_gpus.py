@@ -55,7 +55,7 @@ HEAD = {
     "include_dashboard": False,
     "_system_config": TOLD_SOON | {"prestart_worker_first_driver": False},
 }
-"""Without the workers that Ray starts in case somebody needs them."""
+"""A head that trains nothing, and nodes without the workers that Ray starts in case somebody needs them."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Figures:
     trials: int = 0
     """Trials that ended."""
     unaccounted: int = 0
-    """Those of them that Ray's account of its workers lacks."""
+    """How many of them, at least, Ray's account of its workers lacks."""
     slots: int = 0
     workers: int = 0
     """Workers that were started: more than slots if any was thrown away."""

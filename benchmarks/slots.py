@@ -72,9 +72,9 @@ class Figures:
     seconds: Mapping[str, float]
     """Slot time in the window, by part."""
     processor: float
-    """Seconds that the study command computed, workers and the rest of Ray aside."""
+    """Seconds that the study command and its MLflow process computed, workers and the rest of Ray aside."""
     unaccounted: float
-    """Seconds on record for which Ray's account has no time."""
+    """Seconds on record for which Ray's account has no time: they count as waiting."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -87,10 +87,10 @@ class Figures:
             f"{len(self.trials)} trials, {statistics.median(self.trials):.1f} s of training in the median, "
             f"on {self.workers} workers; {self.window[1] - self.window[0]:.0f} s with all slots warm",
             *(f"  {part:13}  {self.shares[part]:6.1%}  {meaning}" for part, meaning in PARTS.items()),
-            f"  the study command itself computed {self.processor:.0f} s",
+            f"  the study command, with its MLflow process, computed {self.processor:.0f} s",
         ]
-        if self.unaccounted:
-            lines.append(f"  {self.unaccounted:.1f} s on record are not in Ray's account of its workers")
+        if self.unaccounted >= 0.05:
+            lines.append(f"  Ray's account of its workers lacks {self.unaccounted:.1f} s of training, shown as waiting")
         return "\n".join(lines)
 
 
@@ -111,19 +111,19 @@ def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "tow
 def figures(found: Sequence[Worker], recorded: Sequence[Sequence[float]], processor: float) -> Figures:
     """The parts of slot time, from what workers did and what trials recorded for each report, in the order asked."""
     window = warm(found, SLOTS)
-    all_stays = [stay for worker in found for stay in stays(worker)]
-    seconds = _matched(all_stays, recorded)
+    seconds = _matched([stay for worker in found for stay in stays(worker)], recorded)
     parts: dict[str, float] = defaultdict(float)
+    unaccounted = sum(map(sum, recorded))
     for worker in found:
         for part, began, ended in _parts(worker, seconds):
             parts[part] += overlap(began, ended, window)
+            unaccounted -= ended - began if part == TRAINING else 0.0
     parts[WAITING] = SLOTS * (window[1] - window[0]) - sum(parts.values())
-    unaccounted = sum(_misfit(stay, seconds[stay[0].began]) for stay in all_stays)
     return Figures([sum(each) for each in recorded], len(found), window, parts, processor, unaccounted)
 
 
 def _run(file: Path, address: str, folder: Path) -> float:
-    """Run the study command, and the processor time that it took."""
+    """Run the study command, and return its processor time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "platform.study", file, "--address", address, "--results", folder / "results"],
@@ -153,21 +153,21 @@ def _matched(found: Sequence[Stay], recorded: Sequence[Sequence[float]]) -> dict
     are handed out at the same time; a step takes longer than what it records.
     """
     begun = sorted(found, key=lambda stay: stay[0].began)
-    assert len(begun) == len(recorded), f"{len(recorded)} trials, and workers had {len(begun)}"
+    # All places together cost less than a tenth of a second that does not fit.
+    second = 10 * max(len(begun), len(recorded)) ** 2
     costs = [
-        [(_misfit(stay, seconds), abs(place - asked)) for asked, seconds in enumerate(recorded)]
+        [second * _misfit(stay, seconds) + abs(place - asked) for asked, seconds in enumerate(recorded)]
         for place, stay in enumerate(begun)
     ]
-    # No order that is as near to the one asked for as can be costs as much as a tenth of a second that does not fit.
-    second = 10 * len(begun) ** 2
-    places, asked = linear_sum_assignment([[second * misfit + apart for misfit, apart in row] for row in costs])
+    # Ray may have lost a whole trial: then one on record is left over.
+    places, asked = linear_sum_assignment(costs)
     return {begun[place][0].began: recorded[int(number)] for place, number in zip(places, asked, strict=True)}
 
 
 def _misfit(stay: Stay, seconds: Sequence[float]) -> float:
     """How many of the seconds on record have no time in a worker's steps, or of its steps are on no record.
 
-    Mostly none. But Ray tells by the time of day, which may be set meanwhile, and a worker that is ended takes with it
+    Usually 0. But Ray tells by the time of day, which may be set meanwhile, and a worker that is ended takes with it
     what it had not yet told.
     """
     short = sum(max(0.0, trained - step.seconds) for step, trained in zip(stay, seconds, strict=False))
@@ -178,7 +178,9 @@ def _parts(worker: Worker, seconds: dict[float, Sequence[float]]) -> Iterator[tu
     """What a worker did from when to when; what it does not say was waiting."""
     yield from ((STARTING, call.began, call.ended) for call in worker if call.method == RESET)
     for stay in stays(worker):
-        pairs = list(zip(stay, seconds[stay[0].began], strict=False))
+        pairs = list(zip(stay, seconds.get(stay[0].began, ()), strict=False))
+        if not pairs:
+            continue
         # A step trains, then saves. The first one also starts the trial: its saving is taken to be like the next one's.
         saved = [max(0.0, step.seconds - trained) for step, trained in pairs]
         saved[0] = min(saved[:2])

@@ -11,7 +11,7 @@ STEP, RESET, SETUP = "train", "reset", "__init__"
 """The methods of a Ray Trainable that take time: up to the next report; take another trial; take the first one."""
 
 TOLD_SOON = {"task_events_report_interval_ms": 100}
-"""Ray's configuration under which workers tell often what they did; an ended one takes with it what it has not told."""
+"""Ray's setting by which workers report often: one that ends takes with it what it has not reported."""
 
 
 class Call(NamedTuple):
@@ -55,6 +55,8 @@ def stays(worker: Worker) -> list[Stay]:
         if call.method != STEP:
             found.append([])
         else:
+            # Ray may have lost how the worker began.
+            found = found or [[]]
             found[-1].append(call)
     return [stay for stay in found if stay]
 
@@ -66,6 +68,8 @@ def warm(found: Sequence[Worker], slots: int) -> tuple[float, float]:
     first slot was left without another trial for good.
     """
     trials = [stays(worker) for worker in found if stays(worker)]
+    if not trials:
+        return 0.0, 0.0
     slots = min(slots, len(trials))
     begin = sorted(each[0][0].ended for each in trials)[slots - 1]
     return begin, max(begin, sorted(each[-1][-1].ended for each in trials)[-slots])

@@ -65,7 +65,7 @@ def test_a_long_trial_that_begins_before_a_short_one_asked_for_first_keeps_its_o
     assert slots._matched([[long[1]], [short[1]]], [[7], [28]]) == {1: [28], 2: [7]}
 
 
-def test_what_ray_lost_of_a_step_is_said_and_not_counted_as_training() -> None:
+def test_what_ray_lost_of_a_step_is_reported_and_not_counted_as_training() -> None:
     """A worker that was ended took its last step's account with it, and the time of day was set back in another's."""
     cut_off, set_back = (
         [Call(SETUP, 0, 1), Call(STEP, 1, 12), Call(STEP, 13, 24)],
@@ -73,7 +73,8 @@ def test_what_ray_lost_of_a_step_is_said_and_not_counted_as_training() -> None:
     )
     figures = slots.figures([cut_off, set_back], [[10, 10, 7], [12.5]], processor=3.0)
     assert figures.unaccounted == 7.5
-    assert str(figures).splitlines()[-1] == "  7.5 s on record are not in Ray's account of its workers"
+    last = "  Ray's account of its workers lacks 7.5 s of training, shown as waiting"
+    assert str(figures).splitlines()[-1] == last
     assert list(figures.window) == [14, 14]
     figures = slots.figures(
         [[*cut_off, Call(RESET, 24, 25), Call(STEP, 25, 36)], set_back], [[10, 9], [12.5], [9]], 3.0
@@ -81,7 +82,15 @@ def test_what_ray_lost_of_a_step_is_said_and_not_counted_as_training() -> None:
     assert figures.unaccounted == 0.5
 
 
-def test_trials_that_ray_lost_are_said() -> None:
+def test_a_trial_that_ray_lost_whole_and_one_that_failed_before_its_first_report_end_no_benchmark() -> None:
+    kept, failed = [Call(SETUP, 0, 1), Call(STEP, 1, 12)], [Call(SETUP, 0, 2), Call(STEP, 2, 3)]
+    figures = slots.figures([kept], [[10], [7]], processor=3.0)
+    assert (figures.unaccounted, figures.workers) == (7, 1)
+    figures = slots.figures([kept, failed], [[10], []], processor=3.0)
+    assert (figures.unaccounted, figures.workers) == (0, 2)
+
+
+def test_trials_that_ray_lost_are_reported() -> None:
     figures = many_gpus.Figures(trials=3, slots=1, reports=[0.1])
     many_gpus._look(figures, [[Call(SETUP, 0, 1), Call(STEP, 1, 2), Call(RESET, 2, 3), Call(STEP, 3, 4)]])
     assert (figures.workers, figures.unaccounted, list(figures.free)) == (1, 1, [1])

@@ -29,7 +29,7 @@ OWED = MACHINE_FAILED
 """MLflow, one more machine, has not taken everything."""
 EPILOG = (
     "2 bad input, 3 the machine failed, 4 a mistake of ours, "
-    "129, 130 or 143 stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM"
+    "129, 130, 141 or 143 stopped by SIGHUP, SIGINT (Ctrl-C), SIGPIPE or SIGTERM"
 )
 """The exit codes that all commands share, for their help."""
 REMEDY = "mend that, and the same command goes on from here"

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending
-from platform.design.header import is_complete, wanted
 from platform.records.ledger import Ledger
 from platform.records.location import recorded
 from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, refusal
+from platform.search.due import is_complete, wanted
 
 COMMAND_PATIENCE = 60.0
 """How long the command waits, in seconds, for an MLflow that answered at first."""

@@ -57,9 +57,9 @@ class Ledger:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
         return {}
 
-    def asked(self, arm: str, phase: Phase) -> list[Ask]:
-        """The asks of one arm and phase, in order."""
-        return [ask for ask in self.asks if ask.arm == arm and ask.phase == phase]
+    def asked(self, arm: str, phase: Phase | None = None) -> list[Ask]:
+        """The asks of one arm, or of one arm and phase, in order."""
+        return [ask for ask in self.asks if ask.arm == arm and phase in (None, ask.phase)]
 
     def meaning_the_same(self, ask: Ask) -> list[Ask]:
         """The asks of other arms for the same trial."""

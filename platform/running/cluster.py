@@ -37,7 +37,7 @@ REFRESH_SECONDS = 1.0
 JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
 EXCLUDED_NODES = 3
-"""How many nodes in a row must prove unfit, and no other be left, before no more are awaited: each new one costs."""
+"""Unfit nodes in a row, with none left, after which no more are awaited: each new one costs."""
 LOOK_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from platform.design.asha import ASHA, cut
-from platform.design.header import Due, Wanted, due, is_complete
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
 from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.trial import SEARCH_SEED, confirm_seed
+from platform.search.due import Due, Wanted, due, is_complete
 from platform.search.health import ailment
 from platform.search.proposals import propose
 from platform.training.cost import cost_of
@@ -33,16 +33,16 @@ class Search:
 
     def next_ask(self, arm: str) -> Ask | None:
         """The next trial of an arm: search trials, then the confirm trials of the best; None for now, or for good."""
-        row, asks = self.study.row(arm), [ask for ask in self.ledger.asks if ask.arm == arm]
-        trial = due(_wanted(row), asks, self.ledger.records)
-        if trial is None:
+        row = self.study.row(arm)
+        due_trial = due(_wanted(row), self.ledger.asked(arm), self.ledger.records)
+        if due_trial is None:
             return None
-        if trial.phase == "confirm":
-            return self._ask(row, trial, trial.values, confirm_seed(trial.number))
+        if due_trial.phase == "confirm":
+            return self._ask(row, due_trial, due_trial.values, confirm_seed(due_trial.number))
         # The published default comes first, also when a damaged journal has lost it.
-        known = self.ledger.asked(arm, "search") if trial.number else []
+        known = self.ledger.asked(arm, "search") if due_trial.number else []
         values = propose(row.dimensions, known, self.ledger.records, row.selector, (self.ledger.study, arm))
-        return self._ask(row, trial, values, SEARCH_SEED)
+        return self._ask(row, due_trial, values, SEARCH_SEED)
 
     def is_finished(self) -> bool:
         """Whether every trial that was asked for has ended, and none is left to ask for."""
@@ -113,8 +113,8 @@ class Search:
         value = asha.compared([report.metrics[selector] for report in reports])
         return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
-    def _ask(self, row: Row, trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
-        return Ask(row.name, trial.phase, trial.number, row.trial(values, seed, self.identity))
+    def _ask(self, row: Row, wanted: Due, values: Mapping[str, Any], seed: int) -> Ask:
+        return Ask(row.name, wanted.phase, wanted.number, row.trial(values, seed, self.identity))
 
 
 def _wanted(row: Row) -> Wanted:

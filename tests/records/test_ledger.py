@@ -50,6 +50,7 @@ def test_asks_are_found_by_arm_and_phase_in_order(tmp_path: Path) -> None:
     asks = [ask("FDA", "search", 0), ask("source only"), ask("FDA", "search", 1), ask("FDA", "confirm", 0)]
     for asked in asks:
         book.ask(asked)
+    assert book.asked("FDA") == [asks[0], asks[2], asks[3]]
     assert book.asked("FDA", "search") == [asks[0], asks[2]]
     assert book.asked("FDA", "confirm") == [asks[3]]
     assert book.asked("source only", "confirm") == []

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from platform.design.header import header as header_of
-from platform.design.header import is_complete, wanted
 from platform.methods import FDA, SourceOnly
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, End, Phase, Record, Report
 from platform.records.store import JOURNAL, RECORD, Store
 from platform.search.decisions import Search
+from platform.search.due import is_complete, wanted
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
 

@@ -19,10 +19,10 @@ from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
 from platform.design.asha import cut, smoothed
-from platform.design.header import best
 from platform.methods import FDA, Adversarial
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Cause, End, Record, Report, State
+from platform.search.due import best
 from platform.search.proposals import STARTUP, history, propose
 from platform.search.space import distribution
 from platform.shifts import town

@@ -19,7 +19,7 @@ ARMS: dict[str, tuple[str, dict[str, float | bool | int]]] = {
     "FDA": ("FDA", {"beta": 0.0117, "entropy_weight": 0.005}),
     "target supervised": ("TargetSupervised", {}),
 }
-"""By name: the method and its hyperparameters. An arm of another name is of a method of that name."""
+"""Each arm's method and its hyperparameters, by the arm's name. An arm of another name is of a method of that name."""
 STEPS, EVALUATIONS = 400, 4
 EVALUATED_STEPS = (100, 200, 300, 400)
 SHARES = (33, 5, 21, 1, 1, 1.5, 0.5, 1, 14, 1, 8, 1.5, 0.5, 7, 0.6, 0.5, 0.4, 0.3, 0.7)

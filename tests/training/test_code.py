@@ -72,6 +72,12 @@ OTHER = {
 }
 
 
+def test_the_files_that_decide_no_number_are_there_and_no_part_of_an_identity() -> None:
+    named = {training.PACKAGE / name for name in training.OTHER_CODE}
+    assert all(file.is_file() for file in named)
+    assert named.isdisjoint(training.training_files())
+
+
 @pytest.mark.parametrize("change", SAME)
 def test_a_study_file_may_change_around_its_method(tmp_path: Path, change: str) -> None:
     assert code(tmp_path, "before", OWN) == code(tmp_path, "after", OWN.replace(*SAME[change]))

@@ -114,7 +114,7 @@ def details(client: "JobSubmissionClient", job: str) -> "JobDetails":
             return client.get_job_info(job)
     except NoAnswer as answer:
         if "does not exist" in str(answer):
-            raise MachineFailed("the cluster was started anew", "the same command goes on from the records") from answer
+            raise MachineFailed("the cluster was restarted", "the same command goes on from the records") from answer
         raise
 
 

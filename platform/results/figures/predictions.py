@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from platform.results.figures.png import DOTS_PER_INCH, wrapped
 from platform.shifts.labels import CLASSES, VOID, Groups, group_names, palette
-
-Pixels = npt.NDArray[np.uint8]
-
+from platform.shifts.shift import Pixels
 
 GAP = 0.04
 """Inches between pictures."""
@@ -28,7 +25,9 @@ class _Layout:
     cell: tuple[float, float]
     """Width and height of a picture."""
     head: float
+    """Height of the titles."""
     foot: float
+    """Height of the legend."""
     width: float
     names_per_line: int
 

@@ -1,4 +1,4 @@
-"""What a run in MLflow holds of a trial: its name, tags, params and metrics."""
+"""What a run in MLflow holds of a trial: its tags, params and metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -22,7 +22,7 @@ from typing import IO, Self
 import psutil
 
 HOME = Path("/mnt/home")
-"""Of root, on every host; the environment that the tests run in is its `cluster/venv`."""
+"""Root's home on every host; the environment that the tests run in is its `cluster/venv`."""
 SHARED = Path("/mnt/shared")
 """The folder that all hosts see, as if by NFS."""
 PACKAGES = {"ip": "iproute2", "sshd": "openssh-server", "ssh": "openssh-client", "rsync": "rsync"}
