@@ -97,4 +97,4 @@ def _check_share(owner: "Budget | Share", names: Iterable[str]) -> None:
                 rule = "at least 0, and a whole number from 1 on"
                 check_number(owner, name, rule, lambda gpus: gpus >= 0 and (gpus < 1 or gpus % 1 == 0))
             case "memory":
-                check_number(owner, name, "at least 0, in GiB", lambda memory: memory >= 0)
+                check_number(owner, name, "a number of at least 0, in GiB", lambda memory: memory >= 0)

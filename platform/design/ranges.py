@@ -155,13 +155,11 @@ class Dimension:
 def _check_ends(range_: Range, low: Any, high: Any) -> None:
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
-            raise ValueError(
-                f"{range_} must have finite numbers as ends, got {end!r}; write the values that may be tried"
-            )
+            remedy = "write it without quotes" if isinstance(end, str) else "write the values that may be tried"
+            raise ValueError(f"{range_} must have finite numbers as ends, got {end!r}; {remedy}")
     if not low < high:
-        raise ValueError(
-            f"{range_} is empty: its low end must lie below its high end; write a fixed value without a range"
-        )
+        remedy = "write a fixed value without a range" if low == high else "swap its ends"
+        raise ValueError(f"{range_} is empty: its low end must lie below its high end; {remedy}")
 
 
 def check_whole(owner: Any, name: str, *, least: int) -> None:

@@ -49,14 +49,14 @@ def test_a_range_reads_as_it_is_written(range_: Range) -> None:
     ("make", "message"),
     [
         (lambda: Uniform(0.5, 0.5), r"Uniform\(0.5, 0.5\) is empty: its low end must lie below its high end"),
-        (lambda: Uniform(2, 1), "is empty"),
+        (lambda: Uniform(2, 1), "is empty: .*; swap its ends"),
         (lambda: LogUniform(0.1, 0.01), "is empty"),
         (lambda: Integers(4, 4), "is empty"),
         (lambda: Uniform(math.nan, 1), "must have finite numbers as ends, got nan"),
         (lambda: Uniform(0, math.nan), "must have finite numbers as ends, got nan"),
         (lambda: LogUniform(1, math.inf), "must have finite numbers as ends, got inf"),
         (lambda: Uniform(-math.inf, 1), "must have finite numbers as ends, got -inf"),
-        (lambda: Uniform("low", 1), "must have finite numbers as ends, got 'low'"),  # type: ignore[arg-type]
+        (lambda: Uniform("low", 1), "must have finite numbers as ends, got 'low'; write it without quotes"),  # type: ignore[arg-type]
         (lambda: Integers(False, 3), "must have finite numbers as ends, got False"),
         (lambda: LogUniform(0, 1), "must begin above 0"),
         (lambda: LogUniform(-1, 1), "must begin above 0"),

@@ -368,7 +368,8 @@ def test_an_arm_has_a_share_of_its_own_and_threads_for_its_cpus() -> None:
     refused(lambda: Arm(FDA).on(cpus=0), "Share.cpus must be a whole number of at least 1, got 0")
     nothing: Any = None
     refused(
-        lambda: Budget(steps=1, evaluations=1, memory=nothing), "Budget.memory must be at least 0, in GiB, got None"
+        lambda: Budget(steps=1, evaluations=1, memory=nothing),
+        "Budget.memory must be a number of at least 0, in GiB, got None",
     )
 
 
