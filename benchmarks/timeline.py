@@ -34,7 +34,7 @@ Stay = Sequence[Call]
 
 
 def workers(address: str) -> list[Worker]:
-    """What every worker did that ever trained on a cluster, also those that are gone."""
+    """What every worker did that ever trained on a cluster, also those that are gone. RuntimeError without any."""
     ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         events = ray.timeline()
@@ -45,18 +45,20 @@ def workers(address: str) -> list[Worker]:
         method = event["args"].get("name")
         if event["cat"].startswith("task::") and method in (STEP, RESET, SETUP):
             calls[event["tid"]].append(Call(method, event["ts"] / 1e6, (event["ts"] + event["dur"]) / 1e6))
-    return [worker for worker in calls.values() if any(call.method == STEP for call in worker)]
+    found: list[Worker] = [worker for worker in calls.values() if any(call.method == STEP for call in worker)]
+    if not found:
+        raise RuntimeError("Ray's account of its workers holds none that trained; measure again")
+    return found
 
 
 def stays(worker: Worker) -> list[Stay]:
     """A worker's trials, one after another."""
     found: list[list[Call]] = []
     for call in worker:
-        if call.method != STEP:
+        # Ray may have lost how the worker began.
+        if call.method != STEP or not found:
             found.append([])
-        else:
-            # Ray may have lost how the worker began.
-            found = found or [[]]
+        if call.method == STEP:
             found[-1].append(call)
     return [stay for stay in found if stay]
 
@@ -68,8 +70,6 @@ def warm(found: Sequence[Worker], slots: int) -> tuple[float, float]:
     first slot was left without another trial for good.
     """
     trials = [stays(worker) for worker in found if stays(worker)]
-    if not trials:
-        return 0.0, 0.0
     slots = min(slots, len(trials))
     begin = sorted(each[0][0].ended for each in trials)[slots - 1]
     return begin, max(begin, sorted(each[-1][-1].ended for each in trials)[-slots])

@@ -45,7 +45,7 @@ class Damage:
 
     file: str
     line: int
-    """Its number, the first is 1."""
+    """Counted from 1."""
     what: str
 
     def __str__(self) -> str:

@@ -113,8 +113,8 @@ class Search:
         value = asha.compared([report.metrics[selector] for report in reports])
         return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
-    def _ask(self, row: Row, wanted: Due, values: Mapping[str, Any], seed: int) -> Ask:
-        return Ask(row.name, wanted.phase, wanted.number, row.trial(values, seed, self.identity))
+    def _ask(self, row: Row, due_trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
+        return Ask(row.name, due_trial.phase, due_trial.number, row.trial(values, seed, self.identity))
 
 
 def _wanted(row: Row) -> Wanted:

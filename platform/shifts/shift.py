@@ -67,7 +67,7 @@ class Splits:
     target_adapt: Images
     """What methods adapt to."""
     target_val: Images
-    """What selectors may look at that need images of the target and no labels; those of today need none."""
+    """Images for selectors that need no labels; those of today do not look at images."""
     oracle: Oracle
 
 

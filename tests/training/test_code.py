@@ -73,7 +73,7 @@ OTHER = {
 
 
 def test_the_files_that_decide_no_number_are_there_and_no_part_of_an_identity() -> None:
-    named = {training.PACKAGE / name for name in training.OTHER_CODE}
+    named = {training.PACKAGE / name for name in training.DECIDES_NO_NUMBER}
     assert all(file.is_file() for file in named)
     assert named.isdisjoint(training.training_files())
 

@@ -5,13 +5,18 @@ import pytest
 
 from platform.shifts.labels import NAMES, VOID, train_id
 from platform.shifts.shift import Pixels
-from platform.shifts.town.canvas import HOLE, SKY, Camera, Canvas, Sun
+from platform.shifts.town.canvas import HOLE, SKY, Camera, Canvas, Sun, Surface
 
 CAMERA = Camera(height=1.5, focal=100.0, horizon=30.0, vanishing=60.0)
 
 
 def blank(strength: float = 0.0) -> Canvas:
     return Canvas((64, 128), 3, CAMERA, Sun(right=0.0, up=1.0, back=0.0, strength=strength))
+
+
+def all_of(paint: int) -> Surface:
+    """A face of a single paint."""
+    return lambda x, y: paint
 
 
 def extent(truth: Pixels, label: str) -> tuple[int, int, int, int]:
@@ -23,7 +28,7 @@ def extent(truth: Pixels, label: str) -> tuple[int, int, int, int]:
 def test_a_face_lands_where_the_pinhole_puts_it() -> None:
     canvas = blank()
     paint = canvas.mix("building", (1.0, 1.0, 1.0))
-    canvas.facing(10.0, (-2.0, 1.0), (0.5, 3.5), lambda x, y: paint)
+    canvas.facing(10.0, (-2.0, 1.0), (0.5, 3.5), all_of(paint))
     # Columns 60 + 10 x, rows 30 + 10 (1.5 - y); pixel i is hit when its centre, i + 0.5, lies between them.
     assert extent(canvas.labels(), "building") == (10, 39, 40, 69)
 
@@ -49,7 +54,7 @@ def test_the_nearer_face_hides_the_farther_in_either_order(order: tuple[int, int
     canvas = blank()
     faces = [(8.0, canvas.mix("car", (1.0, 0.0, 0.0))), (20.0, canvas.mix("bus", (0.0, 1.0, 0.0)))]
     for z, paint in (faces[position] for position in order):
-        canvas.facing(z, (-1.0, 1.0), (0.0, 3.0), lambda x, y, paint=paint: paint)  # type: ignore[misc]
+        canvas.facing(z, (-1.0, 1.0), (0.0, 3.0), all_of(paint))
     assert not (canvas.labels() == train_id("bus")).any()
     assert (canvas.labels() == train_id("car")).any()
 
@@ -81,9 +86,9 @@ def test_a_shadow_falls_on_the_ground_and_on_nothing_else() -> None:
 def test_an_empty_canvas_is_sky_and_what_is_out_of_sight_draws_nothing() -> None:
     canvas = blank()
     paint = canvas.mix("car", (1.0, 1.0, 1.0))
-    canvas.facing(0.1, (-1.0, 1.0), (0.0, 1.0), lambda x, y: paint)
-    canvas.facing(-5.0, (-1.0, 1.0), (0.0, 1.0), lambda x, y: paint)
-    canvas.facing(5.0, (90.0, 91.0), (0.0, 1.0), lambda x, y: paint)
+    canvas.facing(0.1, (-1.0, 1.0), (0.0, 1.0), all_of(paint))
+    canvas.facing(-5.0, (-1.0, 1.0), (0.0, 1.0), all_of(paint))
+    canvas.facing(5.0, (90.0, 91.0), (0.0, 1.0), all_of(paint))
     canvas.sideways(2.0, (-9.0, -5.0), (0.0, 1.0), lambda z, y: paint)
     canvas.level(1.6, (-5.0, 5.0), (1.0, 50.0), lambda x, z: paint)
     canvas.shadow((-5.0, 5.0), (1.0, 50.0), 0.5)
