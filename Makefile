@@ -33,6 +33,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV): several GB, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@# The package wants a `typing` of its own, which would hide Python's from whoever has packages on PYTHONPATH.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps cityscapesscripts
 	touch $@
 
 clean:

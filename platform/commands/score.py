@@ -3,16 +3,20 @@
 usage: python -m platform.score PREDICTIONS LABELS [--convention cityscapes|original] [--ids train|label]
 
 Both folders hold 8-bit PNG files, grey or paletted: the grey value or palette
-index is the id, 255 is void. Files are paired by their path below the folder
-without `.png`, and without Cityscapes' endings `_leftImg8bit`,
-`_gtFine_labelIds` and `_gtFine_labelTrainIds`; Cityscapes' other ground truths
-(colours, instance ids, the ids not asked for) are not read. Printed:
+index is the id, 255 is void. Names that end in `_labelIds` or `_labelTrainIds`,
+as Cityscapes' do, say which ids these are; of all others `--ids` does.
+
+Files are paired by their path below the folder without these endings, `.png`
+and `_leftImg8bit`. Against a ground truth named as Cityscapes names it,
+predictions may lie anywhere in their folder, as in a submission: their names
+begin with the frame's, `CITY_123456_123456`. Colours, instance ids, and one
+kind of ids where a folder holds both, are not read. Printed:
 
     miou, accuracy   fractions in [0, 1]
-    iou              by class name; null for a class that the ground truth
-                     never holds, which is left out of the mean (under
-                     `original` its IoU is 0 and counts, but the mean leaves
-                     out bicycle)
+    iou              by class name; null for a class that is neither in the
+                     ground truth nor predicted on its evaluated pixels, and
+                     left out of the mean (under `original` its IoU is 0 and
+                     counts, but the mean leaves out bicycle)
     images           the number of pairs
     pixels           the pixels that accuracy is a fraction of: those that are
                      not void, under `original` all
@@ -21,28 +25,52 @@ without `.png`, and without Cityscapes' endings `_leftImg8bit`,
 import argparse
 import json
 import math
+import re
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending
+from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.images import Ids, Pair, pair, read_labels
+from platform.shifts.codings import LABEL_IDS, TRAIN_IDS, refuse_another_coding
+from platform.shifts.files.images import Pair, pair
+from platform.shifts.files.label_images import LABEL_ENDINGS, Ids, ids_of, kind_of, read_ids, to_train_ids
+from platform.shifts.files.listing import Listing, listed
 from platform.shifts.labels import NAMES, NUM_CLASSES
 
-ENDINGS = {"train": "_gtFine_labelTrainIds", "label": "_gtFine_labelIds"}
-OTHER_TRUTHS = ("_gtFine_color", "_gtFine_instanceIds", "_gtFine_instanceTrainIds")
+FRAME = re.compile(r"[^_/]+_\d{6}_\d{6}(?!\d)")
+"""What the names of Cityscapes' files begin with."""
+NAMED: dict[Ids, str] = {"train": "_labelTrainIds.png", "label": "_labelIds.png"}
+"""What the names end in that say which ids a file holds."""
+
+
+class Folder(NamedTuple):
+    """The label images of a folder by the names that pair them, and the ids that they hold."""
+
+    listing: Listing
+    ids: Ids
+    named: bool
+    """Whether it is the files' names that say which ids these are."""
 
 
 def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[str, Any]:
     """Score two folders, one pair of images in memory at a time; raises ValueError naming the file that is wrong."""
-    pairs = pair(label_images(predictions, ids), label_images(labels, ids))
+    predicted, truth = label_images(predictions, ids), label_images(labels, ids)
     counts = np.zeros((SIZE, SIZE), np.int64)
+    pixels = np.zeros((2, 256), np.int64)
+    pairs = _paired(predicted.listing, truth.listing)
     for each in pairs:
-        counts += _confusion(each, ids)
+        predicted_ids, true_ids = read_ids(each.image), read_ids(each.labels)
+        counts += _confusion(
+            each, _train_ids(predicted_ids, predicted, each.image), _train_ids(true_ids, truth, each.labels)
+        )
+        pixels += [np.bincount(ids_.ravel(), minlength=256) for ids_ in (predicted_ids, true_ids)]
+    for folder, spread in zip((predicted, truth), pixels, strict=True):
+        _require_coding(folder, spread)
     result = cityscapes(counts) if convention == "cityscapes" else original(counts)
     return {
         "miou": result.miou,
@@ -53,26 +81,19 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
     }
 
 
-def label_images(folder: Path, ids: Ids) -> dict[str, Path]:
-    """The label images of a folder and its subfolders, by the name that pairs them."""
+def label_images(folder: Path, ids: Ids) -> Folder:
+    """The label images of a folder and its subfolders; of the other ids, where their names say that all are."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; name the folder that holds the label images")
-    skipped = (*OTHER_TRUTHS, *(ending for kind, ending in ENDINGS.items() if kind != ids))
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*.png")):
-        if path.stem.endswith(skipped):
-            continue
-        stem = path.stem.removesuffix("_leftImg8bit").removesuffix(ENDINGS[ids])
-        name = path.relative_to(folder).with_name(stem).as_posix()
-        if name in found:
-            raise ValueError(f"{found[name]} and {path} have the same name, {name!r}; keep one of them")
-        found[name] = path
-    if not found:
-        for kind, ending in ENDINGS.items():
-            if number := len(list(folder.rglob(f"*{ending}.png"))):
-                raise ValueError(f"{folder} holds {number} ...{ending}.png; use --ids {kind}")
-        raise ValueError(f"{folder} holds no label images; they are PNG files of {ids} ids")
-    return found
+    other: Ids = "label" if ids == "train" else "train"
+    for kind in (ids, other):
+        listing = listed(folder, LABEL_ENDINGS, partial(_sorted, ids=kind))
+        if listing.files:
+            listing.tell(lambda line: say(f"note: {line}"))
+            named = any(kind_of(path.stem)[1] for path in listing.files.values())
+            return Folder(listing, kind, named)
+    without = "".join(f", but {kind} ({number:,})" for kind, number in listing.left_out.items())
+    raise ValueError(f"{folder} holds no label images{without}; they are PNG files of {ids} ids")
 
 
 @ending()
@@ -91,7 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--convention", choices=("cityscapes", "original"), default="cityscapes", help="see below (default: cityscapes)"
     )
     parser.add_argument(
-        "--ids", choices=("train", "label"), default="train", help="what both folders hold (default: train)"
+        "--ids",
+        choices=("train", "label"),
+        default="train",
+        help="the ids of files whose names do not say (default: train)",
     )
     options = parser.parse_args(arguments)
     with bad_input():
@@ -100,8 +124,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return COMPLETE
 
 
-def _confusion(files: Pair, ids: Ids) -> np.ndarray:
-    prediction, truth = read_labels(files.image, ids), read_labels(files.labels, ids)
+def _sorted(name: str, ids: Ids) -> tuple[str, str]:
+    stem, ending = kind_of(name)
+    if ending and ids_of(ending) != ids:
+        return "", f"*{ending}"
+    return stem.removesuffix("_leftImg8bit"), ""
+
+
+def _paired(predictions: Listing, truth: Listing) -> list[Pair]:
+    """Pairs by path; by Cityscapes' frames where paths differ and the ground truth is of frames."""
+    if predictions.files.keys() != truth.files.keys() and all(FRAME.fullmatch(Path(name).name) for name in truth.files):
+        predictions, truth = _by_frame(predictions), _by_frame(truth)
+    return pair(predictions.files, truth.files)
+
+
+def _by_frame(listing: Listing) -> Listing:
+    frames = Listing(listing.folder)
+    for name, path in listing.files.items():
+        frame = FRAME.match(Path(name).name)
+        frames.add(frame[0] if frame else name, path)
+    return frames
+
+
+def _train_ids(values: np.ndarray, folder: Folder, path: Path) -> np.ndarray:
+    try:
+        return to_train_ids(values, folder.ids, path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {_remedy(folder)}") from error
+
+
+def _require_coding(folder: Folder, pixels: np.ndarray) -> None:
+    """Refuse a folder whose ids are spread like those of another coding."""
+    expected = TRAIN_IDS if folder.ids == "train" else LABEL_IDS
+    refuse_another_coding(folder.listing.folder, pixels, expected, _remedy(folder))
+
+
+def _remedy(folder: Folder) -> str:
+    """What helps where files hold other ids than they are read as."""
+    if folder.named:
+        return f"the files are named *{NAMED[folder.ids]}: give them the names of what they hold, or convert them"
+    other: Ids = "label" if folder.ids == "train" else "train"
+    return f"use --ids {other}, or end the names of files of {other} ids in {NAMED[other]}"
+
+
+def _confusion(files: Pair, prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     if prediction.shape != truth.shape:
         raise ValueError(
             f"{files.image} must have the size of {files.labels}, {truth.shape[1]} x {truth.shape[0]}, "

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from platform import shifts
 from platform.commands.exits import (
     COMPLETE,
     EPILOG,
@@ -27,7 +28,7 @@ from platform.commands.refusals import (
     refuse_another_search,
     refuse_changed_trials,
 )
-from platform.commands.terminal.log import quiet
+from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import shown
@@ -66,12 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = _study_file(options.file, options.smoke)
     if options.smoke and options.data is not None:
         say("note: --smoke reads no data")
-    if options.plan:
-        return _plan(file, options.address)
-    store = _results(options.results)
-    if options.report:
-        return _report(file.name, store)
-    return _run(file, store, options.address, options.fresh)
+    with told(shifts.__name__):
+        if options.plan:
+            return _plan(file, options.address)
+        store = _results(options.results)
+        if options.report:
+            return _report(file.name, store)
+        return _run(file, store, options.address, options.fresh)
 
 
 def _parser() -> argparse.ArgumentParser:

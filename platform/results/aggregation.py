@@ -8,8 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from platform.networks.cost import Cost
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
@@ -17,7 +15,7 @@ from platform.results.runs import ArmRuns, Run, runs_by_arm
 from platform.results.statistics import interval
 from platform.results.table import FIXED, Difference, Effort, Row, Scores, Table, Troubles
 from platform.scores import metrics
-from platform.shifts.labels import SINGLE_CLASSES, Groups, group_names
+from platform.shifts.labels import Groups, group_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +53,7 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Rec
 
 def _scored(confirm: Sequence[Run], groups: Groups) -> _BySeed:
     # Where one label stands for several classes, the original's 18 IoUs do not mean what they meant there.
-    comparable = sorted(groups) == list(SINGLE_CLASSES)
+    comparable = all(len(group) == 1 for group in groups)
     scored = {}
     for run in confirm:
         if run.confusion is not None:
@@ -98,8 +96,14 @@ def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
         accuracy_ci=accuracy_ci,
         original_miou=interval([run.original_miou for run in scored.values()])[0],
         original_accuracy=interval([run.original_accuracy for run in scored.values()])[0],
-        iou=tuple(np.mean(by_class, axis=0).tolist()),
+        iou=tuple(_mean(values) for values in zip(*by_class, strict=True)),
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean over the seeds that have a value: one may predict a class that is never true, which another leaves."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _difference(scored: _BySeed, reference: _BySeed) -> Difference:

@@ -26,7 +26,7 @@ class Scores:
     accuracy: float
     accuracy_ci: float
     original_miou: float
-    """By the original study's convention, nan where the ground truth does not distinguish the 19 classes."""
+    """By the original study's convention, nan where one label of the ground truth stands for several classes."""
     original_accuracy: float
     iou: tuple[float, ...]
     """Mean IoU of each of the table's groups."""
@@ -112,7 +112,7 @@ class Table:
     runs: Mapping[str, ArmRuns]
     """The runs behind each row, by arm."""
     absent: tuple[str, ...]
-    """Groups that the test split never holds: left out of the mean."""
+    """Groups that the test split never holds: their IoU is 0 where a run predicts them, and else left out."""
     notes: tuple[str, ...]
     """What is missing or went wrong, one sentence each; empty for a study that ran to its end without a fault."""
 

@@ -26,7 +26,7 @@ class Score:
     iou: tuple[float, ...]
     """IoU of each group, in the order of the groups."""
     absent: tuple[int, ...]
-    """Positions of the groups that the ground truth never holds."""
+    """Positions of the groups that the ground truth never holds; IoU 0 where predicted all the same, else nan."""
 
 
 def confusion(prediction: Integer[np.ndarray, "..."], labels: Integer[np.ndarray, "..."]) -> Counts:
@@ -50,8 +50,10 @@ def cityscapes(confusion: Counts | Sequence[Sequence[int]], groups: Groups = SIN
 
     A prediction of any member of a group counts as the group. Ground truth of train ids in no group is void; a
     prediction of such an id, or of void, on an evaluated pixel is an error. A group that the ground truth never holds
-    has IoU nan and is left out of the mean (Cityscapes' own script does so only where it is never predicted either).
-    Raises ValueError when the ground truth holds none of the groups.
+    has IoU 0 once it is predicted on an evaluated pixel; else it is nan and left out of the mean. A ground truth that
+    cannot hold a class says so by groups without it. Raises ValueError when it holds none of the groups.
+
+    Source: Cordts et al., CVPR 2016, arXiv:1604.01685, and its script evalPixelLevelSemanticLabeling.
     """
     counts = _counts(confusion)
     members = np.zeros((len(groups), SIZE), np.int64)
@@ -67,13 +69,13 @@ def cityscapes(confusion: Counts | Sequence[Sequence[int]], groups: Groups = SIN
         )
     predicted = members @ by_group.sum(axis=0)
     correct = np.diagonal(by_group @ members.T)
-    present = truth > 0
-    iou = np.where(present, correct / np.where(present, truth + predicted - correct, 1), np.nan)
+    union = truth + predicted - correct
+    iou = np.where(union > 0, correct / np.maximum(union, 1), np.nan)
     return Score(
-        miou=float(iou[present].mean()),
+        miou=float(np.nanmean(iou)),
         accuracy=float(correct.sum() / truth.sum()),
         iou=tuple(iou.tolist()),
-        absent=tuple(np.flatnonzero(~present).tolist()),
+        absent=tuple(np.flatnonzero(truth == 0).tolist()),
     )
 
 

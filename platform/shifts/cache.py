@@ -3,12 +3,20 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
-from platform.shifts.shift import Images, LabelledImages, Oracle, Pixels, Splits, cache_folder
+from platform.shifts.labels import Groups, group_names
+from platform.shifts.shift import DataError, Images, LabelledImages, Oracle, Pixels, Splits, cache_folder
+
+SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.test")
+"""What a build writes."""
+LAYOUT = 2
+"""Part of every key, raised whenever the files of a cache folder mean something else."""
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
@@ -42,13 +50,18 @@ def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
     return array
 
 
-def write_names(folder: Path, split: str, names: Sequence[str]) -> None:
-    """Store the names of a split's images, in order."""
-    (folder / f"{split}.json").write_text(json.dumps(list(names)))
+def write_split(folder: Path, split: str, names: Sequence[str], pixels: Int64[np.ndarray, "256"]) -> None:
+    """Store the names of a split's images, in order, and how many pixels its labels hold of each train id."""
+    (folder / f"{split}.json").write_text(json.dumps({"names": list(names), "pixels": pixels.tolist()}), "utf-8")
 
 
-def splits(folder: Path) -> Splits:
-    """Map the five splits that a build wrote: source.train, source.val, target.adapt, target.val and target.test."""
+def splits(folder: Path, groups: Groups, places: Mapping[str, object]) -> Splits:
+    """Map the `SPLITS` that a build wrote.
+
+    Raises DataError for a split whose labels cannot be scored; `places` says where each split comes from.
+    """
+    for split, place in places.items():
+        _require_classes(folder, split, groups, place)
     adapt, val, test = (load(folder, f"target.{split}") for split in ("adapt", "val", "test"))
     return Splits(
         source_train=load(folder, "source.train"),
@@ -61,7 +74,24 @@ def splits(folder: Path) -> Splits:
 
 def load(folder: Path, split: str) -> LabelledImages:
     """Map `<split>.images.npy`, `<split>.labels.npy` and `<split>.json` read-only."""
-    names = tuple(json.loads((folder / f"{split}.json").read_text()))
+    names = tuple(_described(folder, split)["names"])
     pixels = np.load(folder / f"{split}.images.npy", mmap_mode="r")
     labels = np.load(folder / f"{split}.labels.npy", mmap_mode="r")
     return LabelledImages(Images(pixels, names), labels)
+
+
+def _require_classes(folder: Path, split: str, groups: Groups, place: object) -> None:
+    """Refuse labels of no class, or of one only: every prediction of that one would score 1."""
+    pixels = _described(folder, split)["pixels"]
+    names = group_names(groups)
+    held = [name for name, group in zip(names, groups, strict=True) if any(pixels[member] for member in group)]
+    if len(held) < 2:
+        raise DataError(
+            f"{place}: the labels of {split} must hold two evaluated classes or more, got {' '.join(held) or 'none'}; "
+            f"the shift evaluates {', '.join(names)}: replace these labels, or name other groups"
+        )
+
+
+def _described(folder: Path, split: str) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((folder / f"{split}.json").read_text("utf-8"))
+    return described

@@ -1,6 +1,7 @@
 """The score command as a user runs it: what it prints, its exit code, and one line for each kind of bad input."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -118,16 +119,119 @@ def test_files_named_as_cityscapes_names_them_are_paired(
     assert (result["miou"], result["images"], result["pixels"]) == (1.0, 1, 6)
 
 
-@pytest.mark.parametrize(("ids", "there"), [("train", "label"), ("label", "train")])
-def test_a_folder_of_the_other_ids_names_the_option(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: str, there: str
+@pytest.mark.parametrize("ids", ["train", "label"])
+def test_predicted_train_ids_are_scored_against_a_ground_truth_that_is_named_after_its_label_ids(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: str
 ) -> None:
-    ending = score.ENDINGS[there]
-    for frame in range(5):
-        write(tmp_path / f"predictions/bonn/{frame}_leftImg8bit.png", np.full((2, 3), 7))
-        write(tmp_path / f"gtFine/bonn/{frame}{ending}.png", np.full((2, 3), 7))
-    line = refusal(capsys, tmp_path / "predictions", tmp_path / "gtFine", "--ids", ids)
-    assert line == f"error: {tmp_path}/gtFine holds 5 ...{ending}.png; use --ids {there}\n"
+    generator = np.random.default_rng(0)
+    label_ids = np.array([entry.label_id for entry in CLASSES])
+    for frame in ("bonn_000000_000019", "bonn_000001_000019"):
+        truth = generator.integers(0, 19, (6, 8))
+        ending = "" if ids == "train" else "_labelTrainIds"
+        write(tmp_path / f"predictions/bonn/{frame}{ending}.png", truth)
+        write(tmp_path / f"gtFine/bonn/{frame}_gtFine_labelIds.png", label_ids[truth])
+    result = run(capsys, tmp_path / "predictions", tmp_path / "gtFine", "--ids", ids)
+    assert (result["miou"], result["images"]) == (1.0, 2)
+
+
+def folders_of(tmp_path: Path, prediction: str, truth: str, ids: npt.NDArray[np.generic]) -> tuple[Path, Path]:
+    """Ten images of these ids in each folder, named after these patterns."""
+    generator = np.random.default_rng(0)
+    for frame in range(10):
+        image = generator.choice(ids, (64, 128))
+        write(tmp_path / "predictions" / prediction.format(f"ulm_{frame:06}_000019"), image)
+        write(tmp_path / "labels" / truth.format(f"ulm_{frame:06}_000019"), image)
+    return tmp_path / "predictions", tmp_path / "labels"
+
+
+def test_train_ids_read_as_label_ids_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predictions, labels = folders_of(tmp_path, "{}.png", "{}.png", np.arange(19))
+    line = refusal(capsys, predictions, labels, "--ids", "label")
+    assert f"{predictions} must hold Cityscapes label ids (road is 7), got ids that are spread like Cityscapes" in line
+    assert line.endswith("; use --ids train, or end the names of files of train ids in _labelTrainIds.png\n")
+    assert run(capsys, predictions, labels)["miou"] == 1
+
+
+def test_train_ids_in_files_named_after_label_ids_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = folders_of(tmp_path, "{}.png", "ulm/{}_gtFine_labelIds.png", np.arange(19))
+    line = refusal(capsys, *folders, "--ids", "train")
+    assert f"{folders[1]} must hold Cityscapes label ids" in line
+    assert "the files are named *_labelIds.png: give them the names of what they hold, or convert them" in line
+
+
+def test_label_ids_read_as_train_ids_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capsys, *folders_of(tmp_path, "{}.png", "{}.png", np.array([entry.label_id for entry in CLASSES])))
+    assert "train ids must be 0 to 18, or 255 for void, got" in line
+    assert "use --ids label" in line
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    ["{}.png", "{}_leftImg8bit.png", "{}_pred_labelIds.png", "submission/{}_leftImg8bit_predicted.png", "ulm/{}_x.png"],
+)
+def test_a_submission_is_paired_with_a_ground_truth_by_city(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prediction: str
+) -> None:
+    label_ids = np.array([entry.label_id for entry in CLASSES])
+    result = run(capsys, *folders_of(tmp_path, prediction, "ulm/{}_gtFine_labelIds.png", label_ids), "--ids", "label")
+    assert (result["miou"], result["images"]) == (1.0, 10)
+
+
+def test_two_predictions_of_one_frame_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    label_ids = np.array([entry.label_id for entry in CLASSES])
+    predictions, labels = folders_of(tmp_path, "{}.png", "ulm/{}_gtFine_labelIds.png", label_ids)
+    write(predictions / "ulm_000003_000019_soft.png", np.zeros((64, 128)))
+    line = refusal(capsys, predictions, labels, "--ids", "label")
+    assert "have the same name, 'ulm_000003_000019'; keep one of them" in line
+
+
+def test_coloured_copies_beside_predictions_are_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions, labels = folders_of(tmp_path, "{}_leftImg8bit.png", "{}.png", np.arange(19))
+    write(predictions / "ulm_000003_000019_leftImg8bit_color.png", np.zeros((64, 128)), paletted=True)
+    assert score.main([str(predictions), str(labels)]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["images"] == 10
+    assert err == f"note: {predictions}: left out *_color (1)\n"
+
+
+def test_linked_folders_are_scored(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = run(capsys, *folders)
+    for folder in folders:
+        (folder / "town").rename(folder.parent / f"{folder.name}-town")
+        (folder / "town").symlink_to(folder.parent / f"{folder.name}-town")
+    assert run(capsys, *folders) == before
+
+
+def test_hidden_files_are_left_out_and_said(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = run(capsys, *folders)
+    for folder in folders:
+        (folder / "._a.png").write_bytes(b"\0\5\26\7")
+    assert score.main([str(folder) for folder in folders]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == before
+    assert err == "".join(f"note: {folder}: left out hidden files (1)\n" for folder in folders)
+
+
+def test_endings_may_have_any_case_and_names_any_bytes(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run(capsys, *folders)
+    for folder in folders:
+        (folder / "a.png").rename(folder / os.fsdecode(b"caf\xe9\n.PNG"))
+    assert run(capsys, *folders) == before
+    (folders[0] / "b.png").rename(folders[0] / os.fsdecode(b"caf\xe9.png"))
+    assert "without a partner" in refusal(capsys, *folders)
+
+
+def test_a_folder_of_other_ground_truths_says_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = folders_of(tmp_path, "{}.png", "{}_gtFine_instanceIds.png", np.arange(19))
+    line = refusal(capsys, *folders)
+    held = f"{folders[1]} holds no label images, but *_gtFine_instanceIds (10)"
+    assert line == f"error: {held}; they are PNG files of train ids\n"
 
 
 @pytest.mark.parametrize("colours", [2, 4, 16])
@@ -177,10 +281,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         damage(lambda path: path.write_bytes(path.read_bytes()[:-30])),
         r"b\.png cannot be read: .*truncated",
     ),
-    "a folder called like a file": (
-        damage(make_folder),
-        r"b\.png cannot be read: Is a directory; replace it",
-    ),
+    "a folder called like a file": (damage(make_folder), r"without a partner: \S+labels/b\.png; add"),
     "id out of range": (
         damage(lambda path: write(path, np.full((6, 8), 26))),
         r"b\.png: train ids must be 0 to 18, or 255 for void, got 26; check",
@@ -223,15 +324,13 @@ def test_label_ids_out_of_range_are_refused(folders: tuple[Path, Path], capsys: 
     assert "label ids must be 0 to 34, or 255 for void, got 35" in refusal(capsys, *folders, "--ids", "label")
 
 
-def test_of_many_files_without_partner_the_first_ten_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_many_files_without_partner_the_first_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "predictions/a.png", np.zeros((1, 1)))
     for number in range(13):
         write(tmp_path / f"labels/{number:02}.png", np.zeros((1, 1)))
     message = refusal(capsys, tmp_path / "predictions", tmp_path / "labels")
-    assert "labels/09.png and 4 more" in message
-    assert "labels/10.png" not in message
+    assert "labels/02.png and 11 more" in message
+    assert "labels/03.png" not in message
 
 
 def test_the_command_line_itself(folders: tuple[Path, Path]) -> None:

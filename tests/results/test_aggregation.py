@@ -263,16 +263,33 @@ def test_records_read_from_disk_give_the_same_table(tmp_path: Path) -> None:
 # Classes
 
 
-def test_a_class_that_the_test_split_never_holds_is_named_and_left_out() -> None:
+def test_a_class_that_the_test_split_never_holds_is_named_and_counts_where_it_is_predicted() -> None:
     header = study(arm("source only"), seeds=2)
     asks = [ask(header, "source only", "confirm", number) for number in range(2)]
     records = {each.trial.id: record(each, absent=(16, 14)) for each in asks}
     made = tabulate(header, asks, records)
     assert made.absent == ("truck", "train")
     (found,) = made.rows
-    assert math.isnan(found.scores.iou[14])
+    assert found.scores.iou[14] == found.scores.iou[16] == 0
+    assert found.scores.miou == pytest.approx(np.mean(found.scores.iou))
+
+
+def test_a_class_that_some_runs_predict_counts_in_these_runs_and_one_that_none_does_is_left_out() -> None:
+    header = study(arm("source only"), seeds=2)
+    asks = [ask(header, "source only", "confirm", number) for number in range(2)]
+    records = {}
+    for number, each in enumerate(asks):
+        made = record(each, absent=(16, 14))
+        *before, last = made.reports
+        counts = np.array(last.confusions["target/test"])
+        counts[:, 16] = 0
+        counts[:, 14] *= number
+        confusions = last.confusions | {"target/test": counts.tolist()}
+        reports = (*before, dataclasses.replace(last, confusions=confusions))
+        records[each.trial.id] = dataclasses.replace(made, reports=reports)
+    (found,) = tabulate(header, asks, records).rows
     assert math.isnan(found.scores.iou[16])
-    assert found.scores.miou == pytest.approx(np.nanmean(found.scores.iou))
+    assert found.scores.iou[14] == 0
 
 
 def test_groups_are_scored_as_groups_and_the_original_convention_is_left_out() -> None:

@@ -3,14 +3,17 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from platform.records.provenance import ROOT
 from platform.scores import metrics
-from platform.shifts.labels import CAMVID_11, NAMES, SINGLE_CLASSES, VOID, Groups, groups
+from platform.shifts.labels import CAMVID_11, CLASSES, NAMES, SINGLE_CLASSES, VOID, Groups, groups
 
 FIXTURE = ROOT / "tests" / "fixtures" / "original_study_confusions.json"
 
@@ -40,9 +43,9 @@ def by_sets(prediction: np.ndarray, labels: np.ndarray, evaluated: Groups) -> tu
     truth = {group: {p for p, y in np.ndenumerate(labels) if y in group} for group in evaluated}
     valid = set().union(*truth.values())
     predicted = {group: {p for p in valid if prediction[p] in group} for group in evaluated}
+    either = {group: truth[group] | predicted[group] for group in evaluated}
     iou = [
-        len(truth[group] & predicted[group]) / len(truth[group] | predicted[group]) if truth[group] else math.nan
-        for group in evaluated
+        len(truth[group] & predicted[group]) / len(either[group]) if either[group] else math.nan for group in evaluated
     ]
     return iou, sum(len(truth[group] & predicted[group]) for group in evaluated) / len(valid)
 
@@ -88,13 +91,58 @@ def test_cityscapes_agrees_with_sets_of_pixels(seed: int, evaluated: Groups) -> 
     assert score.accuracy == pytest.approx(accuracy)
 
 
-def test_cityscapes_leaves_absent_classes_out_of_the_mean_and_names_them() -> None:
-    prediction, labels = some_pixels(0, classes=(0, 2, 13, VOID))
-    score = metrics.cityscapes(metrics.confusion(prediction, labels))
-    iou, _ = by_sets(prediction, labels, SINGLE_CLASSES)
-    assert score.absent == tuple(sorted(set(range(19)) - {0, 2, 13}))
-    assert all(math.isnan(score.iou[position]) for position in score.absent)
-    assert score.miou == pytest.approx(np.mean([iou[0], iou[2], iou[13]]))
+def test_a_class_that_is_never_true_is_named_and_counts_where_it_is_predicted() -> None:
+    road, sky, train, rider = (NAMES.index(name) for name in ("road", "sky", "train", "rider"))
+    labels = np.array([road, road, road, sky, VOID])
+    score = metrics.cityscapes(metrics.confusion(np.array([road, road, train, sky, rider]), labels))
+    assert score.absent == tuple(sorted(set(range(19)) - {road, sky}))
+    assert (score.iou[road], score.iou[sky], score.iou[train]) == (2 / 3, 1.0, 0.0)
+    assert math.isnan(score.iou[rider]), "predicted on void only"
+    assert score.miou == pytest.approx((2 / 3 + 1 + 0) / 3)
+    cannot_hold_it = metrics.cityscapes(
+        metrics.confusion(np.array([road, train, sky]), labels[:3]), groups("road", "sky")
+    )
+    assert cannot_hold_it.absent == (1,)
+
+
+def official(prediction: np.ndarray, labels: np.ndarray, folder: Path) -> dict[str, Any]:
+    """What the script of Cityscapes itself makes of images of train ids, written as the label ids that it wants."""
+    script = pytest.importorskip(
+        "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling", reason="make installs it"
+    )
+    label_ids = np.zeros(256, np.uint8)
+    label_ids[:19] = [entry.label_id for entry in CLASSES]
+    files: dict[str, list[str]] = {"prediction": [], "truth": []}
+    for kind, images in (("prediction", prediction), ("truth", labels)):
+        for number, image in enumerate(images):
+            files[kind].append(str(folder / f"{kind}{number}.png"))
+            Image.fromarray(label_ids[image]).save(files[kind][-1])
+    script.args.evalInstLevelScore = script.args.JSONOutput = False
+    script.args.quiet = True
+    result: dict[str, Any] = script.evaluateImgLists(*files.values(), script.args)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted"),
+    [
+        ((*range(19), VOID), (*range(19), VOID)),
+        ((0, 2, 13, VOID), (*range(19), VOID)),
+        ((0, 2, 13, VOID), (0, 2, 13)),
+        ((0, 2, 13), (1, 3, 14, VOID)),
+        ((5,), (5,)),
+        ((5, VOID), (5, 6)),
+    ],
+)
+def test_cityscapes_is_the_official_script(true: tuple[int, ...], predicted: tuple[int, ...], tmp_path: Path) -> None:
+    generator = np.random.default_rng(len(true) + len(predicted))
+    labels = generator.choice(np.array(true, np.uint8), (3, 20, 30))
+    other = generator.choice(np.array(predicted, np.uint8), labels.shape)
+    prediction = np.where(generator.random(labels.shape) < 0.5, labels, other)
+    ours, theirs = metrics.cityscapes(metrics.confusion(prediction, labels)), official(prediction, labels, tmp_path)
+    assert ours.miou == pytest.approx(theirs["averageScoreClasses"], abs=1e-9)
+    expected = [theirs["classScores"][name] for name in NAMES]
+    assert ours.iou == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 def test_a_member_of_the_group_is_right_and_an_id_of_no_group_is_wrong() -> None:

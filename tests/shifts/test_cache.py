@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from platform.shifts.cache import allocate, cached, load, write_names
+from platform.shifts.cache import allocate, cached, load, write_split
 from platform.shifts.shift import cache_folder
 
 
@@ -20,7 +20,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def build(folder: Path) -> None:
     allocate(folder, "a.images", (2, 3, 4, 3))[1] = 7
     allocate(folder, "a.labels", (2, 6, 8))[0] = 255
-    write_names(folder, "a", ["first", "second"])
+    write_split(folder, "a", ["first", "second"], np.zeros(256, np.int64))
 
 
 def test_what_was_built_is_loaded() -> None:

@@ -10,6 +10,27 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from platform.commands.exits import say
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Say what the loggers of that name tell: how far data are read, and what is left out."""
+    handler, logger = _Saying(), logging.getLogger(name)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _Saying(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"note: {record.getMessage()}" if record.levelno >= logging.WARNING else record.getMessage())
+
 
 @contextmanager
 def quiet(log: Path) -> Iterator[TextIO]:

@@ -28,7 +28,7 @@ def render(table: Table) -> str:
         "## By the original study's conventions",
         _original(table),
         "Only to compare with its table: 18 classes, absent ones counted as 0, accuracy over void pixels too; "
-        f"{NONE} where the ground truth does not distinguish the 19 classes.",
+        f"{NONE} where one label of the ground truth stands for several classes.",
         "## IoU by class",
         _by_class(table),
     ]

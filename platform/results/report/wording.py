@@ -118,10 +118,10 @@ def interval(table: Table) -> str:
 
 def classes(table: Table) -> str:
     """Which classes the mean is over."""
-    kept = len(table.groups) - len(table.absent)
     if not table.absent:
-        return f"all {kept} classes"
-    return f"{kept} of {len(table.groups)} classes, without {', '.join(table.absent)}, which the test split never holds"
+        return f"all {len(table.groups)} classes"
+    absent = ", ".join(table.absent)
+    return f"{len(table.groups)} classes; the test split never holds {absent}: 0 where a run predicts it, else left out"
 
 
 def oracle_warning(table: Table) -> str:

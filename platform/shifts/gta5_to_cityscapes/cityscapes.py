@@ -7,23 +7,49 @@ unpack to `leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png` and `gtFine/SPLIT/CITY/N
 from pathlib import Path
 from typing import Literal
 
-from platform.shifts.images import Pair, pair
+from platform.shifts.files.images import IMAGE_ENDINGS, Pair, pair
+from platform.shifts.files.label_images import LABEL_ENDINGS, kind_of
+from platform.shifts.files.listing import Say, found, listed
 
 Split = Literal["train", "val"]
 
-
-def files(folder: Path, split: Split) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and label images by CITY/NAME."""
-    return (
-        _named(folder / "leftImg8bit" / split, "_leftImg8bit.png"),
-        _named(folder / "gtFine" / split, "_gtFine_labelIds.png"),
-    )
+IMAGE, LABELS = "_leftImg8bit", "_gtFine_labelIds"
+OTHER_TRUTHS = tuple(f"*_gtFine_{kind}" for kind in ("color", "instanceIds", "instanceTrainIds", "labelTrainIds"))
+"""What Cityscapes' archives and scripts put beside the label ids."""
 
 
-def pairs(folder: Path, split: Split) -> list[Pair]:
-    """The photographs of a split in order of city and name; one without its partner raises ValueError."""
-    return pair(*files(folder, split))
+def images(folder: Path, split: Split) -> Path:
+    """The folder of a split's photographs; archives may lie in folders of their own names."""
+    return _place(folder, "leftImg8bit") / split
 
 
-def _named(folder: Path, ending: str) -> dict[str, Path]:
-    return {f"{path.parent.name}/{path.name.removesuffix(ending)}": path for path in folder.glob(f"*/*{ending}")}
+def labels(folder: Path, split: Split) -> Path:
+    """The folder of a split's label images."""
+    return _place(folder, "gtFine") / split
+
+
+def pairs(folder: Path, split: Split, say: Say) -> list[Pair]:
+    """The photographs of a split in order of city and name; one without its partner raises ValueError.
+
+    `say` is told of files that look like data and are left out.
+    """
+    photographs = listed(images(folder, split), IMAGE_ENDINGS, _photograph)
+    truth = listed(labels(folder, split), LABEL_ENDINGS, _truth)
+    for own in OTHER_TRUTHS:
+        del truth.left_out[own]
+    photographs.tell(say)
+    truth.tell(say)
+    return pair(photographs.files, truth.files)
+
+
+def _place(folder: Path, name: str) -> Path:
+    return found(folder, name, f"{name}_trainvaltest/{name}", f"data/{name}")
+
+
+def _photograph(name: str) -> tuple[str, str]:
+    return (name.removesuffix(IMAGE), "") if name.endswith(IMAGE) else ("", f"not named *{IMAGE}")
+
+
+def _truth(name: str) -> tuple[str, str]:
+    stem, ending = kind_of(name)
+    return (stem, "") if ending == LABELS else ("", f"*{ending}" if ending else f"not named *{LABELS}")

@@ -4,10 +4,11 @@ Richter, Vineet, Roth, Koltun, Playing for Data, ECCV 2016, arXiv:1608.02192. Th
 `images/00001.png ... 24966.png` and `labels/00001.png ... 24966.png`.
 """
 
-import logging
 from pathlib import Path
 
-from platform.shifts.images import Pair, pair
+from platform.shifts.files.images import IMAGE_ENDINGS, Pair, pair
+from platform.shifts.files.label_images import LABEL_ENDINGS, kind_of
+from platform.shifts.files.listing import Say, found, listed
 
 KNOWN_MISSING = frozenset(
     f"{number:05}"
@@ -16,19 +17,33 @@ KNOWN_MISSING = frozenset(
 )
 """The 25 of 24,966 frames published without one of their halves (github.com/bupt-ai-cz/IAST-ECCV2020, issue 2)."""
 
-logger = logging.getLogger(__name__)
+
+def images(folder: Path) -> Path:
+    """The folder of the frames."""
+    return found(folder, "images")
 
 
-def files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and label images by the frame's number."""
-    images, labels = ({path.stem: path for path in (folder / kind).glob("*.png")} for kind in ("images", "labels"))
-    return images, labels
+def labels(folder: Path) -> Path:
+    """The folder of their label images."""
+    return found(folder, "labels")
 
 
-def pairs(folder: Path) -> list[Pair]:
-    """The frames in order; those known to be missing are reported and left out, any other raises ValueError."""
-    images, labels = files(folder)
-    if halves := sorted(KNOWN_MISSING & (images.keys() ^ labels.keys())):
-        logger.warning("%s: left out %d of GTA5's known missing pairs: %s", folder, len(halves), ", ".join(halves))
-    images, labels = ({name: path for name, path in kind.items() if name not in halves} for kind in (images, labels))
-    return pair(images, labels)
+def pairs(folder: Path, say: Say) -> list[Pair]:
+    """The frames in order, without those known to be missing; any other without its partner raises ValueError.
+
+    `say` is told of files that look like data and are left out.
+    """
+    frames = listed(images(folder), IMAGE_ENDINGS, lambda name: (name, ""))
+    truth = listed(labels(folder), LABEL_ENDINGS, _truth)
+    if halves := sorted(KNOWN_MISSING & (frames.files.keys() ^ truth.files.keys())):
+        say(f"{folder}: left out {len(halves)} of GTA5's known missing pairs: {', '.join(halves)}")
+    frames.tell(say)
+    truth.tell(say)
+    without = ({name: path for name, path in each.files.items() if name not in halves} for each in (frames, truth))
+    return pair(*without)
+
+
+def _truth(name: str) -> tuple[str, str]:
+    """Only plain names hold label ids: other projects keep train ids, colours and instances beside them."""
+    stem, ending = kind_of(name)
+    return ("", f"*{ending}") if ending else (stem, "")

@@ -3,30 +3,30 @@
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from platform.shifts.cache import allocate, cached, splits, write_names
+from platform.shifts.cache import LAYOUT, cached, splits
+from platform.shifts.codings import LABEL_IDS, refuse_another_coding
+from platform.shifts.files.content import digests
+from platform.shifts.files.decoding import IdCounts, PairedFiles, decode, label_size, require_space
+from platform.shifts.files.images import Pair
+from platform.shifts.files.listing import Say, contents, found
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
-from platform.shifts.images import Pair, read_image, read_labels
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
-from platform.shifts.shift import DATA_VARIABLE, DataError, Pixels, Shift, Splits
+from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits
 
 MOST_HELD_OUT = 250
 """A tenth of the source and of the target's images is held out, but no more than this."""
 
-DECODING = 1
+DECODING = 2
 """Raised whenever the same files would be decoded to other arrays."""
 
 EXPECTED = (
@@ -71,23 +71,30 @@ class GTA5ToCityscapes(Shift):
         check_groups(self.groups)
 
     def identity(self) -> dict[str, Any]:
-        """Size, groups, and the digest of the files' names and sizes: None where there are no files."""
+        """Size, groups, and the digest of the files' contents: None where there are no files.
+
+        Each file is read once; raises DataError for one that cannot be read.
+        """
         groups = [list(group) for group in self.groups]
         return {"name": self.name, "size": list(self.size), "groups": groups, "data": self._data, "decoding": DECODING}
 
     def check(self) -> None:
-        """Raise DataError when a folder is missing or empty, or a file has no partner; files are read by `open`."""
+        """Raise DataError when a folder is missing or empty, or a file has no partner; files are read by `open`.
+
+        What looks like data and is left out is logged.
+        """
         if self.root is None:
             raise DataError(f"GTA5 to Cityscapes needs its data, got no folder; {EXPECTED}")
         if not self.root.is_dir():
             raise DataError(f"the data folder {self.root} does not exist; {EXPECTED}")
-        self._pairs(self.root)
+        self._pairs(self.root, logger.warning)
 
     def open(self) -> Splits:
         """The splits from the node's cache; raises DataError for the first file, in order, that is not as published."""
         # By the files' digest: once decoded, nobody needs to look at 55,000 files, perhaps on a slow share.
-        key = hashlib.sha256(json.dumps([list(self.size), self._data, DECODING]).encode()).hexdigest()[:16]
-        return splits(cached(f"{self.name}-{key}", self._build))
+        key = hashlib.sha256(json.dumps([list(self.size), self._data, DECODING, LAYOUT]).encode()).hexdigest()[:16]
+        folder = cached(f"{self.name}-{key}", self._build)
+        return splits(folder, self.groups, self._places())
 
     def smoke(self) -> Shift:
         """A tiny `town` with the same groups."""
@@ -97,21 +104,46 @@ class GTA5ToCityscapes(Shift):
 
     @functools.cached_property
     def _data(self) -> str | None:
-        return _digest(self.root)
+        """What decides every pixel and label of every split, hashed: the same wherever the data lie."""
+        if self.root is None or not self.root.is_dir():
+            return None
+        return _digest(self.root, self._pairs(self.root))
 
-    def _pairs(self, root: Path) -> dict[str, list[Pair]]:
+    def _places(self) -> dict[str, Path]:
+        """The folder of each split's labels."""
+        target = self._cityscapes
+        source, train = gta5.labels(self._gta5), cityscapes.labels(target, "train")
+        return {
+            "source.train": source,
+            "source.val": source,
+            "target.adapt": train,
+            "target.val": train,
+            "target.test": cityscapes.labels(target, "val"),
+        }
+
+    @property
+    def _gta5(self) -> Path:
+        return found(self.root or Path(), "gta5", "gta")
+
+    @property
+    def _cityscapes(self) -> Path:
+        return found(self.root or Path(), "cityscapes")
+
+    def _pairs(self, root: Path, say: Say = lambda line: None) -> dict[str, list[Pair]]:
         """The pairs of each split."""
+        game, photographs = self._gta5, self._cityscapes
         with _data_errors():
-            source = gta5.pairs(root / "gta5")
-            target = cityscapes.pairs(root / "cityscapes", "train")
-            test = cityscapes.pairs(root / "cityscapes", "val")
+            source = gta5.pairs(game, say)
+            target = cityscapes.pairs(photographs, "train", say)
+            test = cityscapes.pairs(photographs, "val", say)
         for place, pairs, least in (
-            ("gta5/images", source, 2),
-            ("cityscapes/leftImg8bit/train", target, 2),
-            ("cityscapes/leftImg8bit/val", test, 1),
+            (gta5.images(game), source, 2),
+            (cityscapes.images(photographs, "train"), target, 2),
+            (cityscapes.images(photographs, "val"), test, 1),
         ):
             if len(pairs) < least:
-                raise DataError(f"{root / place} must hold at least {least} images, got {len(pairs)}; {EXPECTED}")
+                held = contents(place)
+                raise DataError(f"{place} must hold at least {least} images, got {len(pairs)}: {held}; {EXPECTED}")
         source_train, source_val = _hold_out(source)
         adapt, val = _hold_out(target)
         return {
@@ -123,21 +155,27 @@ class GTA5ToCityscapes(Shift):
         }
 
     def _build(self, folder: Path) -> None:
-        if self.root is None or self._data is None or _digest(self.root) != self._data:
-            self.check()
+        self.check()
+        assert self.root is not None
+        with _data_errors():
+            pairs_of = self._pairs(self.root)
+            self._require_planned(self.root, pairs_of)
+            full_size = label_size(pairs_of["target.test"][0])
+            files = [
+                PairedFiles(split, pairs, self.size, full_size if split == "target.test" else self.size)
+                for split, pairs in pairs_of.items()
+            ]
+            require_space(folder, files)
+            pixels = {each.name: decode(folder, each) for each in files}
+            _require_label_ids(pixels, self._places())
+            self._require_planned(self.root, pairs_of)
+
+    def _require_planned(self, root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> None:
+        if _digest(root, pairs_of) != self._data:
             raise DataError(
-                f"the files in {self.root} are not those that this study was planned with; "
+                f"the files in {root} are not those that this study was planned with; "
                 "keep them as they are while it runs, the same on every machine, and run the command again"
             )
-        pairs_of = self._pairs(self.root)
-        with _data_errors():
-            full_size = read_labels(pairs_of["target.test"][0].labels).shape
-            label_sizes = {split: full_size if split == "target.test" else self.size for split in pairs_of}
-            _require_space(
-                folder, sum(len(pairs_of[s]) * (3 * _area(self.size) + _area(label_sizes[s])) for s in pairs_of)
-            )
-            for split, pairs in pairs_of.items():
-                _decode(folder, split, pairs, self.size, label_sizes[split])
 
 
 def _hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -145,72 +183,23 @@ def _hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     return list(pairs[:-held_out]), list(pairs[-held_out:])
 
 
-def _digest(root: Path | None) -> str | None:
-    """The files' names below the root and their sizes in bytes, hashed: quick, and the same wherever the data lie."""
-    if root is None:
-        return None
-    folders = (
-        *gta5.files(root / "gta5"),
-        *cityscapes.files(root / "cityscapes", "train"),
-        *cityscapes.files(root / "cityscapes", "val"),
-    )
-    paths = itertools.chain.from_iterable(files.values() for files in folders)
-    try:
-        lines = sorted(f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in paths)
-    except OSError as error:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}; replace it with an intact copy") from error
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else None
-
-
-def _decode(
-    folder: Path, split: str, pairs: Sequence[Pair], size: tuple[int, int], label_size: tuple[int, ...]
-) -> None:
-    """Decode a split into arrays of the cache."""
-    images = allocate(folder, f"{split}.images", (len(pairs), *size, 3))
-    labels = allocate(folder, f"{split}.labels", (len(pairs), *label_size))
-
-    def fill(position: int) -> None:
-        image, truth = _read(pairs[position])
-        if split == "target.test":
-            _require_size(pairs[position].labels, truth.shape, label_size, "the split's other label images")
-        images[position] = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
-        resized = Image.fromarray(truth).resize((label_size[1], label_size[0]), Image.Resampling.NEAREST)
-        labels[position] = np.asarray(resized)
-
-    # Pillow decodes and resizes without holding the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, _ in enumerate(pool.map(fill, range(len(pairs))), start=1):
-            if number % 1000 == 0 or number == len(pairs):
-                logger.info("%s: decoded %d of %d images", split, number, len(pairs))
-    write_names(folder, split, [pair.name for pair in pairs])
-
-
-def _read(pair: Pair) -> tuple[Image.Image, Pixels]:
-    image, truth = read_image(pair.image), read_labels(pair.labels)
-    _require_size(pair.labels, truth.shape, (image.height, image.width), f"its image {pair.image}")
-    return image, truth
-
-
-def _require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], owner: str) -> None:
-    if size != expected:
-        raise ValueError(
-            f"{path} must have the size of {owner}, {expected[1]} x {expected[0]}, got {size[1]} x {size[0]}; "
-            "replace the pair, or move both files away"
+def _digest(root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> str:
+    """The contents of all files, in the order of their splits, hashed."""
+    with _data_errors():
+        found_contents = iter(
+            digests(root, [path for pairs in pairs_of.values() for pair in pairs for path in pair[1:]])
         )
+    lines = [
+        f"{split} {next(found_contents)} {next(found_contents)}" for split, pairs in pairs_of.items() for _ in pairs
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _require_space(folder: Path, needed: int) -> None:
-    """Writing to a memory map on a full disk would end the process without a message."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ValueError(
-            f"the decoded data need {needed / 1e9:.1f} GB in {folder.parent}, got {free / 1e9:.1f} GB free; "
-            "choose a smaller size, or set XDG_CACHE_HOME to a folder on a larger disk"
-        )
-
-
-def _area(size: tuple[int, ...]) -> int:
-    return size[0] * size[1]
+def _require_label_ids(pixels: Mapping[str, IdCounts], places: Mapping[str, Path]) -> None:
+    """Refuse folders whose ids are spread like those of another coding; splits of one folder count together."""
+    for place in dict.fromkeys(places.values()):
+        counts = np.sum([pixels[split] for split in places if places[split] == place], axis=0)
+        refuse_another_coding(place, counts, LABEL_IDS, "convert these files, or bring those as published")
 
 
 @contextlib.contextmanager

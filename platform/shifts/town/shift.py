@@ -7,13 +7,32 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from platform.shifts import labels, randomness
-from platform.shifts.cache import allocate, cached, splits, write_names
+from platform.shifts.cache import LAYOUT, SPLITS, allocate, cached, splits, write_split
 from platform.shifts.fingerprint import fingerprint
-from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
+from platform.shifts.labels import Groups, check_groups, groups
 from platform.shifts.randomness import generator
 from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
+
+DRAWN = groups(
+    "road",
+    "sidewalk",
+    "building",
+    "wall",
+    "fence",
+    "pole",
+    "traffic sign",
+    "vegetation",
+    "terrain",
+    "sky",
+    "person",
+    "car",
+    "bus",
+)
+"""The classes that stand or drive in a town."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +40,7 @@ class Town(Shift):
     """Rendered streets; the same fields give the same bytes."""
 
     size: tuple[int, int] = (64, 128)
-    groups: Groups = SINGLE_CLASSES
+    groups: Groups = DRAWN
     source_images: tuple[int, int] = (256, 48)
     """Images in train and val."""
     target_images: tuple[int, int, int] = (256, 48, 96)
@@ -56,8 +75,8 @@ class Town(Shift):
     def open(self) -> Splits:
         """The splits, mapped from the cache; the first caller on a node renders them."""
         pixels = {name: value for name, value in self.identity().items() if name != "groups"}
-        key = hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:12]
-        return splits(cached(f"town-{key}", self._build))
+        key = hashlib.sha256(json.dumps(pixels | {"layout": LAYOUT}, sort_keys=True).encode()).hexdigest()[:12]
+        return splits(cached(f"town-{key}", self._build), self.groups, dict.fromkeys(SPLITS, self.name))
 
     def smoke(self) -> "Town":
         """A town of a few small images."""
@@ -79,13 +98,15 @@ class Town(Shift):
         stem = f"{domain.name}.{split}"
         pixels = allocate(folder, f"{stem}.images", (count, *self.size, 3))
         truth = allocate(folder, f"{stem}.labels", (count, *self.size))
+        held = np.zeros(256, np.int64)
         for index in range(count):
             # Addressed by domain and split: no two splits draw the same street, and more images change no image.
             random = generator("town", self.seed, domain.name, split, index)
             canvas = draw(domain, self.size, random)
             truth[index] = canvas.labels()
             pixels[index] = photograph(canvas, domain.appearance, random)
-        write_names(folder, stem, [f"{domain.name}/{split}/{index:05d}" for index in range(count)])
+            held += np.bincount(truth[index].ravel(), minlength=256)
+        write_split(folder, stem, [f"{domain.name}/{split}/{index:05d}" for index in range(count)], held)
 
 
 def town(

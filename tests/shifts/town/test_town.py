@@ -18,10 +18,10 @@ from torch.nn import functional
 from platform.methods.batch import labelled_batch
 from platform.networks.bisenet import BiSeNet
 from platform.records.provenance import ROOT
-from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, VOID, train_id
+from platform.shifts.labels import NUM_CLASSES, VOID, train_id
 from platform.shifts.shift import LabelledImages, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET
-from platform.shifts.town.shift import Town, town
+from platform.shifts.town.shift import DRAWN, Town, town
 
 SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
 
@@ -325,10 +325,18 @@ def test_identity_names_the_renderer_by_its_sources(tmp_path: Path) -> None:
     assert renderer() != SMALL.identity()["renderer"]
 
 
+def test_a_town_evaluates_what_it_draws_and_every_split_holds_all_of_it() -> None:
+    drawn = {member for group in DRAWN for member in group}
+    splits = town().open()
+    oracle = splits.oracle
+    for split in (splits.source_train, splits.source_val, oracle.adapt, oracle.val, oracle.test):
+        assert set(np.unique(split.labels)) - {VOID} == drawn
+
+
 def test_a_town_is_a_shift_that_needs_nothing() -> None:
     assert isinstance(town(), Shift)
     assert town() == Town()
-    assert town().groups == SINGLE_CLASSES
+    assert town().groups == DRAWN
     town().check()
     assert pickle.loads(pickle.dumps(SMALL)) == SMALL
 
@@ -336,7 +344,7 @@ def test_a_town_is_a_shift_that_needs_nothing() -> None:
 def test_smoke_is_a_tiny_town_of_the_same_groups() -> None:
     smoke = town(size=(512, 1024), seed=7).smoke()
     assert isinstance(smoke, Town)
-    assert smoke.groups == SINGLE_CLASSES
+    assert smoke.groups == DRAWN
     assert smoke.seed == 7
     assert smoke.size == (64, 128)
     assert sum(smoke.source_images) + sum(smoke.target_images) < 50

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import pickle
 import re
 import shutil
@@ -20,29 +21,9 @@ from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES, VOID, label_id_to_train_id
-from tests.support.small_data_sets import lay_out, write_cityscapes, write_gta5
+from tests.support.small_data_sets import write_cityscapes, write_gta5
 
 REAL = ROOT / ".." / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("PLATFORM_DATA", raising=False)
-
-
-@pytest.fixture(scope="session")
-def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    lay_out(root)
-    return root
-
-
-@pytest.fixture
-def data(laid_out: Path, tmp_path: Path) -> Path:
-    """A copy of the data that a test may spoil."""
-    shutil.copytree(laid_out, tmp_path / "data")
-    return tmp_path / "data"
 
 
 SIZE = (16, 32)
@@ -134,7 +115,7 @@ def test_identity_needs_no_data() -> None:
         "size": [512, 1024],
         "groups": [[0], [1, 2]],
         "data": None,
-        "decoding": 1,
+        "decoding": 2,
     }
     assert gta5_to_cityscapes("/does/not/exist").identity()["data"] is None
 
@@ -144,14 +125,30 @@ def test_identity_does_not_depend_on_where_the_data_lie_or_when_they_were_copied
     assert gta5_to_cityscapes(data).identity() == gta5_to_cityscapes(laid_out).identity()
 
 
+def rename_frame(root: Path, number: str, other: str) -> None:
+    for kind, ending in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds")):
+        path = root / f"cityscapes/{kind}/val/lindau/lindau_{number}_000019_{ending}.png"
+        path.rename(path.with_name(path.name.replace(number, other)))
+
+
+def flip_a_bit(path: Path) -> None:
+    """Change a file and neither its name, its size nor its date."""
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda root: [(root / f"gta5/{kind}/00023.png").unlink() for kind in ("images", "labels")],
-        lambda root: (root / TEST).rename(root / TEST.replace("000001", "000009")),
+        lambda root: rename_frame(root, "000001", "000009"),
         lambda root: Image.new("L", (64, 32)).save(root / TEST),
+        lambda root: flip_a_bit(root / TEST),
+        lambda root: flip_a_bit(root / "gta5/images/00007.png"),
     ],
-    ids=["a pair less", "another name", "another size in bytes"],
+    ids=["a pair less", "another order", "other labels", "one bit of labels", "one bit of an image"],
 )
 def test_identity_changes_with_the_data(laid_out: Path, data: Path, change: Callable[[Path], object]) -> None:
     change(data)
@@ -232,18 +229,22 @@ FOUND_BY_CHECK: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "GTA5 image missing": ("gta5/images/00007.png", Path.unlink, r"without a partner: \S+gta5/labels/00007\.png; add"),
     "target labels missing": (TRAIN, Path.unlink, r"partner: \S+train/ulm/ulm_000002_000019_leftImg8bit\.png; add"),
     "test labels missing": (TEST, Path.unlink, r"partner: \S+val/lindau/lindau_000001_000019_leftImg8bit\.png; add"),
-    "no GTA5": ("gta5", shutil.rmtree, r"gta5/images must hold at least 2 images, got 0; set PLATFORM_DATA"),
+    "no GTA5": (
+        "gta5",
+        shutil.rmtree,
+        r"gta5/images must hold at least 2 images, got 0: .*data holds cityscapes; set PLATFORM_DATA",
+    ),
     "no train split": (
         "cityscapes",
         without("train"),
-        r"leftImg8bit/train must hold at least 2 images, got 0; set PLATFORM_DATA",
+        r"leftImg8bit/train must hold at least 2 images, got 0: \S+leftImg8bit holds val; set PLATFORM_DATA",
     ),
     "no val split": (
         "cityscapes",
         without("val"),
-        r"leftImg8bit/val must hold at least 1 images, got 0; set PLATFORM_DATA",
+        r"leftImg8bit/val must hold at least 1 images, got 0: \S+leftImg8bit holds train; set PLATFORM_DATA",
     ),
-    "no images": ("cityscapes/leftImg8bit", shutil.rmtree, r"without a partner: \S+aachen_000000.* and 2 more; add"),
+    "no images": ("cityscapes/leftImg8bit", shutil.rmtree, r"without a partner: \S+aachen_000000.* and 9 more; add"),
 }
 FOUND_BY_OPEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "size mismatch": (
@@ -291,7 +292,7 @@ def test_data_that_are_not_as_published_are_refused_by_name(data: Path, tmp_path
         find()
     assert re.search(expected, str(refusal.value))
     assert "\n" not in str(refusal.value)
-    assert not [path for path in tmp_path.glob("cache/*/*") if path.suffix != ".lock"]
+    assert not [path for path in tmp_path.glob("cache/*/*") if path.is_dir()]
 
 
 def test_the_first_of_several_bad_files_is_named_however_the_threads_run(data: Path) -> None:

@@ -1,0 +1,169 @@
+"""The ids by which data sets name the same classes, told apart by how a whole split's pixels are spread over them.
+
+A label image of another coding is no error to a decoder: it is other classes, without a word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Int64
+
+from platform.shifts.labels import CLASSES, LARGEST_LABEL_ID, NAMES, VOID
+
+SHARES = {
+    "road": 0.33,
+    "sidewalk": 0.055,
+    "building": 0.20,
+    "wall": 0.006,
+    "fence": 0.008,
+    "pole": 0.011,
+    "traffic light": 0.002,
+    "traffic sign": 0.005,
+    "vegetation": 0.14,
+    "terrain": 0.01,
+    "sky": 0.036,
+    "person": 0.011,
+    "rider": 0.001,
+    "car": 0.062,
+    "truck": 0.003,
+    "bus": 0.002,
+    "train": 0.002,
+    "motorcycle": 0.001,
+    "bicycle": 0.004,
+}
+"""The part of Cityscapes' pixels that each class takes, roughly; the rest is of no evaluated class."""
+UNLABELLED = "unlabelled"
+"""Of no evaluated class, and as likely as the road: whole regions may be left without annotation."""
+RARE = 0.01
+"""The part of each other one of those."""
+
+FOREIGN = 0.15
+"""Part of a split's pixels with ids that a coding does not evaluate, from which on another is thought of."""
+FOREIGN_IDS, IDS = 3, 6
+"""Ids of that kind, and of any, that must occur before: a few made-up colours are no evidence."""
+MARGIN = 0.2
+"""By how much the log-likelihood of a pixel must be better under another coding, in nats."""
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What ids stand for: the class of each, from 0; other names are of no evaluated class."""
+
+    name: str
+    classes: Sequence[str]
+
+    @property
+    def evaluated(self) -> npt.NDArray[np.bool_]:
+        """Whether each id, shape (256,), stands for an evaluated class."""
+        return np.array([_at(self.classes, id_) in SHARES for id_ in range(256)])
+
+    def likelihood(self) -> npt.NDArray[np.float64]:
+        """The probability of each id, shape (256,), half by what streets look like and half alike for all.
+
+        A made-up split, or one of unusual streets, is then likely enough under its own coding.
+        """
+        shares = SHARES | {UNLABELLED: SHARES["road"]}
+        expected, alike = np.zeros(256), np.zeros(256)
+        for id_, name in enumerate(self.classes):
+            expected[id_] = shares.get(name, RARE) / (self.classes.count(name) if name in shares else 1)
+            alike[id_] = 1 / len(self.classes)
+        # What a coding does not know is not impossible: a brush slips, an image is damaged.
+        likelihood: npt.NDArray[np.float64] = 0.5 * expected / expected.sum() + 0.5 * alike + 1e-7
+        return likelihood
+
+
+def _at(classes: Sequence[str], id_: int) -> str:
+    return classes[id_] if id_ < len(classes) else ""
+
+
+def _label_ids() -> tuple[str, ...]:
+    names = {entry.label_id: entry.name for entry in CLASSES} | {0: UNLABELLED}
+    return tuple(names.get(id_, "") for id_ in range(LARGEST_LABEL_ID + 1))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+LABEL_IDS = Coding("Cityscapes label ids", _label_ids())
+TRAIN_IDS = Coding("Cityscapes train ids", NAMES)
+OTHERS = (
+    Coding(
+        "IDD's ids",
+        _names(
+            "road, parking, drivable fallback, sidewalk, rail track, non-drivable fallback, person, animal, rider,"
+            "motorcycle, bicycle, autorickshaw, car, truck, bus, caravan, trailer, train, vehicle fallback, curb,"
+            "wall, fence, guard rail, billboard, traffic sign, traffic light, pole, polegroup, obstacle fallback,"
+            "building, bridge, tunnel, vegetation, sky, fallback background, unlabelled,"
+            "ego vehicle, rectification border, out of roi, licence plate"
+        ),
+    ),
+    Coding(
+        "IDD's level 3 ids",
+        _names(
+            "road, drivable fallback, sidewalk, non-drivable fallback, person, rider, motorcycle, bicycle,"
+            "autorickshaw, car, truck, bus, vehicle fallback, curb, wall, fence, guard rail, billboard, traffic sign,"
+            "traffic light, pole, obstacle fallback, building, bridge, vegetation, sky"
+        ),
+    ),
+    Coding(
+        "BDD100K's ids",
+        _names(
+            "unlabelled, dynamic, ego vehicle, ground, static, parking, rail track, road, sidewalk, bridge, building,"
+            "fence, garage, guard rail, tunnel, wall, banner, billboard, lane divider, parking sign, pole, polegroup,"
+            "street light, traffic cone, traffic device, traffic light, traffic sign, sign frame, terrain, vegetation,"
+            "sky, person, rider, bicycle, bus, car, caravan, motorcycle, trailer, train, truck"
+        ),
+    ),
+    Coding(
+        "CamVid's 32 ids",
+        _names(
+            "animal, archway, bicycle, bridge, building, car, cart, child, pole, fence, lane marking, other marking,"
+            "text, motorcycle, other moving, parking block, person, road, road shoulder, sidewalk, traffic sign, sky,"
+            "suv, traffic cone, traffic light, train, vegetation, truck, tunnel, vegetation, unlabelled, wall"
+        ),
+    ),
+    Coding(
+        "CamVid's 11 ids",
+        _names(
+            "sky, building, pole, road, sidewalk, vegetation, traffic sign, fence, car, person, bicycle, unlabelled"
+        ),
+    ),
+    Coding(
+        "SYNTHIA's ids",
+        _names(
+            "unlabelled, sky, building, road, sidewalk, fence, vegetation, pole, car, traffic sign, person, bicycle,"
+            "motorcycle, parking, road work, traffic light, terrain, rider, truck, bus, train, wall, lane marking"
+        ),
+    ),
+)
+"""Of IDD (Varma et al., WACV 2019), BDD100K (Yu et al., CVPR 2020, whose masks hold Cityscapes train ids), CamVid
+(Brostow, Fauqueur, Cipolla, 2009; all classes in the order of their names, and the 11 of SegNet) and SYNTHIA (Ros et
+al., CVPR 2016)."""
+
+
+def refuse_another_coding(place: Path, pixels: Int64[np.ndarray, "256"], expected: Coding, remedy: str) -> None:
+    """Raise ValueError where a whole split, of so many pixels per id, speaks another coding than the expected one.
+
+    255 is void in every coding.
+    """
+    counts = np.where(np.arange(256) == VOID, 0, pixels)
+    foreign = (counts > 0) & ~expected.evaluated
+    share = counts[foreign].sum() / max(1, counts.sum())
+    if np.count_nonzero(foreign) < FOREIGN_IDS or np.count_nonzero(counts) < IDS or share < FOREIGN:
+        return
+    likeliest = max((LABEL_IDS, TRAIN_IDS, *OTHERS), key=lambda coding: _log_likelihood(counts, coding))
+    if _log_likelihood(counts, likeliest) > _log_likelihood(counts, expected) + MARGIN:
+        raise ValueError(
+            f"{place} must hold {expected.name} (road is {expected.classes.index('road')}), got ids that are spread "
+            f"like {likeliest.name} (road is {likeliest.classes.index('road')}), {share:.0%} of the pixels without an "
+            f"evaluated class; {remedy}"
+        )
+
+
+def _log_likelihood(counts: npt.NDArray[np.int64], coding: Coding) -> float:
+    """The mean log-likelihood of a pixel under a coding."""
+    return float(counts @ np.log(coding.likelihood()) / counts.sum())

@@ -1,0 +1,101 @@
+"""What files hold, by their digests: each is read once, and again only when the file system tells of a change."""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from platform.shifts.shift import cache_folder
+
+SETTLED_SECONDS = 2.0
+"""A file that changed more recently is read again next time: clocks may tick too coarsely to tell the next change."""
+TOLD_AT = 5_000
+"""Files between two lines about how far the reading is."""
+
+Stamp = list[int]
+"""What the file system knows of a file: size, times of its content's and its entry's last change, number."""
+_Known = dict[str, tuple[Stamp, str]]
+
+logger = logging.getLogger(__name__)
+
+
+def digests(root: Path, paths: Sequence[Path]) -> list[str]:
+    """The SHA-256 of each file, in hexadecimal digits.
+
+    What is known of the files of `root` is kept in the node's cache. Raises ValueError naming a file that cannot be
+    read.
+    """
+    kept = cache_folder() / f"contents-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+    known = _read(kept)
+    stamps = [_stamp(path) for path in paths]
+    unread = [
+        path for path, stamp in zip(paths, stamps, strict=True) if known.get(str(path), (None, ""))[0] != list(stamp)
+    ]
+    if unread:
+        logger.info("reading %s files of %s: data are known by their content", f"{len(unread):,}", root)
+        began = time.time()
+        found = dict(zip(unread, _told(unread), strict=True))
+        new = {
+            str(path): (stamp, found[path]) if path in found else known[str(path)]
+            for path, stamp in zip(paths, stamps, strict=True)
+        }
+        settled = int((began - SETTLED_SECONDS) * 1e9)
+        _write(kept, {path: entry for path, entry in new.items() if max(entry[0][1:3]) < settled})
+        known = new
+    return [known[str(path)][1] for path in paths]
+
+
+def digest_of(content: bytes) -> str:
+    """The digest of a file's content that is at hand."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _told(paths: Sequence[Path]) -> Iterator[str]:
+    # Neither reading nor hashing holds the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, digest in enumerate(pool.map(_digest, paths), start=1):
+            if number % TOLD_AT == 0:
+                logger.info("read %s of %s files", f"{number:,}", f"{len(paths):,}")
+            yield digest
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _read(kept: Path) -> _Known:
+    """What was kept; nothing where that was damaged, or is not there."""
+    try:
+        return {path: (stamp, digest) for path, (stamp, digest) in json.loads(kept.read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _write(kept: Path, known: _Known) -> None:
+    # Without it the files are read again.
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{kept.name}.{os.getpid()}")
+        partial.write_text(json.dumps(known), "utf-8")
+        partial.replace(kept)
+
+
+def _unreadable(path: Path, error: OSError) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error.strerror}; replace it with an intact copy")

@@ -1,0 +1,107 @@
+"""Pairs of images and label images, decoded into the arrays of a cache."""
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+from PIL import Image
+
+from platform.shifts.cache import allocate, write_split
+from platform.shifts.files.images import Pair, read_image
+from platform.shifts.files.label_images import read_ids, to_train_ids
+from platform.shifts.shift import Pixels
+
+IdCounts = Int64[np.ndarray, "256"]
+"""Pixels of each id."""
+TOLD_AT = 1000
+"""Images between two lines about how far the decoding is."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PairedFiles:
+    """A split on disk, and the sizes (height, width) that its arrays get."""
+
+    name: str
+    pairs: Sequence[Pair]
+    size: tuple[int, int]
+    label_size: tuple[int, int]
+    """Labels are resized to the images' size; to any other, that of the ground truth, they must have it."""
+
+
+def label_size(pair: Pair) -> tuple[int, int]:
+    """Height and width of a pair's label image."""
+    height, width = read_ids(pair.labels).shape
+    return height, width
+
+
+def require_space(folder: Path, splits: Sequence[PairedFiles]) -> None:
+    """Raise ValueError unless the arrays of the splits have room in a folder.
+
+    Writing to a memory map on a full disk would end the process without a message.
+    """
+    needed = sum(len(split.pairs) * (3 * _area(split.size) + _area(split.label_size)) for split in splits)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"the decoded data need {needed / 1e9:.1f} GB in {folder.parent}, got {free / 1e9:.1f} GB free; "
+            "choose a smaller size, or set XDG_CACHE_HOME to a folder on a larger disk"
+        )
+
+
+def decode(folder: Path, split: PairedFiles) -> IdCounts:
+    """Decode a split of label ids into arrays of the cache; how many pixels of the files have each id.
+
+    Raises ValueError for the first file, in order, that is not as it should be.
+    """
+    images = allocate(folder, f"{split.name}.images", (len(split.pairs), *split.size, 3))
+    labels = allocate(folder, f"{split.name}.labels", (len(split.pairs), *split.label_size))
+
+    def fill(position: int) -> tuple[IdCounts, IdCounts]:
+        pair = split.pairs[position]
+        image, ids = read_image(pair.image), read_ids(pair.labels)
+        truth = to_train_ids(ids, "label", pair.labels)
+        _require_size(pair.labels, truth.shape, (image.height, image.width), f"its image {pair.image}")
+        if split.label_size != split.size:
+            _require_size(pair.labels, truth.shape, split.label_size, "the split's other label images")
+        images[position] = np.asarray(image.resize(split.size[::-1], Image.Resampling.BILINEAR))
+        labels[position] = _resized(truth, split.label_size)
+        return _counted(ids), _counted(labels[position])
+
+    found, kept = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    # Pillow decodes and resizes without holding the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, (in_file, decoded) in enumerate(pool.map(fill, range(len(split.pairs))), start=1):
+            found, kept = found + in_file, kept + decoded
+            if number % TOLD_AT == 0 or number == len(split.pairs):
+                logger.info("%s: decoded %s of %s images", split.name, f"{number:,}", f"{len(split.pairs):,}")
+    write_split(folder, split.name, [pair.name for pair in split.pairs], kept)
+    return found
+
+
+def _counted(ids: Pixels) -> IdCounts:
+    counts: IdCounts = np.bincount(ids.ravel(), minlength=256)
+    return counts
+
+
+def _resized(truth: Pixels, size: tuple[int, int]) -> Pixels:
+    return np.asarray(Image.fromarray(truth).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def _require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], owner: str) -> None:
+    if size != expected:
+        raise ValueError(
+            f"{path} must have the size of {owner}, {expected[1]} x {expected[0]}, got {size[1]} x {size[0]}; "
+            "replace the pair, or move both files away"
+        )
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]

@@ -1,0 +1,121 @@
+"""The files of a folder that are data: links are followed, leftovers of other programs are left out and counted."""
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LEFTOVERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "lost+found"})
+"""Folders that macOS, network storage, Windows and Linux make beside data; names with a leading dot count too."""
+MENTIONED = 5
+"""Names in a folder that a message shows."""
+
+Say = Callable[[str], None]
+"""Takes a line about what is left out."""
+Sort = Callable[[str], tuple[str, str]]
+"""What a file is, by its path without the ending: its name and "", or what it is counted as, being none of the data."""
+
+
+@dataclass
+class Listing:
+    """The data files of a folder by name, and how many others there are, by what they are."""
+
+    folder: Path
+    files: dict[str, Path] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str, path: Path) -> None:
+        """Enter a file under a name; raises ValueError when another one has it."""
+        # macOS takes names apart into letters and accents, and archives carry them to other systems.
+        name = unicodedata.normalize("NFC", name)
+        if name in self.files:
+            raise ValueError(f"{self.files[name]} and {path} have the same name, {name!r}; keep one of them")
+        self.files[name] = path
+
+    def tell(self, say: Say) -> None:
+        """Say what was left out, if anything was."""
+        if self.left_out:
+            what = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
+            say(f"{self.folder}: left out {what}")
+
+
+def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
+    """The files below a folder that have one of the endings, in any case, sorted by what they are.
+
+    Links are followed, but not in circles. Raises ValueError for a folder that cannot be read, and for a name that is
+    there twice.
+    """
+    listing = Listing(folder)
+    wanted = tuple(f".{ending}" for ending in endings)
+    for path, leftover in _walk(folder, (), leftover=False):
+        if path.name.lower().endswith(wanted):
+            name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
+            if leftover:
+                listing.left_out["hidden files"] += 1
+            elif other:
+                listing.left_out[other] += 1
+            else:
+                listing.add(name, path)
+    return listing
+
+
+def found(folder: Path, *places: str) -> Path:
+    """The first of these places in a folder that is there, whatever the case of its letters; else the first."""
+    for place in places:
+        path = folder
+        for part in Path(place).parts:
+            path = _like(path, part)
+        if path.is_dir():
+            return path
+    return folder / places[0]
+
+
+def contents(folder: Path) -> str:
+    """What a folder, or the nearest above it that is there, holds: `DATA/gta5 holds images, labels`."""
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    try:
+        names = sorted(path.name for path in there.iterdir())
+    except OSError as error:
+        return f"{there} cannot be read: {error.strerror}"
+    more = f" and {len(names) - MENTIONED:,} more" if len(names) > MENTIONED else ""
+    return f"{there} holds {', '.join(names[:MENTIONED]) or 'nothing'}{more}"
+
+
+def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Iterator[tuple[Path, bool]]:
+    """Every file below a folder, in order of names, and whether it is a leftover."""
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read: {error.strerror}; mend that, or move it away") from error
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    for entry in entries:
+        hidden = leftover or entry.name.startswith(".") or entry.name in LEFTOVERS
+        path = folder / entry.name
+        if not _is_folder(path):
+            yield path, hidden
+        elif not hidden or os.access(path, os.R_OK | os.X_OK):
+            # What nobody may read and nobody counts is no trouble.
+            yield from _walk(path, (*above, here), hidden)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False  # a link to nowhere, which is named when it is read
+
+
+def _like(folder: Path, name: str) -> Path:
+    """The entry of a folder that is called so; one whose letters differ in case where there is none."""
+    exact = folder / name
+    if exact.exists() or not folder.is_dir():
+        return exact
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)

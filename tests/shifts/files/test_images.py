@@ -1,0 +1,199 @@
+"""Every kind of image that Pillow opens, with the right value or a refusal that names the file."""
+
+import io
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
+
+from platform.shifts.files.images import pair, read_image
+
+RAMP = np.tile(np.arange(256), (4, 1))
+"""Every grey level once in a row."""
+GAMMA = PngImagePlugin.PngInfo()
+GAMMA.add(b"gAMA", (22727).to_bytes(4))
+
+
+def grey(path: Path) -> npt.NDArray[np.uint8]:
+    """The image's values, which are the same in all three channels."""
+    image = np.asarray(read_image(path))
+    assert image.dtype == np.uint8
+    assert image.shape[2] == 3
+    np.testing.assert_array_equal(image[..., 0], image[..., 1])
+    np.testing.assert_array_equal(image[..., 0], image[..., 2])
+    return image[..., 0]
+
+
+def png(path: Path, bits: int, colour: int, samples: npt.NDArray[np.integer]) -> None:
+    """Write a PNG byte by byte: Pillow writes few of the kinds that it reads. `samples` has one row per line."""
+    rows = [np.packbits([[int(bit) for bit in f"{value:0{bits}b}"] for value in row]).tobytes() for row in samples]
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
+
+    header = (samples.shape[1] // channels).to_bytes(4) + len(rows).to_bytes(4) + bytes([bits, colour, 0, 0, 0])
+    content = zlib.compress(b"".join(b"\0" + row for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""))
+
+
+def interleaved(*channels: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    return np.stack(channels, axis=-1).reshape(len(channels[0]), -1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_grey_of_every_depth_spans_black_to_white(tmp_path: Path, bits: int) -> None:
+    levels = np.tile(np.linspace(0, 2**bits - 1, 256).astype(int), (4, 1))
+    png(tmp_path / "a.png", bits, 0, levels)
+    expected = levels >> 8 if bits == 16 else levels * 255 // (2**bits - 1)
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 1), (6, 3)], ids=["RGB", "grey and alpha", "RGBA"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_deeper_channels_keep_their_high_byte_and_alpha_is_dropped(
+    tmp_path: Path, colour: int, channels: int, bits: int
+) -> None:
+    value = RAMP * 257 if bits == 16 else RAMP
+    alpha = [np.full_like(RAMP, 2 ** (bits - 1))] if colour in (4, 6) else []
+    png(tmp_path / "a.png", bits, colour, interleaved(*[value] * channels, *alpha))
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
+
+
+def test_twelve_bit_values_that_fill_sixteen_bits_are_no_white(tmp_path: Path) -> None:
+    twelve = np.tile(np.linspace(0, 4095, 256).astype(np.uint16), (4, 1))
+    Image.fromarray(twelve * 16).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), twelve >> 4)
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bit_grey_tiff_in_either_byte_order(tmp_path: Path, order: str) -> None:
+    Image.fromarray((RAMP * 257).astype(order)).save(tmp_path / "a.png", "TIFF")
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
+
+
+def test_twelve_bit_grey_tiff(tmp_path: Path) -> None:
+    values = np.array([[0, 16, 2048, 4095]])
+    packed = np.packbits([[int(bit) for bit in f"{value:012b}"] for value in values[0]]).tobytes()
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    entries = b"".join(
+        tag.to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
+        for tag, value in tags.items()
+    )
+    head = b"II*\0" + (8 + len(packed)).to_bytes(4, "little")
+    (tmp_path / "a.tif").write_bytes(head + packed + len(tags).to_bytes(2, "little") + entries + bytes(4))
+    np.testing.assert_array_equal(grey(tmp_path / "a.tif"), values >> 4)
+
+
+SAME_GREY: dict[str, Callable[[Image.Image], tuple[Image.Image, str, dict[str, object]]]] = {
+    "grey TIFF": lambda image: (image, "TIFF", {}),
+    "RGB TIFF": lambda image: (image.convert("RGB"), "TIFF", {}),
+    "YCbCr TIFF": lambda image: (image.convert("YCbCr"), "TIFF", {}),
+    "LZW TIFF": lambda image: (image.convert("RGB"), "TIFF", {"compression": "tiff_lzw"}),
+    "pages of a TIFF: the first": lambda image: (
+        image,
+        "TIFF",
+        {"save_all": True, "append_images": [Image.new("L", image.size)]},
+    ),
+    "frames of an APNG: the first": lambda image: (
+        image,
+        "PNG",
+        {"save_all": True, "append_images": [Image.new("L", image.size)]},
+    ),
+    "palette": lambda image: (image.convert("P"), "PNG", {}),
+    "palette and transparency": lambda image: (image.convert("P"), "PNG", {"transparency": bytes([0, 128, 255])}),
+    "grey and transparency": lambda image: (image, "PNG", {"transparency": 7}),
+    "RGBA that shows nothing": lambda image: (
+        Image.merge("RGBA", (image,) * 3 + (Image.new("L", image.size),)),
+        "PNG",
+        {},
+    ),
+    "CMYK": lambda image: (
+        Image.merge("CMYK", (Image.new("L", image.size),) * 3 + (image.point(lambda v: 255 - v),)),
+        "TIFF",
+        {},
+    ),
+    "gamma that nobody applies": lambda image: (image, "PNG", {"pnginfo": GAMMA}),
+    "BMP": lambda image: (image, "BMP", {}),
+    "lossless WebP": lambda image: (image.convert("RGB"), "WEBP", {"lossless": True}),
+}
+
+
+@pytest.mark.parametrize("kind", SAME_GREY)
+def test_other_modes_and_formats_whatever_the_ending_says(tmp_path: Path, kind: str) -> None:
+    image, form, options = SAME_GREY[kind](Image.fromarray(RAMP.astype(np.uint8)))
+    image.save(tmp_path / "a.png", form, **options)
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_of_every_mode_is_read_to_its_own_precision(tmp_path: Path, mode: str) -> None:
+    smooth = Image.fromarray(np.tile(np.linspace(30, 220, 64).astype(np.uint8), (64, 1))).convert(mode)
+    smooth.save(tmp_path / "a.png", "JPEG", quality=100, subsampling=0)
+    np.testing.assert_allclose(
+        np.asarray(read_image(tmp_path / "a.png"), int), np.asarray(smooth.convert("RGB"), int), atol=3
+    )
+
+
+def test_pixels_are_those_of_the_file_whatever_its_orientation_says(tmp_path: Path) -> None:
+    image = Image.fromarray(RAMP.astype(np.uint8)).convert("RGB")
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    for form in ("JPEG", "PNG"):
+        image.save(tmp_path / "a.jpg", form, exif=orientation, quality=100)
+        assert read_image(tmp_path / "a.jpg").size == image.size
+
+
+@pytest.mark.parametrize(
+    ("mode", "got"),
+    [("I", "mode I"), ("F", "mode F")],
+)
+def test_values_without_a_range_of_their_own_are_refused(tmp_path: Path, mode: str, got: str) -> None:
+    Image.new(mode, (4, 4)).save(tmp_path / "a.png", "TIFF")
+    with pytest.raises(
+        ValueError, match=rf"a\.png: images have 8 or 16 bits a channel, got {got}; save it as an 8-bit RGB"
+    ):
+        read_image(tmp_path / "a.png")
+
+
+def test_sixteen_bits_whose_white_is_zero_are_refused(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0
+    Image.fromarray((RAMP * 257).astype(np.uint16)).save(tmp_path / "a.png", "TIFF", tiffinfo=tags)
+    with pytest.raises(ValueError, match="got 16 bits, white as 0; save"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("lenient", [False, True], ids=["", "although a library wants them completed"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_truncated_image_is_refused(
+    tmp_path: Path, form: str, lenient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(buffer, form)
+    (tmp_path / "a.png").write_bytes(buffer.getvalue()[:2000])
+    with pytest.raises(ValueError, match=r"a\.png cannot be read: .*truncated.*; replace it with an intact copy"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "cannot identify"), (b"<html>", "cannot identify"), (None, "No such file")],
+    ids=["empty", "a web page", "missing"],
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.png cannot be read: {reason}.*; replace it"):
+        read_image(tmp_path / "a.png")
+
+
+def test_of_many_files_without_a_partner_three_are_named() -> None:
+    images = {f"{number}": Path(f"images/{number}.png") for number in range(9)}
+    with pytest.raises(ValueError, match=r"partner: images/1\.png, images/2\.png, images/3\.png and 5 more; add"):
+        pair(images, {"0": Path("labels/0.png")})

@@ -1,0 +1,100 @@
+"""A whole split tells which ids it holds; a few made-up images do not."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from platform.shifts.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, refuse_another_coding
+from platform.shifts.labels import CLASSES
+
+Counts = npt.NDArray[np.int64]
+NAMED = {coding.name: coding for coding in (TRAIN_IDS, *OTHERS)}
+
+
+def streets(coding: Coding) -> Counts:
+    """Pixels of streets as they are, in a coding's ids: roads wide, riders rare, a tenth of no evaluated class."""
+    pixels = np.zeros(256, np.int64)
+    for id_, name in enumerate(coding.classes):
+        pixels[id_] = round(1e6 * SHARES.get(name, 0.01) / max(1, coding.classes.count(name)))
+    return pixels
+
+
+def alike(ids: range | list[int]) -> Counts:
+    pixels = np.zeros(256, np.int64)
+    pixels[list(ids)] = 1000
+    return pixels
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_another_coding_in_the_place_of_label_ids_is_refused_by_name(name: str) -> None:
+    rule = rf"gt must hold Cityscapes label ids \(road is 7\), got ids that are spread like {name} \(road is \d+\)"
+    with pytest.raises(ValueError, match=rf"{rule}, \d+% of the pixels without an evaluated class; do this"):
+        refuse_another_coding(Path("gt"), streets(NAMED[name]), LABEL_IDS, "do this")
+
+
+def test_label_ids_in_the_place_of_train_ids_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"must hold Cityscapes train ids \(road is 0\), got .* like Cityscapes label ids"
+    ):
+        refuse_another_coding(Path("gt"), streets(LABEL_IDS), TRAIN_IDS, "")
+
+
+@pytest.mark.parametrize(
+    "ids", [range(19), range(26), range(12), range(23), [0, 1, 2, 8, 10, 13]], ids=["19", "26", "12", "23", "six"]
+)
+def test_made_up_images_of_another_codings_ids_are_refused(ids: range | list[int]) -> None:
+    with pytest.raises(ValueError, match="must hold Cityscapes label ids"):
+        refuse_another_coding(Path("gt"), alike(ids), LABEL_IDS, "")
+
+
+def coarse() -> Counts:
+    """Streets of which nobody annotated most."""
+    pixels = streets(LABEL_IDS)
+    pixels[0] += 3 * pixels.sum()
+    return pixels
+
+
+def behind_a_bonnet() -> Counts:
+    pixels = streets(LABEL_IDS)
+    pixels[1:4] += pixels.sum() // 4
+    return pixels
+
+
+LABELS: dict[str, Counts] = {
+    "streets": streets(LABEL_IDS),
+    "coarse": coarse(),
+    "behind a bonnet": behind_a_bonnet(),
+    "evaluated ids alike": alike([entry.label_id for entry in CLASSES]),
+    "all ids alike": alike(range(34)),
+    "two colours": alike([0, 8]),
+    "three colours": alike([4, 11, 23]),
+    "one": alike([0]),
+    "void": alike([255]),
+    "nothing": np.zeros(256, np.int64),
+}
+
+
+@pytest.mark.parametrize("case", LABELS)
+def test_label_ids_pass(case: str) -> None:
+    refuse_another_coding(Path("gt"), LABELS[case], LABEL_IDS, "")
+
+
+def collapsed() -> Counts:
+    pixels = np.zeros(256, np.int64)
+    pixels[[2, 10, 8, 7, 4, 11, 5]] = 5000, 2000, 2000, 900, 500, 100, 50
+    return pixels
+
+
+@pytest.mark.parametrize("pixels", [streets(TRAIN_IDS), alike(range(19)), alike([7]), collapsed()])
+def test_train_ids_pass_however_badly_they_were_predicted(pixels: Counts) -> None:
+    refuse_another_coding(Path("predictions"), pixels, TRAIN_IDS, "")
+
+
+@pytest.mark.parametrize("coding", [LABEL_IDS, *NAMED.values()], ids=lambda coding: coding.name)
+def test_a_likelihood_is_a_distribution_that_leaves_nothing_out(coding: Coding) -> None:
+    likelihood = coding.likelihood()
+    assert likelihood.sum() == pytest.approx(1, abs=1e-4)
+    assert (likelihood > 0).all()
+    assert set(coding.classes) & set(SHARES), "classes are those of the table"
