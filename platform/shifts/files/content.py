@@ -14,8 +14,8 @@ from platform.shifts.shift import cache_folder
 
 SETTLED_SECONDS = 2.0
 """A file that changed more recently is read again next time: clocks may tick too coarsely to tell the next change."""
-TOLD_AT = 5_000
-"""Files between two lines about how far the reading is."""
+MANY, TOLD_AT = 100, 5_000
+"""Files that are worth a line, and files between two lines about how far the reading is."""
 
 Stamp = list[int]
 """What the file system knows of a file: size, times of its content's and its entry's last change, number."""
@@ -37,7 +37,8 @@ def digests(root: Path, paths: Sequence[Path]) -> list[str]:
         path for path, stamp in zip(paths, stamps, strict=True) if known.get(str(path), (None, ""))[0] != list(stamp)
     ]
     if unread:
-        logger.info("reading %s files of %s: data are known by their content", f"{len(unread):,}", root)
+        if len(unread) >= MANY:
+            logger.info("reading %s files of %s: data are known by their content", f"{len(unread):,}", root)
         began = time.time()
         found = dict(zip(unread, _told(unread), strict=True))
         new = {

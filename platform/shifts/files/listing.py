@@ -1,7 +1,6 @@
 """The files of a folder that are data: links are followed, leftovers of other programs are left out and counted."""
 
 import os
-import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -99,18 +98,18 @@ def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Ite
     for entry in entries:
         hidden = leftover or entry.name.startswith(".") or entry.name in LEFTOVERS
         path = folder / entry.name
-        if not _is_folder(path):
+        if not _is_folder(entry):
             yield path, hidden
         elif not hidden or os.access(path, os.R_OK | os.X_OK):
             # What nobody may read and nobody counts is no trouble.
             yield from _walk(path, (*above, here), hidden)
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        return stat.S_ISDIR(path.stat().st_mode)
+        return entry.is_dir()
     except OSError:
-        return False  # a link to nowhere, which is named when it is read
+        return False  # a link to itself, which is named when it is read
 
 
 def _like(folder: Path, name: str) -> Path:

@@ -22,6 +22,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Three files that are as old as data are."""
     monkeypatch.setattr(content, "SETTLED_SECONDS", -60.0)
+    monkeypatch.setattr(content, "MANY", 1)
     (tmp_path / "data").mkdir()
     paths = [tmp_path / "data" / name for name in ("a", "b", os.fsdecode(b"caf\xe9"))]
     for path in paths:
