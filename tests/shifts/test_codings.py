@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from platform.records.provenance import ROOT
 from platform.shifts.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, refuse_another_coding
-from platform.shifts.labels import CLASSES
+from platform.shifts.files.label_images import read_ids
+from platform.shifts.labels import CLASSES, NAMES
 
 Counts = npt.NDArray[np.int64]
 NAMED = {coding.name: coding for coding in (TRAIN_IDS, *OTHERS)}
@@ -32,6 +34,26 @@ def test_another_coding_in_the_place_of_label_ids_is_refused_by_name(name: str) 
     rule = rf"gt must hold Cityscapes label ids \(road is 7\), got ids that are spread like {name} \(road is \d+\)"
     with pytest.raises(ValueError, match=rf"{rule}, \d+% of the pixels without an evaluated class; do this"):
         refuse_another_coding(Path("gt"), streets(NAMED[name]), LABEL_IDS, "do this")
+
+
+REAL = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the photographs and rendered streets of ../shared/data")
+@pytest.mark.parametrize("folder", ["source/labels", "target/train/labels", "target/val/labels"])
+def test_of_real_labels_those_of_another_coding_are_refused_and_label_ids_pass(folder: str) -> None:
+    files = sorted((REAL / folder).glob("*.png"))
+    train_ids = np.sum([np.bincount(read_ids(file).ravel(), minlength=256) for file in files], axis=0)
+    for coding in (LABEL_IDS, *NAMED.values()):
+        pixels = np.zeros(256, np.int64)
+        for id_, name in enumerate(coding.classes):
+            if name in NAMES and name not in coding.classes[:id_]:
+                pixels[id_] = train_ids[NAMES.index(name)]
+        if coding is LABEL_IDS:
+            refuse_another_coding(Path("gt"), pixels, LABEL_IDS, "")
+        else:
+            with pytest.raises(ValueError, match="must hold Cityscapes label ids"):
+                refuse_another_coding(Path("gt"), pixels, LABEL_IDS, "")
 
 
 def test_label_ids_in_the_place_of_train_ids_are_refused() -> None:
