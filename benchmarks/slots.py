@@ -97,7 +97,7 @@ class Figures:
 def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "town()") -> Figures:
     """Run a study of two arms in a folder. Raises RuntimeError when it fails."""
     file = folder / f"{NAME}.py"
-    file.write_text(STUDY.substitute(shift=shift, trials=trials, steps=steps, seeds=seeds))
+    file.write_text(STUDY.substitute(shift=shift, trials=trials, steps=steps, seeds=seeds), encoding="utf-8")
     head = {"num_cpus": SLOTS, "include_dashboard": False, "_system_config": TOLD_SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
@@ -131,7 +131,7 @@ def _run(file: Path, address: str, folder: Path) -> float:
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     if done.returncode != 0:
         raise RuntimeError(done.stdout)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import ParamSpec
 
+from platform.commands.terminal.encoding import never_fail
 from platform.records.one_line import one_line
 from platform.running.interruption import MACHINE_FAILED as MACHINE_FAILED
 from platform.running.interruption import by_signal as by_signal
@@ -57,13 +58,13 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
     def decorate(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
         @functools.wraps(main)
         def answering(*arguments: Arguments.args, **named: Arguments.kwargs) -> int:
+            never_fail()
             try:
                 try:
                     return main(*arguments, **named)
                 finally:
                     # At its exit Python would complain of what cannot be written, and end with a code of its own.
-                    if sys.stdout is not None:
-                        sys.stdout.flush()
+                    sys.stdout.flush()
             except bad as mistake:
                 say(f"error: {one_line(mistake, LONGEST)}")
                 return BAD_INPUT

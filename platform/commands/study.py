@@ -23,6 +23,7 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
+    check_home,
     check_weights,
     check_writable,
     refuse_another_search,
@@ -154,7 +155,9 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     study.shift.check()
     check_writable(Folder(folder))
     check_writable(store.storage)
-    if address is not None:
+    if address is None:
+        check_home()
+    else:
         check_answers(address)
     try:
         with study_lock(folder) as lock:

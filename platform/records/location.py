@@ -18,20 +18,36 @@ SCHEME = "s3://"
 def results_store(results: str) -> Store:
     """The results in a folder or a bucket; for a bucket, what only this machine needs lies in the user's state folder.
 
-    Raises ValueError for a URI that is not a bucket's.
+    Raises ValueError for a URI that is not a bucket's, and for a home that is not there.
     """
     if not re.match(r"[A-Za-z0-9+.-]+:/", results):
-        return Store(Path(results).expanduser().resolve())
+        try:
+            return Store(Path(results).expanduser().resolve())
+        except RuntimeError as error:
+            raise ValueError(
+                f"results must lie in a folder, got {results!r}, and no such home; name it in full"
+            ) from error
     # Importing pyarrow takes a moment that a plan should not wait for.
     from platform.records.storage.bucket import Bucket
 
     bucket = Bucket(results)
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     # Options in another order name the same place; only the hash tells a/b from a-b.
     address = f"{bucket}?{'&'.join(sorted(results.partition('?')[2].split('&')))}"
     place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
     unique = hashlib.sha256(address.encode()).hexdigest()[:8]
-    return Store(Path(base) / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
+    return Store(_state_folder() / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
+
+
+def _state_folder() -> Path:
+    """Where this user's programs keep their state; a relative XDG_STATE_HOME does not count."""
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    try:
+        return named if named.is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise ValueError(
+            "logs and tables of results in a bucket must have a folder here, got a user without a home; "
+            "set XDG_STATE_HOME to the full path of a folder that can be written"
+        ) from error
 
 
 def recorded(results: Path) -> tuple[Store, list[str]]:

@@ -32,7 +32,7 @@ def version() -> str:
     The checkout says it: on a cluster's nodes nothing may be installed, and what is installed may be older.
     """
     try:
-        project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        project: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except FileNotFoundError:
         return ""
     return project["version"]
@@ -47,8 +47,10 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
+    # In a container the checkout mostly belongs to another user, and git would refuse to look at it.
+    command = ["git", "-c", "safe.directory=*", *arguments]
     try:
-        answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -236,7 +236,7 @@ def _configuration() -> dict[str, Any]:
     file = os.environ.get(CONFIGURATION_VARIABLE)
     if file is None or not (path := Path(file).expanduser()).is_file():
         return {}
-    read: dict[str, Any] = yaml.safe_load(path.read_text())
+    read: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return read
 
 

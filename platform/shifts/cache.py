@@ -1,22 +1,35 @@
 """Decoded splits on a node's disk: built once by one process, then shared by all through memory maps."""
 
+import errno
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from platform.shifts.labels import Groups, group_names
-from platform.shifts.shift import DataError, Images, LabelledImages, Oracle, Pixels, Splits, cache_folder
+from platform.shifts.shift import (
+    CACHE_REMEDY,
+    DataError,
+    Images,
+    LabelledImages,
+    Oracle,
+    Pixels,
+    Splits,
+    cache_folder,
+)
 
 SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.test")
 """What a build writes."""
 LAYOUT = 2
 """Part of every key, raised whenever the files of a cache folder mean something else."""
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+"""What a folder says that this user cannot write, whatever else is mended."""
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
@@ -26,10 +39,9 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     complete, so that a build that dies halfway leaves nothing behind that could be mistaken for data.
     """
     final = cache_folder() / key
-    if final.exists():
+    if os.path.exists(final):  # noqa: PTH110 - Path.exists raises where another user's folder cannot be entered
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with (final.parent / f"{key}.lock").open("w") as lock:
+    with _lock_file(final.parent, key) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not final.exists():
             partial = final.parent / f"{key}.partial"
@@ -42,6 +54,18 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return final
+
+
+def _lock_file(folder: Path, key: str) -> IO[bytes]:
+    """The file that whoever builds an entry locks. Raises DataError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / f"{key}.lock").open("wb")
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        got = f"got {folder}: {error.strerror}"
+        raise DataError(f"decoded data must have a folder that can be written, {got}; {CACHE_REMEDY}") from error
 
 
 def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:

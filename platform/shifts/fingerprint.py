@@ -12,7 +12,7 @@ def fingerprint(files: Iterable[Path], *more: str) -> str:
     Comments, docstrings, layout, annotations of functions, import statements and the files' names and folders do not
     count; what an imported name stands for does, wherever it is used.
     """
-    trees = [ast.parse(file.read_text()) for file in files]
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     parts = sorted(meaning(tree, imported(tree)) for tree in trees)
     return hashlib.sha256("\n".join([*parts, *more]).encode()).hexdigest()[:12]
 

@@ -14,6 +14,8 @@ from platform.shifts.labels import Groups
 DATA_VARIABLE = "PLATFORM_DATA"
 """The environment variable that names the folder of the data sets."""
 
+CACHE_REMEDY = "set XDG_CACHE_HOME to the full path of a folder that can be written"
+"""What to do where decoded data have no place."""
 SMALLEST_SIDE = 32
 """Smallest height and width of images, in pixels: the network's deepest features are 32 times coarser."""
 
@@ -100,6 +102,13 @@ class Shift(ABC):
 
 
 def cache_folder() -> Path:
-    """The folder of decoded data on this machine: under XDG_CACHE_HOME, by default ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "domain-adaptation-platform"
+    """The folder of decoded data on this machine: under XDG_CACHE_HOME, by default ~/.cache.
+
+    A relative XDG_CACHE_HOME does not count: it would be another folder in every process. Raises DataError without any.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        base = named if named.is_absolute() else Path.home() / ".cache"
+    except RuntimeError as error:
+        raise DataError(f"decoded data must have a folder, got a user without a home; {CACHE_REMEDY}") from error
+    return base / "domain-adaptation-platform"

@@ -5,7 +5,6 @@ is the study command on the head, which no longer needs this machine: whoever at
 """
 
 import argparse
-import io
 import shlex
 import signal
 import sys
@@ -96,9 +95,6 @@ def _run(options: argparse.Namespace) -> int:
         assert job.submission_id is not None
         return job.submission_id
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # The head does not know this terminal's encoding.
-        sys.stdout.reconfigure(errors="replace")
     following = Following(reach(options), begin)
     try:
         return exit_code(following.to_the_end())

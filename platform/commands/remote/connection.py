@@ -85,7 +85,7 @@ def prepare_for(cluster: Path) -> None:
             f"there is no cluster file {cluster}; run at the root of the checkout, or name it with --cluster"
         )
     try:
-        read = yaml.safe_load(cluster.read_text())
+        read = yaml.safe_load(cluster.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{cluster} must be YAML: {one_line(error)}; mend the file") from error
     if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
@@ -102,7 +102,10 @@ def prepare_for(cluster: Path) -> None:
 
 def asked(cluster: Path, *arguments: str) -> str:
     """What one of Ray's commands prints. Raises NoAnswer when it fails."""
-    with TemporaryFile("w+", errors="replace") as printed, _started(_ray(*arguments), printed) as process:
+    with (
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as printed,
+        _started(_ray(*arguments), printed) as process,
+    ):
         code = process.wait()
         printed.seek(0)
         text = printed.read()
@@ -156,7 +159,7 @@ def _tunnel(cluster: Path) -> Iterator["JobSubmissionClient"]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = _ray("dashboard", str(cluster), "--port", str(port))
-    with TemporaryFile("w+", errors="replace") as printed, _started(command, printed) as tunnel:
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as printed, _started(command, printed) as tunnel:
         yield _client_through(port, tunnel, printed, cluster)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from platform.commands.exits import say
+from platform.commands.terminal.encoding import PLAIN
 
 
 @contextmanager
@@ -71,7 +72,7 @@ class _Unfailing(io.RawIOBase):
 def _terminal() -> Iterator[TextIO]:
     """A stream to what standard output is now, whatever its file descriptor means later."""
     try:
-        stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="replace")
+        stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=PLAIN)
     except (AttributeError, OSError, ValueError):
         # Closed, or not a file: whatever Python has in its place does not depend on file descriptors.
         yield sys.stdout or io.StringIO()
