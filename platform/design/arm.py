@@ -9,7 +9,11 @@ from platform.design.budget import Share
 from platform.design.ranges import Range
 from platform.methods.hyperparameters import check_decorated, check_value, field_names, rule_of, unknown_field
 from platform.methods.method import Method
+from platform.records.plain import check_name, plain
 from platform.training.recipe import Recipe
+
+LONGEST_NAME = 200
+"""Bytes of a name: MLflow's databases take 250 for a run, which is named by its arm and trial."""
 
 
 @dataclass(frozen=True, init=False)
@@ -29,6 +33,8 @@ class Arm:
             raise ValueError(
                 f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"
             )
+        check_name("the name of an arm's method", method.__name__, LONGEST_NAME)
+        values = {name: plain(value) for name, value in values.items()}
         object.__setattr__(self, "method", method)
         object.__setattr__(self, "fields", MappingProxyType(values))
         object.__setattr__(self, "share", Share())
@@ -91,7 +97,7 @@ def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]
     """The integers through which hyperparameters act at a size: `{"beta": {"band": 5}}`."""
     integers = {name: type(method).integer(name, size) for name in field_names(type(method))}
     return {
-        name: {integer.name: integer.of(getattr(method, name))}
+        name: {integer.name: plain(integer.of(getattr(method, name)))}
         for name, integer in integers.items()
         if integer is not None
     }

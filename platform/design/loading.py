@@ -7,14 +7,17 @@ import inspect
 import re
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from platform.design.arm import LONGEST_NAME
 from platform.design.study import Study
 from platform.methods.hyperparameters import unknown_field
 from platform.records.one_line import one_line
+from platform.records.plain import check_name, legible
 
 UNKNOWN_ARGUMENT = re.compile(
     r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"
@@ -58,7 +61,9 @@ def load(path: Path) -> StudyFile:
         raise StudyFileError(f"{path}: a study file must define exactly one Study, {found}; {remedy}")
     study = next(value for value in vars(module).values() if isinstance(value, Study))
     paragraph = (module.__doc__ or "").strip().split("\n\n")[0]
-    return StudyFile(path.stem, " ".join(paragraph.split()), study, path, source)
+    # macOS takes names apart, é into e and its accent: the study is the same on every machine.
+    name = unicodedata.normalize("NFC", path.stem)
+    return StudyFile(name, legible(" ".join(paragraph.split())), study, path, source)
 
 
 def _read(path: Path) -> str:
@@ -68,12 +73,24 @@ def _read(path: Path) -> str:
         raise StudyFileError(f"a study must not be named {path.stem}, a folder of the results; rename {path}")
     if path.suffix != ".py":
         raise StudyFileError(f"a study file must be a Python file, got {path}; name it {path.stem}.py")
+    _check_study_name(path)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise StudyFileError(f"{path} must be text in UTF-8, got another byte at position {error.start}") from error
     except OSError as error:
         raise StudyFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_study_name(path: Path) -> None:
+    """Raise StudyFileError for a name that cannot be that of a folder and of an experiment in MLflow."""
+    try:
+        check_name("a study's name, its file's,", path.stem, LONGEST_NAME)
+    except ValueError as error:
+        raise StudyFileError(f"{error}; rename the file") from error
+    if path.stem != path.stem.strip() or path.stem[0] in ".-~":
+        rule = "a study's name, its file's, must neither begin with a dot, a hyphen or ~ nor begin or end with a blank"
+        raise StudyFileError(f"{rule}, got {path.stem!r}; rename the file")
 
 
 def _missing(path: Path) -> str:

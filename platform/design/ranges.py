@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from platform.records.plain import plain
+
 if TYPE_CHECKING:
     from platform.methods.method import Integer
 
@@ -30,7 +32,7 @@ class Uniform(Range):
     takes = (float,)
 
     def __post_init__(self) -> None:
-        _check_ends(self, self.low, self.high)
+        _take_ends(self)
 
     def __repr__(self) -> str:
         return f"Uniform({self.low}, {self.high})"
@@ -48,7 +50,7 @@ class LogUniform(Range):
     takes = (float,)
 
     def __post_init__(self) -> None:
-        _check_ends(self, self.low, self.high)
+        _take_ends(self)
         if self.low <= 0:
             raise ValueError(f"{self} must begin above 0, where the logarithm does; use Uniform to include 0")
 
@@ -69,7 +71,7 @@ class Integers(Range):
     takes = (int,)
 
     def __post_init__(self) -> None:
-        _check_ends(self, self.low, self.high)
+        _take_ends(self)
         if not all(isinstance(end, int) for end in self.ends()):
             raise ValueError(f"{self} must have whole ends; use Uniform or LogUniform for real numbers")
         if self.log and self.low < 1:
@@ -90,6 +92,7 @@ class OneOf(Range):
     takes = (float, int, bool, str)
 
     def __init__(self, *values: Any) -> None:
+        values = tuple(map(plain, values))
         object.__setattr__(self, "values", values)
         if len(values) < 2:
             raise ValueError(
@@ -152,28 +155,38 @@ class Dimension:
         return int(isinstance(self.range, LogUniform))
 
 
-def _check_ends(range_: Range, low: Any, high: Any) -> None:
-    for end in (low, high):
+def _take_ends(range_: Uniform | LogUniform | Integers) -> None:
+    """Take the ends of a range as Python's own numbers. Raises ValueError for those between which nothing lies."""
+    for name in ("low", "high"):
+        end = plain(getattr(range_, name))
+        object.__setattr__(range_, name, end)
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
             remedy = "write it without quotes" if isinstance(end, str) else "write the values that may be tried"
             raise ValueError(f"{range_} must have finite numbers as ends, got {end!r}; {remedy}")
+    low, high = range_.ends()
     if not low < high:
         remedy = "write a fixed value without a range" if low == high else "swap its ends"
         raise ValueError(f"{range_} is empty: its low end must lie below its high end; {remedy}")
 
 
 def check_whole(owner: Any, name: str, *, least: int) -> None:
-    """Raise ValueError unless a field is a whole number of at least `least`."""
-    value = getattr(owner, name)
+    """Raise ValueError unless a field is a whole number of at least `least`; another library's becomes Python's own."""
+    value = _taken(owner, name)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise _refused(owner, name, f"a whole number of at least {least}", value)
 
 
 def check_number(owner: Any, name: str, rule: str, admits: Callable[[float], bool]) -> None:
-    """Raise ValueError unless a field is a finite number that the rule, said in words, admits."""
-    value = getattr(owner, name)
+    """Raise ValueError unless a field is a finite number that the rule, said in words, admits; as `check_whole`."""
+    value = _taken(owner, name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not admits(value):
         raise _refused(owner, name, rule, value)
+
+
+def _taken(owner: Any, name: str) -> Any:
+    value = plain(getattr(owner, name))
+    object.__setattr__(owner, name, value)
+    return value
 
 
 def _refused(owner: Any, name: str, rule: str, value: Any) -> ValueError:

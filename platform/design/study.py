@@ -2,15 +2,17 @@
 
 import difflib
 import functools
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from platform.design.arm import Arm
+from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget
 from platform.design.ranges import check_whole
 from platform.design.row import Row
+from platform.records.plain import check_name, plain
 from platform.records.record import SOURCE_MIOU
 from platform.scores.selectors.selector import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
@@ -52,6 +54,7 @@ class Study:
             raise ValueError(f"Study.search must be an ASHA or None, got {self.search!r}; write search=ASHA(trials=12)")
         check_whole(self, "seeds", least=1)
         self._check_arms()
+        object.__setattr__(self, "select", plain(self.select))
         check_selector(self.select)
         if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
             raise ValueError(f"arm {searched[0]!r} has ranges but Study.search is missing; add search=ASHA(trials=12)")
@@ -59,13 +62,15 @@ class Study:
     def _check_arms(self) -> None:
         if not isinstance(self.arms, Mapping) or not self.arms:
             raise ValueError(f"Study.arms must map at least one name to an Arm, got {self.arms!r}")
+        # Names from a data frame or an array are texts of NumPy's.
+        object.__setattr__(self, "arms", {plain(name): arm for name, arm in self.arms.items()})
+        object.__setattr__(self, "reference", plain(self.reference))
         folded: dict[str, str] = {}
         for name, arm in self.arms.items():
             if not isinstance(arm, Arm):
                 raise ValueError(f"arm {name!r} must be an Arm, got {arm!r}; write Arm(FDA, beta=0.01)")
-            if not isinstance(name, str) or not name.strip() or "\n" in name:
-                raise ValueError(f"an arm's name must be one line of text, got {name!r}; it becomes a row of the table")
-            key = " ".join(name.lower().split())
+            check_name("an arm's name", name, LONGEST_NAME)
+            key = " ".join(unicodedata.normalize("NFC", name).casefold().split())
             if key in folded:
                 raise ValueError(f"arm names must differ by more than case and blanks: {folded[key]!r} and {name!r}")
             folded[key] = name

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from platform.records.plain import plain
+
 
 def hyperparameter(
     default: Any,
@@ -95,13 +97,13 @@ def check_decorated(cls: type) -> None:
 def check(instance: Any) -> None:
     """Raise ValueError with rule, value and remedy for the first field whose value its rule does not admit.
 
-    A whole number in a real field becomes a float, so that 1 and 1.0 are the same trial.
+    Values that another library gave become Python's own, and a whole number in a real field becomes a float, so that
+    1, 1.0 and numpy.float64(1) are the same trial.
     """
     for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
+        value = plain(getattr(instance, field.name))
         check_value(type(instance), field.name, value)
-        if isinstance(field.default, float):
-            object.__setattr__(instance, field.name, float(value))
+        object.__setattr__(instance, field.name, float(value) if isinstance(field.default, float) else value)
 
 
 def check_value(cls: type, name: str, value: Any) -> None:

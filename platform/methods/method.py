@@ -5,6 +5,7 @@ all gradients taken at the same weights, all players stepping together. One forw
 losses: the adversarial methods judge the target once and use that judgement for both sides.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from platform.shifts.labels import VOID
 
 SEGMENTATION = "segmentation"
 """The player that every method has: the segmentation network."""
+SCALAR_NAME = re.compile(
+    r"(?!learning_rate\Z|(source|target|oracle|test|final)/)(?=.{1,200}\Z)[\w: -]+([./][\w: -]+)*", re.ASCII
+)
+"""The names that MLflow takes for metrics, less those of the metrics by which trials are judged."""
 
 
 class Player(NamedTuple):
@@ -61,7 +66,12 @@ class Step:
     """Scalars for the records, by name; a report holds their means over its steps."""
 
     def note(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """Note a scalar for the records, and return it."""
+        """Note a scalar for the records, and return it. Raises ValueError for a name that the records cannot take."""
+        if not SCALAR_NAME.fullmatch(name):
+            raise ValueError(
+                "a scalar's name must be up to 200 letters, digits, blanks, - _ : with single . or / between, and must "
+                f"not begin with source/, target/, oracle/, test/ or final/, got {name!r}; rename it"
+            )
         self.noted[name] = value.detach()
         return value
 

@@ -7,7 +7,6 @@ is the study command on the head, which no longer needs this machine: whoever at
 import argparse
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
