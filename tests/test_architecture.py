@@ -33,7 +33,7 @@ HOMES = {
     "mlflow": {"results/mirror"},
     "optuna": {"search"},
     "matplotlib": {"results/figures"},
-    "rich": {"commands/terminal", "results/report"},
+    "rich": {"commands/terminal", "results/lines.py", "results/report"},
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
     "scipy": {"results/statistics.py", "shifts/town"},

@@ -1,6 +1,5 @@
 """A study's plan as text for a terminal."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import fields
 
@@ -9,6 +8,7 @@ from platform.design.arm import resolved
 from platform.design.plan import plan
 from platform.design.row import Row
 from platform.design.study import Study
+from platform.results.lines import hanging, padded
 from platform.running.placement import Offer, at_a_time
 from platform.training.recipe import Recipe
 
@@ -39,10 +39,10 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     for row in study.rows:
         title = row.name + (" (reference)" if row.name == study.reference else "")
         counts = f"{row.search_trials} search + {row.confirm_trials} confirm"
-        title_lines = textwrap.wrap(title, COLUMNS - len(counts) - 4, initial_indent="  ", subsequent_indent="  ")
-        title_lines[0] = f"{title_lines[0]:<{COLUMNS - len(counts) - 2}}  {counts}"
+        title_lines = hanging(title, COLUMNS - len(counts) - 4, "  ", "  ")
+        title_lines[0] = f"{padded(title_lines[0], COLUMNS - len(counts) - 2)}  {counts}"
         blocks.append([*title_lines, *_fields(_settings(row), indent=6)])
-    blocks += [textwrap.wrap(f"note: {note}", COLUMNS, subsequent_indent="      ") for note in planned.warnings]
+    blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in planned.warnings]
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -96,7 +96,7 @@ def _fields(values: Mapping[str, str], indent: int) -> list[str]:
     lines = []
     for name, value in values.items():
         first = f"{'':{indent}}{name:<{label}}  "
-        lines += textwrap.wrap(value, COLUMNS, initial_indent=first, subsequent_indent=" " * len(first))
+        lines += hanging(value, COLUMNS, first, " " * len(first))
     return lines
 
 

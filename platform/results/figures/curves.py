@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from platform.records.record import ORACLE_MIOU, StudyHeader
-from platform.results.figures.png import DOTS_PER_INCH, wrapped
+from platform.results.figures.png import DOTS_PER_INCH, own_style, wrapped
 from platform.results.runs import ArmRuns, Run
 
 # Okabe and Ito's colours (2008), told apart under every common colour blindness; lightness alone also separates them.
@@ -22,6 +22,7 @@ COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
 
 
+@own_style
 def curves(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> Figure:
     """Selector and oracle mIoU against the step: one panel per arm, axes shared, search thin, confirm runs thick."""
     names = tuple(dict.fromkeys((header.select, ORACLE_MIOU)))

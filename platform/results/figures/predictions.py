@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from platform.results.figures.png import DOTS_PER_INCH, wrapped
+from platform.results.figures.png import DOTS_PER_INCH, own_style, wrapped
 from platform.shifts.labels import CLASSES, VOID, Groups, group_names, palette
 from platform.shifts.shift import Pixels
 
@@ -54,6 +54,7 @@ class _Layout:
         return left / self.width, bottom / self.height, width / self.width, height / self.height
 
 
+@own_style
 def comparison(images: Pixels, truth: Pixels, predictions: Mapping[str, Pixels], groups: Groups) -> Figure:
     """One line per image: the image, its ground truth and each arm's prediction, coloured by the evaluated groups.
 

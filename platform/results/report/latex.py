@@ -1,61 +1,42 @@
 """The table for a paper, in LaTeX."""
 
-import re
 import unicodedata
 
 from platform.results.report import wording
+from platform.results.report.latex_text import escaped, unspelled
 from platform.results.table import Table
-
-SYMBOLS = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    # A row that began with one of these would be read as an argument of the line break before it.
-    "[": "{[}",
-    "*": "{*}",
-    "±": r"$\pm$",
-    "Δ": r"$\Delta$",
-    "→": r"$\rightarrow$",
-    "†": r"\textdagger{}",
-}
 
 
 def render(table: Table) -> str:
-    r"""A `table` environment; needs `\usepackage{booktabs}`, and XeLaTeX for names beyond Latin and Greek."""
+    r"""A `table` environment in ASCII, for every LaTeX; needs `\usepackage{booktabs}`.
+
+    Characters beyond Latin and Greek are given by their numbers, and a comment names them.
+    """
     header = table.header
     lines = [
         (
-            _escaped(wording.name(row)),
-            rf"\textit{{{wording.miou(row)}}}" if row.troubles.failure else _escaped(wording.miou(row)),
+            escaped(wording.name(row)),
+            rf"\textit{{{wording.miou(row)}}}" if row.troubles.failure else escaped(wording.miou(row)),
             wording.delta(row, table, lambda text: rf"\textbf{{{text}}}", _number),
-            _escaped(wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci)),
-            _escaped(wording.parameters(row)),
-            _escaped(wording.gflops(row)),
+            escaped(wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci)),
+            escaped(wording.parameters(row)),
+            escaped(wording.gflops(row)),
             str(row.scores.seeds),
             str(row.effort.trials),
             str(row.troubles.failed),
         )
         for row in table.rows
     ]
-    warning = rf"\textbf{{{_escaped(wording.oracle_warning(table))}}} " if table.selected_by_oracle else ""
-    notes = " ".join(map(_escaped, (*wording.reading(table), *(f"{note}." for note in table.notes))))
-    delta = rf"$\Delta$ to {_escaped(header.reference)}"
+    warning = rf"\textbf{{{escaped(wording.oracle_warning(table))}}} " if table.selected_by_oracle else ""
+    notes = " ".join(map(escaped, (*wording.reading(table), *(f"{note}." for note in table.notes))))
+    delta = rf"$\Delta$ to {escaped(header.reference)}"
     return "\n".join(
         (
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs}"
+            + _said("".join((header.question, *(row.arm for row in table.rows), *table.notes))),
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escaped(header.question)} {warning}{notes}}}",
+            rf"\caption{{{escaped(header.question)} {warning}{notes}}}",
             r"\begin{tabular}{lrrrrrrrr}",
             r"\toprule",
             rf"Arm & mIoU & {delta} & Accuracy & Parameters & GFLOPs & Seeds & Trials & Failed \\",
@@ -69,15 +50,11 @@ def render(table: Table) -> str:
     )
 
 
-def _escaped(text: str) -> str:
-    return "".join(SYMBOLS.get(character) or _greek(character) for character in " ".join(text.split()))
-
-
 def _number(text: str) -> str:
-    return _escaped(text).replace("-", "$-$")
+    return escaped(text).replace("-", "$-$")
 
 
-def _greek(character: str) -> str:
-    # pdfLaTeX has no Greek letters outside of formulas; Unicode calls lambda "lamda".
-    letter = re.fullmatch(r"GREEK SMALL LETTER (\w+)", unicodedata.name(character, ""))
-    return rf"$\{letter[1].lower().replace('lamda', 'lambda')}$" if letter else character
+def _said(text: str) -> str:
+    """In a comment, the characters that no LaTeX prints by itself."""
+    found = [f"U+{ord(sign):04X} {unicodedata.name(sign, '')}".strip() for sign in unspelled(text)]
+    return f"; given by their numbers, as pdfLaTeX has no font for them: {', '.join(found)}" if found else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from platform.records.plain import legible
 from platform.results.notes import counted
 from platform.results.report import wording
 from platform.results.report.wording import NONE
@@ -141,4 +142,6 @@ def _rows(head: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[st
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", " ".join(text.split()))
+    """Text that a page shows as it is, in a table and at the beginning of a line: no list, no entity, no HTML."""
+    signs = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", legible(" ".join(text.split())))
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", signs)

@@ -1,13 +1,13 @@
 """The table as plain text of a terminal's width."""
 
 import io
-import textwrap
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from platform.results.lines import hanging
 from platform.results.report import wording
 from platform.results.table import FIXED, Table
 
@@ -38,7 +38,7 @@ def render(table: Table, width: int = 80) -> str:
     for lines in filter(None, (tuned, reading, faults)):
         console.print()
         for line in lines:
-            console.print(Text(textwrap.fill(line, width, subsequent_indent="  ")))
+            console.print(Text("\n".join(hanging(line, width, rest="  "))))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

@@ -1,0 +1,23 @@
+"""Text broken into lines by the columns that it takes: a Chinese character takes two, an accent of its own none."""
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+
+def broken(text: str, columns: int) -> list[str]:
+    """Lines of at most `columns`, at blanks where there are any; at least one line."""
+    lines = Text(" ".join(text.split())).wrap(Console(width=columns), columns)
+    return [line.plain.rstrip() for line in lines] or [""]
+
+
+def hanging(text: str, columns: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of at most `columns`, the first of them behind one beginning and those that follow behind another."""
+    begun, *_ = broken(text, columns - cell_len(first))
+    left = " ".join(text.split())[len(begun) :]
+    return [first + begun, *(rest + line for line in broken(left, columns - cell_len(rest)) if left.strip())]
+
+
+def padded(text: str, columns: int) -> str:
+    """A text filled up with blanks to a width in columns."""
+    return text + " " * (columns - cell_len(text))
