@@ -3,6 +3,7 @@
 import ast
 import functools
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +184,48 @@ def test_only_the_shelf_knows_a_single_method(path: Path) -> None:
     ours = {(module, name) for module, name in imported(path) if module.startswith("platform.methods")}
     known = {name for module, name in ours if name in methods or module.startswith(tuple(families))}
     assert room_of(path) == "methods" or known == set()
+
+
+READERS = {"read_text", "write_text", "fdopen", "TextIOWrapper", "NamedTemporaryFile", "TemporaryFile"}
+"""Calls that read or write text unless they are told that it is bytes; so does `open`."""
+
+
+def unstated_encodings(tree: ast.AST) -> list[int]:
+    """The lines of calls that take text in whatever encoding the user's locale has."""
+    lines = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        options = {option.arg: option.value for option in call.keywords}
+        literals = [value.value for value in [*call.args, *options.values()] if isinstance(value, ast.Constant)]
+        modes = [value for value in literals if isinstance(value, str) and re.fullmatch(r"[rwax+bt]{1,3}", value)]
+        opens = name in READERS or (name == "open" and (modes or isinstance(call.func, ast.Name)))
+        texts = opens and not any("b" in mode for mode in modes)
+        texts |= any(getattr(options.get(option), "value", False) for option in ("text", "universal_newlines"))
+        encoded = "encoding" in options or (name == "TextIOWrapper" and len(call.args) > 1)
+        if texts and not encoded and not (name.endswith("TemporaryFile") and not modes):
+            lines.append(call.lineno)
+    return lines
+
+
+@pytest.mark.parametrize("path", [*MODULES, *(PACKAGE.parent / "benchmarks").glob("*.py")], ids=lambda path: path.name)
+def test_text_is_read_and_written_in_a_stated_encoding(path: Path) -> None:
+    assert unstated_encodings(parsed(path)) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "path.read_text()",
+        "path.write_text(x)",
+        "open(path)",
+        "path.open('w')",
+        "os.fdopen(1, 'w')",
+        "subprocess.run(x, text=True)",
+        "TemporaryFile('w+')",
+    ],
+)
+def test_every_unstated_encoding_is_seen(code: str) -> None:
+    assert unstated_encodings(ast.parse(code))
 
 
 PIPES = {"sys.stdin.buffer", "self._popen.stdout"}

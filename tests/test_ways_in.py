@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -102,3 +103,48 @@ def test_mlflow_ui_as_a_module_at_the_root(tmp_path: Path) -> None:
 def test_a_data_loader_worker(method: str) -> None:
     loader = DataLoader(AskEachItem(), batch_size=None, num_workers=1, multiprocessing_context=method)
     assert [tuple(item) for item in loader] == [EXPECTED, EXPECTED]
+
+
+def beginning() -> str:
+    """The lines with which the README has a notebook begin, for this checkout."""
+    (lines,) = re.findall(r"(?m)^    (import platform, sys; root = .*\n)    (.*\n)", (ROOT / "README.md").read_text())
+    return re.sub(r'root = "[^"]*"', f"root = {str(ROOT)!r}", "".join(lines))
+
+
+USES = (
+    "from platform.study import Arm\nimport platform.methods\nassert platform.study.Arm is Arm\n"
+    "print((platform.system(), platform.shifts.labels.NAMES[0]))\n"
+)
+
+
+@pytest.mark.parametrize("flags", [(), ("-I",), ("-P",)])
+def test_a_notebook_at_the_root_whose_kernel_has_imported_the_standard_module(flags: tuple[str, ...]) -> None:
+    """The state of a kernel before the first cell, and a cell that is run twice."""
+    kernel = "import sys\nsys.path.remove('') if '' in sys.path else None\nimport platform\nsys.path.insert(0, '')\n"
+    cell = beginning() + USES
+    assert run(sys.executable, *flags, "-c", kernel + cell + cell).splitlines() == [str(EXPECTED)] * 2
+
+
+def test_a_script_in_a_folder(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    spawn = "    import multiprocessing\n    from tests.test_ways_in import both_modules\n"
+    script.write_text(
+        f"{beginning()}{USES}if __name__ == '__main__':\n{spawn}"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n        print(pool.apply(both_modules))\n"
+    )
+    assert run(sys.executable, str(script)).splitlines()[-1] == str(EXPECTED)
+
+
+@pytest.mark.slow
+def test_a_notebooks_classes_reach_rays_workers(tmp_path: Path) -> None:
+    program = (
+        f"import platform\n{beginning()}"
+        "from pathlib import Path; import ray\n"
+        "from platform.methods import FDA; from platform.study import Arm\n"
+        "from platform.running.cluster import local; from platform.running.interruption import Interruption\n"
+        "from platform.records.storage.storage import Folder\n"
+        f"with local(Path(root), Interruption(Folder(Path({str(tmp_path)!r})), 'stop'), print):\n"
+        "    there = ray.get(ray.remote(lambda arm: arm).remote(Arm(FDA, beta=0.05)))\n"
+        "print(there == Arm(FDA, beta=0.05))"
+    )
+    assert run(sys.executable, "-P", "-c", program).splitlines()[-1] == "True"

@@ -35,6 +35,21 @@ def check_writable(results: Storage) -> None:
         ) from error
 
 
+def check_interpreter() -> None:
+    """Raise BadInput where Python was told what the libraries beneath cannot do with; workers are told the same."""
+    if sys.flags.optimize > 1:
+        raise BadInput(
+            "Python must keep its docstrings, which Ray reads, got -OO or PYTHONOPTIMIZE=2; leave it out, or take 1"
+        )
+    for option in sys.warnoptions:
+        action, _, rest = option.partition(":")
+        if action and "error".startswith(action) and not rest.split(":")[2:]:
+            raise BadInput(
+                f"warnings must not be errors, of which Ray and MLflow give some as they are loaded, got {option!r}; "
+                "leave -W or PYTHONWARNINGS out, or name your own module in it: error:::mylab"
+            )
+
+
 def check_home() -> None:
     """Raise BadInput where the Ray that is started here has no home, or no place in it for its token."""
     try:

@@ -24,6 +24,7 @@ from platform.commands.exits import (
 from platform.commands.refusals import (
     check_answers,
     check_home,
+    check_interpreter,
     check_weights,
     check_writable,
     refuse_another_search,
@@ -152,6 +153,7 @@ def _report(name: str, store: Store) -> int:
 def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:
     """Check what can be checked, then run what the study has not run yet."""
     study, folder = file.study, store.study_folder(file.name)
+    check_interpreter()
     study.shift.check()
     check_writable(Folder(folder))
     check_writable(store.storage)

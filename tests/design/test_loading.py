@@ -1,12 +1,14 @@
 """Study files: what is found in them, and what is wrong with them, in one line."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from platform.design.loading import StudyFileError, load
 from platform.methods import FDA
+from tests.support.nasty_names import REFUSED
 
 IMPORTS = """\
 from platform.methods import FDA, Adversarial, SourceOnly
@@ -14,6 +16,7 @@ from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 """
 FINE = 'study = Study(shift=town(), arms={"FDA": Arm(FDA)}, reference="FDA", budget=Budget(steps=4, evaluations=2))\n'
+REFUSED_STEMS = [name for name in REFUSED if name.strip() and "\0" not in name]
 FIRST = IMPORTS.count("\n") + 1
 """The line after the imports."""
 
@@ -196,3 +199,29 @@ def test_a_file_that_is_no_python_text(tmp_path: Path) -> None:
     null = tmp_path / "null.py"
     null.write_bytes(b"x = 1\0\n")
     assert "null" in mistake(null)
+
+
+@pytest.mark.parametrize("stem", ["v1.2 (β) #1 50%;&'", "größe", "中文", "x" * 200])
+def test_a_study_may_have_any_name_that_can_be_shown(tmp_path: Path, stem: str) -> None:
+    file = tmp_path / f"{stem}.py"
+    file.write_text(IMPORTS + FINE)
+    assert load(file).name == stem
+    apart = tmp_path / f"{unicodedata.normalize('NFD', stem)}.py"
+    apart.write_text(IMPORTS + FINE)
+    assert load(apart).name == stem, "as macOS names it"
+
+
+@pytest.mark.parametrize("stem", [".hidden", "-option", "~home", " blank", "blank ", *REFUSED_STEMS])
+def test_a_study_has_no_name_that_a_folder_or_a_terminal_could_not_take(tmp_path: Path, stem: str) -> None:
+    file = tmp_path / f"{stem}.py"
+    file.write_text(IMPORTS + FINE)
+    said = mistake(file)
+    assert said.startswith("a study's name, its file's, must ")
+    assert said.endswith("; rename the file")
+    assert said.isprintable()
+
+
+def test_a_question_is_one_line_that_can_be_shown(tmp_path: Path) -> None:
+    file = tmp_path / "question.py"
+    file.write_text(f'"""How \\x1b[31mred\\x1b[0m?"""\n{IMPORTS}{FINE}')
+    assert load(file).question == r"How \x1b[31mred\x1b[0m?"

@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 import torch
+from mlflow.utils.validation import _validate_metric_name
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
@@ -92,3 +93,36 @@ def test_steps_do_not_share_what_they_note() -> None:
 def test_a_method_is_at_full_strength_from_the_start_unless_it_says_otherwise() -> None:
     assert [method().warm_up for method in (SourceOnly, TargetSupervised, FDA, Adversarial)] == [0.0] * 4
     assert Adversarial(ramp=0.25).warm_up == 0.25
+
+
+@pytest.mark.parametrize("name", ["loss/entropy", "discriminator/spread", "a b:c-d.e/f_1", "learning_rates"])
+def test_a_scalar_has_a_name_that_mlflow_takes(name: str) -> None:
+    _validate_metric_name(name)  # type: ignore[no-untyped-call]
+    made = step(0.0)
+    made.note(name, torch.tensor(1.0))
+    assert list(made.noted) == [name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "β",
+        "a|b",
+        "a//b",
+        "/a",
+        "a/",
+        "../a",
+        "a\n",
+        "x" * 201,
+        "source/miou",
+        "oracle/miou",
+        "final/x",
+        "learning_rate",
+    ],
+)
+def test_a_scalar_has_no_name_that_the_records_cannot_take(name: str) -> None:
+    """Neither one that MLflow refuses, nor that of a metric by which trials are judged."""
+    with pytest.raises(ValueError, match="a scalar's name must be") as caught:
+        step(0.0).note(name, torch.tensor(1.0))
+    assert "\n" not in str(caught.value)

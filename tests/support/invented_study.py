@@ -1,6 +1,7 @@
 """Studies with invented records, for the tests of what reads them: nothing was trained."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -193,7 +194,9 @@ def made(
 ) -> tuple[StudyHeader, list[Ask], dict[str, Record], Table]:
     """A study that ran to its end, with its table."""
     header = study(*map(arm, names or ("source only", "FDA")), **changes)
-    asks, records = full(header, dict(zip((entry.name for entry in header.arms), qualities, strict=False)))
+    asks, records = full(
+        header, dict(zip((entry.name for entry in header.arms), itertools.cycle(qualities), strict=False))
+    )
     return header, asks, records, tabulate(header, asks, records)
 
 

@@ -108,10 +108,9 @@ def _greek(sign: str) -> str:
 
 
 def _accented(sign: str) -> str:
-    base, *accents = unicodedata.normalize("NFD", sign)
-    if len(accents) != 1 or not base.isascii() or accents[0] not in ACCENTS:
-        return ""
-    return rf"\{ACCENTS[accents[0]]}{{{base}}}"
+    apart = unicodedata.normalize("NFD", sign)
+    base, accent = apart[0], apart[1:]
+    return rf"\{ACCENTS[accent]}{{{base}}}" if base.isascii() and accent in ACCENTS else ""
 
 
 def _raised(sign: str) -> str:

@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pandas as pd
+
 from platform.results.aggregation import tabulate
 from platform.results.report.comma_separated import render
 from tests.support.invented_study import AWKWARD, made, mishaps
@@ -37,6 +39,17 @@ def test_csv_numbers_are_exact() -> None:
 def test_csv_keeps_awkward_names_verbatim() -> None:
     _, _, _, rows = made(*AWKWARD)
     assert [line["arm"] for line in lines_of(render(rows))] == list(AWKWARD)
+
+
+def test_csv_holds_no_formula() -> None:
+    names = ("+ entropy", "-1", "=HYPERLINK(1)", "@SUM(1)", " =1+1", "＝1", "'quoted'", "FDA")  # noqa: RUF001
+    text = render(made(*names)[3])
+    lines = lines_of(text)
+    assert [line["arm"] for line in lines] == [*(f"'{name}" for name in names[:-1]), "FDA"]
+    assert [line["arm"].removeprefix("'") for line in lines] == list(names)
+    frame = pd.read_csv(io.StringIO(text))
+    assert frame["difference/miou"].dtype == float, "a negative number is a number"
+    assert (frame["difference/miou"] < 0).any()
 
 
 def test_csv_of_a_single_seed_has_empty_intervals() -> None:
