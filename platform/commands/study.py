@@ -43,7 +43,7 @@ from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE, ROOT
 from platform.records.record import StudyHeader
-from platform.records.storage.locks import AlreadyRunning, StudyLock, study_lock
+from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
 from platform.records.storage.tokens import STOP
 from platform.records.store import PREDICTIONS, Store
@@ -61,7 +61,7 @@ PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
 
-@ending(DataError, NotShared, StudyFileError, TooLarge, Uncounted)
+@ending(DataError, NoLocks, NotShared, StudyFileError, TooLarge, Uncounted)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)

@@ -1,5 +1,6 @@
 """Files that appear whole, and lines that are appended whole, or not at all; on the disk before anybody is told."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +8,8 @@ from pathlib import Path
 
 PARTIAL = ".partial-"
 """Part of the name of every temporary file: a killed process may leave one behind."""
+UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+"""What a file system says that cannot be told to write a folder."""
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -18,8 +21,15 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 def write_new(path: Path, content: bytes) -> None:
     """Like `write_whole`, but a file that is there already stays, also when it appears meanwhile."""
-    with _partial(path, content) as partial, suppress(FileExistsError):
-        path.hardlink_to(partial)
+    with _partial(path, content) as partial:
+        try:
+            path.hardlink_to(partial)
+        except FileExistsError:
+            pass
+        except OSError:
+            # No hard links, as on a mounted Drive or a FAT disk: of two that come at one moment the last stays.
+            if not path.exists():
+                partial.replace(path)
 
 
 @contextmanager
@@ -95,5 +105,9 @@ def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # A mounted Drive writes folders when it pleases, and says so.
+        if error.errno not in UNSYNCED:
+            raise
     finally:
         os.close(handle)

@@ -18,6 +18,16 @@ class AlreadyRunning(Exception):
     """Another process holds the study; the message says which."""
 
 
+class NoLocks(ValueError):
+    """A folder on whose file system files cannot be locked."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"results must lie where files can be locked, or two commands could train one trial, got {folder}: "
+            f"{error.strerror}; name a folder of this machine's own disk with --results, and copy it afterwards"
+        )
+
+
 class StudyLock:
     """The lock on a study's folder, held by this process."""
 
@@ -48,7 +58,10 @@ class StudyLock:
 
 @contextmanager
 def study_lock(folder: Path) -> Iterator[StudyLock]:
-    """Hold a study's folder, and end the processes that a killed holder left. Raises AlreadyRunning and OSError."""
+    """Hold a study's folder, and end the processes that a killed holder left.
+
+    Raises AlreadyRunning, NoLocks and OSError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # Unbuffered: what a full disk does not take must not be tried again when the file is closed.
     with (folder / STUDY_LOCK).open("a+b", buffering=0) as file:
@@ -57,6 +70,8 @@ def study_lock(folder: Path) -> Iterator[StudyLock]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AlreadyRunning(f"process {holder.get('pid', '?')} on {holder.get('host', '?')}") from error
+        except OSError as error:
+            raise NoLocks(folder, error) from error
         if holder.get("host") == socket.gethostname():
             _kill(holder.get("started", []))
         yield StudyLock(file)

@@ -1,7 +1,9 @@
 """Files are whole or absent, lines are appended whole or not at all, whatever crashes and full disks do."""
 
+import errno
 import os
 import resource
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -191,3 +193,33 @@ def test_a_new_file_appears_whole_and_one_that_is_there_stays(tmp_path: Path) ->
     write_new(path, b"second")
     assert path.read_bytes() == b"first"
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_hard_links(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mounted Drive and a FAT disk."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    for content in (b"first", b"second"):
+        write_new(tmp_path / "new", content)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"new": b"first"}
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_whose_folders_are_not_written_on_demand(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.fsync
+
+    def sync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        whole(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_whole(tmp_path / "whole", b"content")
+    append_line(tmp_path / "lines", b"line")
+    assert (tmp_path / "whole").read_bytes() + (tmp_path / "lines").read_bytes() == b"contentline\n"

@@ -1,5 +1,6 @@
 """One process per study and per trial, and no child of a killed one."""
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.records.storage.locks import AlreadyRunning, lock_trial, study_lock
+from platform.records.storage.locks import AlreadyRunning, NoLocks, lock_trial, study_lock
 from platform.records.storage.tokens import STUDY_LOCK
 
 HOLDER = """
@@ -105,3 +106,15 @@ def test_an_unreadable_note_is_no_obstacle(tmp_path: Path, content: str) -> None
     with study_lock(tmp_path):
         assert json.loads((tmp_path / STUDY_LOCK).read_text())["pid"] == os.getpid()
     assert (tmp_path / STUDY_LOCK).read_text() == ""
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EPERM])
+def test_a_file_system_without_locks_is_named(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some mounted Drives and network disks."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(NoLocks, match=f"got {tmp_path}: {os.strerror(code)}; name a folder"), study_lock(tmp_path):
+        pass
