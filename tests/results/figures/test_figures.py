@@ -1,6 +1,9 @@
 """Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from platform.records.provenance import ROOT
 from platform.records.record import Ask, Record, StudyHeader
 from platform.results.figures.curves import curves
 from platform.results.figures.png import DOTS_PER_INCH, png
@@ -212,3 +216,15 @@ def test_a_prediction_picture_has_three_columns() -> None:
     images, truth = scene(3)
     figure = prediction_picture(images, truth, truth, SINGLE_CLASSES)
     assert [panel.get_title() for panel in figure.axes[::3]] == ["image", "ground truth", "prediction"]
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", "agg"])
+def test_a_notebooks_way_of_showing_figures_does_not_end_a_command_that_it_runs(backend: str) -> None:
+    program = (
+        "import sys\nsys.modules['matplotlib_inline'] = None  # as in an environment without it\n"
+        "from platform.results.figures import curves, png, predictions\nimport matplotlib\n"
+        "print(matplotlib.get_backend(auto_select=False))\n"
+    )
+    environment = os.environ | {"MPLBACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "agg\n"), done.stderr
