@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from rich.cells import cell_len
 
 from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
-from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe
+from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
 from platform.training.cost import cost_of
 from platform.training.run import TrainingRun
+from tests.support.nasty_names import NASTY
 from tests.support.planned_study import ARMS, LEARNING_RATE, study
 
 
@@ -221,3 +223,12 @@ def test_a_plan_fits_80_columns_whatever_its_names() -> None:
         assert not any(line != line.rstrip() for line in text.splitlines())
         names = " ".join(re.sub(r"\d+ search \+ \d+ confirm", "", text).split())
         assert f"{long} (reference)" in names
+
+
+def test_the_plan_fits_and_aligns_whatever_the_names() -> None:
+    arms = {name: Arm(SourceOnly, momentum=0.01 * number) for number, name in enumerate(NASTY)}
+    made = Study(shift=town(), arms=arms, reference=NASTY[0], budget=Budget(steps=4, evaluations=2), seeds=2)
+    lines = describe(made, "question").splitlines()
+    assert max(map(cell_len, lines)) == 80
+    assert {cell_len(line) for line in lines if line.endswith("0 search + 2 confirm")} == {80}
+    assert "".join(lines).isprintable()

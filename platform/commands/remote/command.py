@@ -19,6 +19,7 @@ from platform.commands.remote.job import Following, all_running, clock, details,
 from platform.design.loading import StudyFileError, load
 from platform.records.location import RESULTS
 from platform.records.provenance import ROOT
+from platform.records.storage.locks import NoLocks
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -27,7 +28,7 @@ HANDED_ON = ("plan", "report", "fresh", "smoke")
 """Options that are handed on to the study command."""
 
 
-@ending(NoAnswer, StudyFileError)
+@ending(NoAnswer, NoLocks, StudyFileError)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)

@@ -24,7 +24,7 @@ class NoLocks(ValueError):
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(
             f"results must lie where files can be locked, or two commands could train one trial, got {folder}: "
-            f"{error.strerror}; name a folder of this machine's own disk with --results, and copy it afterwards"
+            f"{error.strerror}; take a folder of this machine's own disk, and copy it afterwards"
         )
 
 

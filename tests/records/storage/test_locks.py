@@ -116,5 +116,5 @@ def test_a_file_system_without_locks_is_named(code: int, tmp_path: Path, monkeyp
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(NoLocks, match=f"got {tmp_path}: {os.strerror(code)}; name a folder"), study_lock(tmp_path):
+    with pytest.raises(NoLocks, match=f"got {tmp_path}: {os.strerror(code)}; take a folder"), study_lock(tmp_path):
         pass
