@@ -23,11 +23,14 @@ from platform.records.provenance import JOB_VARIABLE
 from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
 from platform.running.placement import Offer, fit, holds_any
+from platform.running.workers.path import PYTHONPATH, importing, users_path
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
 """The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
 HEAD = "node:__internal_head__"
 """A resource that only the head has."""
+NO_WORKERS_IN_ADVANCE = {"prestart_worker_first_driver": False}
+"""Where workers cannot start, `ray.init` would wait for these for ever."""
 DAEMONS = {"gcs_server", "raylet"}
 """Ray's processes by name."""
 RAY_SECONDS = 30.0
@@ -164,13 +167,13 @@ def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tu
 
 
 @contextmanager
-def local(root: Path, interruption: Interruption, fail: Callable[[RayFault], None]) -> Iterator[Cluster]:
+def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -> Iterator[Cluster]:
     """Ray on this machine alone, whose workers import the checkout at `root`; `fail` is told when Ray dies.
 
     Raises RayFault.
     """
-    with _keeping_signals(interruption):
-        _init("local", {"env_vars": {"PYTHONPATH": str(root)}}, include_dashboard=False)
+    with _keeping_signals(interruption), importing(root):
+        _init("local", {}, include_dashboard=False, _system_config=NO_WORKERS_IN_ADVANCE)
     daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
     ended = threading.Event()
     threading.Thread(target=_watch, args=(daemons, interruption, fail, ended), daemon=True).start()
@@ -185,11 +188,20 @@ def local(root: Path, interruption: Interruption, fail: Callable[[RayFault], Non
 def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Cluster]:
     """The cluster whose head is at an address; its workers import the checkout at `root`. Raises RayFault."""
     with _keeping_signals(interruption):
-        _init(address, {} if JOB_VARIABLE in os.environ else {"working_dir": str(root)})
+        _init(address, {} if JOB_VARIABLE in os.environ else _sent(root))
     try:
         yield Cluster(_nodes, _configuration())
     finally:
         _leave(died=False)
+
+
+def _sent(root: Path) -> dict[str, Any]:
+    """What a cluster's workers get of this machine: the checkout, and behind it the folders of the user's PYTHONPATH.
+
+    Many clusters' machines share those; where they are missing they do no harm, and a machine's own come behind them.
+    """
+    variables = {PYTHONPATH: os.pathsep.join(users)} if (users := users_path()) else {}
+    return {"working_dir": str(root), "env_vars": variables}
 
 
 @contextmanager
@@ -255,7 +267,7 @@ def _alike(node: Resources, kind: Resources) -> bool:
 def _watch(
     daemons: Sequence[psutil.Process],
     interruption: Interruption,
-    fail: Callable[[RayFault], None],
+    fail: Callable[[str], None],
     ended: threading.Event,
 ) -> None:
     """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
@@ -266,7 +278,7 @@ def _watch(
         return
     for daemon in daemons:
         end_tree(daemon)
-    fault = RayFault("one of Ray's own processes died; memory may have run out")
+    fault = "one of Ray's own processes died; memory may have run out"
     fail(fault)
     if not ended.wait(RAY_SECONDS):
         interruption.leave(f"error: {fault}; the same command goes on from here")

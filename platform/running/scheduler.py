@@ -1,16 +1,17 @@
 """Ray Tune's scheduler of a study: enters what workers give back."""
 
 import logging
+from pathlib import Path
 from typing import Any, assert_never
 
 from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from platform.records.ledger import StoreFault
-from platform.records.one_line import one_line
 from platform.records.record import Ask, End, Report
 from platform.running.interruption import Interruption
 from platform.running.slots import Slots
+from platform.running.workers.words import gist
 from platform.search.decisions import Search
 from platform.training.assignment import (
     Assignment,
@@ -54,7 +55,7 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
         try:
-            self._lose(trial.config["assignment"], one_line(str(trial.get_error() or "no error"), keep="end"))
+            self._lose(trial.config["assignment"], _why_lost(trial))
         except Exception as fault:
             self.ledger.fault = self.ledger.fault or fault
 
@@ -120,3 +121,12 @@ class StudyScheduler(FIFOScheduler):
         step = self.ledger.records[ask.trial.id].step
         reason = f"worker lost {losses} times since step {step}, the last time with: {error}"
         self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
+
+
+def _why_lost(trial: RayTrial) -> str:
+    """What Ray says of a worker that was lost, in one line."""
+    try:
+        # `get_error` looks where Ray Tune copies this file only later.
+        return gist(Path(trial.error_file).read_text(errors="replace"))
+    except (OSError, TypeError):
+        return "no error"

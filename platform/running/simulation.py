@@ -6,6 +6,7 @@ For tests and benchmarks: it takes Ray Tune's place between searcher and schedul
 import itertools
 from collections import deque
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,5 +60,8 @@ def tell(scheduler: StudyScheduler, assignment: Assignment, result: Result) -> s
 
 def lose(scheduler: StudyScheduler, assignment: Assignment, error: str) -> None:
     """Have the scheduler hear that a worker died."""
-    trial: Any = SimpleNamespace(config={"assignment": assignment}, get_error=lambda: error)
-    scheduler.on_trial_error(None, trial)
+    with NamedTemporaryFile("w") as file:
+        file.write(error)
+        file.flush()
+        trial: Any = SimpleNamespace(config={"assignment": assignment}, error_file=file.name)
+        scheduler.on_trial_error(None, trial)

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
+from platform.running.workers.starts import Starts, Waiting, logs_here
 from platform.search.decisions import Search
 
 
@@ -104,7 +106,9 @@ def run(
                 slots = Slots(ledger, cluster)
                 searcher = StudySearcher(search, slots, interruption, mark)
                 scheduler = StudyScheduler(search, slots, interruption)
-                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption))
+                starts = Starts(logs_here()) if address is None else None
+                waiting = Waiting(starts, interruption.say, partial(_fail, ledger))
+                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), waiting)
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
@@ -123,10 +127,14 @@ def offer(study: Study, address: str) -> Offer:
 def _cluster(
     address: str | None, root: Path, ledger: Ledger, interruption: Interruption
 ) -> AbstractContextManager[Cluster]:
-    def fail(fault: RayFault) -> None:
-        ledger.fault = ledger.fault or fault
+    if address is None:
+        return local(root, interruption, partial(_fail, ledger))
+    return joined(address, root, interruption)
 
-    return local(root, interruption, fail) if address is None else joined(address, root, interruption)
+
+def _fail(ledger: Ledger, what: str) -> None:
+    """End a study whose Ray cannot go on."""
+    ledger.fault = ledger.fault or RayFault(what)
 
 
 def check_nodes(study: Study, offered: Offer, missing: int, say: Callable[[str], None]) -> None:
@@ -148,7 +156,14 @@ def _too_large(study: Study, offered: Offer) -> str | None:
     return next(filter(None, reasons), None)
 
 
-def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, scheduler: StudyScheduler, halt: Halt) -> None:
+def _tune(
+    study: Study,
+    ledger: Ledger,
+    searcher: StudySearcher,
+    scheduler: StudyScheduler,
+    halt: Halt,
+    waiting: Waiting,
+) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -176,7 +191,7 @@ def _tune(study: Study, ledger: Ledger, searcher: StudySearcher, scheduler: Stud
                 storage_path=str(scratch),
                 verbose=0,
                 stop=halt,
-                callbacks=[halt],
+                callbacks=[halt, waiting],
                 # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

@@ -41,7 +41,8 @@ class TrialTrainable(tune.Trainable):
         return True
 
     def __repr__(self) -> str:
-        return self._attempt.assignment.name
+        # Ray names an actor in its error also when it was never set up, and a second error would hide the first.
+        return self._attempt.assignment.name if hasattr(self, "_attempt") else type(self).__name__
 
     def step(self) -> dict[str, Any]:
         """The result of the next step; an exception would be retried by Ray, which only a lost worker deserves."""

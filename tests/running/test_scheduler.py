@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
 from ray.tune.search import Searcher
 
 from platform.methods import FDA
@@ -36,18 +37,27 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
     assert again.ledger.ended(running.ask) is None, "the next run tries it again"
 
 
-def test_of_what_ended_a_worker_the_last_words_are_kept(tmp_path: Path) -> None:
-    """Ray's traceback ends with what matters."""
-    traceback = "ray::step()\n" + '  File "worker.py", line 1\n' * 99 + "OSError: disk"
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (
+            "ray::step()\n" + '  File "worker.py", line 1\n    ^^^^\n' * 99 + "OSError: disk\nfull\n",
+            "OSError: disk full",
+        ),
+        ("The actor died\n\tpid: 1\n\tip: 10.0.0.1\nThe worker got an OOM kill", "The worker got an OOM kill"),
+        ("The actor's node died\n\tno heartbeat for 30 s\n", "The actor's node died no heartbeat for 30 s"),
+    ],
+)
+def test_of_what_ended_a_worker_what_matters_is_kept(tmp_path: Path, error: str, kept: str) -> None:
+    """Ray's tracebacks and its lists of an actor's attributes stand before it, indented."""
     simulation = Simulation(tmp_path, slots=1)
     (running,) = simulation.run(results=1)
     for _ in range(WORKER_LOSSES + 1):
-        lose(simulation.scheduler, running, traceback)
+        lose(simulation.scheduler, running, error)
         running = simulation.searcher.suggest("again")["assignment"]
     end = simulation.ledger.ended(simulation.ledger.asks[0])
     assert end is not None
-    assert "the last time with: ..." in end.reason
-    assert end.reason.endswith("line 1 OSError: disk")
+    assert end.reason.endswith(f"the last time with: {kept}")
 
 
 def test_the_last_trial_is_handed_out_again_though_nothing_else_is_left(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def test_after_an_unknown_error_a_worker_ends_when_it_is_given_the_next_trial(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "its next trial is handed to another worker"
 
 
+def test_a_worker_that_was_never_set_up_has_a_name_nevertheless() -> None:
+    """Ray asks for it when it says why the worker was not, and a second error would hide the first."""
+    assert repr(TrialTrainable.__new__(TrialTrainable)) == "TrialTrainable"
+
+
 def test_a_worker_lets_go_of_its_trial(worker: TrialTrainable) -> None:
     worker.step()
     training = worker._attempt.training
