@@ -1,11 +1,21 @@
-"""Workers die by SIGKILL at any moment, as by the system's lack of memory; the study goes on without them."""
+"""Workers die by SIGKILL at any moment, as by the system's lack of memory; the study goes on without them.
+
+The moments of a small study are counted: 3 trials x (before the first of 3 reports, after each) x machines with room
+for one, two and five trials = 36. One run meets all twelve of a machine; thorough ones meet each by itself.
+"""
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+from tests.support import checkout
+from tests.support.faults import moments
 from tests.support.faults.inspection import inspect
+from tests.support.faults.moments import EVERY, REPORTS, TRIALS, Moment
 from tests.support.faults.processes import Finished, Machine, kill
 from tests.support.faults.small_study import Undisturbed
 
@@ -31,3 +41,44 @@ def test_worker_killed(machine: Machine, random: Random, finished: Finished, und
     assert command.wait() == 0, command.output
     assert struck > 0, "no moment met a worker"
     inspect(machine, undisturbed)
+
+
+@pytest.fixture
+def counted(tmp_path: Path, cache: Path) -> Iterator[Machine]:
+    """A machine for the study whose moments are counted."""
+    made = checkout.make(tmp_path / "checkout", cache)
+    machine = Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
+    yield machine
+    machine.lose_power()
+
+
+@pytest.fixture(scope="module")
+def unhurt(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict[str, Any]]:
+    """The numbers of that study when nothing disturbs it."""
+    made = checkout.make(tmp_path_factory.mktemp("unhurt") / "checkout", cache)
+    machine = Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
+    command = machine.start()
+    assert command.wait() == 0, command.output
+    yield moments.numbers(machine)
+    machine.lose_power()
+
+
+one_by_one = [
+    pytest.param([Moment(trial, reports) for trial in TRIALS], id=f"after {reports}", marks=pytest.mark.thorough)
+    for reports in range(REPORTS + 1)
+]
+
+
+@pytest.mark.parametrize("struck", [pytest.param(list(EVERY), id="all"), *one_by_one])
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_killed_after_each_report_of_each_trial(
+    counted: Machine, unhurt: dict[str, Any], tmp_path: Path, slots: int, struck: list[Moment]
+) -> None:
+    """In one run all moments of each trial, or one of each trial: they share nothing but the slots."""
+    assert len(EVERY) == 12
+    command, met = moments.strike(counted, tmp_path / "moments", struck, slots)
+    assert command.wait() == 0, command.output
+    assert met == set(struck)
+    assert moments.numbers(counted) == unhurt
+    assert "results are missing" not in command.output
+    assert counted.left_behind() == []
