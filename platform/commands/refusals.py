@@ -15,6 +15,7 @@ from platform.records.ledger import Ledger
 from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
+from platform.running.workers.words import gist
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
 """How long the machine of a Ray address may take to answer, and Ray itself."""
@@ -71,6 +72,15 @@ def check_home() -> None:
         ) from error
 
 
+def check_checkout() -> None:
+    """Raise BadInput where the workers of this machine would not find the checkout."""
+    if os.pathsep in str(ROOT):
+        raise BadInput(
+            f"the checkout's path must have no {os.pathsep!r}, at which PYTHONPATH is cut, got {ROOT}; rename the "
+            "folder, or move the checkout"
+        )
+
+
 def check_weights(study: Study) -> None:
     """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
     recipes = (row.filled({})[1] for row in study.rows)
@@ -87,7 +97,11 @@ def check_answers(address: str) -> None:
         raise BadInput(
             f"--address must be HOST:PORT of a Ray cluster's head, or auto, got {address!r}; the port is mostly 6379"
         )
-    where = "on this machine" if address == "auto" else f"at {address}"
+    where = f"at {address}"
+    if address == "auto":
+        # Ray itself looks there first.
+        named = os.environ.get("RAY_ADDRESS")
+        where = f"at {named}, which RAY_ADDRESS names" if named else "on this machine"
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     try:
         if address != "auto":
@@ -101,17 +115,20 @@ def check_answers(address: str) -> None:
                 "machine that started it in ~/.ray/auth_token"
             ) from error
         raise BadInput(
-            f"no Ray cluster answers {where} ({_silence(error)}); "
+            f"no Ray cluster answers {where} ({_silence(error, address)}); "
             "start one with ray start --head, or leave --address out"
         ) from error
 
 
-def _silence(error: OSError | subprocess.SubprocessError) -> str:
+def _silence(error: OSError | subprocess.SubprocessError, address: str) -> str:
+    if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
+        return str(error)
+    if address == "auto" and error.stderr:
+        # Ray alone knows which address it found.
+        return gist(error.stderr.decode(errors="replace"))
     if isinstance(error, subprocess.CalledProcessError):
         return "what listens there is not a Ray head"
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"what listens there gives no answer in {HEALTH_SECONDS} seconds"
-    return str(error)
+    return f"what listens there gives no answer in {HEALTH_SECONDS} seconds"
 
 
 def refuse_another_search(study: Study, ledger: Ledger) -> None:

@@ -23,6 +23,7 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
+    check_checkout,
     check_home,
     check_interpreter,
     check_weights,
@@ -158,6 +159,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     check_writable(Folder(folder))
     check_writable(store.storage)
     if address is None:
+        check_checkout()
         check_home()
     else:
         check_answers(address)

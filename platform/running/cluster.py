@@ -41,6 +41,8 @@ JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
 EXCLUDED_NODES = 3
 """Unfit nodes in a row, with none left, after which no more are awaited: each new one costs."""
+SLOW_SECONDS = 20.0
+"""How long it may take before the user is told."""
 LOOK_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 
@@ -126,7 +128,7 @@ def machines(count: int) -> str:
     return f"{count} machine{'' if count == 1 else 's'}"
 
 
-def refuse_unshared(where: Storage, mark: Mark) -> None:
+def refuse_unshared(where: Storage, mark: Mark, say: Callable[[str], None]) -> None:
     """Raise NotShared when a living node does not see a mark in the results, and RayFault when it cannot look."""
     look = ray.remote(num_cpus=0, max_retries=0)(sees)
     nodes = _living()
@@ -134,11 +136,19 @@ def refuse_unshared(where: Storage, mark: Mark) -> None:
         look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(where, mark)
         for node in nodes
     ]
+    _, late = ray.wait(answers, num_returns=len(answers), timeout=SLOW_SECONDS)
+    if late:
+        slow = [node["NodeManagerAddress"] for node, answer in zip(nodes, answers, strict=True) if answer in late]
+        say(f"waiting for Ray's workers to start at {', '.join(slow)}")
     for node, answer in zip(nodes, answers, strict=True):
         address = node["NodeManagerAddress"]
         try:
-            done, _ = ray.wait([answer], timeout=LOOK_SECONDS)
-            shared = bool(done) and ray.get(answer)
+            shared = ray.get(answer, timeout=LOOK_SECONDS)
+        except ray.exceptions.GetTimeoutError as error:
+            raise RayFault(
+                f"{address} does not say in {LOOK_SECONDS:.0f} seconds whether it sees {where}: its mount hangs, or "
+                "its workers do not start, of which raylet.err in Ray's logs there says more"
+            ) from error
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
             raise RayFault(f"{address} cannot run what it is sent: {one_line(error, keep='end')}") from error
         except ray.exceptions.RayError:

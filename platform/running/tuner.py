@@ -99,7 +99,7 @@ def run(
             mark, missing = None, 0
             if address is not None:
                 mark = leave_mark(ledger.store.storage, ledger.study)
-                refuse_unshared(ledger.store.storage, mark)
+                refuse_unshared(ledger.store.storage, mark, interruption.say)
                 missing = cluster.await_expected(interruption.say, lambda: interruption.signal is not None)
             if interruption.signal is None:
                 check_nodes(study, cluster.offer(), missing, interruption.say)

@@ -24,11 +24,12 @@ class Checkout:
         *arguments: str,
         module: str = "platform.study",
         output: int | IO[str] = subprocess.PIPE,
+        python: str = sys.executable,
         **environment: str,
     ) -> "subprocess.Popen[str]":
         """The study command, or another module's, in a process group of its own, as a terminal would start it."""
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             cwd=self.root,
             env=self.environment | environment,
             stdout=output,

@@ -140,7 +140,7 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
     if told.event == "wait":
         return "is trained by another study; waits for it", ""
     if end is None:
-        return (f"goes on from {step:,}" if step else "begins"), ""
+        return (f"goes on from {step:,}" if step or told.record.losses else "begins"), ""
     if end.state == "failed":
         again = "; the next run tries it again" if end.retry and end.cause != "error" else ""
         return f"FAILED at step {end.step:,}: {end.reason}{again}", "red"

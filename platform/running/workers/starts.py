@@ -16,11 +16,10 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.util import placement_group_table
 
+from platform.running.cluster import SLOW_SECONDS
 from platform.running.workers.words import gist
 
 LOOK_SECONDS = 1.0
-SLOW_SECONDS = 20.0
-"""How long trials may wait for workers before the user is told: a loaded machine takes that long."""
 STARTS = 2
 """How often a trial may wait for a worker that dies as it starts, while nothing trains."""
 STARTED = re.compile(r"Started worker process with pid (\d+)")
@@ -136,11 +135,12 @@ class Waiting(tune.Callback):
     def _tell_of_slow_ones(self) -> bool:
         """Say who is slow to start; False where trials wait for something else, such as a machine."""
         if self._starts is not None:
-            where = "here"
-        elif not (where := ", ".join(sorted(_reserved()))):
+            self._say(f"waiting for Ray's workers to start: {self._starts.alive} are about to")
+        elif reserved := sorted(_reserved()):
+            where = f"waiting for Ray's workers to start at {', '.join(reserved)}"
+            self._say(f"{where}; if none does, raylet.err in Ray's logs there says why")
+        else:
             return False
-        logs = "" if self._starts is not None else "; if none does, raylet.err in Ray's logs there says why"
-        self._say(f"waiting for Ray's workers to start {where}{logs}")
         return True
 
 

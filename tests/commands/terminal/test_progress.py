@@ -1,5 +1,6 @@
 """Progress: lines of what happened, whatever it is and whoever reads them."""
 
+import dataclasses
 import io
 import os
 import re
@@ -72,6 +73,13 @@ def test_a_line_when_a_trial_begins_when_it_ends_and_when_its_worker_is_lost() -
         "            4000: source/miou 0.4123 is below the cut 0.5",
         "stopping after the current step",
     ]
+
+
+def test_a_trial_that_lost_its_first_worker_does_not_begin_again() -> None:
+    out = io.StringIO()
+    with progress(out) as told:
+        told.hear("begin", ask(), dataclasses.replace(record(ask()), losses=1))
+    assert lines(out)[1].endswith("goes on from 0")
 
 
 def test_a_failure_that_is_not_the_trials_own_is_tried_again() -> None:

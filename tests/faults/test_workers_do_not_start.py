@@ -1,0 +1,63 @@
+"""Workers that cannot start at all: said with what Ray's log says, and the study ends; then it goes on."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+
+from tests.support import checkout
+from tests.support.faults import moments
+from tests.support.faults.processes import Machine
+
+pytestmark = pytest.mark.slow
+
+SITE = """
+import os, sys
+if any("default_worker" in part for part in sys.orig_argv):
+    {end}
+"""
+
+
+def broken(folder: Path, end: str) -> dict[str, str]:
+    """An environment in which every worker ends as it starts."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SITE.format(end=end))
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, cache: Path) -> Machine:
+    made = checkout.make(tmp_path / "checkout", cache)
+    return Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("sys.exit('no licence here')", "SystemExit: no licence here"),
+        pytest.param("os._exit(3)", "it wrote nothing", marks=pytest.mark.thorough),
+    ],
+)
+def test_workers_that_end_as_they_start(machine: Machine, tmp_path: Path, end: str, words: str) -> None:
+    command = machine.start(**broken(tmp_path / "site", end))
+    assert command.wait() == 3, command.output
+    last = [line for line in command.output.splitlines() if line.startswith("error: ")]
+    assert len(last) == 1, command.output
+    assert last[0].startswith(f"error: Ray's workers die as they start: {words} (")
+    assert "raylet.err" in last[0]
+    assert last[0].endswith("mend that, and the same command goes on from here")
+    assert "Traceback" not in command.output
+    assert machine.left_behind() == []
+    command = machine.start()
+    assert command.wait() == 0, command.output
+    assert {end.state for end, _ in moments.numbers(machine).values()} == {"complete"}
+
+
+def test_all_packages_by_pythonpath(machine: Machine) -> None:
+    """As module systems of clusters give them: the environment's own Python knows none of them."""
+    packages = Path(ray.__file__).parents[1]
+    base = os.path.realpath(sys.executable)
+    command = machine.start(python=base, PYTHONPATH=str(packages))
+    assert command.wait() == 0, command.output

@@ -1,0 +1,54 @@
+"""What workers import: the checkout, then what the user's PYTHONPATH names, wherever they run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from platform.records.provenance import ROOT
+from platform.running.workers.path import PYTHONPATH, importing, users_path
+
+
+@pytest.mark.parametrize(
+    ("named", "folders"),
+    [
+        (None, []),
+        ("", []),
+        ("/a:/b", ["/a", "/b"]),
+        ("lib", ["{here}/lib"]),
+        ("/a:", ["/a", "{here}"]),
+        (os.fsdecode(b"/r\xe9sum\xe9"), [os.fsdecode(b"/r\xe9sum\xe9")]),
+    ],
+    ids=["none", "empty", "two", "relative", "an empty entry is the working folder", "bytes"],
+)
+def test_the_users_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, folders: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(PYTHONPATH, raising=False)
+    if named is not None:
+        monkeypatch.setenv(PYTHONPATH, named)
+    wanted = [folder.format(here=tmp_path) for folder in folders]
+    assert users_path() == wanted
+    with importing(ROOT):
+        assert os.environ[PYTHONPATH] == os.pathsep.join([str(ROOT), *wanted])
+    assert os.environ.get(PYTHONPATH) == named
+
+
+def test_python_takes_them_in_that_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHONPATH, f"{tmp_path}:relative")
+    monkeypatch.chdir(tmp_path)
+    with importing(ROOT):
+        path = subprocess.check_output([sys.executable, "-P", "-c", "import sys; print(*sys.path)"], cwd="/", text=True)
+    assert path.split()[:3] == [str(ROOT), str(tmp_path), str(tmp_path / "relative")]
+
+
+def test_a_python_that_ignores_them_gives_them_to_no_worker(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "from platform.running.workers.path import users_path; print(users_path())"
+    )
+    environment = os.environ | {PYTHONPATH: str(tmp_path)}
+    assert subprocess.check_output([sys.executable, "-E", "-c", program], env=environment, text=True) == "[]\n"
