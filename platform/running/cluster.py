@@ -238,8 +238,17 @@ def _keeping_signals(interruption: Interruption) -> Iterator[None]:
 def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
     try:
         ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RayFault(f"Ray does not start: {one_line(error)}") from error
+    except Exception as error:
+        # Of a machine that is too busy, or has too few open files, Ray says nothing more special.
+        raise RayFault(f"Ray does not start: {one_line(error)}{_way_out(error)}") from error
+
+
+def _way_out(error: Exception) -> str:
+    """What helps where Ray cannot write its files, or where the paths of its sockets would be too long."""
+    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if isinstance(error, OSError) and place in str(error):
+        return "; have RAY_TMPDIR name a folder with a short path that is yours to write to"
+    return ""
 
 
 def _leave(died: bool) -> None:

@@ -61,3 +61,15 @@ def test_all_packages_by_pythonpath(machine: Machine) -> None:
     base = os.path.realpath(sys.executable)
     command = machine.start(python=base, PYTHONPATH=str(packages))
     assert command.wait() == 0, command.output
+
+
+def test_a_folder_whose_path_is_too_long_for_sockets(machine: Machine, tmp_path: Path) -> None:
+    """Job managers give such ones as TMPDIR."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    command = machine.start(TMPDIR=str(long))
+    assert command.wait() == 3, command.output
+    assert "error: Ray does not start: " in command.output
+    assert "; have RAY_TMPDIR name a folder with a short path that is yours to write to; mend that" in command.output
+    command = machine.start(TMPDIR=str(long), RAY_TMPDIR="/tmp")
+    assert command.wait() == 0, command.output

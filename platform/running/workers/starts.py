@@ -43,11 +43,6 @@ class Starts:
         """How many Ray ended because they took too long, since one last began to work."""
 
     @property
-    def alive(self) -> int:
-        """How many are about to start."""
-        return len(self._starting)
-
-    @property
     def words(self) -> str:
         """What they wrote, in one line; empty where they wrote nothing."""
         return gist(self._written) if self._written.strip() else ""
@@ -135,7 +130,7 @@ class Waiting(tune.Callback):
     def _tell_of_slow_ones(self) -> bool:
         """Say who is slow to start; False where trials wait for something else, such as a machine."""
         if self._starts is not None:
-            self._say(f"waiting for Ray's workers to start: {self._starts.alive} are about to")
+            self._say("waiting for Ray's workers to start")
         elif reserved := sorted(_reserved()):
             where = f"waiting for Ray's workers to start at {', '.join(reserved)}"
             self._say(f"{where}; if none does, raylet.err in Ray's logs there says why")
