@@ -244,10 +244,10 @@ def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
 
 
 def _way_out(error: Exception) -> str:
-    """What helps where Ray cannot write its files, or where the paths of its sockets would be too long."""
+    """What helps where Ray cannot write its files, or takes not the paths of its sockets."""
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if isinstance(error, OSError) and place in str(error):
-        return "; have RAY_TMPDIR name a folder with a short path that is yours to write to"
+    if isinstance(error, UnicodeEncodeError) or (isinstance(error, OSError) and place in str(error)):
+        return "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours to write to"
     return ""
 
 
