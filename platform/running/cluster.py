@@ -244,8 +244,11 @@ def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
 
 
 def _way_out(error: Exception) -> str:
-    """What helps where Ray cannot write its files, or takes not the paths of its sockets."""
+    """What helps where Ray cannot write its files, or does not take the bytes of a path."""
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if isinstance(error, UnicodeEncodeError) and place not in error.object:
+        # It is told the whole command, too.
+        return f"; call the command with paths in UTF-8, got {error.object!r}"
     if isinstance(error, UnicodeEncodeError) or (isinstance(error, OSError) and place in str(error)):
         return "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours to write to"
     return ""

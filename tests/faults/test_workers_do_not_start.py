@@ -74,3 +74,17 @@ def test_a_folder_whose_path_sockets_do_not_take(machine: Machine, tmp_path: Pat
     assert "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours" in command.output
     command = machine.start(TMPDIR=str(folder), RAY_TMPDIR="/tmp")
     assert command.wait() == 0, command.output
+
+
+def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> None:
+    """Each of its workers is lost before a step, and the table says why."""
+    (tmp_path / "helper.py").write_text("half = 0.5\n")
+    text = moments.TEXT.replace(
+        "import os\n", f"import os\nimport sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper\n"
+    )
+    machine.checkout.write(f"{moments.NAME}.py", text.replace('"""The third."""', "half = helper.half"))
+    command = machine.start()
+    assert command.wait() == 1, command.output
+    table = (machine.results / moments.NAME / "table.md").read_text()
+    reason = "worker lost 4 times since step 0, the last time with: ModuleNotFoundError: No module named 'helper'"
+    assert reason in table

@@ -1,12 +1,16 @@
 """What a cluster has and what its autoscaler may still start, from what Ray and `ray up` say of it."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from platform.design.budget import Resources
-from platform.running.cluster import HEAD, Cluster, awaited
+from platform.records.provenance import ROOT
+from platform.records.storage.storage import Folder
+from platform.running.cluster import HEAD, Cluster, RayFault, awaited, local
+from platform.running.interruption import Interruption
 from platform.running.placement import refusal
 
 HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
@@ -149,3 +153,34 @@ def test_waiting_ends_when_all_have_joined_or_the_user_stops_it(monkeypatch: pyt
     assert cluster.has_room([], {"CPU": 32.0})
     Cluster(lambda: {"head": {"CPU": 4.0, HEAD: 1.0}}, LOCAL).await_expected(said.append, lambda: True)
     assert len(said) == 1
+
+
+PLACE = "/scratch/Müll"
+RAY_TMPDIR = "have RAY_TMPDIR name a folder with a short path"
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (OSError(f"AF_UNIX path length cannot exceed 107 bytes: {PLACE}/ray/plasma_store"), RAY_TMPDIR),
+        (PermissionError(13, "Permission denied", f"{PLACE}/ray/session"), RAY_TMPDIR),
+        (UnicodeEncodeError("ascii", f"{PLACE}/ray", 9, 10, "ordinal not in range"), RAY_TMPDIR),
+        (
+            UnicodeEncodeError("utf-8", "python --results r\udce9s", 18, 19, "surrogates"),
+            "with paths in UTF-8, got 'python",
+        ),
+        (Exception("The current node timed out during startup."), "Ray does not start: The current node timed out"),
+    ],
+    ids=["long", "another user's", "umlaut", "bytes in the command", "busy"],
+)
+def test_where_ray_does_not_start_it_is_said_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, helps: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setenv("TMPDIR", PLACE)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr("ray.init", refuse)
+    with pytest.raises(RayFault, match=helps), local(ROOT, Interruption(Folder(tmp_path), "stop"), lambda _: None):
+        pass
