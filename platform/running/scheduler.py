@@ -1,6 +1,7 @@
 """Ray Tune's scheduler of a study: enters what workers give back."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -127,6 +128,7 @@ def _why_lost(trial: RayTrial) -> str:
     """What Ray says of a worker that was lost, in one line."""
     try:
         # `get_error` looks where Ray Tune copies this file only later.
-        return gist(Path(trial.error_file).read_text(errors="replace"))
+        text = Path(trial.error_file).read_text(errors="replace")
     except (OSError, TypeError):
         return "no error"
+    return gist(re.sub(r"^Failure # .*\n", "", text))

@@ -111,3 +111,42 @@ def test_a_study_whose_data_no_node_has_ends_and_says_so(cluster: Cluster, fresh
     cluster.add_node(num_cpus=2)
     code, output = fresh_checkout.study(file, "--address", cluster.address)
     assert code == 0, output
+
+
+def test_the_node_of_the_last_trial_is_lost(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    """There is room for it elsewhere, though nothing else is left to do."""
+    nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1) for _ in range(2))}
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=60, evaluations=30)", seeds=1)
+    process, watch = fresh_checkout.start(file, "--address", cluster.address), Watch()
+    store, lost = Store(fresh_checkout.root / "results"), False
+    while process.poll() is None:
+        watch.look()
+        records = [store.read(ask.trial.id) for ask in store.journal("nodes").asks]
+        if not lost and any(record is not None and record.reports for record in records):
+            (node,) = watch.most
+            cluster.remove_node(nodes[node], allow_graceful=False)
+            lost = True
+        time.sleep(0.05)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    assert lost
+    assert process.returncode == 0, output
+    assert "lost its worker; it goes" in output
+    assert "goes on from" in output
+
+
+def test_workers_of_a_cluster_import_what_the_users_path_names(
+    cluster: Cluster, fresh_checkout: Checkout, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=1)
+    (tmp_path / "mylab.py").write_text("half = 0.5\n")
+    file = study(fresh_checkout, '{"source only": Arm(SourceOnly), "mine": Arm(Mine)}', seeds=1)
+    text = (fresh_checkout.root / file).read_text()
+    (fresh_checkout.root / file).write_text(
+        text.replace("import os\n", "import os\nimport mylab\n").replace(
+            "class Mine(SourceOnly):\n",
+            "class Mine(SourceOnly):\n    def losses(self, step):\n        return mylab and super().losses(step)\n",
+        )
+    )
+    code, output = fresh_checkout.study(file, "--address", cluster.address, PYTHONPATH=str(tmp_path))
+    assert code == 0, output

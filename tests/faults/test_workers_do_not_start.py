@@ -13,6 +13,7 @@ from tests.support.faults.processes import Machine
 
 pytestmark = pytest.mark.slow
 
+USES = "def losses(self, step):\n        helper.half\n        return super().losses(step)"
 SITE = """
 import os, sys
 if any("default_worker" in part for part in sys.orig_argv):
@@ -82,7 +83,7 @@ def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> No
     text = moments.TEXT.replace(
         "import os\n", f"import os\nimport sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper\n"
     )
-    machine.checkout.write(f"{moments.NAME}.py", text.replace('"""The third."""', "half = helper.half"))
+    machine.checkout.write(f"{moments.NAME}.py", text.replace('"""The third."""', USES))
     command = machine.start()
     assert command.wait() == 1, command.output
     table = (machine.results / moments.NAME / "table.md").read_text()

@@ -44,7 +44,7 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
             "ray::step()\n" + '  File "worker.py", line 1\n    ^^^^\n' * 99 + "OSError: disk\nfull\n",
             "OSError: disk full",
         ),
-        ("The actor died\n\tpid: 1\n\tip: 10.0.0.1\nThe worker got an OOM kill", "The worker got an OOM kill"),
+        ("Failure # 1 (occurred at noon)\nIt died\n\tpid: 1\n\tip: 10.0.0.1\nfor memory", "It died for memory"),
         ("The actor's node died\n\tno heartbeat for 30 s\n", "The actor's node died no heartbeat for 30 s"),
     ],
 )

@@ -6,6 +6,8 @@ from platform.records.one_line import one_line
 
 
 def gist(text: str) -> str:
-    """What matters of an error's text: what stands behind a traceback's frames, or behind a list of attributes."""
+    """What matters of an error: of a traceback what stands behind its frames, else all but an actor's attributes."""
     text = text.strip()
-    return one_line(re.split(r"\n\s+\S.*", text)[-1].strip() or text)
+    if '  File "' in text:
+        return one_line(re.split(r"\n\s+\S.*", text)[-1].strip() or text)
+    return one_line(re.sub(r"\n\t\w+: .*", "", text))
