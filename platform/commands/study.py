@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from platform import shifts
 from platform.commands.exits import (
@@ -191,7 +191,8 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
     print(describe(file.study, file.name), end="\n\n", flush=True)
     ledger.replay(tracker)
-    interruption, whole = Interruption(ledger.store.storage, f"{file.name}/{STOP}"), False
+    interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")
+    ended: Literal["by an error", "by a signal", "whole"] = "by an error"
     with interruption.listening():
         try:
             with quiet(folder / LOG) as terminal, _progress(file.study, ledger, tracker, terminal) as progress:
@@ -201,13 +202,14 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
                 finished = _run_trials(file.study, ledger, identity, address, interruption, lock)
             if interruption.signal is not None and not finished:
                 _last_words("stopped; every step is kept, and the same command goes on from here\n")
+                ended = "by a signal"
                 return interruption.code
             code = _tabulate(ledger, header)
             ledger.store.publish(file.name, folder.glob(LOG))
-            whole = True
+            ended = "whole"
             return code
         finally:
-            _close(tracker, ledger, whole)
+            _close(tracker, ledger, ended)
 
 
 def _offer(study: Study, address: str | None) -> Offer | None:
@@ -243,14 +245,18 @@ def _run_trials(
         raise MachineFailed(fault) from fault
 
 
-def _close(tracker: Tracker, ledger: Ledger, whole: bool) -> None:
+def _close(tracker: Tracker, ledger: Ledger, ended: Literal["by an error", "by a signal", "whole"]) -> None:
     """Give MLflow what it lacks, and say what it lacks even then."""
-    if whole:
+    if ended == "whole":
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
-        _last_words(f"\ncompare the runs: mlflow ui (experiment {ledger.study!r})\n{_undelivered(owed, ledger.store)}")
+        _last_words(f"\ncompare the runs: mlflow ui (experiment {ledger.study!r})\n")
     else:
         owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
-        _last_words(_undelivered(owed, ledger.store))
+    if owed and ended == "by an error":
+        # The error itself comes after this, and what mends it brings this along.
+        say(f"note: MLflow lacks {owed}, which the next run gives it")
+    elif owed:
+        _last_words(_undelivered(owed, tracker, ledger.store))
 
 
 def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
@@ -295,12 +301,15 @@ def _last_words(text: str) -> None:
         write_off_output()
 
 
-def _undelivered(owed: Owed, store: Store) -> str:
-    """What MLflow lacks, and how it gets that."""
-    if not owed:
-        return ""
+def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:
+    """What MLflow lacks, why, and how it gets that."""
+    again = "the same command again"
     copied = "" if store.shared else f", or\n  python -m platform.tracking {shown(store.folder)} --to URI"
-    return f"MLflow lacks {owed}: run the same command again{copied}\n"
+    if not (owed.trials or owed.study):
+        why = tracker.unstored or tracker.trouble or "MLflow is slow"
+        return f"MLflow has all numbers and lacks {owed}: {why}\nthen run {again}{copied}\n"
+    why = f" ({tracker.trouble})" if tracker.trouble else ""
+    return f"MLflow lacks {owed}{why}: run {again}{copied}\n"
 
 
 def _name_damages(store: Store) -> None:

@@ -9,19 +9,22 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending
+from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending, say
 from platform.records.ledger import Ledger
 from platform.records.location import recorded
 from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
-from platform.results.mirror.uri import checked, refusal
+from platform.results.mirror.uri import checked, without_secrets
 from platform.search.due import is_complete, wanted
 
 COMMAND_PATIENCE = 60.0
 """How long the command waits, in seconds, for an MLflow that answered at first."""
+SILENT_SECONDS = 10.0
+"""How long the command says nothing while nothing happens."""
 CLEAR = "\r\x1b[2K"
 """What a terminal clears its line by."""
 
@@ -59,27 +62,42 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
     for ask in begun:
         tracker.hear("begin", ask, ledger.records[ask.trial.id])
     whole = tracker.owed()
-    _wait(tracker, uri, study)
+    _wait(tracker, without_secrets(uri, uri), study)
     state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.records) else "interrupted"
     owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
-    what = f"{owed} could not be copied: {tracker.trouble or 'MLflow is slow'}" if owed else f"{whole} copied"
+    what = _copied(whole, tracker.was_there())
+    if owed.trials or owed.study:
+        what = f"{replace(owed, files=0)} could not be copied: {tracker.trouble or 'MLflow is slow'}"
+    if owed.files:
+        what += f", but not {many(owed.files, 'file')}: {tracker.unstored or tracker.trouble or 'MLflow is slow'}"
     damages = f"; {many(len(store.damages), 'damaged line')} left out" if store.damages else ""
     print(f"{CLEAR if sys.stdout.isatty() else ''}{study}: {what}{damages}", flush=True)
     return owed
 
 
+def _copied(whole: Owed, there: Owed) -> str:
+    """What was copied now, and what MLflow held before."""
+    now = Owed(whole.trials - there.trials, whole.reports - there.reports)
+    before = f"{there} {'was' if there.trials == 1 else 'were'} there already"
+    if not now and whole:
+        return before
+    return f"{now if whole else whole} copied" + (f"; {before}" if there.reports else "")
+
+
 def _wait(tracker: Tracker, uri: str, study: str) -> None:
-    """Show what is owed until nothing is, or nothing changes any more; raises BadInput when MLflow does not answer."""
-    changed, before = time.monotonic(), tracker.owed()
-    while not tracker.connected:
-        if tracker.trouble:
+    """Show what is owed until files only are, or nothing changes any more; raises BadInput without an answer."""
+    changed, before, said = time.monotonic(), tracker.owed(), False
+    while not tracker.connected or (tracker.owed().trials and time.monotonic() < changed + COMMAND_PATIENCE):
+        owed = tracker.owed()
+        if not tracker.connected and tracker.trouble:
             trouble = tracker.trouble
             tracker.close(patience=0.0)
-            raise BadInput(str(refusal(uri, f"must be that of an MLflow that answers, and here {trouble}")))
-        time.sleep(0.05)
-    while (owed := tracker.owed()) and time.monotonic() < changed + COMMAND_PATIENCE:
+            raise BadInput(f"{study} cannot be copied to {uri}: {trouble}; mend that, or correct --to")
         if owed != before:
-            changed, before = time.monotonic(), owed
+            changed, before, said = time.monotonic(), owed, False
+        if not said and time.monotonic() > changed + SILENT_SECONDS:
+            say(f"{study}: waiting for {uri}{f', because {tracker.trouble}' if tracker.trouble else ''}")
+            said = True
         if sys.stdout.isatty():
             print(f"{CLEAR}{study}: {owed} to go", end="", flush=True)
-        time.sleep(0.1)
+        time.sleep(0.05)

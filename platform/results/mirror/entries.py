@@ -1,6 +1,8 @@
 """What a run in MLflow holds of a trial: its tags, params and metrics."""
 
-from collections.abc import Mapping, Sequence
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mlflow.entities import Metric
@@ -21,6 +23,10 @@ END_TAGS = ("state", "cause", "stop_reason")
 COMMIT = "mlflow.source.git.commit"
 PICTURE = "prediction.png"
 """The artifact of a complete confirm trial: its test predictions, drawn."""
+LACKS = "lacks"
+"""Tag of a run that has ended and still waits for its picture, which it names."""
+LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 8000
+"""Characters that MLflow takes of a name, of a param and of a tag."""
 
 
 class Scored(NamedTuple):
@@ -40,7 +46,7 @@ def trial_tags(ask: Ask, provenance: Mapping[str, str]) -> dict[str, str]:
         "seed": str(ask.trial.seed),
         "trial_id": ask.trial.id,
     }
-    return tags | {f"provenance/{name}": value for name, value in provenance.items()}
+    return fitting(tags | {f"provenance/{name}": value for name, value in provenance.items()}, LONGEST_TAG)
 
 
 def changing_tags(copy: Copy) -> dict[str, str]:
@@ -50,7 +56,7 @@ def changing_tags(copy: Copy) -> dict[str, str]:
         tags["worker_losses"] = str(copy.record.losses)
     if (parts := max((report.parts for report in copy.record.reports), default=1)) > 1:
         tags["parts"] = str(parts)
-    return tags if copy.record.end is None else tags | _end_tags(copy.record.end)
+    return fitting(tags if copy.record.end is None else tags | _end_tags(copy.record.end), LONGEST_TAG)
 
 
 def _end_tags(end: End) -> dict[str, str]:
@@ -69,7 +75,37 @@ def settings(copy: Copy) -> dict[str, str]:
     settings |= trial.hyperparameters | resolved
     settings |= {"seed": trial.seed, "steps": trial.steps, "evaluations": trial.evaluations}
     settings |= {f"cost/{name}": f"{value:.10g}" for name, value in copy.record.cost.items()}
-    return {name: str(value) for name, value in settings.items()}
+    return fitting(settings, LONGEST_PARAM)
+
+
+def fitting(values: Mapping[str, Any], longest: int) -> dict[str, str]:
+    """Params or tags as MLflow takes them: it would refuse one that is not, and with it all that comes along."""
+    names = accepted(values)
+    return {names[name]: _cut(str(value), longest) for name, value in values.items()}
+
+
+def accepted(names: Iterable[str]) -> dict[str, str]:
+    """Names as MLflow takes them, by what they are: the same in nearly all cases, and never one for two."""
+    names = list(names)
+    fits = {name: name for name in names if _plain(name) == name}
+    for name in (name for name in names if name not in fits):
+        plain, number = _plain(name), 1
+        fits[name] = plain
+        while list(fits.values()).count(fits[name]) > 1:
+            number += 1
+            fits[name] = f"{plain[: LONGEST_NAME - 4]} {number}"
+    return {name: fits[name] for name in names}
+
+
+def _plain(name: str) -> str:
+    # What would be another path as a file's name is refused as well.
+    return posixpath.normpath("/" + re.sub(r"[^/\w.\- :]", "_", name)).lstrip("/")[:LONGEST_NAME] or "_"
+
+
+def _cut(text: str, longest: int) -> str:
+    """Text that every database takes: without lone halves of characters and zeros, and no longer than that."""
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def metrics_at(values: Mapping[str, float], at: int, step: int) -> list[Metric]:

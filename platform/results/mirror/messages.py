@@ -1,7 +1,7 @@
 """Messages between the driver and the process that talks to MLflow."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,15 +18,22 @@ class Owed:
     trials: int
     reports: int
     study: bool = False
-    """Whether the study's own run lacks its files and its last status."""
+    """Whether the study's own run lacks its last status, and its files."""
+    files: int = 0
+    """Pictures and tables of runs that are there."""
 
     def __bool__(self) -> bool:
-        return self.trials > 0 or self.study
+        return self.trials > 0 or self.study or self.files > 0
 
     def __str__(self) -> str:
-        if not self.trials:
-            return "the study's files and status" if self.study else "nothing"
-        return f"{many(self.trials, 'trial')} with {many(self.reports, 'report')}"
+        parts = []
+        if self.trials:
+            parts.append(f"{many(self.trials, 'trial')} with {many(self.reports, 'report')}")
+        elif self.study:
+            parts.append("the study's files and status")
+        if self.files:
+            parts.append(many(self.files, "file"))
+        return " and ".join(parts) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,29 @@ class Copy:
 
 @dataclass(frozen=True)
 class Closing:
-    """The end of a study's own run: its status, files and time."""
+    """The end of a study's own run: its status and time."""
 
     status: Literal["FINISHED", "KILLED"]
-    files: tuple[Path, ...]
     at: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a run, which wait until all numbers are there: their place may be away when MLflow is not."""
+
+    trial: str = ""
+    """Whose picture is drawn from the test predictions in `paths`; none for the study's own run."""
+    paths: tuple[Path, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Contents of further files, by their names."""
+
+    def __len__(self) -> int:
+        return len(self.paths) + len(self.texts)
+
+    def only(self, names: Collection[str]) -> "Files":
+        """Those of some names."""
+        paths = tuple(path for path in self.paths if path.name in names)
+        return Files(self.trial, paths, {name: text for name, text in self.texts.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -63,14 +88,22 @@ class Answer:
     """Why MLflow did not take a trial, though it took others."""
     away: str = ""
     """Why MLflow could not be used, or is no longer the one it was: connect again before anything else."""
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """The last reported step of each trial that was there when this process connected."""
+    pictures: tuple[str, ...] = ()
+    """Ids of held trials whose runs lack their picture."""
+    lacking: tuple[str, ...] = ()
+    """Names of files that could not be stored."""
+    unstored: str = ""
+    """Why not, and how that is mended."""
 
 
-Request = list[Copy] | Closing | None
-"""Copies to deliver, the end of the study, or, as None, to connect and look up what is there."""
+Request = list[Copy] | Closing | Files | None
+"""Copies to deliver, the end of the study, files, or, as None, to connect and look up what is there."""
 
 
 class Outage(Exception):
-    """MLflow cannot be used at the moment."""
+    """MLflow cannot be used at the moment: what is wrong, and the remedy, where it is not just away."""
 
 
 def now() -> int:

@@ -7,7 +7,9 @@
 
 What MLflow holds is a function of the study's header and its records, so every method here may be called again after
 any failure: a run is found before it is made, reports that it holds are left out, and its status comes last, when all
-the rest is there. Reports arrive in order and a batch holds whole ones, so the last step that a run holds says which.
+numbers are there. Reports arrive in order and a batch holds whole ones, so the last step that a run holds says which.
+Files come when everything else is there, since their place may be another and away; the tag `lacks` says that they
+have not.
 
 A run's params are the trial's settings under the names of a study file. Its metrics are the records', by step, and, so
 that sorting a column never mixes full runs with stopped ones: `final/<metric>` of complete trials only, and
@@ -19,43 +21,46 @@ short waits for the database would each wait for Python's interpreter lock as we
 
 import getpass
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Metric
 from mlflow.entities import Run as MlflowRun
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
 
-from platform.records.one_line import one_line
 from platform.records.record import TARGET_TEST, StudyHeader
-from platform.results.figures.png import png
-from platform.results.figures.predictions import prediction_picture
+from platform.results.mirror import filing
 from platform.results.mirror.entries import (
     COMMIT,
     END_TAGS,
     FINAL,
+    LACKS,
+    LONGEST_TAG,
     PICTURE,
     RUNNING,
     STATUS,
     STUDY,
     Scored,
+    accepted,
     batches_of,
     changing_tags,
     final_metrics,
+    fitting,
     metrics_at,
     settings,
     trial_tags,
 )
-from platform.results.mirror.messages import Answer, Closing, Copy, now
-from platform.results.mirror.sqlite import identity, lay_out
-from platform.results.mirror.uri import sqlite_file
-from platform.results.report.predictions import stored
+from platform.results.mirror.messages import Answer, Closing, Copy, Files, now
+from platform.results.mirror.places import database
+from platform.results.mirror.places.files import Place
+from platform.results.mirror.places.run import log
+from platform.results.mirror.places.sqlite import identity, lay_out
+from platform.results.mirror.reasons import reason
+from platform.results.mirror.uri import DATABASES, sqlite_file
 from platform.scores.metrics import cityscapes
 
 PAGE = 200
@@ -70,6 +75,8 @@ class _Run:
 
     id: str
     status: str
+    location: str
+    """Where it keeps its files."""
     tags: dict[str, str]
     params: set[str] = field(default_factory=set)
     step: int = 0
@@ -82,10 +89,13 @@ class Mirror:
     """The runs of one study in one MLflow; nothing is looked up before `connect`."""
 
     def __init__(self, uri: str, header: StudyHeader) -> None:
+        self._uri = uri
         self._file = sqlite_file(uri)
         if self._file is not None:
             lay_out(self._file)
-        self._client = MlflowClient(tracking_uri=uri)
+        if uri.startswith(("sqlite", *DATABASES)):
+            database.check(uri)
+        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._identity = identity(self._file) if self._file is not None else None
         self._header = header
         self._groups = header.groups
@@ -93,7 +103,7 @@ class Mirror:
         self._parent: MlflowRun
         self._runs: dict[str, _Run] = {}
 
-    def connect(self) -> None:
+    def connect(self) -> Answer:
         """Find or make the experiment and the study's run, and find what MLflow holds of its trials."""
         self._experiment = self._find_experiment()
         found = self._search(f"tags.phase = '{STUDY}'")
@@ -111,12 +121,10 @@ class Mirror:
             else:
                 self._runs[run.data.tags["trial_id"]] = _known(run)
         if lacking := self._parent_tags().items() - self._parent.data.tags.items():
-            self._client.log_batch(self._parent.info.run_id, tags=[RunTag(name, value) for name, value in lacking])
+            log(self._client, self._parent.info.run_id, [], {}, dict(lacking))
         if self._parent.info.status != RUNNING:
             self._client.update_run(self._parent.info.run_id, status=RUNNING)
-        # Should files have no place at the moment, numbers still have theirs; `close` asks again.
-        with suppress(Exception):
-            self._log_study_file()
+        return Answer(steps={trial_id: run.step for trial_id, run in self._runs.items()})
 
     def deliver(self, copies: Sequence[Copy]) -> Answer:
         """Make runs equal to these copies; the answer leaves out those for which `TURN_SECONDS` were too short."""
@@ -139,19 +147,27 @@ class Mirror:
                 held.append(trial_id)
             if time.monotonic() > turn:
                 break
-        return Answer(tuple(held), refused)
+        return Answer(tuple(held), refused, pictures=tuple(name for name in held if LACKS in self._runs[name].tags))
 
     def close(self, closing: Closing) -> None:
-        """Give the study's run its files and its status; runs that have not ended become KILLED."""
+        """Give the study's run its status; runs that have not ended become KILLED."""
         for run in self._runs.values():
             if run.status == RUNNING:
                 self._client.set_terminated(run.id, "KILLED", closing.at)
                 run.status = "KILLED"
-        self._log_study_file()
-        for file in closing.files:
-            if file.exists():
-                self._client.log_artifact(self._parent.info.run_id, str(file))
         self._client.set_terminated(self._parent.info.run_id, closing.status, closing.at)
+
+    def store(self, asked: Files) -> Answer:
+        """Store files of a run; the answer names those that have no place, and says why."""
+        run = self._runs[asked.trial] if asked.trial else _known(self._parent)
+        answer = filing.store(Place(self._client, self._uri, run.id, run.location), asked, self._groups)
+        if answer.lacking:
+            # Is it their place that is away, or MLflow?
+            self._probe()
+        elif LACKS in run.tags:
+            self._client.delete_tag(run.id, LACKS)
+            del run.tags[LACKS]
+        return answer
 
     @property
     def replaced(self) -> bool:
@@ -165,15 +181,19 @@ class Mirror:
         tags = changing_tags(copy)
         outdated = [name for name in END_TAGS if name in run.tags and name not in tags]
         changed = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        params = {name: value for name, value in settings(copy).items() if name not in run.params}
         status = RUNNING if end is None else STATUS[end.state]
-        if run.status == status and run.step >= record.step and not outdated and not changed and run.params:
+        if run.status == status and run.step >= record.step and not (outdated or changed or params):
             return
         self._reopen(run, outdated)
-        self._log_reports(run, copy, reports, changed)
+        if end is not None and copy.predictions is not None:
+            changed[LACKS] = PICTURE
+        refused = self._log_reports(run, copy, reports, params, changed)
         if end is not None:
-            self._log_picture(run, copy)
             self._client.set_terminated(run.id, status, copy.at)
             run.status = status
+        if refused:
+            raise _Refused("; ".join(f"{name}: {why}" for name, why in refused.items()))
 
     def _run_of(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
         run = self._runs.get(copy.record.trial.id)
@@ -191,23 +211,21 @@ class Mirror:
             self._client.delete_tag(run.id, name)
             del run.tags[name]
 
-    def _log_reports(self, run: _Run, copy: Copy, reports: Sequence[Scored], tags: Mapping[str, str]) -> None:
-        """Params come with the first batch of new reports, tags and final values with the last."""
+    def _log_reports(
+        self,
+        run: _Run,
+        copy: Copy,
+        reports: Sequence[Scored],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> dict[str, str]:
+        """Params come with the first batch of new reports, tags and final values with the last; what is refused."""
         *batches, last = batches_of([report for report in reports if report.step > run.step])
-        params = {name: value for name, value in settings(copy).items() if name not in run.params}
+        refused: dict[str, str] = {}
         for batch in batches:
-            self._log(run, batch, params, [], {})
+            refused |= self._log(run, batch, params, [], {})
             params = {}
-        self._log(run, last, params, [] if run.final else final_metrics(copy, reports), tags)
-
-    def _log_picture(self, run: _Run, copy: Copy) -> None:
-        arrays = None if copy.predictions is None else stored(copy.predictions)
-        if arrays is not None:
-            figure = prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], self._groups)
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / PICTURE
-                file.write_bytes(png(figure))
-                self._client.log_artifact(run.id, str(file))
+        return refused | self._log(run, last, params, [] if run.final else final_metrics(copy, reports), tags)
 
     def _log(
         self,
@@ -216,21 +234,15 @@ class Mirror:
         params: Mapping[str, str],
         final: Sequence[Metric],
         tags: Mapping[str, str],
-    ) -> None:
+    ) -> dict[str, str]:
         """One call; what it held is remembered, so that a delivery that fails halfway goes on from there."""
         metrics = [metric for report in reports for metric in metrics_at(report.metrics, report.at, report.step)]
-        metrics += final
-        if metrics or params or tags:
-            self._client.log_batch(
-                run.id,
-                metrics,
-                [Param(name, value) for name, value in params.items()],
-                [RunTag(name, value) for name, value in tags.items()],
-            )
-        run.params.update(params)
-        run.tags.update(tags)
+        refused = log(self._client, run.id, [*metrics, *final], params, tags)
+        run.params.update(params.keys() - refused.keys())
+        run.tags.update({name: value for name, value in tags.items() if name not in refused})
         run.step = max([run.step, *(report.step for report in reports)])
         run.final = run.final or bool(final)
+        return refused
 
     def _scored(self, copy: Copy) -> list[Scored]:
         """The reports with the times at which they came.
@@ -246,8 +258,8 @@ class Mirror:
                 score = cityscapes(report.confusions[TARGET_TEST], self._groups)
                 metrics |= {"test/miou": score.miou, "test/accuracy": score.accuracy}
             # The selector comes first, because MLflow's compare view opens with the first metric logged.
-            names = sorted(metrics, key=lambda name: (name != self._header.select, name))
-            scored.append(Scored(at, report.step, {name: metrics[name] for name in names}))
+            names = accepted(sorted(metrics, key=lambda name: (name != self._header.select, name)))
+            scored.append(Scored(at, report.step, {fits: metrics[name] for name, fits in names.items()}))
             at -= round(1000 * report.seconds)
         return scored[::-1]
 
@@ -260,9 +272,10 @@ class Mirror:
         tags = self._tags(commit) | trial_tags(ask, record.provenance) | changing_tags(copy)
         tags["mlflow.parentRunId"] = self._parent.info.run_id
         created = self._client.create_run(self._experiment, began, tags, ask.name)
-        run = self._runs[record.trial.id] = _Run(created.info.run_id, created.info.status, tags)
+        run = self._runs[record.trial.id] = _known(created)
+        run.tags = tags
         if commit and COMMIT not in self._parent.data.tags:
-            self._client.set_tag(self._parent.info.run_id, COMMIT, commit)
+            self._set_tag(COMMIT, commit)
             self._parent.data.tags[COMMIT] = commit
         return run
 
@@ -272,7 +285,7 @@ class Mirror:
 
     def _parent_tags(self) -> dict[str, str]:
         header = self._header
-        return self._tags("") | {
+        tags = self._tags("") | {
             "phase": STUDY,
             "began": header.began,
             "mlflow.note.content": header.question,
@@ -283,13 +296,16 @@ class Mirror:
             "search_trials": str(header.search_trials),
             "steps": str(header.steps),
         }
+        return fitting(tags, LONGEST_TAG)
 
     def _find_experiment(self) -> str:
         """The id of the study's experiment; one that was deleted comes back, since its study goes on."""
         experiment = self._client.get_experiment_by_name(self._header.name)
         if experiment is None:
             location = None
-            if self._file is not None:
+            # Workspaces have locations of their own.
+            workspaces = MLFLOW_ENABLE_WORKSPACES.get()  # type: ignore[no-untyped-call]
+            if self._file is not None and not workspaces:
                 location = (self._file.parent / "mlruns" / self._header.name).as_uri()
             return str(self._client.create_experiment(self._header.name, artifact_location=location))
         if experiment.lifecycle_stage == LifecycleStage.DELETED:
@@ -298,7 +314,11 @@ class Mirror:
 
     def _probe(self) -> None:
         """Raise unless MLflow takes what is written to the study's run, which fails where that is no longer there."""
-        self._client.set_tag(self._parent.info.run_id, "study", self._header.name)
+        self._set_tag("study", self._header.name)
+
+    def _set_tag(self, name: str, value: str) -> None:
+        """Set a tag of the study's own run."""
+        self._client.set_tag(self._parent.info.run_id, name, value, synchronous=True)
 
     def _find_again(self, trial_id: str) -> None:
         """Raise where MLflow no longer has the run that it had of a trial."""
@@ -330,8 +350,9 @@ class Mirror:
             if not token:
                 return
 
-    def _log_study_file(self) -> None:
-        self._client.log_text(self._parent.info.run_id, self._header.source, f"{self._header.name}.py")
+
+class _Refused(Exception):
+    """MLflow has a trial's numbers, but would not take some of its params and tags."""
 
 
 def _unavailable(error: Exception) -> bool:
@@ -340,9 +361,9 @@ def _unavailable(error: Exception) -> bool:
 
 
 def _known(run: MlflowRun) -> _Run:
-    step = _held_step(run)
-    final = any(name.startswith(FINAL) for name in run.data.metrics)
-    return _Run(run.info.run_id, run.info.status, dict(run.data.tags), set(run.data.params), step, final)
+    info, data = run.info, run.data
+    final = any(name.startswith(FINAL) for name in data.metrics)
+    return _Run(info.run_id, info.status, info.artifact_uri, dict(data.tags), set(data.params), _held_step(run), final)
 
 
 def _held_step(run: MlflowRun) -> int:
@@ -368,10 +389,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in the password file
         return str(os.getuid())
-
-
-def reason(error: BaseException) -> str:
-    """The exception at the bottom, on one line: MLflow wraps a refused connection four times."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return one_line(str(error) or type(error).__name__, 200)

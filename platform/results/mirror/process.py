@@ -15,6 +15,8 @@ from platform.results.mirror.messages import Answer, Outage, Request
 STUCK_SECONDS = 180.0
 """Time after which a call without an answer is given up: longer than anything that MLflow itself waits for."""
 
+ENDED = "MLflow is away (the process that writes to it ended)"
+
 
 class Process:
     """The process that talks to MLflow; it ends when its input does, so that it never outlives the driver."""
@@ -44,11 +46,11 @@ class Process:
         with selectors.DefaultSelector() as selector:
             selector.register(self._popen.stdout, selectors.EVENT_READ)
             if not selector.select(STUCK_SECONDS):
-                raise Outage(f"no answer within {STUCK_SECONDS:.0f} s")
+                raise Outage(f"MLflow is away (no answer within {STUCK_SECONDS:.0f} s)")
         try:
             return cast(Answer, pickle.load(self._popen.stdout))
         except (EOFError, pickle.UnpicklingError, ValueError) as error:
-            raise Outage("the process that writes to it ended") from error
+            raise Outage(ENDED) from error
 
     def stop(self) -> None:
         """End the process at once, whatever it waits for."""
@@ -64,4 +66,4 @@ class Process:
             pickle.dump(message, self._popen.stdin)
             self._popen.stdin.flush()
         except (OSError, ValueError) as error:
-            raise Outage("the process that writes to it ended") from error
+            raise Outage(ENDED) from error

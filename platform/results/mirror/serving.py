@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from platform.results.mirror.messages import Answer, Closing, Request
+from platform.results.mirror.messages import Answer, Closing, Files, Request
 
 if TYPE_CHECKING:
     from platform.results.mirror.mirror import Mirror
@@ -18,15 +18,30 @@ ANSWER_SECONDS = 8
 """Time that a call over HTTP may take before the store counts as away."""
 
 
-def prepare() -> None:
-    """Set what MLflow reads from the environment, when it is imported or at each call; what a user has set stays.
+OURS = {
+    # A call would return before it is made, and what it could not do would be lost with the process.
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    # A text that is too long would be refused, and with it all that comes along.
+    "MLFLOW_TRUNCATE_LONG_VALUES": "true",
+    # MLflow's own retries would block for minutes; the tracker tries again.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""What MLflow must do here, whatever the user asks of it elsewhere."""
+NOT_OURS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
+"""Would make each metric that of a model as well, which the MLflow of a study may not even have."""
 
-    Its own seven retries would block for minutes; the tracker tries again.
+
+def prepare() -> None:
+    """Set what MLflow reads from the environment, when it is imported or at each call.
+
+    Addresses, names, secrets and limits that a user has set stay.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.update(OURS)
+    for name in NOT_OURS:
+        os.environ.pop(name, None)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def serve() -> None:
@@ -42,7 +57,9 @@ def serve() -> None:
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests,), daemon=True).start()
     prepare()
-    from platform.results.mirror.mirror import Mirror, reason
+    from platform.results.mirror.mirror import Mirror
+    from platform.results.mirror.reasons import trouble
+    from platform.results.mirror.uri import without_secrets
 
     # Every failure is answered; MLflow would write its traceback as well.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
@@ -58,19 +75,20 @@ def serve() -> None:
             mirror = mirror or Mirror(*arguments)
             answer = _carry_out(mirror, request)
         except Exception as error:
-            answer = Answer(away=reason(error))
+            answer = Answer(away=without_secrets(trouble(error), arguments[0]))
         pickle.dump(answer, answers)
         answers.flush()
 
 
 def _carry_out(mirror: "Mirror", request: Request) -> Answer:
     if request is None:
-        mirror.connect()
-    elif isinstance(request, Closing):
+        return mirror.connect()
+    if isinstance(request, Files):
+        return mirror.store(request)
+    if isinstance(request, Closing):
         mirror.close(request)
-    else:
-        return mirror.deliver(request)
-    return Answer()
+        return Answer()
+    return mirror.deliver(request)
 
 
 def _receive(requests: "queue.SimpleQueue[Any]") -> None:

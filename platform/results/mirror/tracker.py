@@ -7,16 +7,17 @@ it is back, and may be another or an empty one, everything is compared with the 
 
 import itertools
 import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platform.records.ledger import Event
 from platform.records.record import TARGET_TEST, Ask, Record, Report, StudyHeader
 from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
-from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Outage, Owed, Request, now
+from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Files, Outage, Owed, Request, now
 from platform.results.mirror.process import Process
 from platform.results.mirror.uri import checked
 
@@ -25,6 +26,10 @@ PAUSE = 0.5
 """Seconds between deliveries, so that reports of one trial that come close together go in one call."""
 LONGEST_PAUSE = 30.0
 """Seconds between attempts while MLflow is away, doubled up to here."""
+FILES_PAUSE = 60.0
+"""Seconds between attempts to store files that have no place."""
+TURN_SECONDS = 1.0
+"""Time after which files wait for what is newer."""
 MOST_PATIENCE = 6
 """`close` takes at most this many times its patience, however slowly MLflow answers."""
 COPIES = 50
@@ -53,21 +58,31 @@ class Tracker:
 
     def __init__(self, uri: str, header: StudyHeader, store: Store) -> None:
         self._arguments = (checked(uri), header)
+        self._texts = {f"{header.name}.py": header.source}
         self._store = store
         self._log_file = store.study_folder(header.name) / "mlflow.log"
         self.trouble = ""
         """Why MLflow does not take everything at the moment, empty while it does."""
+        self.unstored = ""
+        """Why files have no place at the moment, though numbers have theirs."""
         self.connected = False
         """Whether MLflow answered, and what it holds is known."""
         self._trials: dict[str, _Trial] = {}
         self._owed: dict[str, None] = {}
         """Ids of trials, those that were refused last at the end."""
+        self._files: dict[str, Files] = {}
+        """Files that runs lack, by trial; those of the study's own run by the empty id."""
+        self._files_at = 0.0
+        """When they are tried again."""
+        self._there: Mapping[str, int] | None = None
+        """The last step of each trial that MLflow held at first."""
         self._lock = threading.Lock()
-        """Held for `_trials` and `_owed`, never while waiting for MLflow."""
+        """Held for `_trials`, `_owed` and `_files`, never while waiting for MLflow."""
         self._closing: Closing | None = None
+        self._results: tuple[Path, ...] = ()
         self._close = threading.Event()
         self._closed = False
-        """Whether the study's run has its files and last status."""
+        """Whether the study's run has its last status."""
         self._given_up = False
         self._last_success = 0.0
         self._logged: set[str] = set()
@@ -100,7 +115,16 @@ class Tracker:
         with self._lock:
             owed = [self._trials[trial_id] for trial_id in self._owed]
             lacking = sum(len(trial.record.reports) - trial.held_reports for trial in owed)
-        return Owed(len(owed), lacking, self._closing is not None and not self._closed)
+            files = sum(map(len, self._files.values()))
+        return Owed(len(owed), lacking, self._closing is not None and not self._closed, files)
+
+    def was_there(self) -> Owed:
+        """What MLflow held before this tracker: trials with all their reports, and reports."""
+        with self._lock:
+            there = self._there or {}
+            known = [(trial.record, there.get(trial_id)) for trial_id, trial in self._trials.items()]
+        whole = sum(step is not None and step >= record.step for record, step in known)
+        return Owed(whole, sum(report.step <= (step or 0) for record, step in known for report in record.reports))
 
     def close(self, files: Sequence[Path] = (), state: Ending = "complete", patience: float = 10.0) -> Owed:
         """Deliver everything and give the study's run its files and status; what is still owed.
@@ -108,7 +132,8 @@ class Tracker:
         Unfinished runs and an interrupted study become KILLED, until they go on. Gives up when nothing could be
         delivered for `patience` seconds, and in any case after `MOST_PATIENCE` times that.
         """
-        self._closing = Closing("FINISHED" if state == "complete" else "KILLED", tuple(files), now())
+        self._results = tuple(files)
+        self._closing = Closing("FINISHED" if state == "complete" else "KILLED", now())
         began = self._last_success = time.monotonic()
         self._close.set()
         while self._thread.is_alive():
@@ -131,7 +156,7 @@ class Tracker:
     def _work(self) -> None:
         pause = PAUSE
         try:
-            while not (self._closed or self._given_up):
+            while not self._given_up:
                 if self._close.wait(pause):
                     # Somebody waits now.
                     pause = min(pause, 1.0)
@@ -140,9 +165,11 @@ class Tracker:
                     self._deliver_owed()
                     if self._closing is not None:
                         self._finish(self._closing)
+                        return
+                    self._store_files(time.monotonic() + TURN_SECONDS)
                 except (Outage, OSError) as error:
                     self.connected = False
-                    self._failed("", f"MLflow is away ({error})")
+                    self._failed("", str(error) if isinstance(error, Outage) else f"MLflow is away ({error})")
                 pause = min(2 * pause, LONGEST_PAUSE) if self.trouble else PAUSE
         finally:
             if self._process is not None:
@@ -161,6 +188,8 @@ class Tracker:
                 trial_id = copy.record.trial.id
                 if trial_id in answer.held:
                     self._delivered(trial_id, version, len(copy.record.reports))
+                    if trial_id in answer.pictures and copy.predictions is not None:
+                        self._note(Files(trial_id, (copy.predictions,)))
                 elif trial_id in answer.refused:
                     well = False
                     self._refused(trial_id, answer.refused[trial_id])
@@ -173,12 +202,49 @@ class Tracker:
         self._deliver_owed()
         self._ask(closing)
         self._closed = True
+        self._files_at = 0.0
+        self._store_files()
+
+    def _store_files(self, until: float = math.inf) -> None:
+        """Try each file that a run lacks once, unless none had a place a moment ago; raises Outage."""
+        with self._lock:
+            due = list(self._files.values()) if time.monotonic() >= self._files_at else []
+        unstored, wasted = "", 0.0
+        for files in due:
+            began = time.monotonic()
+            if began > until or wasted > TURN_SECONDS:
+                break
+            answer = self._ask(files)
+            self._note(files.only(answer.lacking))
+            if answer.lacking:
+                unstored = unstored or answer.unstored
+                wasted += time.monotonic() - began
+        if unstored:
+            self._files_at = time.monotonic() + FILES_PAUSE
+            self._say_unstored(unstored)
+        elif due:
+            self.unstored = ""
+
+    def _note(self, files: Files) -> None:
+        """Note the files that a run lacks, after those of the others."""
+        with self._lock:
+            self._files.pop(files.trial, None)
+            if files:
+                self._files[files.trial] = files
+
+    def _say_unstored(self, unstored: str) -> None:
+        if not self.unstored:
+            log.warning("%s; numbers arrive, and files are kept and tried again", unstored)
+        self.unstored = unstored
 
     def _connect(self) -> None:
-        self._ask(None)
+        answer = self._ask(None)
         self.connected = True
         with self._lock:
+            self._there = answer.steps if self._there is None else self._there
             self._owed = dict.fromkeys(self._trials)
+            self._files.clear()
+        self._note(Files(paths=self._results, texts=self._texts))
         self._well("")
 
     def _batch(self, tried: set[str]) -> list[tuple[Copy, int]]:
@@ -196,13 +262,14 @@ class Tracker:
         if record.end is None or record.end.state != "complete":
             return None
         try:
-            return self._store.fetched(record.trial.id, PREDICTIONS)
+            path = self._store.fetched(record.trial.id, PREDICTIONS)
         except OSError:
             return None  # a run without its picture is worth more than none
+        return path if path.exists() else None
 
     def _ask(self, request: Request) -> Answer:
         if self._given_up:
-            raise Outage("the study has ended")
+            raise Outage("MLflow is away (the study has ended)")
         if self._process is None:
             self._process = Process(self._log_file, *self._arguments)
         try:
@@ -213,7 +280,7 @@ class Tracker:
             raise
         if answer.away:
             raise Outage(answer.away)
-        if not answer.refused or answer.held:
+        if not (answer.refused or answer.lacking) or answer.held:
             self._last_success = time.monotonic()
         return answer
 

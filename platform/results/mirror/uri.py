@@ -66,10 +66,16 @@ def _checked_database(uri: str) -> str:
 
 
 def refusal(uri: str, rule: str) -> ValueError:
-    shown = uri
-    if "@" in uri:
-        shown = f"{uri.partition('://')[0]}://***@{uri.rpartition('@')[2]}"
     return ValueError(
-        f"a tracking URI {rule.replace(uri, shown)}, got {shown!r}; correct MLFLOW_TRACKING_URI or --to, or leave it "
-        "unset to use mlflow.db at the root"
+        f"a tracking URI {without_secrets(rule, uri)}, got {without_secrets(uri, uri)!r}; correct MLFLOW_TRACKING_URI "
+        "or --to, or leave it unset to use mlflow.db at the root"
     )
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """A text that may name a URI, with neither user nor password in it."""
+    if "@" not in uri:
+        return text
+    scheme, _, rest = uri.partition("://")
+    secret, _, place = rest.rpartition("@")
+    return text.replace(uri, f"{scheme}://***@{place}").replace(f"{secret}@", "***@")

@@ -15,11 +15,12 @@ import pytest
 from mlflow import MlflowClient
 
 from platform.records.provenance import ROOT
-from platform.records.record import Ask, Record
+from platform.records.record import Ask, End, Record
 from platform.records.store import PREDICTIONS
-from platform.results.mirror.entries import BATCH
-from platform.results.mirror.messages import Closing, Copy
-from platform.results.mirror.mirror import Mirror, reason
+from platform.results.mirror.entries import BATCH, accepted
+from platform.results.mirror.messages import Answer, Closing, Copy, Files
+from platform.results.mirror.mirror import Mirror
+from platform.results.mirror.reasons import reason
 from platform.scores.metrics import cityscapes
 from platform.shifts.labels import CAMVID_11
 from tests.support import invented_study
@@ -28,7 +29,7 @@ from tests.support.mlflow_contents import contents, runs
 from tests.support.synthetic_study import ask, study_header
 
 STUDY = "quickstart"
-DONE = Closing("FINISHED", (), 2_000_000_000_000)
+DONE = Closing("FINISHED", 2_000_000_000_000)
 AT = 1_790_000_000_000
 
 
@@ -55,12 +56,26 @@ def running(asked: Ask, reports: int) -> Record:
 
 
 def deliver(to: Mirror, *copies: Copy) -> None:
-    """Deliver all, in as many turns as it takes."""
-    left = list(copies)
+    """Deliver all, in as many turns as it takes, and then the pictures that are lacking."""
+    left, pictures = list(copies), list[Files]()
     while left:
         answer = to.deliver(left)
         assert not answer.refused
+        pictures += [
+            Files(copy.record.trial.id, (copy.predictions,))
+            for copy in left
+            if copy.record.trial.id in answer.pictures and copy.predictions is not None
+        ]
         left = left[len(answer.held) :]
+    for picture in pictures:
+        assert to.store(picture) == Answer()
+
+
+def close(to: Mirror, closing: Closing, *files: Path) -> None:
+    """End a study, with its files."""
+    to.close(closing)
+    header = study_header(STUDY)
+    assert to.store(Files(paths=files, texts={f"{header.name}.py": header.source})) == Answer()
 
 
 def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
@@ -76,7 +91,7 @@ def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
         copy(cut, stopped(cut)),
         copy(failed, replace(halved, losses=2)),
     )
-    to.close(replace(DONE, files=(table, tmp_path / "missing.csv")))
+    close(to, DONE, table, tmp_path / "missing.csv")
 
     held = contents(uri, STUDY)
     found = runs(uri, STUDY)
@@ -154,7 +169,6 @@ def test_any_part_of_the_calls_and_then_all_of_them_give_the_same_runs(uri: str,
     last = [copy(one, record(one), predictions), copy(two, stopped(two))]
     first = [replace(each, record=replace(each.record, reports=each.record.reports[:1], end=None)) for each in last]
     told = [first, last]
-    closing = replace(DONE, files=(table,))
 
     def tell(name: str, part: Sequence[Sequence[Copy]], calls: int = 0, when: str = "never") -> int:
         """Tell a study of this name; the calls that were left."""
@@ -165,7 +179,7 @@ def test_any_part_of_the_calls_and_then_all_of_them_give_the_same_runs(uri: str,
         to.connect()
         for copies in part:
             deliver(to, *copies)
-        to.close(closing)
+        close(to, DONE, table)
         return client.calls
 
     def held(name: str) -> str:
@@ -319,11 +333,63 @@ def test_a_deleted_experiment_comes_back(uri: str) -> None:
 
 def test_a_trial_that_mlflow_refuses_holds_up_no_other(uri: str) -> None:
     good = ask("FDA", "search", 0)
-    bad = replace(good, trial=replace(good.trial, recipe={"a name : * that MLflow does not take": 1}))
+    bad = ask("FDA", "search", 1)
+    before_1970 = replace(copy(bad, running(bad, 1)), times={100: -1})
     to = mirror(uri)
-    answer = to.deliver([copy(bad, begun(bad)), copy(good, record(good))])
+    answer = to.deliver([before_1970, copy(good, record(good))])
     assert answer.held == (good.trial.id,)
     assert "Invalid" in answer.refused[bad.trial.id]
+
+
+def test_a_param_that_mlflow_refuses_holds_up_no_number(uri: str) -> None:
+    asked = ask("FDA", "search", 0)
+    to = mirror(uri)
+    deliver(to, copy(asked, replace(running(asked, 1), cost={})))
+    MlflowClient(tracking_uri=uri).log_param(
+        runs(uri, STUDY)["FDA search 0"].info.run_id, f"cost/{next(iter(COST))}", "9"
+    )
+    answer = to.deliver([copy(asked, record(asked))])
+    assert (answer.held, list(answer.refused)) == ((), [asked.trial.id])
+    assert answer.refused[asked.trial.id].startswith(f"cost/{next(iter(COST))}: ")
+    run = contents(uri, STUDY)["FDA search 0"]
+    assert (run.status, len(run.metrics["source/miou"]), run.tags["state"]) == ("FINISHED", 4, "complete")
+    assert run.params.keys() >= {f"cost/{name}" for name in COST}
+
+
+def test_names_and_texts_that_mlflow_would_refuse_arrive_in_a_form_that_it_takes(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+    asked = ask("FDA", "search", 0)
+    odd = {"loss/KL(p||q)": 1.0, "loss/KL(p, q)": 2.0, "a//b/../c": 3.0, "x" * 300: 4.0, "β µ": 5.0}
+    first = replace(report(asked, 100), metrics=odd)
+    hyperparameters = {"classes": "a" * 7000, "path": "data/\udce4\0.png"}
+    asked = replace(asked, trial=replace(asked.trial, hyperparameters=hyperparameters))
+    long = replace(begun(asked, [first]), end=End("failed", "data", "why? " * 2000, 100))
+    to = mirror(uri, question="why? " * 2000)
+    deliver(to, copy(asked, long))
+    run = contents(uri, STUDY)["FDA search 0"]
+    assert run.metrics == {
+        "loss/KL_p__q_": [(100, 1.0)],
+        "loss/KL_p_ q_": [(100, 2.0)],
+        "a/c": [(100, 3.0)],
+        "x" * 250: [(100, 4.0)],
+        "β µ": [(100, 5.0)],
+    }
+    assert (len(run.params["classes"]), run.params["path"]) == (6000, "data/\\udce4\\0.png")
+    assert (run.status, len(run.tags["stop_reason"])) == ("FAILED", 8000)
+    assert len(runs(uri, STUDY)[STUDY].data.tags["mlflow.note.content"]) == 8000
+    # What was cut is not sent again.
+    to = mirror(uri, question="why? " * 2000)
+    to._client = CrashingClient(to._client, 1, "before")  # type: ignore[assignment]
+    to._probe = lambda: None  # type: ignore[method-assign]
+    deliver(to, copy(asked, long))
+
+
+def test_names_that_become_the_same_stay_two() -> None:
+    assert accepted(["a(b", "a)b", "a_b"]) == {"a(b": "a_b 2", "a)b": "a_b 3", "a_b": "a_b"}
+    assert list(accepted(["x" * 300, "x" * 301]).values()) == ["x" * 250, f"{'x' * 246} 2"]
+    assert accepted(["..", "/"]) == {"..": "_", "/": "_ 2"}
 
 
 def test_names_that_a_filter_could_take_for_its_own_signs(uri: str) -> None:

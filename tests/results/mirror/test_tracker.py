@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from platform.commands import tracking
 from platform.commands.tracking import main
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, End, Record
@@ -35,6 +36,7 @@ HEADER = study_header(STUDY, ("source only", "FDA"))
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr(tracking, "SILENT_SECONDS", 600.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
 
 
@@ -119,7 +121,9 @@ def test_followed_or_copied_later_a_study_gives_the_same_runs(
     for results in (driver.store.folder, driver.store.study_folder(STUDY)):
         assert main([str(results), "--to", copied]) == 0
         assert contents(copied, STUDY) == live
-    assert capsys.readouterr().out == f"{STUDY}: 8 trials with 26 reports copied\n" * 2
+    first, again = capsys.readouterr().out.splitlines()
+    assert first == f"{STUDY}: 8 trials with 26 reports copied"
+    assert again == f"{STUDY}: 8 trials with 26 reports were there already"
     ended = runs(copied, STUDY)["FDA search 1"].info.end_time
     assert abs(ended / 1000 - (driver.store.trial_folder(cut.trial.id) / "record.jsonl").stat().st_mtime) < 1
 
@@ -151,7 +155,9 @@ def test_a_study_that_has_not_ended_is_copied_as_interrupted(uri: str, tmp_path:
     store.ask(STUDY, ask("FDA", "search", 1))  # never begun
     command = [sys.executable, "-m", "platform.tracking", str(store.folder), "--to", uri]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{STUDY}: 1 trial with 1 report copied\n", "")
+    assert (done.returncode, done.stdout) == (0, f"{STUDY}: 1 trial with 1 report copied\n")
+    # On a machine that is busy, it may say that it waits.
+    assert [line for line in done.stderr.splitlines() if "waiting for" not in line] == []
     assert {name: run.status for name, run in contents(uri, STUDY).items()} == {
         STUDY: "KILLED",
         "FDA search 0": "KILLED",

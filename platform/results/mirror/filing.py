@@ -1,0 +1,61 @@
+"""The files of a run: what they hold, and why they have no place."""
+
+import time
+from pathlib import Path
+
+from platform.records.one_line import one_line
+from platform.results.figures.png import png
+from platform.results.figures.predictions import prediction_picture
+from platform.results.mirror.entries import PICTURE
+from platform.results.mirror.messages import Answer, Files
+from platform.results.mirror.places.files import FILE_SECONDS, Place
+from platform.results.mirror.reasons import REMEDIES, reason, status
+from platform.results.report.predictions import stored
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+def store(place: Place, asked: Files, groups: Groups) -> Answer:
+    """Store what a run should hold; the answer names what has no place, and why the first of it has none.
+
+    Where that takes long to be found out, the rest is not tried.
+    """
+    errors: dict[str, Exception] = {}
+    wasted = 0.0
+    for name in (*(path.name for path in asked.paths), *asked.texts):
+        began = time.monotonic()
+        try:
+            if wasted >= FILE_SECONDS:
+                raise next(iter(errors.values()))
+            if (content := _content(asked, name, groups)) is not None:
+                place.put(PICTURE if asked.trial else name, content)
+        except Exception as error:
+            errors[name] = error
+            wasted += time.monotonic() - began
+    if not errors:
+        return Answer()
+    return Answer(lacking=tuple(errors), unstored=_unstored(place, next(iter(errors.values()))))
+
+
+def _content(asked: Files, name: str, groups: Groups) -> bytes | None:
+    """What a file should hold; None where the records no longer have it."""
+    if name in asked.texts:
+        return asked.texts[name].encode()
+    path = next(path for path in asked.paths if path.name == name)
+    return _picture(path, groups) if asked.trial else path.read_bytes() if path.exists() else None
+
+
+def _picture(predictions: Path, groups: Groups) -> bytes | None:
+    arrays = stored(predictions)
+    if arrays is None:
+        return None
+    return png(prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], groups))
+
+
+def _unstored(place: Place, error: Exception) -> str:
+    code = status(error)
+    if code in REMEDIES:
+        why, remedy = f"HTTP {code}", REMEDIES[code]
+    else:
+        why, remedy = reason(error), place.remedy(error)
+    return one_line(f"pictures and tables cannot be stored at {place} ({why}); {remedy}", 700)

@@ -1,0 +1,1 @@
+"""Where an MLflow keeps its runs and its files, and what is wrong with these places."""
