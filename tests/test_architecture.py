@@ -38,7 +38,7 @@ HOMES = {
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
     "scipy": {"results/statistics.py", "shifts/town"},
-    "sqlalchemy": {"results/mirror/uri.py"},
+    "sqlalchemy": {"results/mirror"},
     "torchvision": {"networks"},
     "PIL": {"shifts"},
 }

@@ -95,7 +95,7 @@ def _wait(tracker: Tracker, uri: str, study: str) -> None:
             raise BadInput(f"{study} cannot be copied to {uri}: {trouble}; mend that, or correct --to")
         if owed != before:
             changed, before, said = time.monotonic(), owed, False
-        if not said and time.monotonic() > changed + SILENT_SECONDS:
+        if not said and (tracker.trouble or time.monotonic() > changed + SILENT_SECONDS):
             say(f"{study}: waiting for {uri}{f', because {tracker.trouble}' if tracker.trouble else ''}")
             said = True
         if sys.stdout.isatty():

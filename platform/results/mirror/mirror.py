@@ -59,7 +59,7 @@ from platform.results.mirror.places import database
 from platform.results.mirror.places.files import Place
 from platform.results.mirror.places.run import log
 from platform.results.mirror.places.sqlite import identity, lay_out
-from platform.results.mirror.reasons import reason
+from platform.results.mirror.reasons import ADDRESS, NO_MLFLOW, Unusable, reason
 from platform.results.mirror.uri import DATABASES, sqlite_file
 from platform.scores.metrics import cityscapes
 
@@ -106,6 +106,8 @@ class Mirror:
     def connect(self) -> Answer:
         """Find or make the experiment and the study's run, and find what MLflow holds of its trials."""
         self._experiment = self._find_experiment()
+        if not self._experiment:
+            raise Unusable(f"{NO_MLFLOW}, though it speaks JSON; {ADDRESS}")
         found = self._search(f"tags.phase = '{STUDY}'")
         parents = [run for run in found if run.data.tags.get("began") == self._header.began]
         children = {run.info.run_id: list(self._children(run)) for run in parents}

@@ -19,14 +19,25 @@ REMEDIES = {
     407: "a proxy wants to know who calls; name it in HTTPS_PROXY, or the server in NO_PROXY",
 }
 """By the status of HTTP."""
-ITS_LOG = "its own log, or that of the proxy before it, says why"
+TLS = {
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here; name the one that signed it in "
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "WRONG_VERSION_NUMBER": "it speaks no TLS; begin the address with http://",
+}
+"""By what the TLS library says."""
+NO_MLFLOW = "what answers is no MLflow"
+
+
+class Unusable(Exception):
+    """What answers is there, and is not what a study can use: what it is, and the remedy."""
 
 
 def reason(error: BaseException) -> str:
     """The exception at the bottom, on one line: MLflow wraps a refused connection four times."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return one_line(str(error) or type(error).__name__, 200)
+    text = re.sub(r"too many (\d{3}) error responses", r"HTTP \1", str(error))
+    return one_line(text or type(error).__name__, 200)
 
 
 def status(error: BaseException) -> int | None:
@@ -40,17 +51,15 @@ def status(error: BaseException) -> int | None:
 
 def trouble(error: BaseException) -> str:
     """What is wrong with an MLflow that cannot be used at all, and the remedy, where it is not just away."""
-    code = status(error)
+    code, said = status(error), str(error)
     if code in REMEDIES:
         return f"the server answers with HTTP {code}: {REMEDIES[code]}"
     if code is not None and code not in (429, 503):
-        return f"MLflow fails with HTTP {code} ({_body(error)}); {ITS_LOG}"
-    if PAGE.search(str(error)):
-        return f"what answers is a web page, no MLflow; {ADDRESS}, or, where that page wants a sign-in, {SIGN_IN}"
+        return f"MLflow fails with HTTP {code}; its own log, or that of a proxy before it, says why"
+    if PAGE.search(said):
+        return f"{NO_MLFLOW}, but a web page; {ADDRESS}, or, where that page wants a sign-in, {SIGN_IN}"
+    if (tls := next((remedy for sign, remedy in TLS.items() if sign in said), None)) is not None:
+        return f"MLflow cannot be reached: {tls}"
+    if isinstance(error, Unusable):
+        return f"MLflow cannot be used: {error}"
     return f"MLflow is away ({reason(error)})"
-
-
-def _body(error: BaseException) -> str:
-    """What a server said beside its status."""
-    text = str(error).partition("Response body: ")[2] or str(error)
-    return one_line(re.sub(r"<[^>]*>", " ", text).strip("' "), 100)

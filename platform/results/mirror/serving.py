@@ -28,8 +28,14 @@ OURS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """What MLflow must do here, whatever the user asks of it elsewhere."""
-NOT_OURS = ("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
-"""Would make each metric that of a model as well, which the MLflow of a study may not even have."""
+NOT_OURS = (
+    # Each metric would be that of a model as well, which the MLflow of a study may not even have.
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
+    # Some of these give out one connection only, or work with other drivers.
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS",
+)
+"""What MLflow must not do here."""
 
 
 def prepare() -> None:

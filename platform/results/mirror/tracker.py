@@ -233,7 +233,7 @@ class Tracker:
                 self._files[files.trial] = files
 
     def _say_unstored(self, unstored: str) -> None:
-        if not self.unstored:
+        if not self.unstored and self._closing is None:
             log.warning("%s; numbers arrive, and files are kept and tried again", unstored)
         self.unstored = unstored
 
@@ -302,7 +302,8 @@ class Tracker:
         if self._given_up:
             return
         self.trouble = trouble
-        if what not in self._logged:
+        # Who waits for `close` is told by its caller.
+        if what not in self._logged and self._closing is None:
             self._logged.add(what)
             log.warning("%s; what it misses is kept and tried again", trouble)
 

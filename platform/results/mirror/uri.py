@@ -43,8 +43,10 @@ def _checked_sqlite(uri: str) -> str:
     file = file.absolute()
     if not file.parent.is_dir():
         raise refusal(uri, f"must name a file in a folder that exists, which {file.parent} does not")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise refusal(uri, f"must name a file that can be written, which {file} cannot")
+    # SQLite keeps a journal beside the file.
+    written = [file.parent, file] if file.exists() else [file.parent]
+    if file.is_dir() or not all(os.access(path, os.W_OK) for path in written):
+        raise refusal(uri, f"must name a file that can be written, in a folder that can, which {file} cannot")
     with suppress(OSError), file.open("rb") as content:
         if content.read(16) not in (b"", b"SQLite format 3\0"):
             raise refusal(uri, f"must name a SQLite database, which {file} is not")

@@ -350,6 +350,7 @@ def test_nothing_that_happens_to_a_server_loses_or_doubles_anything(
         server.kill()
         for each in asks:
             driver.end(each)
+        wait_until(lambda: bool(driver.tracker.trouble))
         began = time.monotonic()
         assert driver.tracker.close(patience=1.0) == Owed(3, 0, study=True)
         assert time.monotonic() - began < 10
