@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -17,9 +18,11 @@ from platform.records.provenance import ROOT
 class Server:
     """`python -m mlflow server`, or `ui`, at the checkout's root, on a free port of this machine."""
 
-    def __init__(self, folder: Path, command: str = "server") -> None:
+    def __init__(self, folder: Path, command: str = "server", artifacts: Sequence[str] = ()) -> None:
+        """`artifacts` are the options that say where files go: by default through the server, into its folder."""
         self.folder = folder
         self.command = command
+        self.artifacts = artifacts or ("--artifacts-destination", str(folder / "artifacts"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -30,7 +33,7 @@ class Server:
         store = f"sqlite:///{self.folder / 'mlflow.db'}"
         arguments = ["--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         if self.command == "server":
-            arguments += ["--artifacts-destination", str(self.folder / "artifacts")]
+            arguments += self.artifacts
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         with (self.folder / f"{self.command}.log").open("ab") as output:
             self.process = subprocess.Popen(

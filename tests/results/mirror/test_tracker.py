@@ -15,7 +15,9 @@ import pytest
 from mlflow import MlflowClient
 
 from platform.commands import tracking
+from platform.commands.study import _close
 from platform.commands.tracking import main
+from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, End, Record
 from platform.records.store import PREDICTIONS, Store
@@ -236,6 +238,27 @@ def test_closing_waits_no_longer_than_it_may(uri: str, tmp_path: Path) -> None:
     driver.tracker._thread.join(10)
     assert not driver.tracker._thread.is_alive()
     locking.close()
+
+
+def test_the_last_words_name_what_mlflow_lacks_and_never_hide_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ask("FDA", "search", 0)
+    for ended, out, error in (
+        ("by an error", "", "note: MLflow lacks 1 trial with 1 report, which the next run gives it\n"),
+        (
+            "by a signal",
+            "MLflow lacks 1 trial with 1 report (MLflow is away ([Errno 111] Connection refused)): "
+            f"run the same command again, or\n  python -m platform.tracking {tmp_path / 'results'} --to URI\n",
+            "",
+        ),
+    ):
+        driver = Driver(tmp_path, "http://127.0.0.1:1", [asked])
+        if not driver.records[asked.trial.id].reports:
+            driver.report(asked, 100)
+        wait_until(lambda driver=driver: bool(driver.tracker.trouble))
+        _close(driver.tracker, Ledger(driver.store, STUDY, ["FDA"]), ended)
+        assert capsys.readouterr() == (out, error)
 
 
 @pytest.fixture
