@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +11,11 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from platform.records.provenance import ROOT
 from platform.records.record import Ask, End, Record
 from platform.records.store import PREDICTIONS
 from platform.results.mirror.entries import BATCH, accepted
 from platform.results.mirror.messages import Answer, Closing, Copy, Files
 from platform.results.mirror.mirror import Mirror
-from platform.results.mirror.reasons import reason
 from platform.scores.metrics import cityscapes
 from platform.shifts.labels import CAMVID_11
 from tests.support import invented_study
@@ -397,25 +392,3 @@ def test_names_that_a_filter_could_take_for_its_own_signs(uri: str) -> None:
         to = mirror(uri, name=name.replace("/", " "))
         asked = ask("FDA", "search", 0)
         deliver(to, copy(replace(asked, arm=name), record(asked)))
-
-
-def test_the_reason_is_the_error_at_the_bottom_on_one_line() -> None:
-    error = ConnectionError("retries exceeded")
-    error.__cause__ = ValueError("disk I/O error\n  [SQL: INSERT]\n")
-    assert reason(error) == "disk I/O error [SQL: INSERT]"
-    error.__cause__ = TimeoutError()
-    assert reason(error) == "TimeoutError"
-    error.__cause__ = ValueError("refused: " + "x" * 300)
-    assert (reason(error)[:9], len(reason(error))) == ("refused: ", 200)
-
-
-def test_the_process_ends_with_its_driver(tmp_path: Path) -> None:
-    driver = subprocess.Popen(
-        [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ,
-    )
-    output, _ = driver.communicate(timeout=60)
-    assert (driver.returncode, output) == (0, b"")

@@ -3,6 +3,8 @@
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_ACTIVE_MODEL_ID, MLFLOW_ENABLE_ASYNC_LOGGING
 
 from platform.commands import tracking
+from platform.records.provenance import ROOT
 from platform.results.mirror.places import database
 from platform.results.mirror.places.within import within
-from platform.results.mirror.reasons import Unusable, trouble
+from platform.results.mirror.reasons import Unusable, reason, trouble
 from platform.results.mirror.serving import prepare
 from tests.support.copied_study import RUN, STUDY, recorded_study
 from tests.support.mlflow_contents import contents
@@ -83,8 +86,8 @@ def test_a_call_that_never_answers_is_left_to_itself() -> None:
     with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"):
         within(0.01, answered.wait)
     answered.set()
-    with pytest.raises(KeyError):
-        within(60, lambda: {}["missing"])
+    with pytest.raises(ZeroDivisionError):
+        within(60, lambda: 1 / 0)
 
 
 def revisions() -> list[str]:
@@ -181,3 +184,25 @@ def test_what_would_change_the_meaning_of_a_call_is_ours_and_addresses_and_secre
 def test_what_an_mlflow_that_cannot_be_used_says_comes_with_the_remedy(said: str, means: str) -> None:
     with pytest.raises(RuntimeError, match=means):
         raise RuntimeError(trouble(Exception(said)))
+
+
+def test_the_reason_is_the_error_at_the_bottom_on_one_line() -> None:
+    error = ConnectionError("retries exceeded")
+    error.__cause__ = ValueError("disk I/O error\n  [SQL: INSERT]\n")
+    assert reason(error) == "disk I/O error [SQL: INSERT]"
+    error.__cause__ = TimeoutError()
+    assert reason(error) == "TimeoutError"
+    error.__cause__ = ValueError("refused: " + "x" * 300)
+    assert (reason(error)[:9], len(reason(error))) == ("refused: ", 200)
+
+
+def test_the_process_ends_with_its_driver(tmp_path: Path) -> None:
+    driver = subprocess.Popen(
+        [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ,
+    )
+    output, _ = driver.communicate(timeout=60)
+    assert (driver.returncode, output) == (0, b"")
