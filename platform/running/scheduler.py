@@ -128,7 +128,7 @@ def _why_lost(trial: RayTrial) -> str:
     """What Ray says of a worker that was lost, in one line."""
     try:
         # `get_error` looks where Ray Tune copies this file only later.
-        text = Path(trial.error_file).read_text(errors="replace")
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):
         return "no error"
     return gist(re.sub(r"^Failure # .*\n", "", text))

@@ -60,7 +60,7 @@ def tell(scheduler: StudyScheduler, assignment: Assignment, result: Result) -> s
 
 def lose(scheduler: StudyScheduler, assignment: Assignment, error: str) -> None:
     """Have the scheduler hear that a worker died."""
-    with NamedTemporaryFile("w") as file:
+    with NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(error)
         file.flush()
         trial: Any = SimpleNamespace(config={"assignment": assignment}, error_file=file.name)

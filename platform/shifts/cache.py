@@ -76,7 +76,9 @@ def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
 
 def write_split(folder: Path, split: str, names: Sequence[str], pixels: Int64[np.ndarray, "256"]) -> None:
     """Store the names of a split's images, in order, and how many pixels its labels hold of each train id."""
-    (folder / f"{split}.json").write_text(json.dumps({"names": list(names), "pixels": pixels.tolist()}), "utf-8")
+    (folder / f"{split}.json").write_text(
+        json.dumps({"names": list(names), "pixels": pixels.tolist()}), encoding="utf-8"
+    )
 
 
 def splits(folder: Path, groups: Groups, places: Mapping[str, object]) -> Splits:
@@ -117,5 +119,5 @@ def _require_classes(folder: Path, split: str, groups: Groups, place: object) ->
 
 
 def _described(folder: Path, split: str) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((folder / f"{split}.json").read_text("utf-8"))
+    described: dict[str, Any] = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
     return described

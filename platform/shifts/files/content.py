@@ -84,7 +84,7 @@ def _stamp(path: Path) -> Stamp:
 def _read(kept: Path) -> _Known:
     """What was kept; nothing where that was damaged, or is not there."""
     try:
-        return {path: (stamp, digest) for path, (stamp, digest) in json.loads(kept.read_text("utf-8")).items()}
+        return {path: (stamp, digest) for path, (stamp, digest) in json.loads(kept.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
@@ -94,7 +94,7 @@ def _write(kept: Path, known: _Known) -> None:
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}")
-        partial.write_text(json.dumps(known), "utf-8")
+        partial.write_text(json.dumps(known), encoding="utf-8")
         partial.replace(kept)
 
 

@@ -80,7 +80,7 @@ def decode(folder: Path, split: PairedFiles) -> IdCounts:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, (in_file, decoded) in enumerate(pool.map(fill, range(len(split.pairs))), start=1):
             found, kept = found + in_file, kept + decoded
-            if number % TOLD_AT == 0 or number == len(split.pairs):
+            if number % TOLD_AT == 0:
                 logger.info("%s: decoded %s of %s images", split.name, f"{number:,}", f"{len(split.pairs):,}")
     write_split(folder, split.name, [pair.name for pair in split.pairs], kept)
     return found

@@ -19,6 +19,7 @@ from PIL import Image
 from platform.methods.batch import unlabelled_batch
 from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes
+from platform.shifts.files import decoding
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES, VOID, label_id_to_train_id
 from tests.support.small_data_sets import write_cityscapes, write_gta5
@@ -89,14 +90,17 @@ def test_batches_of_target_images_have_no_labels(laid_out: Path) -> None:
     assert batch.images.shape == (2, 3, 16, 32)
 
 
-def test_data_are_decoded_once(laid_out: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_data_are_decoded_once(
+    laid_out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "TOLD_AT", 7)
     shift = gta5_to_cityscapes(laid_out, SIZE)
     with caplog.at_level(logging.INFO):
         shift.open()
         first = len(caplog.records)
         shift.open()
         gta5_to_cityscapes(laid_out, SIZE, groups=CAMVID_11).open()
-    assert "source.train: decoded 21 of 21 images" in caplog.messages
+    assert caplog.messages[:3] == [f"source.train: decoded {number} of 21 images" for number in (7, 14, 21)]
     assert len(caplog.records) == first
 
 
