@@ -1,5 +1,6 @@
 """Shifts: a labelled source, an unlabelled target, and target labels in one place named `oracle`."""
 
+import operator
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -99,6 +100,16 @@ class Shift(ABC):
     @abstractmethod
     def smoke(self) -> Self | "Shift":
         """A shift of the same groups that needs no data and takes seconds, for `--smoke`."""
+
+
+def whole(value: Any) -> Any:
+    """A whole number, or tuples of them, as Python's own, whichever library's they are; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(whole, value))
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
 
 
 def cache_folder() -> Path:

@@ -5,9 +5,11 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from platform.shifts import DataError, Shift, gta5_to_cityscapes, town
 from platform.shifts.labels import NUM_CLASSES, VOID, check_groups, groups
@@ -155,3 +157,12 @@ def test_what_is_missing_is_told_in_one_line(
         getattr(without_data, ask.__name__)()
     assert "\n" not in str(refusal.value)
     assert "PLATFORM_DATA" in str(refusal.value)
+
+
+def test_sizes_and_seeds_of_other_libraries_name_the_same_shift() -> None:
+    size: Any = (np.int64(64), torch.tensor(128))
+    seed: Any = np.int32(3)
+    theirs: Any = ((np.uint8(0),), (np.int64(1),))
+    assert town(size, seed=seed).identity() == town((64, 128), seed=3).identity()
+    ours = gta5_to_cityscapes(size=(64, 128), groups=((0,), (1,)))
+    assert gta5_to_cityscapes(size=size, groups=theirs).identity() == ours.identity()

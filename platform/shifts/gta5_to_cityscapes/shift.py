@@ -21,7 +21,7 @@ from platform.shifts.files.images import Pair
 from platform.shifts.files.listing import Say, contents, found
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
-from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits
+from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits, whole
 
 MOST_HELD_OUT = 250
 """A tenth of the source and of the target's images is held out, but no more than this."""
@@ -47,7 +47,8 @@ def gta5_to_cityscapes(
     Raises ValueError when the size is not two positive integers.
     """
     root = root or os.environ.get(DATA_VARIABLE)
-    return GTA5ToCityscapes(size=size, groups=groups, root=Path(root).expanduser().absolute() if root else None)
+    place = Path(root).expanduser().absolute() if root else None
+    return GTA5ToCityscapes(size=whole(size), groups=whole(groups), root=place)
 
 
 @dataclass(frozen=True)

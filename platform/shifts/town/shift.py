@@ -14,7 +14,7 @@ from platform.shifts.cache import LAYOUT, SPLITS, allocate, cached, splits, writ
 from platform.shifts.fingerprint import fingerprint
 from platform.shifts.labels import Groups, check_groups, groups
 from platform.shifts.randomness import generator
-from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits
+from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, whole
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 
 DRAWN = groups(
@@ -116,7 +116,7 @@ def town(
     seed: int = 0,
 ) -> Town:
     """The rendered shift; images per split are (train, val) and (adapt, val, test)."""
-    return Town(size=size, source_images=source_images, target_images=target_images, seed=seed)
+    return Town(whole(size), source_images=whole(source_images), target_images=whole(target_images), seed=whole(seed))
 
 
 @cache

@@ -1,9 +1,16 @@
 """The LaTeX table compiles whatever a name holds."""
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
 
 from platform.results.report.latex import render
+from platform.results.report.latex_text import SPELLED, escaped
 from tests.support.invented_study import AWKWARD, made, mishaps
+from tests.support.nasty_names import NASTY
 
 
 def latex_rows(text: str) -> list[str]:
@@ -51,3 +58,29 @@ def test_latex_marks_an_arm_that_failed() -> None:
     assert line.split(" & ")[-1] == "7"
     assert "FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data." in text
     assert "0007.png" not in text, "reasons are for those who mend, not for a paper's caption"
+
+
+def has_latex() -> bool:
+    """Whether pdflatex is here, and the one package that the table needs."""
+    find = shutil.which("kpsewhich")
+    return find is not None and subprocess.run([find, "booktabs.sty"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_latex(), reason="needs pdflatex and booktabs (Debian: texlive-latex-recommended)")
+@pytest.mark.parametrize("preamble", ["", r"\usepackage[T1]{fontenc}"])
+def test_latex_compiles(tmp_path: Path, preamble: str) -> None:
+    letters = "".join(map(chr, [*range(32, 127), *range(160, 0x180), *range(0x391, 0x3CA)]))
+    everything = escaped(" ".join([*SPELLED, *letters]))
+    document = [
+        r"\documentclass{article}\usepackage{booktabs}",
+        preamble,
+        r"\begin{document}",
+        render(made(*NASTY, question=letters)[3]),
+        everything,
+        r"\end{document}",
+    ]
+    (tmp_path / "paper.tex").write_text("\n".join(document), encoding="ascii")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stdout.decode(errors="replace")[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
