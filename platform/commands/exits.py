@@ -22,6 +22,7 @@ from typing import ParamSpec
 
 from platform.commands.terminal.encoding import never_fail
 from platform.records.one_line import one_line
+from platform.records.plain import legible
 from platform.running.interruption import MACHINE_FAILED as MACHINE_FAILED
 from platform.running.interruption import by_signal as by_signal
 
@@ -104,7 +105,7 @@ def bad_input() -> Iterator[None]:
 def say(text: str) -> None:
     """Print a line to standard error; standard output is the command's result. A terminal that is gone is no error."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(map(legible, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def write_off_output() -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ REMEDY = "copy the study file to a new name, or start over with --fresh, which d
 def check_writable(results: Storage) -> None:
     """Raise BadInput unless a file can be written to the results, and removed."""
     try:
-        results.write(".writable", b"")
+        for _ in range(2):  # the second time over the first, as records are
+            results.write(".writable", b"")
         results.remove(".writable")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
@@ -37,18 +39,19 @@ def check_writable(results: Storage) -> None:
 
 
 def check_interpreter() -> None:
-    """Raise BadInput where Python was told what the libraries beneath cannot do with; workers are told the same."""
+    """Raise BadInput where Python was told what the libraries beneath cannot cope with; workers are told the same."""
     if sys.flags.optimize > 1:
         raise BadInput(
             "Python must keep its docstrings, which Ray reads, got -OO or PYTHONOPTIMIZE=2; leave it out, or take 1"
         )
-    for option in sys.warnoptions:
-        action, _, rest = option.partition(":")
-        if action and "error".startswith(action) and not rest.split(":")[2:]:
+    for action, message, category, module, _ in warnings.filters:
+        if message is None and module is None and action == "error" and sys.warnoptions:
             raise BadInput(
-                f"warnings must not be errors, of which Ray and MLflow give some as they are loaded, got {option!r}; "
-                "leave -W or PYTHONWARNINGS out, or name your own module in it: error:::mylab"
+                f"warnings must not be errors, of which Ray and MLflow give some as they are loaded, got "
+                f"{','.join(sys.warnoptions)!r}; leave -W or PYTHONWARNINGS out, or name your own module: error:::mylab"
             )
+        if message is None and module is None and category is Warning:
+            break
 
 
 def check_home() -> None:

@@ -36,7 +36,7 @@ import numpy as np
 
 from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.codings import LABEL_IDS, TRAIN_IDS, refuse_another_coding
+from platform.shifts.codings import LABEL_IDS, refuse_another_coding
 from platform.shifts.files.images import Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, Ids, ids_of, kind_of, read_ids, to_train_ids
 from platform.shifts.files.listing import Listing, listed
@@ -44,7 +44,8 @@ from platform.shifts.labels import NAMES, NUM_CLASSES
 
 FRAME = re.compile(r"[^_/]+_\d{6}_\d{6}(?!\d)")
 """What the names of Cityscapes' files begin with."""
-NAMED: dict[Ids, str] = {"train": "_labelTrainIds.png", "label": "_labelIds.png"}
+OTHER: dict[Ids, Ids] = {"train": "label", "label": "train"}
+ID_ENDINGS: dict[Ids, str] = {"train": "_labelTrainIds.png", "label": "_labelIds.png"}
 """What the names end in that say which ids a file holds."""
 
 
@@ -70,8 +71,12 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
         )
         pixels += [np.bincount(ids_.ravel(), minlength=256) for ids_ in (predicted_ids, true_ids)]
     for folder, spread in zip((predicted, truth), pixels, strict=True):
-        _require_coding(folder, spread)
+        # Of train ids the range is narrow enough, and bad predictions may have any spread in it.
+        if folder.ids == "label":
+            refuse_another_coding(folder.listing.folder, spread, LABEL_IDS, _remedy(folder))
     result = cityscapes(counts) if convention == "cityscapes" else original(counts)
+    for folder in (predicted, truth):
+        _tell(folder, ids)
     return {
         "miou": result.miou,
         "accuracy": result.accuracy,
@@ -85,15 +90,13 @@ def label_images(folder: Path, ids: Ids) -> Folder:
     """The label images of a folder and its subfolders; of the other ids, where their names say that all are."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; name the folder that holds the label images")
-    other: Ids = "label" if ids == "train" else "train"
-    for kind in (ids, other):
-        listing = listed(folder, LABEL_ENDINGS, partial(_sorted, ids=kind))
-        if listing.files:
-            listing.tell(lambda line: say(f"note: {line}"))
-            named = any(kind_of(path.stem)[1] for path in listing.files.values())
-            return Folder(listing, kind, named)
-    without = "".join(f", but {kind} ({number:,})" for kind, number in listing.left_out.items())
-    raise ValueError(f"{folder} holds no label images{without}; they are PNG files of {ids} ids")
+    listing, kind = listed(folder, LABEL_ENDINGS, partial(_sorted, ids=ids)), ids
+    if not listing.files:
+        others = listed(folder, LABEL_ENDINGS, partial(_sorted, ids=OTHER[ids]))
+        if others.files:
+            listing, kind = others, OTHER[ids]
+    listing.require(1, f"label images, PNG files of {ids} ids")
+    return Folder(listing, kind, named=any(kind_of(path.stem)[1] for path in listing.files.values()))
 
 
 @ending()
@@ -146,6 +149,13 @@ def _by_frame(listing: Listing) -> Listing:
     return frames
 
 
+def _tell(folder: Folder, ids: Ids) -> None:
+    """Say what of a folder was left out, and where its names have the last word on its ids."""
+    if folder.ids != ids:
+        say(f"note: {folder.listing.folder}: read as {folder.ids} ids, as the names of its files say")
+    folder.listing.tell(lambda line: say(f"note: {line}"))
+
+
 def _train_ids(values: np.ndarray, folder: Folder, path: Path) -> np.ndarray:
     try:
         return to_train_ids(values, folder.ids, path)
@@ -153,18 +163,12 @@ def _train_ids(values: np.ndarray, folder: Folder, path: Path) -> np.ndarray:
         raise ValueError(f"{error}; {_remedy(folder)}") from error
 
 
-def _require_coding(folder: Folder, pixels: np.ndarray) -> None:
-    """Refuse a folder whose ids are spread like those of another coding."""
-    expected = TRAIN_IDS if folder.ids == "train" else LABEL_IDS
-    refuse_another_coding(folder.listing.folder, pixels, expected, _remedy(folder))
-
-
 def _remedy(folder: Folder) -> str:
     """What helps where files hold other ids than they are read as."""
     if folder.named:
-        return f"the files are named *{NAMED[folder.ids]}: give them the names of what they hold, or convert them"
-    other: Ids = "label" if folder.ids == "train" else "train"
-    return f"use --ids {other}, or end the names of files of {other} ids in {NAMED[other]}"
+        return f"the files are named *{ID_ENDINGS[folder.ids]}: give them the names of what they hold, or convert them"
+    other = OTHER[folder.ids]
+    return f"use --ids {other}, or end the names of files of {other} ids in {ID_ENDINGS[other]}"
 
 
 def _confusion(files: Pair, prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -196,7 +196,7 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
     with interruption.listening():
         try:
             with quiet(folder / LOG) as terminal, _progress(file.study, ledger, tracker, terminal) as progress:
-                interruption.say = progress.say
+                interruption.say = tracker.say = progress.say
                 ledger.listeners += [tracker, progress]
                 ledger.announce(header)
                 finished = _run_trials(file.study, ledger, identity, address, interruption, lock)

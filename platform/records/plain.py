@@ -1,13 +1,15 @@
 """Texts and values as everything takes them: terminals, tables, JSON, MLflow."""
 
+import math
 import struct
 import unicodedata
+from enum import Enum
 from typing import Any
 
 FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Characters that count as letters or signs and show nothing."""
-SINGLE = 4
-"""Bytes of a number in single precision."""
+PRECISIONS = {2: "e", 4: "f"}
+"""What `struct` calls numbers of half and single precision, by their bytes."""
 
 
 def legible(text: str) -> str:
@@ -32,11 +34,13 @@ def check_name(what: str, name: object, at_most: int) -> None:
 def plain(value: Any) -> Any:
     """A number, truth value or text as Python's own, whichever library's it is; anything else as it is.
 
-    One of single precision is the decimal that it is shown as, 0.01, and not the 0.009999999776 that it is rounded to.
+    One of half or single precision is the decimal that it is shown as: 0.01, and not 0.009999999776.
     """
+    if isinstance(value, Enum):
+        return plain(value.value)
     if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)):
         item = value.item()
-        return _shortest(item) if isinstance(item, float) and value.dtype.itemsize <= SINGLE else item
+        return _shortest(item, value.dtype.itemsize) if isinstance(item, float) else item
     if isinstance(value, bool):
         return value
     return next(
@@ -44,10 +48,13 @@ def plain(value: Any) -> Any:
     )
 
 
-def _shortest(number: float) -> float:
-    """The decimal of the fewest digits that is this number in single precision."""
+def _shortest(number: float, size: int) -> float:
+    """The decimal of the fewest digits that is this number in the precision of so many bytes."""
+    code = PRECISIONS.get(size)
+    if code is None or not math.isfinite(number):
+        return number
     decimals = (float(f"{number:.{digits}g}") for digits in range(1, 18))
-    return next(decimal for decimal in decimals if struct.pack("f", decimal) == struct.pack("f", number))
+    return next((decimal for decimal in decimals if struct.pack(code, decimal) == struct.pack(code, number)), number)
 
 
 def _shows(character: str) -> bool:

@@ -4,9 +4,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+LEAST = 8
+"""Columns that a line has however narrow its place is."""
+
 
 def broken(text: str, columns: int) -> list[str]:
     """Lines of at most `columns`, at blanks where there are any; at least one line."""
+    columns = max(columns, LEAST)
     lines = Text(" ".join(text.split())).wrap(Console(width=columns), columns)
     return [line.plain.rstrip() for line in lines] or [""]
 

@@ -28,8 +28,11 @@ SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.te
 """What a build writes."""
 LAYOUT = 2
 """Part of every key, raised whenever the files of a cache folder mean something else."""
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-"""What a folder says that this user cannot write, whatever else is mended."""
+UNUSABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL),
+}
+"""What a folder says in which this user cannot write, or nobody lock, whatever else is mended."""
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
@@ -41,8 +44,7 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     final = cache_folder() / key
     if os.path.exists(final):  # noqa: PTH110 - Path.exists raises where another user's folder cannot be entered
         return final
-    with _lock_file(final.parent, key) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(final.parent, key):
         if not final.exists():
             partial = final.parent / f"{key}.partial"
             # Left by a build that was killed: whoever holds the lock is the only one building.
@@ -56,16 +58,18 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     return final
 
 
-def _lock_file(folder: Path, key: str) -> IO[bytes]:
-    """The file that whoever builds an entry locks. Raises DataError where nothing can be written."""
+def _locked(folder: Path, key: str) -> IO[bytes]:
+    """The file that whoever builds an entry holds. Raises DataError where nothing can be written or locked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return (folder / f"{key}.lock").open("wb")
+        lock = (folder / f"{key}.lock").open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in UNUSABLE:
             raise
         got = f"got {folder}: {error.strerror}"
-        raise DataError(f"decoded data must have a folder that can be written, {got}; {CACHE_REMEDY}") from error
+        raise DataError(f"decoded data must have a folder to write and lock files in, {got}; {CACHE_REMEDY}") from error
+    return lock
 
 
 def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:

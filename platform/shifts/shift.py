@@ -87,7 +87,7 @@ class Shift(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """The name, and all that decides the pixels, labels and splits, as JSON values; reads no image."""
+        """The name, and all that decides the pixels, labels and splits, as JSON values; files count by content."""
 
     @abstractmethod
     def check(self) -> None:

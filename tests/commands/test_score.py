@@ -230,8 +230,8 @@ def test_endings_may_have_any_case_and_names_any_bytes(
 def test_a_folder_of_other_ground_truths_says_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = folders_of(tmp_path, "{}.png", "{}_gtFine_instanceIds.png", np.arange(19))
     line = refusal(capsys, *folders)
-    held = f"{folders[1]} holds no label images, but *_gtFine_instanceIds (10)"
-    assert line == f"error: {held}; they are PNG files of train ids\n"
+    assert line.startswith(f"error: {folders[1]} must hold at least 1 label images, PNG files of train ids, got 0: ")
+    assert line.endswith("; left out *_gtFine_instanceIds (10)\n")
 
 
 @pytest.mark.parametrize("colours", [2, 4, 16])
@@ -297,7 +297,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     ),
     "no files": (
         lambda predictions, labels: each(predictions, Path.unlink),
-        r"predictions holds no label images; they are PNG files of train ids",
+        r"predictions must hold at least 1 label images, PNG files of train ids, got 0: \S+predictions holds town",
     ),
     "no folder": (
         lambda predictions, labels: labels.rename(labels.parent / "elsewhere"),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-PLAIN = "plain"
+SUBSTITUTED = "platform.substituted"
 """The name of this handling of errors, as Python's streams take it."""
 SIGNS = str.maketrans(
     {
@@ -22,7 +22,7 @@ SIGNS = str.maketrans(
 """What stands for the characters that our own tables and bars are made of."""
 
 
-def plain(error: UnicodeError) -> tuple[str | bytes, int]:
+def substituted(error: UnicodeError) -> tuple[str | bytes, int]:
     """What is written for characters that an encoding does not have: never an error, which would end a command."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -30,7 +30,7 @@ def plain(error: UnicodeError) -> tuple[str | bytes, int]:
     return lacking.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
-codecs.register_error(PLAIN, plain)
+codecs.register_error(SUBSTITUTED, substituted)
 
 
 def never_fail() -> None:
@@ -46,7 +46,7 @@ def never_fail() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A notebook's streams have no such method, and take every text.
         with suppress(AttributeError, OSError, ValueError):
-            stream.reconfigure(errors=PLAIN)  # type: ignore[union-attr]
+            stream.reconfigure(errors=SUBSTITUTED)  # type: ignore[union-attr]
 
 
 def _nowhere() -> TextIO:

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from platform.commands.exits import say
-from platform.commands.terminal.encoding import PLAIN
+from platform.commands.exits import LONGEST, say
+from platform.commands.terminal.encoding import SUBSTITUTED
+from platform.records.one_line import one_line
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def told(name: str) -> Iterator[None]:
 
 class _Saying(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"note: {record.getMessage()}" if record.levelno >= logging.WARNING else record.getMessage())
+        line = one_line(record.getMessage(), LONGEST)
+        say(f"note: {line}" if record.levelno >= logging.WARNING else line)
 
 
 @contextmanager
@@ -72,7 +74,7 @@ class _Unfailing(io.RawIOBase):
 def _terminal() -> Iterator[TextIO]:
     """A stream to what standard output is now, whatever its file descriptor means later."""
     try:
-        stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=PLAIN)
+        stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=SUBSTITUTED)
     except (AttributeError, OSError, ValueError):
         # Closed, or not a file: whatever Python has in its place does not depend on file descriptors.
         yield sys.stdout or io.StringIO()

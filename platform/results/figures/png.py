@@ -34,7 +34,7 @@ def png(figure: Figure) -> bytes:
 
 
 def wrapped(text: str, width: int) -> str:
-    return "\n".join(broken(text, max(width, 8)))
+    return "\n".join(broken(text, width))
 
 
 def _find_signs(figure: Figure) -> None:
@@ -60,7 +60,11 @@ def _fonts(signs: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
             break
         if entry.name.startswith(PLACEHOLDERS):
             continue
-        found = {sign for sign in signs if ord(sign) in get_font(entry.fname).get_charmap()}
+        try:
+            has = get_font(entry.fname).get_charmap()
+        except (OSError, RuntimeError):
+            continue  # matplotlib's list of fonts may be of another machine
+        found = {sign for sign in signs if ord(sign) in has}
         families += [entry.name] * bool(found)
         signs -= found
     return tuple(dict.fromkeys([FONT, *families])), signs

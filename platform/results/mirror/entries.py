@@ -87,17 +87,17 @@ def fitting(values: Mapping[str, Any], longest: int) -> dict[str, str]:
 def accepted(names: Iterable[str]) -> dict[str, str]:
     """Names as MLflow takes them, by what they are: the same in nearly all cases, and never one for two."""
     names = list(names)
-    fits = {name: name for name in names if _plain(name) == name}
+    fits = {name: name for name in names if _accepted(name) == name}
     for name in (name for name in names if name not in fits):
-        plain, number = _plain(name), 1
-        fits[name] = plain
+        short, number = _accepted(name), 1
+        fits[name] = short
         while list(fits.values()).count(fits[name]) > 1:
             number += 1
-            fits[name] = f"{plain[: LONGEST_NAME - 4]} {number}"
+            fits[name] = f"{short[: LONGEST_NAME - 4]} {number}"
     return {name: fits[name] for name in names}
 
 
-def _plain(name: str) -> str:
+def _accepted(name: str) -> str:
     # What would be another path as a file's name is refused as well.
     return posixpath.normpath("/" + re.sub(r"[^/\w.\- :]", "_", name)).lstrip("/")[:LONGEST_NAME] or "_"
 

@@ -1,5 +1,6 @@
 """The files of a run: what they hold, and why they have no place."""
 
+import logging
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from platform.results.mirror.places.files import FILE_SECONDS, Place
 from platform.results.mirror.reasons import REMEDIES, reason, status
 from platform.results.report.predictions import stored
 
+log = logging.getLogger(__name__)
 Groups = tuple[tuple[int, ...], ...]
 
 
@@ -23,11 +25,12 @@ def store(place: Place, asked: Files, groups: Groups) -> Answer:
     errors: dict[str, Exception] = {}
     wasted = 0.0
     for name in (*(path.name for path in asked.paths), *asked.texts):
+        content = _content(asked, name, groups)
         began = time.monotonic()
         try:
             if wasted >= FILE_SECONDS:
                 raise next(iter(errors.values()))
-            if (content := _content(asked, name, groups)) is not None:
+            if content is not None:
                 place.put(PICTURE if asked.trial else name, content)
         except Exception as error:
             errors[name] = error
@@ -49,7 +52,11 @@ def _picture(predictions: Path, groups: Groups) -> bytes | None:
     arrays = stored(predictions)
     if arrays is None:
         return None
-    return png(prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], groups))
+    try:
+        return png(prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], groups))
+    except Exception:
+        log.exception("%s: no picture of its predictions", predictions)
+        return None  # a run without its picture is worth more than none
 
 
 def _unstored(place: Place, error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 import re
 
+from mlflow.exceptions import RestException
+
 from platform.records.one_line import one_line
 
 STATUS = re.compile(r"error code (\d{3}) !=|too many (\d{3}) error responses|\b(\d{3}) (?:Client|Server) Error")
@@ -44,8 +46,7 @@ def status(error: BaseException) -> int | None:
     """The status with which a server answered over HTTP, None where it did not."""
     found = STATUS.search(str(error))
     if found is None:
-        answered = getattr(error, "json", None)
-        return int(error.get_http_status_code()) if answered and hasattr(error, "get_http_status_code") else None
+        return int(error.get_http_status_code()) if isinstance(error, RestException) else None  # type: ignore[no-untyped-call]
     return int(next(group for group in found.groups() if group))
 
 

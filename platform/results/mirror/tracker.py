@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +67,8 @@ class Tracker:
         """Why files have no place at the moment, though numbers have theirs."""
         self.connected = False
         """Whether MLflow answered, and what it holds is known."""
+        self.say: Callable[[str], None] = log.warning
+        """Takes a line that the user should see at once."""
         self._trials: dict[str, _Trial] = {}
         self._owed: dict[str, None] = {}
         """Ids of trials, those that were refused last at the end."""
@@ -234,7 +236,7 @@ class Tracker:
 
     def _say_unstored(self, unstored: str) -> None:
         if not self.unstored and self._closing is None:
-            log.warning("%s; numbers arrive, and files are kept and tried again", unstored)
+            self.say(f"{unstored}; numbers arrive, and files are tried again")
         self.unstored = unstored
 
     def _connect(self) -> None:
@@ -244,6 +246,7 @@ class Tracker:
             self._there = answer.steps if self._there is None else self._there
             self._owed = dict.fromkeys(self._trials)
             self._files.clear()
+            self._closed = False  # it runs again
         self._note(Files(paths=self._results, texts=self._texts))
         self._well("")
 

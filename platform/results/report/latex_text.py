@@ -26,6 +26,13 @@ SPELLED = {
     "Δ": r"$\Delta$",
     "→": r"$\rightarrow$",
     "←": r"$\leftarrow$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "⇒": r"$\Rightarrow$",
+    "√": r"$\surd$",
+    "½": r"$\frac{1}{2}$",
+    "µ": r"$\mu$",
+    "ϵ": r"$\epsilon$",
     "×": r"$\times$",  # noqa: RUF001
     "·": r"$\cdot$",
     "≤": r"$\leq$",

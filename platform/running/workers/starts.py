@@ -3,6 +3,7 @@
 Ray tries to start a worker again and again, and says why it failed in nothing but its logs.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.util import placement_group_table
 
+from platform.records.one_line import one_line
 from platform.running.cluster import SLOW_SECONDS
 from platform.running.workers.words import gist
 
@@ -35,12 +37,11 @@ class Starts:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._read: dict[str, int] = {}
-        self._starting: set[int] = set()
         self._written = ""
+        self.starting: set[int] = set()
+        """The processes that live and have not begun."""
         self.dead = 0
         """How many died as they started, since one last began to work."""
-        self.late = 0
-        """How many Ray ended because they took too long, since one last began to work."""
 
     @property
     def words(self) -> str:
@@ -52,27 +53,33 @@ class Starts:
         """The file that takes what they write."""
         return self._logs / "raylet.err"
 
-    def look(self) -> None:
-        """Read what Ray's log says by now, and see who lives."""
+    @property
+    def have_said(self) -> bool:
+        """Whether Python itself said why one of them ended: a warning among what they wrote is no reason."""
+        return any(sign in self._written for sign in ("Traceback", "SystemExit", "Error"))
+
+    def look(self) -> tuple[int, int]:
+        """How many died as they started since the last look, and how many Ray ended because they took too long."""
         said = self._news("raylet.out")
-        self._starting |= {int(pid) for pid in STARTED.findall(said)}
-        late = self._starting & {int(pid) for pid in LATE.findall(said)}
-        begun = {pid for pid in self._starting if any(self._logs.glob(f"python-core-worker-*_{pid}.log"))}
-        dead = {pid for pid in self._starting - begun - late if not _lives(pid)}
+        self.starting |= {int(pid) for pid in STARTED.findall(said)}
+        late = self.starting & {int(pid) for pid in LATE.findall(said)}
+        begun = {pid for pid in self.starting if any(self._logs.glob(f"python-core-worker-*_{pid}.log"))}
+        dead = {pid for pid in self.starting - begun - late if not _lives(pid)}
         if begun:
-            self.dead, self.late, self._written = 0, 0, ""
+            self.dead, self._written = 0, ""
         self._written += OWN_LINE.sub("", self._news("raylet.err"))
         self.dead += len(dead)
-        self.late += len(late)
-        self._starting -= begun | dead | late
+        self.starting -= begun | dead | late
+        return len(dead), len(late)
 
     def _news(self, name: str) -> str:
-        """What was appended to a log since it was last read."""
+        """The whole lines that were appended to a log since it was last read."""
         with suppress(OSError), (self._logs / name).open("rb") as file:
-            file.seek(self._read.get(name, 0))
-            appended = file.read()
-            self._read[name] = file.tell()
-            return appended.decode(errors="replace")
+            since = self._read.get(name, 0)
+            file.seek(0 if since > file.seek(0, os.SEEK_END) else since)  # Ray begins its logs anew when they are long
+            lines, _, rest = file.read().rpartition(b"\n")
+            self._read[name] = file.tell() - len(rest)
+            return f"{lines.decode(errors='replace')}\n"
         return ""
 
 
@@ -87,16 +94,21 @@ class Waiting(tune.Callback):
         self._say = say
         self._fail = fail
         self._has_trained = False
-        self._seen = (0, 0)
         self._next = self._since = time.monotonic()
         self._told = False
 
     def on_step_end(self, iteration: int, trials: list[RayTrial], **info: Any) -> None:
         """Look, once a second, at what the trials wait for."""
         now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + LOOK_SECONDS
+        if now >= self._next:
+            self._next = now + LOOK_SECONDS
+            try:
+                self._see(trials, now)
+            except Exception as error:
+                # Ray Tune would end without a table.
+                self._fail(f"Ray does not say what its workers do: {one_line(error)}")
+
+    def _see(self, trials: list[RayTrial], now: float) -> None:
         waiting = sum(trial.status == RayTrial.PENDING for trial in trials)
         training = any(trial.status == RayTrial.RUNNING for trial in trials)
         self._has_trained |= training
@@ -111,17 +123,16 @@ class Waiting(tune.Callback):
         return {}
 
     def _look(self, starts: Starts, waiting: int, training: bool) -> None:
-        starts.look()
-        seen, self._seen = self._seen, (starts.dead, starts.late)
-        if starts.late > seen[1]:
+        dead, late = starts.look()
+        if late:
             self._say(
                 "a worker took longer to start than Ray waits for it, and Ray starts another; it waits for as many "
                 "seconds as RAY_worker_register_timeout_seconds has, 60 without it"
             )
-        if starts.dead <= seen[0]:
+        if not dead:
             return
         why = f"{starts.words or 'it wrote nothing'} ({starts.log})"
-        certain = starts.words and not self._has_trained
+        certain = starts.have_said and not starts.starting and not self._has_trained
         if not training and (certain or starts.dead >= STARTS * waiting):
             self._fail(f"Ray's workers die as they start: {why}")
         else:

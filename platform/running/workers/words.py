@@ -9,5 +9,5 @@ def gist(text: str) -> str:
     """What matters of an error: of a traceback what stands behind its frames, else all but an actor's attributes."""
     text = text.strip()
     if '  File "' in text:
-        return one_line(re.split(r"\n\s+\S.*", text)[-1].strip() or text)
+        return one_line(re.sub(r'^(Traceback .*|  File ".*|    .*)\n', "", f"{text}\n", flags=re.MULTILINE))
     return one_line(re.sub(r"\n\t\w+: .*", "", text))

@@ -33,9 +33,7 @@ def digests(root: Path, paths: Sequence[Path]) -> list[str]:
     kept = cache_folder() / f"contents-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
     known = _read(kept)
     stamps = [_stamp(path) for path in paths]
-    unread = [
-        path for path, stamp in zip(paths, stamps, strict=True) if known.get(str(path), (None, ""))[0] != list(stamp)
-    ]
+    unread = [path for path, stamp in zip(paths, stamps, strict=True) if known.get(str(path), (None, ""))[0] != stamp]
     if unread:
         if len(unread) >= MANY:
             logger.info("reading %s files of %s: data are known by their content", f"{len(unread):,}", root)
@@ -46,14 +44,9 @@ def digests(root: Path, paths: Sequence[Path]) -> list[str]:
             for path, stamp in zip(paths, stamps, strict=True)
         }
         settled = int((began - SETTLED_SECONDS) * 1e9)
-        _write(kept, {path: entry for path, entry in new.items() if max(entry[0][1:3]) < settled})
+        _write(kept, {path: entry for path, entry in new.items() if entry[0][2] < settled})
         known = new
     return [known[str(path)][1] for path in paths]
-
-
-def digest_of(content: bytes) -> str:
-    """The digest of a file's content that is at hand."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _told(paths: Sequence[Path]) -> Iterator[str]:

@@ -33,7 +33,8 @@ class PairedFiles:
     pairs: Sequence[Pair]
     size: tuple[int, int]
     label_size: tuple[int, int]
-    """Labels are resized to the images' size; to any other, that of the ground truth, they must have it."""
+    full_size: bool = False
+    """Whether labels keep the ground truth's own resolution, which must then be `label_size`."""
 
 
 def label_size(pair: Pair) -> tuple[int, int]:
@@ -69,7 +70,7 @@ def decode(folder: Path, split: PairedFiles) -> IdCounts:
         image, ids = read_image(pair.image), read_ids(pair.labels)
         truth = to_train_ids(ids, "label", pair.labels)
         _require_size(pair.labels, truth.shape, (image.height, image.width), f"its image {pair.image}")
-        if split.label_size != split.size:
+        if split.full_size:
             _require_size(pair.labels, truth.shape, split.label_size, "the split's other label images")
         images[position] = np.asarray(image.resize(split.size[::-1], Image.Resampling.BILINEAR))
         labels[position] = _resized(truth, split.label_size)

@@ -82,4 +82,6 @@ def _high_byte(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _no_range(path: Path, what: str) -> WrongKind:
-    return WrongKind(f"{path}: images have 8 or 16 bits a channel, got {what}; save it as an 8-bit RGB PNG")
+    return WrongKind(
+        f"{path}: images must have 8 bits a channel, or 16 as PNG or TIFF, got {what}; save it as an 8-bit RGB PNG"
+    )

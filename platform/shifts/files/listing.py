@@ -18,6 +18,10 @@ Sort = Callable[[str], tuple[str, str]]
 """What a file is, by its path without the ending: its name and "", or what it is counted as, being none of the data."""
 
 
+class TooFew(ValueError):
+    """A folder in which data are missing; the message says what it does hold."""
+
+
 @dataclass
 class Listing:
     """The data files of a folder by name, and how many others there are, by what they are."""
@@ -33,6 +37,15 @@ class Listing:
         if name in self.files:
             raise ValueError(f"{self.files[name]} and {path} have the same name, {name!r}; keep one of them")
         self.files[name] = path
+
+    def require(self, least: int, what: str) -> None:
+        """Raise TooFew, saying what the folder does hold, unless there are as many files as that."""
+        if len(self.files) < least:
+            others = "".join(f", {kind} ({number:,})" for kind, number in self.left_out.items())
+            raise TooFew(
+                f"{self.folder} must hold at least {least} {what}, got {len(self.files)}: {contents(self.folder)}"
+                + (f"; left out{others[1:]}" if others else "")
+            )
 
     def tell(self, say: Say) -> None:
         """Say what was left out, if anything was."""

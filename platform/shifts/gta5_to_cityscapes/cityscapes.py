@@ -28,13 +28,15 @@ def labels(folder: Path, split: Split) -> Path:
     return _place(folder, "gtFine") / split
 
 
-def pairs(folder: Path, split: Split, say: Say) -> list[Pair]:
+def pairs(folder: Path, split: Split, least: int, say: Say) -> list[Pair]:
     """The photographs of a split in order of city and name; one without its partner raises ValueError.
 
-    `say` is told of files that look like data and are left out.
+    Raises TooFew where there are less than so many; `say` is told of files that look like data and are left out.
     """
     photographs = listed(images(folder, split), IMAGE_ENDINGS, _photograph)
     truth = listed(labels(folder, split), LABEL_ENDINGS, _truth)
+    photographs.require(least, "images")
+    truth.require(least, f"label images *{LABELS}.png")
     for own in OTHER_TRUTHS:
         del truth.left_out[own]
     photographs.tell(say)

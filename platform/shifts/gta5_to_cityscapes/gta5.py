@@ -28,13 +28,15 @@ def labels(folder: Path) -> Path:
     return found(folder, "labels")
 
 
-def pairs(folder: Path, say: Say) -> list[Pair]:
+def pairs(folder: Path, least: int, say: Say) -> list[Pair]:
     """The frames in order, without those known to be missing; any other without its partner raises ValueError.
 
-    `say` is told of files that look like data and are left out.
+    Raises TooFew where there are less than so many; `say` is told of files that look like data and are left out.
     """
     frames = listed(images(folder), IMAGE_ENDINGS, lambda name: (name, ""))
     truth = listed(labels(folder), LABEL_ENDINGS, _truth)
+    frames.require(least, "images")
+    truth.require(least, "label images")
     if halves := sorted(KNOWN_MISSING & (frames.files.keys() ^ truth.files.keys())):
         say(f"{folder}: left out {len(halves)} of GTA5's known missing pairs: {', '.join(halves)}")
     frames.tell(say)

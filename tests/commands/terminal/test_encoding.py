@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from platform.commands.terminal.encoding import PLAIN
+from platform.commands.terminal.encoding import SUBSTITUTED
 from platform.records.provenance import ROOT
 from platform.results.report import terminal
 from tests.commands.test_exits import DOORS
@@ -28,7 +28,7 @@ NARROW = {
 def printed(text: str, encoding: str) -> str:
     """What arrives of a text in an encoding."""
     raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding, PLAIN, newline="")
+    stream = io.TextIOWrapper(raw, encoding, SUBSTITUTED, newline="")
     stream.write(text)
     stream.flush()
     return raw.getvalue().decode(encoding)

@@ -92,6 +92,39 @@ def test_a_worker_that_says_why_it_cannot_start_ends_a_study_that_has_not_begun(
     assert study.failed == [f"Ray's workers die as they start: ModuleNotFoundError: no ray ({machine.logs}/raylet.err)"]
 
 
+def test_one_that_dies_while_others_start_or_beside_a_warning_ends_nothing(machine: Machine, study: Study) -> None:
+    machine.start()
+    machine.die("/lab/sitecustomize.py:1: a module is deprecated")
+    study.look(PENDING, PENDING)
+    machine.start()
+    machine.start()
+    machine.die(TRACEBACK)
+    study.look(PENDING, PENDING)
+    assert len(study.said) == 2
+    assert study.failed == []
+
+
+def test_a_line_that_is_written_in_two_parts_is_read_once_it_is_whole(machine: Machine, study: Study) -> None:
+    pid = machine.start()
+    log = machine.logs / "raylet.out"
+    whole = log.read_bytes()
+    log.write_bytes(whole[: whole.rindex(str(pid).encode()) + 2])
+    study.look(PENDING)
+    log.write_bytes(whole)
+    machine.die()
+    study.look(PENDING)
+    assert len(study.said) == 1
+
+
+def test_what_ray_does_not_say_ends_the_study_in_order(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(starts: Starts) -> tuple[int, int]:
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(Starts, "look", fails)
+    study.look(PENDING)
+    assert study.failed == ["Ray does not say what its workers do: no answer"]
+
+
 def test_a_worker_that_dies_without_a_word_may_be_tried_again(machine: Machine, study: Study) -> None:
     """The system takes one for its memory, and the next one starts."""
     machine.start()

@@ -155,7 +155,8 @@ def test_pixels_are_those_of_the_file_whatever_its_orientation_says(tmp_path: Pa
 def test_values_without_a_range_of_their_own_are_refused(tmp_path: Path, mode: str, got: str) -> None:
     Image.new(mode, (4, 4)).save(tmp_path / "a.png", "TIFF")
     with pytest.raises(
-        ValueError, match=rf"a\.png: images have 8 or 16 bits a channel, got {got}; save it as an 8-bit RGB"
+        ValueError,
+        match=rf"a\.png: images must have 8 bits a channel, or 16 as PNG or TIFF, got {got}; save it as an 8-bit RGB",
     ):
         read_image(tmp_path / "a.png")
 

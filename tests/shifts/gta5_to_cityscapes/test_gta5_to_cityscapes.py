@@ -18,7 +18,7 @@ from PIL import Image
 
 from platform.methods.batch import unlabelled_batch
 from platform.records.provenance import ROOT
-from platform.shifts import DataError, gta5_to_cityscapes
+from platform.shifts import DataError, gta5_to_cityscapes, town
 from platform.shifts.files import decoding
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES, VOID, label_id_to_train_id
@@ -248,7 +248,22 @@ FOUND_BY_CHECK: dict[str, tuple[str, Callable[[Path], object], str]] = {
         without("val"),
         r"leftImg8bit/val must hold at least 1 images, got 0: \S+leftImg8bit holds train; set PLATFORM_DATA",
     ),
-    "no images": ("cityscapes/leftImg8bit", shutil.rmtree, r"without a partner: \S+aachen_000000.* and 9 more; add"),
+    "no images": (
+        "cityscapes/leftImg8bit",
+        shutil.rmtree,
+        r"leftImg8bit/train must hold at least 2 images, got 0: .* gtFine",
+    ),
+    "no labels": (
+        "cityscapes/gtFine",
+        shutil.rmtree,
+        r"gtFine/train must hold at least 2 label images .*, got 0: .* leftImg",
+    ),
+    "train ids alone": (
+        "cityscapes/gtFine/val/lindau",
+        lambda city: [path.rename(str(path).replace("labelIds", "labelTrainIds")) for path in list(city.glob("*.png"))],
+        r"gtFine/val must hold at least 1 label images \*_gtFine_labelIds\.png, got 0: .* holds lindau; left out "
+        r"\*_gtFine_labelTrainIds \(3\); set",
+    ),
 }
 FOUND_BY_OPEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "size mismatch": (
@@ -328,6 +343,17 @@ def test_a_size_that_is_none_is_refused(size: Any) -> None:
 def test_a_disk_that_is_too_small_is_refused_before_it_is_full(laid_out: Path) -> None:
     with pytest.raises(DataError, match=r"need [\d.]+ GB in \S+, got [\d.]+ GB free; .* set XDG_CACHE_HOME"):
         gta5_to_cityscapes(laid_out, (10**7, 10**7)).open()
+
+
+def test_a_test_label_of_another_size_is_refused_whatever_size_the_images_get(data: Path) -> None:
+    write_cityscapes(data, "val", "lindau", 1, height=16, width=32)
+    with pytest.raises(DataError, match=r"lindau_000001\S+ must have the size of the split's other label images"):
+        gta5_to_cityscapes(data, (32, 64)).open()
+
+
+def test_smoke_takes_the_towns_groups_where_it_draws_less_than_two_of_the_studys() -> None:
+    smoke = gta5_to_cityscapes(groups=((13,), (12,), (18,))).smoke()
+    assert smoke.groups == town().groups
 
 
 def test_smoke_is_a_tiny_town_with_the_same_groups() -> None:

@@ -10,6 +10,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request_safe
 
 from platform.results.mirror.places.within import within
+from platform.results.mirror.uri import without_secrets
 
 FILE_SECONDS = 8.0
 """Time that a file may take; S3's own client would try for minutes."""
@@ -32,7 +33,7 @@ class Place:
     location: str
 
     def __str__(self) -> str:
-        return self.location.removesuffix(f"/{self.run_id}/artifacts")
+        return without_secrets(self._folder, self._folder)
 
     def put(self, name: str, content: bytes) -> None:
         """Store a file; raises whatever keeps it from its place."""
@@ -44,7 +45,7 @@ class Place:
         if scheme in ("mlflow-artifacts", "http", "https"):
             return f"the server keeps the files, and its log says more; it needs {SERVE} FOLDER"
         if self._is_folder:
-            folder = unquote(urlsplit(str(self)).path)
+            folder = unquote(urlsplit(self._folder).path)
             if not self._is_served:
                 return f"make {folder} a folder that can be written, with room in it"
             return (
@@ -58,6 +59,10 @@ class Place:
             f"{means}, or have a server keep the files ({SERVE} {scheme}://...), for experiments made from then on, so "
             "that the study needs another name"
         )
+
+    @property
+    def _folder(self) -> str:
+        return self.location.removesuffix(f"/{self.run_id}/artifacts")
 
     @property
     def _is_folder(self) -> bool:
