@@ -22,6 +22,10 @@ class Mode(enum.IntEnum):
     WIDE = 64
 
 
+class Row(str, enum.Enum):  # noqa: UP042 - as studies have them
+    SOURCE = "source only"
+
+
 ALIKE: list[tuple[Any, float | int | bool | str]] = [
     (np.float64(0.01), 0.01),
     (np.float32(0.01), 0.01),
@@ -35,6 +39,9 @@ ALIKE: list[tuple[Any, float | int | bool | str]] = [
     (np.uint8(64), 64),
     (torch.tensor(64), 64),
     (Mode.WIDE, 64),
+    (Row.SOURCE, "source only"),
+    (np.float16(0.1), 0.1),
+    (np.float32(math.inf), math.inf),
     (np.bool_(True), True),
     (torch.tensor(True), True),
     (np.str_("flip"), "flip"),
@@ -45,6 +52,11 @@ ALIKE: list[tuple[Any, float | int | bool | str]] = [
 def test_a_value_is_pythons_own(value: Any, wanted: object) -> None:
     assert type(plain(value)) is type(wanted)
     assert plain(value) == wanted
+
+
+def test_what_is_no_number_stays_none_whatever_its_sign() -> None:
+    assert math.isnan(plain(-np.float32("nan")))
+    assert math.isnan(plain(torch.tensor(math.nan)))
 
 
 def test_single_precision_is_the_decimal_that_it_is_shown_as() -> None:

@@ -1,5 +1,7 @@
 """The cache of decoded splits: built once, complete or absent, shared read-only."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import time
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from platform.shifts.cache import allocate, cached, load, write_split
-from platform.shifts.shift import cache_folder
+from platform.shifts.shift import DataError, cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,16 @@ def test_a_build_that_fails_leaves_nothing_and_the_next_one_succeeds() -> None:
 def killed(folder: Path) -> None:
     allocate(folder, "b.images", (1, 1, 1, 3))
     os._exit(9)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_where_nothing_can_be_locked_the_remedy_is_named(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(lock: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(DataError, match=r"must have a folder to write and lock files in, got \S+: .*XDG_CACHE_HOME"):
+        cached("key", build)
 
 
 def test_what_a_killed_build_left_behind_is_cleared_away() -> None:

@@ -16,6 +16,7 @@ from mlflow.environment_variables import MLFLOW_ACTIVE_MODEL_ID, MLFLOW_ENABLE_A
 from platform.commands import tracking
 from platform.records.provenance import ROOT
 from platform.results.mirror.places import database
+from platform.results.mirror.places.files import Place
 from platform.results.mirror.places.within import within
 from platform.results.mirror.reasons import Unusable, reason, trouble
 from platform.results.mirror.serving import prepare
@@ -206,3 +207,9 @@ def test_the_process_ends_with_its_driver(tmp_path: Path) -> None:
     )
     output, _ = driver.communicate(timeout=60)
     assert (driver.returncode, output) == (0, b"")
+
+
+def test_a_location_is_shown_without_its_secrets() -> None:
+    place = Place(MlflowClient("http://127.0.0.1:1"), "http://127.0.0.1:1", "r", "ftp://bob:secret@host/a/r/artifacts")
+    assert str(place) == "ftp://***@host/a"
+    assert "secret" not in place.remedy(OSError("no"))

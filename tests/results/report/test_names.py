@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from platform.results.figures.curves import curves
 from platform.results.figures.png import png
+from platform.results.lines import broken
 from platform.results.report import comma_separated, latex, markdown, parquet, terminal
 from platform.results.report.latex_text import escaped, unspelled
 from tests.support.invented_study import made
@@ -111,3 +112,18 @@ def test_figures_draw_every_name_without_a_warning(tmp_path: Path, monkeypatch: 
 
     with matplotlib.rc_context({"text.usetex": True, "font.family": "Nowhere", "savefig.dpi": 30}):
         assert png(curves(header, table.runs)) == drawn, "whatever a user's matplotlibrc says"
+
+
+def test_a_font_that_is_gone_ends_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.font_manager import FontEntry, fontManager
+
+    from platform.results.figures.png import _fonts
+
+    gone = FontEntry(fname="/nowhere/of-another-machine.ttf", name="Elsewhere")
+    monkeypatch.setattr(fontManager, "ttflist", [gone, *fontManager.ttflist])
+    assert "Elsewhere" not in _fonts.__wrapped__(frozenset("中"))[0]
+
+
+@pytest.mark.parametrize("columns", [-3, 0, 1, 8])
+def test_no_place_is_too_narrow_for_a_text(columns: int) -> None:
+    assert "".join("".join(broken("abc def", columns)).split()) == "abcdef"
