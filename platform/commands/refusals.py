@@ -28,8 +28,7 @@ REMEDY = "copy the study file to a new name, or start over with --fresh, which d
 def check_writable(results: Storage) -> None:
     """Raise BadInput unless a file can be written to the results, and removed."""
     try:
-        for _ in range(2):  # the second time over the first, as records are
-            results.write(".writable", b"")
+        results.write(".writable", b"")
         results.remove(".writable")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)

@@ -36,7 +36,7 @@ import numpy as np
 
 from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.codings import LABEL_IDS, refuse_another_coding
+from platform.shifts.codings import LABEL_IDS, Spread
 from platform.shifts.files.images import Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, Ids, ids_of, kind_of, read_ids, to_train_ids
 from platform.shifts.files.listing import Listing, listed
@@ -61,19 +61,20 @@ class Folder(NamedTuple):
 def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[str, Any]:
     """Score two folders, one pair of images in memory at a time; raises ValueError naming the file that is wrong."""
     predicted, truth = label_images(predictions, ids), label_images(labels, ids)
-    counts = np.zeros((SIZE, SIZE), np.int64)
-    pixels = np.zeros((2, 256), np.int64)
     pairs = _paired(predicted.listing, truth.listing)
+    counts = np.zeros((SIZE, SIZE), np.int64)
+    spreads = [Spread(folder.listing.folder, LABEL_IDS) for folder in (predicted, truth)]
     for each in pairs:
         predicted_ids, true_ids = read_ids(each.image), read_ids(each.labels)
         counts += _confusion(
             each, _train_ids(predicted_ids, predicted, each.image), _train_ids(true_ids, truth, each.labels)
         )
-        pixels += [np.bincount(ids_.ravel(), minlength=256) for ids_ in (predicted_ids, true_ids)]
-    for folder, spread in zip((predicted, truth), pixels, strict=True):
+        for spread, path, values in zip(spreads, each[1:], (predicted_ids, true_ids), strict=True):
+            spread.add(path, np.bincount(values.ravel(), minlength=256))
+    for folder, spread in zip((predicted, truth), spreads, strict=True):
         # Of train ids the range is narrow enough, and bad predictions may have any spread in it.
         if folder.ids == "label":
-            refuse_another_coding(folder.listing.folder, spread, LABEL_IDS, _remedy(folder))
+            spread.check(_remedy(folder))
     result = cityscapes(counts) if convention == "cityscapes" else original(counts)
     for folder in (predicted, truth):
         _tell(folder, ids)

@@ -165,6 +165,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
         check_answers(address)
     try:
         with study_lock(folder) as lock:
+            Folder(folder).tidy("")
             if fresh and (aside := set_aside(store, file.name)) is not None:
                 print(f"starting over; the results so far are in {shown(aside)}\n")
             identity = study.shift.identity()

@@ -44,8 +44,13 @@ FOREIGN = 0.15
 """Part of a split's pixels with ids that a coding does not evaluate, from which on another is thought of."""
 FOREIGN_IDS, IDS = 3, 6
 """Ids of that kind, and of any, that must occur before: a few made-up colours are no evidence."""
-MARGIN = 0.2
-"""By how much the log-likelihood of a pixel must be better under another coding, in nats."""
+MARGIN, ERRORS = 0.2, 4
+"""By how much the log-likelihood of a pixel must be better under another coding, in nats, and by how many standard
+errors more: a few pixels of made-up images are likely under many codings."""
+
+
+Counts = Int64[np.ndarray, "256"]
+"""Pixels of each id."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,9 @@ class Coding:
 
     name: str
     classes: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.name} (road is {self.classes.index('road')})"
 
     @property
     def evaluated(self) -> npt.NDArray[np.bool_]:
@@ -145,25 +153,59 @@ OTHERS = (
 al., CVPR 2016)."""
 
 
-def refuse_another_coding(place: Path, pixels: Int64[np.ndarray, "256"], expected: Coding, remedy: str) -> None:
-    """Raise ValueError where a whole split, of so many pixels per id, speaks another coding than the expected one.
+class Spread:
+    """How the pixels of a folder's label images are spread over ids, and which of them speak another coding."""
 
-    255 is void in every coding.
-    """
-    counts = np.where(np.arange(256) == VOID, 0, pixels)
-    foreign = (counts > 0) & ~expected.evaluated
-    share = counts[foreign].sum() / max(1, counts.sum())
-    if np.count_nonzero(foreign) < FOREIGN_IDS or np.count_nonzero(counts) < IDS or share < FOREIGN:
-        return
-    likeliest = max((LABEL_IDS, TRAIN_IDS, *OTHERS), key=lambda coding: _log_likelihood(counts, coding))
-    if _log_likelihood(counts, likeliest) > _log_likelihood(counts, expected) + MARGIN:
-        raise ValueError(
-            f"{place} must hold {expected.name} (road is {expected.classes.index('road')}), got ids that are spread "
-            f"like {likeliest.name} (road is {likeliest.classes.index('road')}), {share:.0%} of the pixels without an "
-            f"evaluated class; {remedy}"
+    def __init__(self, place: Path, expected: Coding) -> None:
+        self._place = place
+        self._expected = expected
+        self._pixels = np.zeros(256, np.int64)
+        self._odd: list[tuple[Path, Counts]] = []
+
+    def add(self, path: Path, pixels: Counts) -> None:
+        """Count a file, of so many pixels per id, shape (256,)."""
+        self._pixels += pixels
+        if likeliest(pixels, self._expected) is not self._expected:
+            self._odd.append((path, pixels))
+
+    def check(self, remedy: str) -> None:
+        """Raise ValueError where the folder as a whole speaks another coding than the expected one, or a file does."""
+        if (coding := likeliest(self._pixels, self._expected)) is not self._expected:
+            raise ValueError(f"{self._place} {self._refusal(self._pixels, coding)}; {remedy}")
+        if self._odd:
+            path, pixels = self._odd[0]
+            more = f", as have {len(self._odd) - 1:,} more beside it" if len(self._odd) > 1 else ""
+            raise ValueError(f"{path} {self._refusal(pixels, likeliest(pixels, self._expected))}{more}; {remedy}")
+
+    def _refusal(self, pixels: Counts, coding: Coding) -> str:
+        counts = _not_void(pixels)
+        share = counts[~self._expected.evaluated].sum() / counts.sum()
+        return (
+            f"must hold {self._expected}, got ids that are spread like {coding}, {share:.0%} of the pixels without an "
+            "evaluated class"
         )
 
 
-def _log_likelihood(counts: npt.NDArray[np.int64], coding: Coding) -> float:
-    """The mean log-likelihood of a pixel under a coding."""
-    return float(counts @ np.log(coding.likelihood()) / counts.sum())
+def likeliest(pixels: Counts, expected: Coding) -> Coding:
+    """The coding that pixels, counted by id, speak: the expected one, unless another explains them better.
+
+    255 is void in every coding.
+    """
+    counts = _not_void(pixels)
+    foreign = (counts > 0) & ~expected.evaluated
+    share = counts[foreign].sum() / max(1, counts.sum())
+    if np.count_nonzero(foreign) < FOREIGN_IDS or np.count_nonzero(counts) < IDS or share < FOREIGN:
+        return expected
+    found = max((LABEL_IDS, TRAIN_IDS, *OTHERS), key=lambda coding: float(counts @ np.log(coding.likelihood())))
+    return found if _gain(counts, found, expected) > MARGIN else expected
+
+
+def _not_void(pixels: Counts) -> Counts:
+    return np.where(np.arange(256) == VOID, 0, pixels)
+
+
+def _gain(counts: Counts, coding: Coding, expected: Coding) -> float:
+    """How much better a pixel's log-likelihood is under a coding than under the expected one, at least."""
+    gains, number = np.log(coding.likelihood() / expected.likelihood()), counts.sum()
+    mean = counts @ gains / number
+    return float(mean - ERRORS * np.sqrt(counts @ (gains - mean) ** 2) / number)

@@ -103,8 +103,10 @@ class Shift(ABC):
 
 
 def whole(value: Any) -> Any:
-    """A whole number, or tuples of them, as Python's own, whichever library's they are; anything else as it is."""
-    if isinstance(value, tuple):
+    """A whole number, or rows of them, as Python's own, whichever library's they are; anything else as it is."""
+    if getattr(value, "ndim", 0):
+        value = value.tolist()
+    if isinstance(value, tuple | list):
         return tuple(map(whole, value))
     try:
         return value if isinstance(value, bool) else operator.index(value)

@@ -7,11 +7,20 @@ import numpy.typing as npt
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.shifts.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, refuse_another_coding
+from platform.shifts.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, Spread
 from platform.shifts.files.label_images import read_ids
 from platform.shifts.labels import CLASSES, NAMES
 
 Counts = npt.NDArray[np.int64]
+
+
+def refuse_another_coding(place: Path, pixels: Counts, expected: Coding, remedy: str) -> None:
+    """A folder of one file."""
+    spread = Spread(place, expected)
+    spread.add(place / "a.png", pixels)
+    spread.check(remedy)
+
+
 NAMED = {coding.name: coding for coding in (TRAIN_IDS, *OTHERS)}
 
 
@@ -103,6 +112,12 @@ def test_label_ids_pass(case: str) -> None:
     refuse_another_coding(Path("gt"), LABELS[case], LABEL_IDS, "")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_pixels_of_any_label_ids_are_no_evidence(seed: int) -> None:
+    ids = np.random.default_rng(seed).integers(0, 34, 64)
+    refuse_another_coding(Path("gt"), np.bincount(ids, minlength=256), LABEL_IDS, "")
+
+
 def collapsed() -> Counts:
     pixels = np.zeros(256, np.int64)
     pixels[[2, 10, 8, 7, 4, 11, 5]] = 5000, 2000, 2000, 900, 500, 100, 50
@@ -120,3 +135,11 @@ def test_a_likelihood_is_a_distribution_that_leaves_nothing_out(coding: Coding) 
     assert likelihood.sum() == pytest.approx(1, abs=1e-4)
     assert (likelihood > 0).all()
     assert set(coding.classes) & set(SHARES), "classes are those of the table"
+
+
+def test_of_a_folder_that_is_right_the_files_that_are_not_are_named() -> None:
+    spread = Spread(Path("gt"), LABEL_IDS)
+    for number in range(12):
+        spread.add(Path(f"gt/{number}.png"), streets(TRAIN_IDS if number in (3, 7) else LABEL_IDS))
+    with pytest.raises(ValueError, match=r"^gt/3\.png must hold .* class, as have 1 more beside it; do this$"):
+        spread.check("do this")

@@ -38,7 +38,7 @@ def write_gta5(root: Path, name: str, height: int = 16, width: int = 24) -> None
 
 
 def write_cityscapes(root: Path, split: str, city: str, number: int, height: int = 32, width: int = 64) -> None:
-    generator = np.random.default_rng(1000 + number)
+    generator = np.random.default_rng([1000 + number, *city.encode()])
     image, labels = (root / "cityscapes" / kind / split / city for kind in ("leftImg8bit", "gtFine"))
     name = f"{city}_{number:06}_000019"
     for folder in (image, labels):

@@ -9,5 +9,7 @@ def gist(text: str) -> str:
     """What matters of an error: of a traceback what stands behind its frames, else all but an actor's attributes."""
     text = text.strip()
     if '  File "' in text:
-        return one_line(re.sub(r'^(Traceback .*|  File ".*|    .*)\n', "", f"{text}\n", flags=re.MULTILINE))
+        behind = re.split(r"\n\s+\S.*", text)[-1].strip()
+        # A message may end in lines that are indented like frames.
+        return one_line(behind or re.split(r"\n(?=\S)", text)[-1])
     return one_line(re.sub(r"\n\t\w+: .*", "", text))

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
 from PIL import Image
 
 from platform.shifts.cache import allocate, write_split
+from platform.shifts.codings import Counts, Spread
 from platform.shifts.files.images import Pair, read_image
 from platform.shifts.files.label_images import read_ids, to_train_ids
 from platform.shifts.shift import Pixels
 
-IdCounts = Int64[np.ndarray, "256"]
-"""Pixels of each id."""
 TOLD_AT = 1000
 """Images between two lines about how far the decoding is."""
 
@@ -57,15 +55,15 @@ def require_space(folder: Path, splits: Sequence[PairedFiles]) -> None:
         )
 
 
-def decode(folder: Path, split: PairedFiles) -> IdCounts:
-    """Decode a split of label ids into arrays of the cache; how many pixels of the files have each id.
+def decode(folder: Path, split: PairedFiles, spread: Spread) -> None:
+    """Decode a split of label ids into arrays of the cache, and count in `spread` what its files hold.
 
     Raises ValueError for the first file, in order, that is not as it should be.
     """
     images = allocate(folder, f"{split.name}.images", (len(split.pairs), *split.size, 3))
     labels = allocate(folder, f"{split.name}.labels", (len(split.pairs), *split.label_size))
 
-    def fill(position: int) -> tuple[IdCounts, IdCounts]:
+    def fill(position: int) -> tuple[Counts, Counts]:
         pair = split.pairs[position]
         image, ids = read_image(pair.image), read_ids(pair.labels)
         truth = to_train_ids(ids, "label", pair.labels)
@@ -76,19 +74,19 @@ def decode(folder: Path, split: PairedFiles) -> IdCounts:
         labels[position] = _resized(truth, split.label_size)
         return _counted(ids), _counted(labels[position])
 
-    found, kept = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    kept = np.zeros(256, np.int64)
     # Pillow decodes and resizes without holding the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, (in_file, decoded) in enumerate(pool.map(fill, range(len(split.pairs))), start=1):
-            found, kept = found + in_file, kept + decoded
+            spread.add(split.pairs[number - 1].labels, in_file)
+            kept += decoded
             if number % TOLD_AT == 0:
                 logger.info("%s: decoded %s of %s images", split.name, f"{number:,}", f"{len(split.pairs):,}")
     write_split(folder, split.name, [pair.name for pair in split.pairs], kept)
-    return found
 
 
-def _counted(ids: Pixels) -> IdCounts:
-    counts: IdCounts = np.bincount(ids.ravel(), minlength=256)
+def _counted(ids: Pixels) -> Counts:
+    counts: Counts = np.bincount(ids.ravel(), minlength=256)
     return counts
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 LEFTOVERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "lost+found"})
 """Folders that macOS, network storage, Windows and Linux make beside data; names with a leading dot count too."""
+OTHER_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy"})
+"""Endings of files that may hold images."""
 MENTIONED = 5
 """Names in a folder that a message shows."""
 
@@ -62,15 +64,18 @@ def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
     """
     listing = Listing(folder)
     wanted = tuple(f".{ending}" for ending in endings)
-    for path, leftover in _walk(folder, (), leftover=False):
-        if path.name.lower().endswith(wanted):
-            name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
-            if leftover:
-                listing.left_out["hidden files"] += 1
-            elif other:
-                listing.left_out[other] += 1
-            else:
-                listing.add(name, path)
+    for path, is_leftover in _walk(folder, (), leftover=False):
+        name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
+        if not path.name.lower().endswith(wanted):
+            other = _kind_of_other(path)
+            if is_leftover or not other:
+                continue
+        if is_leftover:
+            listing.left_out["hidden files"] += 1
+        elif other:
+            listing.left_out[other] += 1
+        else:
+            listing.add(name, path)
     return listing
 
 
@@ -80,14 +85,14 @@ def found(folder: Path, *places: str) -> Path:
         path = folder
         for part in Path(place).parts:
             path = _like(path, part)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder cannot be entered
             return path
     return folder / places[0]
 
 
 def contents(folder: Path) -> str:
     """What a folder, or the nearest above it that is there, holds: `DATA/gta5 holds images, labels`."""
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    there = next(path for path in (folder, *folder.parents) if os.path.isdir(path))  # noqa: PTH112 - see `found`
     try:
         names = sorted(path.name for path in there.iterdir())
     except OSError as error:
@@ -112,10 +117,19 @@ def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Ite
         hidden = leftover or entry.name.startswith(".") or entry.name in LEFTOVERS
         path = folder / entry.name
         if not _is_folder(entry):
-            yield path, hidden
+            # Nobody waits for what a pipe or a socket gives.
+            if path.is_file() or not path.exists():
+                yield path, hidden
         elif not hidden or os.access(path, os.R_OK | os.X_OK):
             # What nobody may read and nobody counts is no trouble.
             yield from _walk(path, (*above, here), hidden)
+
+
+def _kind_of_other(path: Path) -> str:
+    """What somebody may have taken for data: images of other endings, folders that are not mounted; else nothing."""
+    if path.suffix.lower() in OTHER_IMAGES:
+        return f"*{path.suffix.lower()}"
+    return "links to nowhere" if not path.exists() else ""
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -128,6 +142,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 def _like(folder: Path, name: str) -> Path:
     """The entry of a folder that is called so; one whose letters differ in case where there is none."""
     exact = folder / name
-    if exact.exists() or not folder.is_dir():
-        return exact
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)
+    try:
+        others = [] if exact.exists() else sorted(folder.iterdir())
+    except OSError:
+        return exact  # what cannot be read is named when it is listed
+    return next((path for path in others if path.name.lower() == name.lower()), exact)

@@ -20,12 +20,12 @@ OTHER_TRUTHS = tuple(f"*_gtFine_{kind}" for kind in ("color", "instanceIds", "in
 
 def images(folder: Path, split: Split) -> Path:
     """The folder of a split's photographs; archives may lie in folders of their own names."""
-    return _place(folder, "leftImg8bit") / split
+    return found(_place(folder, "leftImg8bit"), split)
 
 
 def labels(folder: Path, split: Split) -> Path:
     """The folder of a split's label images."""
-    return _place(folder, "gtFine") / split
+    return found(_place(folder, "gtFine"), split)
 
 
 def pairs(folder: Path, split: Split, least: int, say: Say) -> list[Pair]:

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from platform.shifts.cache import LAYOUT, cached, splits
-from platform.shifts.codings import LABEL_IDS, refuse_another_coding
+from platform.shifts.codings import LABEL_IDS, Spread
 from platform.shifts.files.content import digests
-from platform.shifts.files.decoding import IdCounts, PairedFiles, decode, label_size, require_space
+from platform.shifts.files.decoding import PairedFiles, decode, label_size, require_space
 from platform.shifts.files.images import Pair
 from platform.shifts.files.listing import Say, TooFew, found
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
@@ -164,8 +162,12 @@ class GTA5ToCityscapes(Shift):
             test = files[-1]
             files[-1] = replace(test, label_size=label_size(test.pairs[0]), full_size=True)
             require_space(folder, files)
-            pixels = {each.name: decode(folder, each) for each in files}
-            _require_label_ids(pixels, self._places())
+            spreads = {place: Spread(place, LABEL_IDS) for place in self._places().values()}
+            for each in files:
+                decode(folder, each, spreads[self._places()[each.name]])
+            for spread in spreads.values():
+                spread.check("convert these files, or bring those as published")
+            _tell_of_seen_tests(self.root, pairs_of)
             self._require_planned(self.root, pairs_of)
 
     def _require_planned(self, root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> None:
@@ -193,11 +195,14 @@ def _digest(root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _require_label_ids(pixels: Mapping[str, IdCounts], places: Mapping[str, Path]) -> None:
-    """Refuse folders whose ids are spread like those of another coding; splits of one folder count together."""
-    for place in dict.fromkeys(places.values()):
-        counts = np.sum([pixels[split] for split in places if places[split] == place], axis=0)
-        refuse_another_coding(place, counts, LABEL_IDS, "convert these files, or bring those as published")
+def _tell_of_seen_tests(root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> None:
+    """Say how many test images methods adapt to as well, or trials are judged on: their scores are no test."""
+    known = {
+        split: set(digests(root, [pair.image for pair in pairs_of[split]]))
+        for split in ("target.adapt", "target.val", "target.test")
+    }
+    if seen := known["target.test"] & (known["target.adapt"] | known["target.val"]):
+        logger.warning("%s: test images that are in train as well, copied or linked (%s)", root, f"{len(seen):,}")
 
 
 @contextlib.contextmanager

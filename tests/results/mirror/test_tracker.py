@@ -241,16 +241,6 @@ def test_closing_waits_no_longer_than_it_may(uri: str, tmp_path: Path) -> None:
     locking.close()
 
 
-def test_an_mlflow_that_goes_away_after_the_end_is_owed_the_end_again(uri: str, tmp_path: Path) -> None:
-    driver = Driver(tmp_path, uri, [])
-    assert not driver.tracker.close(patience=60)
-    driver.tracker._given_up = False
-    driver.tracker._connect()
-    assert driver.tracker.owed().study, "the study's run goes on in MLflow as soon as it is found again"
-    assert driver.tracker._process is not None
-    driver.tracker._process.stop()
-
-
 @pytest.mark.parametrize(
     ("ended", "out", "error"),
     [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.shifts.files.listing import Listing, contents, found, listed
+from platform.shifts.files.listing import Listing, TooFew, contents, found, listed
 
 
 def make(folder: Path, *names: str) -> None:
@@ -84,6 +84,21 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "ulm/again").symlink_to(tmp_path)
     (tmp_path / "ulm/self").symlink_to("self")
     assert list(list_(tmp_path).files) == ["ulm/a"]
+
+
+def test_images_of_other_endings_and_folders_that_are_not_mounted_are_said(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "b.jpg", "c.tif", "d.webp", "notes.txt", "._e.jpg")
+    (tmp_path / "bonn").symlink_to(tmp_path / "not mounted")
+    listing = list_(tmp_path)
+    assert dict(listing.left_out) == {"*.jpg": 1, "*.tif": 1, "*.webp": 1, "links to nowhere": 1}
+    with pytest.raises(TooFew, match=r"must hold at least 2 images, got 1: \S+ holds .*; left out \*\.jpg \(1\)"):
+        listing.require(2, "images")
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    assert list_(tmp_path).files == {}
 
 
 def test_a_link_to_nowhere_is_listed_so_that_it_is_named_when_it_is_read(tmp_path: Path) -> None:

@@ -20,6 +20,25 @@ def test_train_ids_in_the_place_of_label_ids_are_refused(data: Path) -> None:
         gta5_to_cityscapes(data, SIZE).open()
 
 
+def test_one_file_of_train_ids_among_label_ids_is_named(data: Path) -> None:
+    path = data / "cityscapes/gtFine/train/ulm/ulm_000002_000019_gtFine_labelIds.png"
+    for kind in ("leftImg8bit", "gtFine_labelIds"):
+        one = Path(str(path).replace("gtFine_labelIds", kind).replace("/gtFine/", f"/{kind.split('_')[0]}/"))
+        Image.open(one).resize((640, 320), Image.Resampling.NEAREST).save(one)
+    Image.fromarray(label_id_to_train_id()[np.asarray(Image.open(path))]).save(path)
+    with pytest.raises(DataError, match=r"ulm_000002\S+ must hold Cityscapes label ids .* like Cityscapes train ids"):
+        gta5_to_cityscapes(data, SIZE).open()
+
+
+def test_test_images_that_are_in_train_as_well_are_said(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gta5_to_cityscapes(data, SIZE).open()
+    assert caplog.text == ""
+    for kind in ("leftImg8bit", "gtFine"):
+        (data / "cityscapes" / kind / "train/lindau").symlink_to(data / "cityscapes" / kind / "val/lindau")
+    gta5_to_cityscapes(data, SIZE).open()
+    assert "test images that are in train as well, copied or linked (3)" in caplog.text
+
+
 @pytest.mark.parametrize(("value", "got"), [(0, "none"), (7, "road")])
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_split_of_no_class_or_of_one_is_refused_with_its_folder(data: Path, split: str, value: int, got: str) -> None:

@@ -57,6 +57,10 @@ LAYOUTS: dict[str, Callable[[Path], object]] = {
     "train ids beside label ids": train_ids_beside,
     "leftovers": leftovers,
     "links": linked,
+    "capitals of splits": lambda root: [
+        (root / f"cityscapes/{kind}/train").rename(root / f"cityscapes/{kind}/Train")
+        for kind in ("gtFine", "leftImg8bit")
+    ],
 }
 
 
