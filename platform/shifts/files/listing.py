@@ -65,16 +65,17 @@ def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
     listing = Listing(folder)
     wanted = tuple(f".{ending}" for ending in endings)
     for path, is_leftover in _walk(folder, (), leftover=False):
-        name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
-        if not path.name.lower().endswith(wanted):
-            other = _kind_of_other(path)
-            if is_leftover or not other:
-                continue
+        is_wanted = path.name.lower().endswith(wanted)
+        name: str | None = None
         if is_leftover:
-            listing.left_out["hidden files"] += 1
-        elif other:
-            listing.left_out[other] += 1
+            other = "hidden files" if is_wanted else ""
+        elif is_wanted:
+            name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
         else:
+            other = _kind_of_other(path)
+        if other:
+            listing.left_out[other] += 1
+        elif name is not None:
             listing.add(name, path)
     return listing
 
@@ -117,8 +118,8 @@ def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Ite
         hidden = leftover or entry.name.startswith(".") or entry.name in LEFTOVERS
         path = folder / entry.name
         if not _is_folder(entry):
-            # Nobody waits for what a pipe or a socket gives.
-            if path.is_file() or not path.exists():
+            # Nobody waits for what a pipe or a socket gives; of a plain file the entry tells without another look.
+            if entry.is_file(follow_symlinks=False) or path.is_file() or not path.exists():
                 yield path, hidden
         elif not hidden or os.access(path, os.R_OK | os.X_OK):
             # What nobody may read and nobody counts is no trouble.

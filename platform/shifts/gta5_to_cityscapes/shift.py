@@ -162,9 +162,10 @@ class GTA5ToCityscapes(Shift):
             test = files[-1]
             files[-1] = replace(test, label_size=label_size(test.pairs[0]), full_size=True)
             require_space(folder, files)
-            spreads = {place: Spread(place, LABEL_IDS) for place in self._places().values()}
+            places = self._places()
+            spreads = {place: Spread(place, LABEL_IDS) for place in places.values()}
             for each in files:
-                decode(folder, each, spreads[self._places()[each.name]])
+                decode(folder, each, spreads[places[each.name]])
             for spread in spreads.values():
                 spread.check("convert these files, or bring those as published")
             _tell_of_seen_tests(self.root, pairs_of)

@@ -95,6 +95,11 @@ def test_images_of_other_endings_and_folders_that_are_not_mounted_are_said(tmp_p
         listing.require(2, "images")
 
 
+def test_a_file_whose_name_is_all_ending_counts(tmp_path: Path) -> None:
+    make(tmp_path, "_labels.png")
+    assert listed(tmp_path, ("png",), lambda name: (name.removesuffix("_labels"), "")).files.keys() == {""}
+
+
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
