@@ -21,7 +21,6 @@ from platform.training.assignment import (
     Result,
     Stopped,
     UnfitNode,
-    breaks_worker,
 )
 
 log = logging.getLogger(__name__)
@@ -55,8 +54,12 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
+        assignment: Assignment = trial.config["assignment"]
         try:
-            self._lose(trial.config["assignment"], _why_lost(trial))
+            if _was_gone_before(tune_controller, trial):
+                self.slots.take_back(assignment)
+            else:
+                self._lose(assignment, gist(_words(trial)))
         except Exception as fault:
             self.ledger.fault = self.ledger.fault or fault
 
@@ -64,8 +67,6 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
     def _enter(self, assignment: Assignment, result: Result) -> None:
-        if breaks_worker(result):
-            self.slots.note_broken_worker()
         match result:
             case Report():
                 self._report(assignment, result)
@@ -113,8 +114,6 @@ class StudyScheduler(FIFOScheduler):
     def _lose(self, assignment: Assignment, error: str) -> None:
         """Have a trial whose worker died handed out again, unless that happened too often at the same step."""
         ask, losses = assignment.ask, self.slots.lose(assignment)
-        if losses == 0:
-            return
         log.warning("%s of %r lost its worker: %s", ask.trial.id, ask.arm, error)
         if losses <= WORKER_LOSSES:
             self.ledger.lose(ask)
@@ -124,11 +123,17 @@ class StudyScheduler(FIFOScheduler):
         self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
 
 
-def _why_lost(trial: RayTrial) -> str:
-    """What Ray says of a worker that was lost, in one line."""
+def _was_gone_before(tune_controller: Any, trial: RayTrial) -> bool:
+    """Whether a trial was given to a worker that had died after its trial before, of which Ray Tune knew nothing."""
+    # Also where the worker refused it, see `TrialTrainable.reset_config`; what it could not read is an error of a task.
+    return trial in tune_controller._resetting_trials and not _words(trial).startswith("ray::")
+
+
+def _words(trial: RayTrial) -> str:
+    """What Ray says of a worker that was lost."""
     try:
         # `get_error` looks where Ray Tune copies this file only later.
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     except (OSError, TypeError):
         return "no error"
-    return gist(re.sub(r"^Failure # .*\n", "", text))
+    return re.sub(r"^Failure # .*\n", "", text)

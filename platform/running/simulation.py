@@ -58,10 +58,11 @@ def tell(scheduler: StudyScheduler, assignment: Assignment, result: Result) -> s
     return scheduler.on_trial_result(None, trial, {"result": result})
 
 
-def lose(scheduler: StudyScheduler, assignment: Assignment, error: str) -> None:
-    """Have the scheduler hear that a worker died."""
+def lose(scheduler: StudyScheduler, assignment: Assignment, error: str, before: bool = False) -> None:
+    """Have the scheduler hear that a worker died, or that it had died before it was given this trial."""
     with NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(error)
         file.flush()
         trial: Any = SimpleNamespace(config={"assignment": assignment}, error_file=file.name)
-        scheduler.on_trial_error(None, trial)
+        controller = SimpleNamespace(_resetting_trials=[trial] if before else [])
+        scheduler.on_trial_error(controller, trial)

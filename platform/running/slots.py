@@ -30,7 +30,6 @@ class Slots:
         self._ledger = ledger
         self._running: dict[str, Running] = {}
         self._losses: Counter[str] = Counter()
-        self._broken_workers = 0
 
     @property
     def running(self) -> dict[str, Running]:
@@ -60,21 +59,11 @@ class Slots:
         if running is not None and running.claim == assignment.claim:
             del self._running[assignment.ask.trial.id]
 
-    def note_broken_worker(self) -> None:
-        """Note a worker that ends when it is given its next trial."""
-        self._broken_workers += 1
-
     def lose(self, assignment: Assignment) -> int:
-        """Take a trial back whose worker died, and tell how often that happened since its last report.
-
-        0 when it never began, because it was given to a broken worker: the trial before it is to blame.
-        """
+        """Take a trial back whose worker died, and tell how often that happened since its last report."""
         trial_id = assignment.ask.trial.id
         running = self._running.get(trial_id)
         advanced = running is None or self._ledger.records[trial_id].step > running.since
         self.take_back(assignment)
-        if self._broken_workers and not advanced:
-            self._broken_workers -= 1
-            return 0
         self._losses[trial_id] = 1 if advanced else self._losses[trial_id] + 1
         return self._losses[trial_id]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from platform.records.store import Store
 from tests.support import checkout
 from tests.support.faults import moments
 from tests.support.faults.inspection import inspect
@@ -82,3 +83,14 @@ def test_killed_after_each_report_of_each_trial(
     assert moments.numbers(counted) == unhurt
     assert "results are missing" not in command.output
     assert counted.left_behind() == []
+
+
+def test_a_trial_given_to_a_worker_that_ends_after_the_one_before_is_not_counted_as_lost(counted: Machine) -> None:
+    """After an error a worker takes no other trial, and Ray Tune does not know."""
+    fails = f"{moments.TEXT}\n\ndef losses(self, step):\n    raise KeyError('x')\n\nFirst.losses = losses\n"
+    counted.checkout.write(f"{moments.NAME}.py", fails)
+    command = counted.start(**moments.of(slots=1))
+    assert command.wait() == 1, command.output
+    ends = {arm: record.end and record.end.state for arm, record in moments.recorded(counted).items()}
+    assert ends == {"First": "failed", "Second": "complete", "Third": "complete"}
+    assert Store(counted.results).journal(moments.NAME).losses == {}

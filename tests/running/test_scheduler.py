@@ -10,7 +10,7 @@ from platform.methods import FDA
 from platform.running.scheduler import WORKER_LOSSES
 from platform.running.simulation import lose, tell
 from platform.study import Arm
-from platform.training.assignment import Assignment, Failure, Stopped
+from platform.training.assignment import Assignment, Stopped
 from tests.support.simulated_study import STUDY, Simulation, report
 
 
@@ -108,13 +108,27 @@ def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> 
     assert again.ask.trial.id in simulation.shared.running, "the one that was taken for dead says nothing of this one"
 
 
-def test_a_trial_given_to_a_broken_worker_is_not_counted_as_lost(tmp_path: Path) -> None:
+def test_a_trial_given_to_workers_that_were_gone_before_is_not_counted_as_lost(tmp_path: Path) -> None:
+    """As many as died at once after their trials: each may be given the same one."""
     simulation = Simulation(tmp_path, slots=1)
-    simulation.failure = Failure("error", "KeyError: 'x'", retry=True, trace="Traceback ...")
-    (innocent,) = simulation.run(results=1, fails="source only")
-    assert simulation.shared._broken_workers == 1
-    lost(simulation, innocent)
-    assert simulation.ledger.records[innocent.ask.trial.id].losses == 0
-    assert simulation.searcher.suggest("again")["assignment"].ask == innocent.ask
-    lost(simulation, innocent)
-    assert simulation.ledger.records[innocent.ask.trial.id].losses == 1, "a worker breaks once"
+    (innocent,) = simulation.run(results=1)
+    for _ in range(2 * WORKER_LOSSES):
+        lose(simulation.scheduler, innocent, "The actor died unexpectedly", before=True)
+        assert simulation.ledger.records[innocent.ask.trial.id].losses == 0
+        again = simulation.searcher.suggest("again")["assignment"]
+        assert again.ask == innocent.ask
+        innocent = again
+    lose(simulation.scheduler, innocent, "The actor died unexpectedly")
+    assert simulation.ledger.records[innocent.ask.trial.id].losses == 1
+
+
+def test_a_trial_that_no_worker_can_read_is_given_up(tmp_path: Path) -> None:
+    simulation = Simulation(tmp_path, slots=1)
+    (unreadable,) = simulation.run(results=1)
+    error = "ray::TrialTrainable.reset()\nModuleNotFoundError: No module named 'helper'"
+    for _ in range(WORKER_LOSSES + 1):
+        lose(simulation.scheduler, unreadable, error, before=True)
+        unreadable = simulation.searcher.suggest("again")["assignment"]
+    end = simulation.ledger.ended(simulation.ledger.asks[0])
+    assert end is not None
+    assert end.cause == "worker lost"
