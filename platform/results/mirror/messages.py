@@ -28,7 +28,8 @@ class Owed:
     def __str__(self) -> str:
         parts = []
         if self.trials:
-            parts.append(f"{many(self.trials, 'trial')} with {many(self.reports, 'report')}")
+            trials = many(self.trials, "trial")
+            parts.append(f"{trials} with {many(self.reports, 'report')}" if self.reports else trials)
         elif self.study:
             parts.append("the study's files and status")
         if self.files:
@@ -85,13 +86,14 @@ class Answer:
     held: tuple[str, ...] = ()
     """Ids of trials that MLflow holds as they were sent."""
     refused: Mapping[str, str] = field(default_factory=dict)
-    """Why MLflow did not take a trial, though it took others."""
+    """Why MLflow did not take a trial, or not all of it, though it took others."""
     away: str = ""
     """Why MLflow could not be used, or is no longer the one it was: connect again before anything else."""
     steps: Mapping[str, int] = field(default_factory=dict)
-    """The last reported step of each trial that was there when this process connected."""
+    """The last reported step of each trial that was there when this process connected, or of which it holds now all but
+    what it refused."""
     pictures: tuple[str, ...] = ()
-    """Ids of held trials whose runs lack their picture."""
+    """Ids of trials whose runs lack nothing but their picture and what was refused."""
     lacking: tuple[str, ...] = ()
     """Names of files that could not be stored."""
     unstored: str = ""

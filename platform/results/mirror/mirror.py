@@ -83,6 +83,8 @@ class _Run:
     """The last reported step that it holds."""
     final: bool = False
     """Whether the final values are there."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why MLflow would not take some of the tags and params, which are not sent again as they are."""
 
 
 class Mirror:
@@ -133,11 +135,14 @@ class Mirror:
         turn = time.monotonic() + TURN_SECONDS
         held: list[str] = []
         refused: dict[str, str] = {}
+        steps: dict[str, int] = {}
         self._probe()
         for copy in copies:
             trial_id = copy.record.trial.id
             try:
                 self._deliver(copy)
+            except _Refused as error:
+                refused[trial_id], steps[trial_id] = str(error), self._runs[trial_id].step
             except Exception as error:
                 if _unavailable(error):
                     raise
@@ -149,7 +154,8 @@ class Mirror:
                 held.append(trial_id)
             if time.monotonic() > turn:
                 break
-        return Answer(tuple(held), refused, pictures=tuple(name for name in held if LACKS in self._runs[name].tags))
+        pictures = tuple(name for name in (*held, *steps) if LACKS in self._runs[name].tags)
+        return Answer(tuple(held), refused, steps=steps, pictures=pictures)
 
     def close(self, closing: Closing) -> None:
         """Give the study's run its status; runs that have not ended become KILLED."""
@@ -185,17 +191,16 @@ class Mirror:
         changed = {name: value for name, value in tags.items() if run.tags.get(name) != value}
         params = {name: value for name, value in settings(copy).items() if name not in run.params}
         status = RUNNING if end is None else STATUS[end.state]
-        if run.status == status and run.step >= record.step and not (outdated or changed or params):
-            return
-        self._reopen(run, outdated)
-        if end is not None and copy.predictions is not None:
-            changed[LACKS] = PICTURE
-        refused = self._log_reports(run, copy, reports, params, changed)
-        if end is not None:
-            self._client.set_terminated(run.id, status, copy.at)
-            run.status = status
-        if refused:
-            raise _Refused("; ".join(f"{name}: {why}" for name, why in refused.items()))
+        if run.status != status or run.step < record.step or outdated or changed or params:
+            self._reopen(run, outdated)
+            if end is not None and copy.predictions is not None:
+                changed[LACKS] = PICTURE
+            self._log_reports(run, copy, reports, params, changed)
+            if end is not None:
+                self._client.set_terminated(run.id, status, copy.at)
+                run.status = status
+        if run.refused:
+            raise _Refused("; ".join(f"{name}: {why}" for name, why in run.refused.items()))
 
     def _run_of(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
         run = self._runs.get(copy.record.trial.id)
@@ -210,7 +215,8 @@ class Mirror:
             self._client.update_run(run.id, status=RUNNING)
             run.status = RUNNING
         for name in outdated:
-            self._client.delete_tag(run.id, name)
+            if run.refused.pop(name, None) is None:
+                self._client.delete_tag(run.id, name)
             del run.tags[name]
 
     def _log_reports(
@@ -220,14 +226,13 @@ class Mirror:
         reports: Sequence[Scored],
         params: Mapping[str, str],
         tags: Mapping[str, str],
-    ) -> dict[str, str]:
-        """Params come with the first batch of new reports, tags and final values with the last; what is refused."""
+    ) -> None:
+        """Params come with the first batch of new reports, tags and final values with the last."""
         *batches, last = batches_of([report for report in reports if report.step > run.step])
-        refused: dict[str, str] = {}
         for batch in batches:
-            refused |= self._log(run, batch, params, [], {})
+            self._log(run, batch, params, [], {})
             params = {}
-        return refused | self._log(run, last, params, [] if run.final else final_metrics(copy, reports), tags)
+        self._log(run, last, params, [] if run.final else final_metrics(copy, reports), tags)
 
     def _log(
         self,
@@ -236,15 +241,15 @@ class Mirror:
         params: Mapping[str, str],
         final: Sequence[Metric],
         tags: Mapping[str, str],
-    ) -> dict[str, str]:
+    ) -> None:
         """One call; what it held is remembered, so that a delivery that fails halfway goes on from there."""
         metrics = [metric for report in reports for metric in metrics_at(report.metrics, report.at, report.step)]
         refused = log(self._client, run.id, [*metrics, *final], params, tags)
-        run.params.update(params.keys() - refused.keys())
-        run.tags.update({name: value for name, value in tags.items() if name not in refused})
+        run.refused = {name: why for name, why in run.refused.items() if name not in tags} | refused
+        run.params.update(params)
+        run.tags.update(tags)
         run.step = max([run.step, *(report.step for report in reports)])
         run.final = run.final or bool(final)
-        return refused
 
     def _scored(self, copy: Copy) -> list[Scored]:
         """The reports with the times at which they came.

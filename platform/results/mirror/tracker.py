@@ -190,11 +190,11 @@ class Tracker:
                 trial_id = copy.record.trial.id
                 if trial_id in answer.held:
                     self._delivered(trial_id, version, len(copy.record.reports))
-                    if trial_id in answer.pictures and copy.predictions is not None:
-                        self._note(Files(trial_id, (copy.predictions,)))
                 elif trial_id in answer.refused:
                     well = False
-                    self._refused(trial_id, answer.refused[trial_id])
+                    self._refused(trial_id, answer.refused[trial_id], answer.steps.get(trial_id))
+                if trial_id in answer.pictures and copy.predictions is not None:
+                    self._note(Files(trial_id, (copy.predictions,)))
         if well:
             self.trouble = ""
 
@@ -295,8 +295,11 @@ class Tracker:
                 del self._owed[trial_id]
         self._well(trial_id)
 
-    def _refused(self, trial_id: str, why: str) -> None:
+    def _refused(self, trial_id: str, why: str, held: int | None) -> None:
         with self._lock:
+            if held is not None:
+                trial = self._trials[trial_id]
+                trial.held_reports = sum(report.step <= held for report in trial.record.reports)
             # To the end, so that a run which MLflow will not take does not hold up the others.
             self._owed[trial_id] = self._owed.pop(trial_id)
         self._failed(trial_id, f"MLflow refuses trial {trial_id} ({why})")

@@ -343,12 +343,21 @@ def test_a_param_that_mlflow_refuses_holds_up_no_number(uri: str) -> None:
     MlflowClient(tracking_uri=uri).log_param(
         runs(uri, STUDY)["FDA search 0"].info.run_id, f"cost/{next(iter(COST))}", "9"
     )
-    answer = to.deliver([copy(asked, record(asked))])
-    assert (answer.held, list(answer.refused)) == ((), [asked.trial.id])
+    whole = copy(asked, record(asked))
+    answer = to.deliver([whole])
+    assert (answer.held, answer.steps) == ((), {asked.trial.id: whole.record.step})
+    assert list(answer.refused) == [asked.trial.id]
     assert answer.refused[asked.trial.id].startswith(f"cost/{next(iter(COST))}: ")
     run = contents(uri, STUDY)["FDA search 0"]
     assert (run.status, len(run.metrics["source/miou"]), run.tags["state"]) == ("FINISHED", 4, "complete")
     assert run.params.keys() >= {f"cost/{name}" for name in COST}
+    before = runs(uri, STUDY)["FDA search 0"].info
+    assert to.deliver([replace(whole, at=whole.at + 1)]) == answer
+    assert runs(uri, STUDY)["FDA search 0"].info == before, "what was refused is not sent again and again"
+    to.connect()
+    MlflowClient(tracking_uri=uri).delete_run(before.run_id)
+    to.connect()
+    deliver(to, whole)
 
 
 def test_names_and_texts_that_mlflow_would_refuse_arrive_in_a_form_that_it_takes(
