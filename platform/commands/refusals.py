@@ -25,11 +25,13 @@ TOKEN_VARIABLES = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
 
 
-def check_writable(results: Storage) -> None:
-    """Raise BadInput unless a file can be written to the results, and removed."""
+def check_writable(results: Storage, folder: str = "") -> None:
+    """Raise BadInput unless a file can be written to a folder of the results, overwritten and removed."""
+    file = f"{folder}/.writable" if folder else ".writable"
     try:
-        results.write(".writable", b"")
-        results.remove(".writable")
+        results.write(file, b"")
+        results.write(file, b"")
+        results.remove(file)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise BadInput(
