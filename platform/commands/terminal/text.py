@@ -5,20 +5,17 @@ from pathlib import Path
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from platform.records.plain import legible
+
 ARM_COLUMNS = 24
 """Width of an arm's name."""
 HANGING_COLUMNS = 12
 """Indent of the lines that go on from the one above."""
 
 
-def clean(text: str) -> str:
-    """A text without the characters that could move a terminal's cursor."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def short(name: str, columns: int = ARM_COLUMNS) -> str:
     """A name that fits its column, without its middle: what a study varies mostly stands at the end."""
-    name = clean(name)
+    name = legible(name)
     if cell_len(name) <= columns:
         return name
     tail = name
@@ -42,7 +39,7 @@ def apart(left: Text, right: Text, columns: int) -> Text:
 def wrapped(beginning: str, text: str, style: str, columns: int) -> list[Text]:
     """Break a text into lines of at most `columns`; a longer word, mostly a path, stays whole so it can be copied."""
     lines = [Text(beginning)]
-    for word in clean(text).split():
+    for word in map(legible, text.split()):
         begun = bool(lines[-1].plain.strip())
         gap = " " if begun and not lines[-1].plain.endswith(" ") else ""
         if begun and lines[-1].cell_len + len(gap) + cell_len(word) > columns:

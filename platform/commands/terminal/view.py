@@ -10,7 +10,8 @@ from rich.text import Text
 
 from platform.commands.terminal.screen import COLUMNS
 from platform.commands.terminal.standing import ArmStanding, Standing
-from platform.commands.terminal.text import ARM_COLUMNS, apart, clean, short
+from platform.commands.terminal.text import ARM_COLUMNS, apart, short
+from platform.records.plain import legible
 from platform.records.record import State
 
 EVENT_LINES = 4
@@ -37,7 +38,7 @@ def view(
     if len(standing.arms) > 1:
         rows.append(table.row("all rows", list(standing.arms.values())))
     notes = ", ".join([select, *(f"* {metric}" for metric in sorted(set(others.values())))])
-    title = Text.assemble((clean(study), "bold"), (f"  {notes}", "dim"))
+    title = Text.assemble((legible(study), "bold"), (f"  {notes}", "dim"))
     frame = [
         *blank,
         apart(title, Text(_left(standing), "bold"), columns),

@@ -2,41 +2,26 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from platform.records.record import Ask, End, Record
 from platform.records.store import PREDICTIONS
-from platform.results.mirror.entries import BATCH, accepted
+from platform.results.mirror.entries import BATCH
 from platform.results.mirror.messages import Answer, Closing, Copy, Files
 from platform.results.mirror.mirror import Mirror
 from platform.scores.metrics import cityscapes
 from platform.shifts.labels import CAMVID_11
-from tests.support import invented_study
 from tests.support.invented_study import COST, EVALUATED_STEPS, begun, record, report, stopped
+from tests.support.mirrored import AT, STUDY, Crash, CrashingClient, copy, deliver, mirror, running
 from tests.support.mlflow_contents import contents, runs
 from tests.support.synthetic_study import ask, study_header
 
-STUDY = "quickstart"
 DONE = Closing("FINISHED", 2_000_000_000_000)
-AT = 1_790_000_000_000
-
-
-def mirror(uri: str, **changes: Any) -> Mirror:
-    connected = Mirror(uri, replace(study_header(STUDY), **changes))
-    connected.connect()
-    return connected
-
-
-def copy(asked: Ask, record: Record, predictions: Path | None = None) -> Copy:
-    """The copy that a tracker makes of a trial that ended before it was made."""
-    return Copy(asked, record, {}, AT, predictions)
 
 
 def left(folder: Path) -> Path:
@@ -44,26 +29,6 @@ def left(folder: Path) -> Path:
     labels = np.zeros((1, 32, 64), np.uint8)
     np.savez_compressed(folder / PREDICTIONS, images=np.stack([labels] * 3, axis=-1), truth=labels, prediction=labels)
     return folder / PREDICTIONS
-
-
-def running(asked: Ask, reports: int) -> Record:
-    return begun(asked, [report(asked, step) for step in EVALUATED_STEPS[:reports]])
-
-
-def deliver(to: Mirror, *copies: Copy) -> None:
-    """Deliver all, in as many turns as it takes, and then the pictures that are lacking."""
-    left, pictures = list(copies), list[Files]()
-    while left:
-        answer = to.deliver(left)
-        assert not answer.refused
-        pictures += [
-            Files(copy.record.trial.id, (copy.predictions,))
-            for copy in left
-            if copy.record.trial.id in answer.pictures and copy.predictions is not None
-        ]
-        left = left[len(answer.held) :]
-    for picture in pictures:
-        assert to.store(picture) == Answer()
 
 
 def close(to: Mirror, closing: Closing, *files: Path) -> None:
@@ -130,29 +95,6 @@ def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
     run = held["adversarial search 0"]
     assert (run.status, run.tags["state"], run.tags["cause"]) == ("FAILED", "failed", "out of memory")
     assert (run.tags["worker_losses"], run.tags["parts"]) == ("2", "2")
-
-
-class Crash(Exception):
-    """The process that writes ends here."""
-
-
-class CrashingClient:
-    """A client whose `calls`-th call from now is its last: it fails before it did its work, or after."""
-
-    def __init__(self, client: MlflowClient, calls: int, when: str) -> None:
-        self.client, self.calls, self.when = client, calls, when
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            self.calls -= 1
-            if self.calls < 0 or (self.calls == 0 and self.when == "before"):
-                raise Crash
-            result = getattr(self.client, name)(*arguments, **options)
-            if self.calls == 0:
-                raise Crash
-            return result
-
-        return call
 
 
 @pytest.mark.slow
@@ -324,80 +266,3 @@ def test_a_deleted_experiment_comes_back(uri: str) -> None:
     to.connect()
     deliver(to, copy(asked, record(asked)))
     assert {run.info.run_id for run in runs(uri, STUDY).values()} == {run.info.run_id for run in before.values()}
-
-
-def test_a_trial_that_mlflow_refuses_holds_up_no_other(uri: str) -> None:
-    good = ask("FDA", "search", 0)
-    bad = ask("FDA", "search", 1)
-    before_1970 = replace(copy(bad, running(bad, 1)), times={100: -1})
-    to = mirror(uri)
-    answer = to.deliver([before_1970, copy(good, record(good))])
-    assert answer.held == (good.trial.id,)
-    assert "Invalid" in answer.refused[bad.trial.id]
-
-
-def test_a_param_that_mlflow_refuses_holds_up_no_number(uri: str) -> None:
-    asked = ask("FDA", "search", 0)
-    to = mirror(uri)
-    deliver(to, copy(asked, replace(running(asked, 1), cost={})))
-    MlflowClient(tracking_uri=uri).log_param(
-        runs(uri, STUDY)["FDA search 0"].info.run_id, f"cost/{next(iter(COST))}", "9"
-    )
-    whole = copy(asked, record(asked))
-    answer = to.deliver([whole])
-    assert (answer.held, answer.steps) == ((), {asked.trial.id: whole.record.step})
-    assert list(answer.refused) == [asked.trial.id]
-    assert answer.refused[asked.trial.id].startswith(f"cost/{next(iter(COST))}: ")
-    run = contents(uri, STUDY)["FDA search 0"]
-    assert (run.status, len(run.metrics["source/miou"]), run.tags["state"]) == ("FINISHED", 4, "complete")
-    assert run.params.keys() >= {f"cost/{name}" for name in COST}
-    before = runs(uri, STUDY)["FDA search 0"].info
-    assert to.deliver([replace(whole, at=whole.at + 1)]) == answer
-    assert runs(uri, STUDY)["FDA search 0"].info == before, "what was refused is not sent again and again"
-    to.connect()
-    MlflowClient(tracking_uri=uri).delete_run(before.run_id)
-    to.connect()
-    deliver(to, whole)
-
-
-def test_names_and_texts_that_mlflow_would_refuse_arrive_in_a_form_that_it_takes(
-    uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
-    asked = ask("FDA", "search", 0)
-    odd = {"loss/KL(p||q)": 1.0, "loss/KL(p, q)": 2.0, "a//b/../c": 3.0, "x" * 300: 4.0, "β µ": 5.0}
-    first = replace(report(asked, 100), metrics=odd)
-    hyperparameters = {"classes": "a" * 7000, "path": "data/\udce4\0.png"}
-    asked = replace(asked, trial=replace(asked.trial, hyperparameters=hyperparameters))
-    long = replace(begun(asked, [first]), end=End("failed", "data", "why? " * 2000, 100))
-    to = mirror(uri, question="why? " * 2000)
-    deliver(to, copy(asked, long))
-    run = contents(uri, STUDY)["FDA search 0"]
-    assert run.metrics == {
-        "loss/KL_p__q_": [(100, 1.0)],
-        "loss/KL_p_ q_": [(100, 2.0)],
-        "a/c": [(100, 3.0)],
-        "x" * 250: [(100, 4.0)],
-        "β µ": [(100, 5.0)],
-    }
-    assert (len(run.params["classes"]), run.params["path"]) == (6000, "data/\\udce4\\0.png")
-    assert (run.status, len(run.tags["stop_reason"])) == ("FAILED", 8000)
-    assert len(runs(uri, STUDY)[STUDY].data.tags["mlflow.note.content"]) == 8000
-    # What was cut is not sent again.
-    to = mirror(uri, question="why? " * 2000)
-    to._client = CrashingClient(to._client, 1, "before")  # type: ignore[assignment]
-    to._probe = lambda: None  # type: ignore[method-assign]
-    deliver(to, copy(asked, long))
-
-
-def test_names_that_become_the_same_stay_two() -> None:
-    assert accepted(["a(b", "a)b", "a_b"]) == {"a(b": "a_b 2", "a)b": "a_b 3", "a_b": "a_b"}
-    assert list(accepted(["x" * 300, "x" * 301]).values()) == ["x" * 250, f"{'x' * 246} 2"]
-    assert accepted(["..", "/"]) == {"..": "_", "/": "_ 2"}
-
-
-def test_names_that_a_filter_could_take_for_its_own_signs(uri: str) -> None:
-    for name in invented_study.AWKWARD[2:4]:
-        to = mirror(uri, name=name.replace("/", " "))
-        asked = ask("FDA", "search", 0)
-        deliver(to, copy(replace(asked, arm=name), record(asked)))
