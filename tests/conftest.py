@@ -1,8 +1,10 @@
 """Fixtures that several test modules share."""
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from tests.support import checkout, s3_server, shapes
 from tests.support.checkout import Checkout
 
 shapes.install()
+NOBODY = 65534
+"""A user that owns nothing."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,3 +96,20 @@ def storage(request: pytest.FixtureRequest) -> Storage:
     """Every storage in turn, empty."""
     made: Storage = request.param(request)
     return made
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Gives up root's rights, under which every folder is open, from a call to the test's end."""
+    with ExitStack() as stack:
+
+        def give_up(folder: Path) -> None:
+            if os.geteuid() == 0:
+                for above in (folder, *folder.parents):
+                    if above.stat().st_mode & 0o005 != 0o005:
+                        stack.callback(above.chmod, above.stat().st_mode)
+                        above.chmod(0o755)
+                stack.callback(os.seteuid, 0)
+                os.seteuid(NOBODY)
+
+        yield give_up

@@ -25,6 +25,7 @@ kind of ids where a folder holds both, are not read. Printed:
 import argparse
 import json
 import math
+import os
 import re
 import textwrap
 from collections.abc import Sequence
@@ -36,15 +37,16 @@ import numpy as np
 
 from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.codings import LABEL_IDS, Spread
+from platform.shifts.codings import LABEL_IDS, TRAIN_IDS, Coding, Spread, likeliest
 from platform.shifts.files.images import Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, Ids, ids_of, kind_of, read_ids, to_train_ids
-from platform.shifts.files.listing import Listing, listed
+from platform.shifts.files.listing import LeftOut, Listing, listed
 from platform.shifts.labels import NAMES, NUM_CLASSES
 
 FRAME = re.compile(r"[^_/]+_\d{6}_\d{6}(?!\d)")
 """What the names of Cityscapes' files begin with."""
 OTHER: dict[Ids, Ids] = {"train": "label", "label": "train"}
+CODINGS: dict[Ids, Coding] = {"train": TRAIN_IDS, "label": LABEL_IDS}
 ID_ENDINGS: dict[Ids, str] = {"train": "_labelTrainIds.png", "label": "_labelIds.png"}
 """What the names end in that say which ids a file holds."""
 
@@ -55,7 +57,7 @@ class Folder(NamedTuple):
     listing: Listing
     ids: Ids
     named: bool
-    """Whether it is the files' names that say which ids these are."""
+    """Whether all files' names say which ids these are."""
 
 
 def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[str, Any]:
@@ -63,18 +65,19 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
     predicted, truth = label_images(predictions, ids), label_images(labels, ids)
     pairs = _paired(predicted.listing, truth.listing)
     counts = np.zeros((SIZE, SIZE), np.int64)
-    spreads = [Spread(folder.listing.folder, LABEL_IDS) for folder in (predicted, truth)]
+    spreads = [
+        Spread(folder.listing.folder, CODINGS[folder.ids], predicted=folder is predicted)
+        for folder in (predicted, truth)
+    ]
     for each in pairs:
-        predicted_ids, true_ids = read_ids(each.image), read_ids(each.labels)
-        counts += _confusion(
-            each, _train_ids(predicted_ids, predicted, each.image), _train_ids(true_ids, truth, each.labels)
-        )
-        for spread, path, values in zip(spreads, each[1:], (predicted_ids, true_ids), strict=True):
+        read: list[np.ndarray] = []
+        for folder, spread, path in zip((predicted, truth), spreads, each[1:], strict=True):
+            values = read_ids(path)
+            read.append(_train_ids(values, folder, path))
             spread.add(path, np.bincount(values.ravel(), minlength=256))
+        counts += _confusion(each, *read)
     for folder, spread in zip((predicted, truth), spreads, strict=True):
-        # Of train ids the range is narrow enough, and bad predictions may have any spread in it.
-        if folder.ids == "label":
-            spread.check(_remedy(folder))
+        spread.check(partial(_remedy, folder), note)
     result = cityscapes(counts) if convention == "cityscapes" else original(counts)
     for folder in (predicted, truth):
         _tell(folder, ids)
@@ -89,7 +92,7 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
 
 def label_images(folder: Path, ids: Ids) -> Folder:
     """The label images of a folder and its subfolders; of the other ids, where their names say that all are."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder cannot be entered
         raise ValueError(f"{folder} is not a folder; name the folder that holds the label images")
     listing, kind = listed(folder, LABEL_ENDINGS, partial(_sorted, ids=ids)), ids
     if not listing.files:
@@ -97,7 +100,7 @@ def label_images(folder: Path, ids: Ids) -> Folder:
         if others.files:
             listing, kind = others, OTHER[ids]
     listing.require(1, f"label images, PNG files of {ids} ids")
-    return Folder(listing, kind, named=any(kind_of(path.stem)[1] for path in listing.files.values()))
+    return Folder(listing, kind, named=all(kind_of(path.stem)[1] for path in listing.files.values()))
 
 
 @ending()
@@ -128,11 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return COMPLETE
 
 
-def _sorted(name: str, ids: Ids) -> tuple[str, str]:
+def _sorted(name: str, ids: Ids) -> str | LeftOut:
     stem, ending = kind_of(name)
     if ending and ids_of(ending) != ids:
-        return "", f"*{ending}"
-    return stem.removesuffix("_leftImg8bit"), ""
+        return LeftOut(f"*{ending}")
+    return stem.removesuffix("_leftImg8bit")
 
 
 def _paired(predictions: Listing, truth: Listing) -> list[Pair]:
@@ -153,22 +156,32 @@ def _by_frame(listing: Listing) -> Listing:
 def _tell(folder: Folder, ids: Ids) -> None:
     """Say what of a folder was left out, and where its names have the last word on its ids."""
     if folder.ids != ids:
-        say(f"note: {folder.listing.folder}: read as {folder.ids} ids, as the names of its files say")
-    folder.listing.tell(lambda line: say(f"note: {line}"))
+        note(f"{folder.listing.folder}: read as {folder.ids} ids, as the names of its files say")
+    folder.listing.tell(note)
+
+
+def note(line: str) -> None:
+    """Say what the numbers do not show."""
+    say(f"note: {line}")
 
 
 def _train_ids(values: np.ndarray, folder: Folder, path: Path) -> np.ndarray:
     try:
         return to_train_ids(values, folder.ids, path)
     except ValueError as error:
-        raise ValueError(f"{error}; {_remedy(folder)}") from error
+        coding = likeliest(np.bincount(values.ravel(), minlength=256), CODINGS[folder.ids], predicted=True)
+        if coding is TRAIN_IDS:
+            coding = LABEL_IDS  # too few pixels for more than a guess
+        raise ValueError(f"{error}; {_remedy(folder, coding)}") from error
 
 
-def _remedy(folder: Folder) -> str:
+def _remedy(folder: Folder, coding: Coding) -> str:
     """What helps where files hold other ids than they are read as."""
+    other = OTHER[folder.ids]
+    if coding is not CODINGS[other]:
+        return f"convert these files to {folder.ids} ids"
     if folder.named:
         return f"the files are named *{ID_ENDINGS[folder.ids]}: give them the names of what they hold, or convert them"
-    other = OTHER[folder.ids]
     return f"use --ids {other}, or end the names of files of {other} ids in {ID_ENDINGS[other]}"
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from platform.commands import score
 from platform.records.provenance import ROOT
 from platform.scores import metrics
+from platform.shifts.codings import OTHERS, SHARES
 from platform.shifts.labels import CLASSES, NAMES, VOID, palette
 
 
@@ -165,6 +166,28 @@ def test_label_ids_read_as_train_ids_are_refused(tmp_path: Path, capsys: pytest.
     line = refusal(capsys, *folders_of(tmp_path, "{}.png", "{}.png", np.array([entry.label_id for entry in CLASSES])))
     assert "train ids must be 0 to 18, or 255 for void, got" in line
     assert "use --ids label" in line
+
+
+@pytest.mark.parametrize("ids", ["train", "label"])
+@pytest.mark.parametrize("name", ["CamVid's 11 ids", "CamVid's 32 ids", "IDD's ids"])
+def test_ids_that_are_neither_kind_are_to_be_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, ids: str
+) -> None:
+    (coding,) = (coding for coding in OTHERS if coding.name == name)
+    shares = np.array([SHARES.get(kind, 0.01) / coding.classes.count(kind) for kind in coding.classes])
+    folders = folders_of(
+        tmp_path, "{}.png", "{}.png", np.repeat(np.arange(len(shares)), np.round(1000 * shares).astype(int))
+    )
+    assert refusal(capsys, *folders, "--ids", ids).endswith(f"; convert these files to {ids} ids\n")
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], unprivileged: Callable[[Path], None]
+) -> None:
+    (tmp_path / "closed/labels").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    unprivileged(tmp_path)
+    assert "closed/labels is not a folder" in refusal(capsys, tmp_path / "closed/labels", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def refuse_another_coding(place: Path, pixels: Counts, expected: Coding, remedy:
     """A folder of one file."""
     spread = Spread(place, expected)
     spread.add(place / "a.png", pixels)
-    spread.check(remedy)
+    spread.check(lambda coding: remedy, pytest.fail)
 
 
 NAMED = {coding.name: coding for coding in (TRAIN_IDS, *OTHERS)}
@@ -120,26 +120,70 @@ def test_a_few_pixels_of_any_label_ids_are_no_evidence(seed: int) -> None:
 
 def collapsed() -> Counts:
     pixels = np.zeros(256, np.int64)
-    pixels[[2, 10, 8, 7, 4, 11, 5]] = 5000, 2000, 2000, 900, 500, 100, 50
+    pixels[[2, 10, 8, 7, 4, 11, 5, 13]] = 5000, 2000, 2000, 900, 500, 100, 50, 40
     return pixels
 
 
-@pytest.mark.parametrize("pixels", [streets(TRAIN_IDS), alike(range(19)), alike([7]), collapsed()])
-def test_train_ids_pass_however_badly_they_were_predicted(pixels: Counts) -> None:
-    refuse_another_coding(Path("predictions"), pixels, TRAIN_IDS, "")
+TRUTHS = {
+    "streets": streets(TRAIN_IDS),
+    **{f"{number} ids alike": alike(range(number)) for number in (1, 6, 8, 11, 12, 13, 16, 19)},
+}
+
+
+@pytest.mark.parametrize("case", TRUTHS)
+def test_train_ids_pass(case: str) -> None:
+    refuse_another_coding(Path("gt"), TRUTHS[case], TRAIN_IDS, "")
+
+
+@pytest.mark.parametrize("name", ["CamVid's 11 ids", "SYNTHIA's ids"])
+def test_ids_in_the_range_of_train_ids_are_told_by_what_streets_look_like(name: str) -> None:
+    pixels = streets(NAMED[name])
+    pixels[19:] = 0
+    with pytest.raises(ValueError, match=rf"must hold Cityscapes train ids .* spread like {name} \(road is \d\); "):
+        refuse_another_coding(Path("gt"), pixels, TRAIN_IDS, "")
+
+
+@pytest.mark.parametrize("pixels", [streets(NAMED["CamVid's 11 ids"]), collapsed(), alike(range(8))])
+def test_predictions_may_be_spread_over_train_ids_in_any_way(pixels: Counts) -> None:
+    pixels[11:] = 0
+    spread = Spread(Path("predictions"), TRAIN_IDS, predicted=True)
+    spread.add(Path("predictions/a.png"), pixels)
+    spread.check(lambda coding: "", pytest.fail)
+
+
+def test_predictions_of_other_ids_than_train_ids_are_refused() -> None:
+    spread = Spread(Path("predictions"), TRAIN_IDS, predicted=True)
+    spread.add(Path("predictions/a.png"), streets(LABEL_IDS))
+    with pytest.raises(ValueError, match="spread like Cityscapes label ids"):
+        spread.check(lambda coding: "", pytest.fail)
 
 
 @pytest.mark.parametrize("coding", [LABEL_IDS, *NAMED.values()], ids=lambda coding: coding.name)
 def test_a_likelihood_is_a_distribution_that_leaves_nothing_out(coding: Coding) -> None:
-    likelihood = coding.likelihood()
+    likelihood = coding.likelihood
     assert likelihood.sum() == pytest.approx(1, abs=1e-4)
     assert (likelihood > 0).all()
     assert set(coding.classes) & set(SHARES), "classes are those of the table"
 
 
-def test_of_a_folder_that_is_right_the_files_that_are_not_are_named() -> None:
-    spread = Spread(Path("gt"), LABEL_IDS)
-    for number in range(12):
-        spread.add(Path(f"gt/{number}.png"), streets(TRAIN_IDS if number in (3, 7) else LABEL_IDS))
-    with pytest.raises(ValueError, match=r"^gt/3\.png must hold .* class, as have 1 more beside it; do this$"):
-        spread.check("do this")
+def garage() -> Counts:
+    """A frame without a street: walls, pillars, shadows."""
+    pixels = np.zeros(256, np.int64)
+    pixels[[6, 4, 5, 26, 17, 24]] = 40_000, 30_000, 8_000, 10_000, 7_000, 5_000
+    return pixels
+
+
+def test_a_few_files_of_another_spread_are_said_and_many_are_refused() -> None:
+    said: list[str] = []
+    for odd, refused in ((1, False), (2, False), (3, True)):
+        spread = Spread(Path("gt"), LABEL_IDS)
+        for number in range(20):
+            spread.add(Path(f"gt/{number}.png"), garage() if number in range(5, 5 + odd) else streets(LABEL_IDS))
+        if refused:
+            with pytest.raises(ValueError, match=r"^gt/5\.png must hold .* class, as have 2 more beside it; do this$"):
+                spread.check(lambda coding: "do this", said.append)
+        else:
+            spread.check(lambda coding: "do this", said.append)
+    (one, two) = said
+    assert one.startswith("gt/5.png should hold Cityscapes label ids (road is 7), got ids that are spread like ")
+    assert "as have 1 more beside it: see whether" in two

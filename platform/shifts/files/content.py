@@ -38,18 +38,18 @@ def digests(root: Path, paths: Sequence[Path]) -> list[str]:
         if len(unread) >= MANY:
             logger.info("reading %s files of %s: data are known by their content", f"{len(unread):,}", root)
         began = time.time()
-        found = dict(zip(unread, _told(unread), strict=True))
+        found = dict(zip(unread, _read_all(unread), strict=True))
         new = {
             str(path): (stamp, found[path]) if path in found else known[str(path)]
             for path, stamp in zip(paths, stamps, strict=True)
         }
         settled = int((began - SETTLED_SECONDS) * 1e9)
-        _write(kept, {path: entry for path, entry in new.items() if entry[0][2] < settled})
-        known = new
+        known |= new
+        _write(kept, {path: entry for path, entry in known.items() if entry[0][2] < settled})
     return [known[str(path)][1] for path in paths]
 
 
-def _told(paths: Sequence[Path]) -> Iterator[str]:
+def _read_all(paths: Sequence[Path]) -> Iterator[str]:
     # Neither reading nor hashing holds the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, digest in enumerate(pool.map(_digest, paths), start=1):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 LEFTOVERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "lost+found"})
 """Folders that macOS, network storage, Windows and Linux make beside data; names with a leading dot count too."""
@@ -16,8 +17,16 @@ MENTIONED = 5
 
 Say = Callable[[str], None]
 """Takes a line about what is left out."""
-Sort = Callable[[str], tuple[str, str]]
-"""What a file is, by its path without the ending: its name and "", or what it is counted as, being none of the data."""
+
+
+class LeftOut(NamedTuple):
+    """What a file is counted as that is none of the data."""
+
+    kind: str
+
+
+Sort = Callable[[str], str | LeftOut]
+"""What a file is, by its path without the ending: the name by which it is paired, if it is one of the data."""
 
 
 class TooFew(ValueError):
@@ -43,17 +52,19 @@ class Listing:
     def require(self, least: int, what: str) -> None:
         """Raise TooFew, saying what the folder does hold, unless there are as many files as that."""
         if len(self.files) < least:
-            others = "".join(f", {kind} ({number:,})" for kind, number in self.left_out.items())
             raise TooFew(
                 f"{self.folder} must hold at least {least} {what}, got {len(self.files)}: {contents(self.folder)}"
-                + (f"; left out{others[1:]}" if others else "")
+                + (f"; left out {self._others}" if self.left_out else "")
             )
 
     def tell(self, say: Say) -> None:
         """Say what was left out, if anything was."""
         if self.left_out:
-            what = ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
-            say(f"{self.folder}: left out {what}")
+            say(f"{self.folder}: left out {self._others}")
+
+    @property
+    def _others(self) -> str:
+        return ", ".join(f"{kind} ({number:,})" for kind, number in self.left_out.items())
 
 
 def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
@@ -66,17 +77,15 @@ def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
     wanted = tuple(f".{ending}" for ending in endings)
     for path, is_leftover in _walk(folder, (), leftover=False):
         is_wanted = path.name.lower().endswith(wanted)
-        name: str | None = None
         if is_leftover:
-            other = "hidden files" if is_wanted else ""
-        elif is_wanted:
-            name, other = sort(path.relative_to(folder).with_suffix("").as_posix())
+            sorted_as: str | LeftOut | None = LeftOut("hidden files") if is_wanted else None
         else:
-            other = _kind_of_other(path)
-        if other:
-            listing.left_out[other] += 1
-        elif name is not None:
-            listing.add(name, path)
+            sorted_as = sort(path.relative_to(folder).with_suffix("").as_posix()) if is_wanted else _other(path)
+        match sorted_as:
+            case str(name):
+                listing.add(name, path)
+            case LeftOut(kind):
+                listing.left_out[kind] += 1
     return listing
 
 
@@ -110,34 +119,42 @@ def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Ite
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ValueError(f"{folder} cannot be read: {error.strerror}; mend that, or move it away") from error
+        raise _unreadable(folder, error) from error
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
     for entry in entries:
         hidden = leftover or entry.name.startswith(".") or entry.name in LEFTOVERS
         path = folder / entry.name
-        if not _is_folder(entry):
+        if not _is_folder(entry, hidden):
             # Nobody waits for what a pipe or a socket gives; of a plain file the entry tells without another look.
-            if entry.is_file(follow_symlinks=False) or path.is_file() or not path.exists():
+            if entry.is_file(follow_symlinks=False) or os.path.isfile(path) or not os.path.exists(path):  # noqa: PTH110, PTH113 - see `found`
                 yield path, hidden
         elif not hidden or os.access(path, os.R_OK | os.X_OK):
             # What nobody may read and nobody counts is no trouble.
             yield from _walk(path, (*above, here), hidden)
 
 
-def _kind_of_other(path: Path) -> str:
-    """What somebody may have taken for data: images of other endings, folders that are not mounted; else nothing."""
+def _other(path: Path) -> LeftOut | None:
+    """What somebody may have taken for data: images of other endings, folders that are not mounted."""
     if path.suffix.lower() in OTHER_IMAGES:
-        return f"*{path.suffix.lower()}"
-    return "links to nowhere" if not path.exists() else ""
+        return LeftOut(f"*{path.suffix.lower()}")
+    return None if path.exists() else LeftOut("links to nowhere")
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _is_folder(entry: "os.DirEntry[str]", hidden: bool) -> bool:
     try:
         return entry.is_dir()
+    except PermissionError as error:
+        if hidden:
+            return False
+        raise _unreadable(Path(entry.path), error) from error
     except OSError:
         return False  # a link to itself, which is named when it is read
+
+
+def _unreadable(path: Path, error: OSError) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error.strerror}; mend that, or move it away")
 
 
 def _like(folder: Path, name: str) -> Path:

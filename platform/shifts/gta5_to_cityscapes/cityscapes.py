@@ -9,7 +9,7 @@ from typing import Literal
 
 from platform.shifts.files.images import IMAGE_ENDINGS, Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, kind_of
-from platform.shifts.files.listing import Say, found, listed
+from platform.shifts.files.listing import LeftOut, Say, found, listed
 
 Split = Literal["train", "val"]
 
@@ -48,10 +48,10 @@ def _place(folder: Path, name: str) -> Path:
     return found(folder, name, f"{name}_trainvaltest/{name}", f"data/{name}")
 
 
-def _photograph(name: str) -> tuple[str, str]:
-    return (name.removesuffix(IMAGE), "") if name.endswith(IMAGE) else ("", f"not named *{IMAGE}")
+def _photograph(name: str) -> str | LeftOut:
+    return name.removesuffix(IMAGE) if name.endswith(IMAGE) else LeftOut(f"not named *{IMAGE}")
 
 
-def _truth(name: str) -> tuple[str, str]:
+def _truth(name: str) -> str | LeftOut:
     stem, ending = kind_of(name)
-    return (stem, "") if ending == LABELS else ("", f"*{ending}" if ending else f"not named *{LABELS}")
+    return stem if ending == LABELS else LeftOut(f"*{ending}" if ending else f"not named *{LABELS}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platform.shifts.files.images import IMAGE_ENDINGS, Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, kind_of
-from platform.shifts.files.listing import Say, found, listed
+from platform.shifts.files.listing import LeftOut, Say, found, listed
 
 KNOWN_MISSING = frozenset(
     f"{number:05}"
@@ -33,7 +33,7 @@ def pairs(folder: Path, least: int, say: Say) -> list[Pair]:
 
     Raises TooFew where there are less than so many; `say` is told of files that look like data and are left out.
     """
-    frames = listed(images(folder), IMAGE_ENDINGS, lambda name: (name, ""))
+    frames = listed(images(folder), IMAGE_ENDINGS, lambda name: name)
     truth = listed(labels(folder), LABEL_ENDINGS, _truth)
     frames.require(least, "images")
     truth.require(least, "label images")
@@ -45,7 +45,7 @@ def pairs(folder: Path, least: int, say: Say) -> list[Pair]:
     return pair(*without)
 
 
-def _truth(name: str) -> tuple[str, str]:
+def _truth(name: str) -> str | LeftOut:
     """Only plain names hold label ids: other projects keep train ids, colours and instances beside them."""
     stem, ending = kind_of(name)
-    return ("", f"*{ending}") if ending else (stem, "")
+    return LeftOut(f"*{ending}") if ending else stem

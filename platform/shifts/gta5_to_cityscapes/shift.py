@@ -167,7 +167,7 @@ class GTA5ToCityscapes(Shift):
             for each in files:
                 decode(folder, each, spreads[places[each.name]])
             for spread in spreads.values():
-                spread.check("convert these files, or bring those as published")
+                spread.check(lambda coding: "convert these files, or bring those as published", logger.warning)
             _tell_of_seen_tests(self.root, pairs_of)
             self._require_planned(self.root, pairs_of)
 
@@ -186,12 +186,11 @@ def _hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
 
 def _digest(root: Path, pairs_of: Mapping[str, Sequence[Pair]]) -> str:
     """The contents of all files, in the order of their splits, hashed."""
+    files = [(split, pair) for split, pairs in pairs_of.items() for pair in pairs]
     with _data_errors():
-        found_contents = iter(
-            digests(root, [path for pairs in pairs_of.values() for pair in pairs for path in pair[1:]])
-        )
+        hashed = digests(root, [path for _, pair in files for path in pair[1:]])
     lines = [
-        f"{split} {next(found_contents)} {next(found_contents)}" for split, pairs in pairs_of.items() for _ in pairs
+        f"{split} {image} {labels}" for (split, _), image, labels in zip(files, hashed[::2], hashed[1::2], strict=True)
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -1,11 +1,13 @@
 """What counts as data in a folder as people have it: links, leftovers, any case, any name."""
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from platform.shifts.files.listing import Listing, TooFew, contents, found, listed
+from platform.shifts.files.listing import LeftOut, Listing, TooFew, contents, found, listed
 
 
 def make(folder: Path, *names: str) -> None:
@@ -15,7 +17,7 @@ def make(folder: Path, *names: str) -> None:
 
 
 def list_(folder: Path) -> Listing:
-    return listed(folder, ("png",), lambda name: (name, "called other" if name.endswith("other") else ""))
+    return listed(folder, ("png",), lambda name: LeftOut("called other") if name.endswith("other") else name)
 
 
 def test_files_of_all_folders_are_named_by_their_paths_without_the_ending(tmp_path: Path) -> None:
@@ -97,7 +99,18 @@ def test_images_of_other_endings_and_folders_that_are_not_mounted_are_said(tmp_p
 
 def test_a_file_whose_name_is_all_ending_counts(tmp_path: Path) -> None:
     make(tmp_path, "_labels.png")
-    assert listed(tmp_path, ("png",), lambda name: (name.removesuffix("_labels"), "")).files.keys() == {""}
+    assert listed(tmp_path, ("png",), lambda name: name.removesuffix("_labels")).files.keys() == {""}
+
+
+@pytest.mark.parametrize("link", ["a.png", "ulm"])
+def test_what_may_not_be_entered_is_named(tmp_path: Path, link: str, unprivileged: Callable[[Path], None]) -> None:
+    make(tmp_path, "closed/a.png", "closed/ulm/b.png", "data/c.png")
+    (tmp_path / "data" / link).symlink_to(tmp_path / "closed" / link)
+    (tmp_path / "data/.hidden").symlink_to(tmp_path / "closed" / link)
+    (tmp_path / "closed").chmod(0)
+    unprivileged(tmp_path)
+    with pytest.raises(ValueError, match=rf"data/{re.escape(link)} cannot be read: Permission denied; mend that, or "):
+        list_(tmp_path / "data")
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
