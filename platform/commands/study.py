@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, TextIO
 
 from platform import shifts
@@ -305,7 +306,7 @@ def _last_words(text: str) -> None:
 def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:
     """What MLflow lacks, why, and how it gets that."""
     again = "the same command again"
-    copied = "" if store.shared else f", or\n  python -m platform.tracking {shown(store.folder)} --to URI"
+    copied = "" if store.shared else f", or\n  python -m platform.tracking {quote(shown(store.folder))} --to URI"
     if not (owed.trials or owed.study):
         why = tracker.unstored or tracker.trouble or "MLflow is slow"
         return f"MLflow has all numbers and lacks {owed}: {why}\nthen run {again}{copied}\n"

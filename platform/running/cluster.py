@@ -23,7 +23,7 @@ from platform.records.provenance import JOB_VARIABLE
 from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
 from platform.running.placement import Offer, fit, holds_any
-from platform.running.workers.path import PYTHONPATH, importing, users_path
+from platform.running.workers.environment import PYTHONPATH, inheriting, users_path
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
 """The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
@@ -182,7 +182,7 @@ def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -
 
     Raises RayFault.
     """
-    with _keeping_signals(interruption), importing(root):
+    with _keeping_signals(interruption), inheriting(root):
         _init("local", {}, include_dashboard=False, _system_config=NO_WORKERS_IN_ADVANCE)
     daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
     ended = threading.Event()

@@ -69,7 +69,7 @@ def groups(*members: str) -> Groups:
 
 
 def check_groups(evaluated: Groups) -> None:
-    """Raise ValueError unless groups are disjoint tuples of train ids."""
+    """Raise ValueError unless groups are two or more disjoint tuples of train ids."""
     flat = [member for group in evaluated for member in group] if isinstance(evaluated, tuple) else []
     if not flat or not all(type(member) is int and 0 <= member < NUM_CLASSES for member in flat) or () in evaluated:
         raise ValueError(
@@ -78,6 +78,8 @@ def check_groups(evaluated: Groups) -> None:
         )
     if len(set(flat)) < len(flat):
         raise ValueError(f"a class belongs to one group at most, got {evaluated!r}; name each train id once")
+    if len(evaluated) < 2:
+        raise ValueError(f"a shift evaluates two groups or more, got {evaluated!r}: every prediction of one scores 1")
 
 
 def group_names(evaluated: Groups) -> tuple[str, ...]:

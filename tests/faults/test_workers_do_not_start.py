@@ -35,14 +35,21 @@ def machine(tmp_path: Path, cache: Path) -> Machine:
 
 
 @pytest.mark.parametrize(
-    ("end", "words"),
+    ("end", "words", "logs"),
     [
-        ("sys.exit('no licence here')", "SystemExit: no licence here"),
-        pytest.param("os._exit(3)", "it wrote nothing", marks=pytest.mark.thorough),
+        (
+            "sys.exit('no licence here')",
+            "SystemExit: no licence here",
+            {"RAY_BACKEND_LOG_LEVEL": "error", "RAY_LOG_TO_STDERR": "1", "RAY_BACKEND_LOG_JSON": "1"},
+        ),
+        pytest.param("os._exit(3)", "it wrote nothing", {}, marks=pytest.mark.thorough),
     ],
+    ids=["with words", "without"],
 )
-def test_workers_that_end_as_they_start(machine: Machine, tmp_path: Path, end: str, words: str) -> None:
-    command = machine.start(**broken(tmp_path / "site", end))
+def test_workers_that_end_as_they_start(
+    machine: Machine, tmp_path: Path, end: str, words: str, logs: dict[str, str]
+) -> None:
+    command = machine.start(**broken(tmp_path / "site", end), **logs)
     assert command.wait() == 3, command.output
     last = [line for line in command.output.splitlines() if line.startswith("error: ")]
     assert len(last) == 1, command.output

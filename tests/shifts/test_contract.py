@@ -127,7 +127,7 @@ def test_the_identity_changes_with_every_field_that_decides_what_is_seen(shift: 
 
 def test_groups_are_disjoint_train_ids_and_others_are_refused(shift: Shift) -> None:
     check_groups(shift.groups)
-    for wrong in ((), ((0, 0),), ((NUM_CLASSES,),)):
+    for wrong in ((), ((0, 0), (1,)), ((NUM_CLASSES,), (1,)), ((3, 4),)):
         with pytest.raises(ValueError, match="group"):
             dataclasses.replace(shift, groups=wrong)
 

@@ -27,7 +27,7 @@ def short(name: str, columns: int = ARM_COLUMNS) -> str:
 def shown(place: Path | str) -> str:
     """A place as a user would type it: relative to the working directory where it lies below."""
     path = Path(place)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place)
+    return legible(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place))
 
 
 def apart(left: Text, right: Text, columns: int) -> Text:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mlflow.entities import Metric
 
+from platform.records.plain import legible
 from platform.records.record import Ask, End, State
 from platform.results.mirror.messages import Copy
 
@@ -103,8 +104,8 @@ def _accepted(name: str) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Text that every database takes: without lone halves of characters and zeros, and no longer than that."""
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    """Text that every database takes and every page can show, no longer than that."""
+    text = "\n".join(map(legible, text.split("\n")))
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 

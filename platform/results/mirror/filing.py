@@ -23,6 +23,7 @@ def store(place: Place, asked: Files, groups: Groups) -> Answer:
     Where that takes long to be found out, the rest is not tried.
     """
     errors: dict[str, Exception] = {}
+    lost: list[str] = []
     wasted = 0.0
     for name in (*(path.name for path in asked.paths), *asked.texts):
         content = _content(asked, name, groups)
@@ -30,14 +31,15 @@ def store(place: Place, asked: Files, groups: Groups) -> Answer:
         try:
             if wasted >= FILE_SECONDS:
                 raise next(iter(errors.values()))
-            if content is not None:
+            if content is None:
+                lost.append(name)
+            else:
                 place.put(PICTURE if asked.trial else name, content)
         except Exception as error:
             errors[name] = error
             wasted += time.monotonic() - began
-    if not errors:
-        return Answer()
-    return Answer(lacking=tuple(errors), unstored=_unstored(place, next(iter(errors.values()))))
+    unstored = _unstored(place, next(iter(errors.values()))) if errors else ""
+    return Answer(lacking=tuple(errors), unstored=unstored, lost=tuple(lost))
 
 
 def _content(asked: Files, name: str, groups: Groups) -> bytes | None:
@@ -51,6 +53,7 @@ def _content(asked: Files, name: str, groups: Groups) -> bytes | None:
 def _picture(predictions: Path, groups: Groups) -> bytes | None:
     arrays = stored(predictions)
     if arrays is None:
+        log.warning("%s: damaged or gone, and no picture of it", predictions)
         return None
     try:
         return png(prediction_picture(arrays["images"], arrays["truth"], arrays["prediction"], groups))

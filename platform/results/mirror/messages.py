@@ -98,6 +98,8 @@ class Answer:
     """Names of files that could not be stored."""
     unstored: str = ""
     """Why not, and how that is mended."""
+    lost: tuple[str, ...] = ()
+    """Names of files that can never be stored, since the records have lost what they would hold."""
 
 
 Request = list[Copy] | Closing | Files | None

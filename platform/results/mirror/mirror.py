@@ -172,7 +172,7 @@ class Mirror:
         if answer.lacking:
             # Is it their place that is away, or MLflow?
             self._probe()
-        elif LACKS in run.tags:
+        elif LACKS in run.tags and not answer.lost:
             self._client.delete_tag(run.id, LACKS)
             del run.tags[LACKS]
         return answer

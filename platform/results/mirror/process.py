@@ -1,5 +1,6 @@
 """The driver's end of the process that talks to MLflow."""
 
+import os
 import pickle
 import selectors
 import subprocess
@@ -13,8 +14,7 @@ from platform.records.record import StudyHeader
 from platform.results.mirror.messages import Answer, Outage, Request
 
 STUCK_SECONDS = 180.0
-"""Time after which a call without an answer is given up: longer than anything that MLflow itself waits for."""
-
+"""Time after which a call without an answer is given up: longer than MLflow waits, unless its user wants it to."""
 ENDED = "MLflow is away (the process that writes to it ended)"
 
 
@@ -30,6 +30,8 @@ class Process:
         self._popen = subprocess.Popen(
             [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
             cwd=ROOT,
+            # MLflow and what it uses give some as they are loaded; as errors they would be MLflow's.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platform.records.ledger import Event
+from platform.records.one_line import one_line
 from platform.records.record import TARGET_TEST, Ask, Record, Report, StudyHeader
 from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
 from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Files, Outage, Owed, Request, now
@@ -34,7 +35,7 @@ MOST_PATIENCE = 6
 """`close` takes at most this many times its patience, however slowly MLflow answers."""
 COPIES = 50
 """Trials sent at a time."""
-RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png", ".html"})
+RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png"})
 """Extensions of the files in a study's folder that its MLflow run receives."""
 
 
@@ -216,7 +217,7 @@ class Tracker:
             began = time.monotonic()
             if began > until or wasted > TURN_SECONDS:
                 break
-            answer = self._ask(files)
+            answer = self._unread(files) or self._ask(files)
             self._note(files.only(answer.lacking))
             if answer.lacking:
                 unstored = unstored or answer.unstored
@@ -226,6 +227,16 @@ class Tracker:
             self._say_unstored(unstored)
         elif due:
             self.unstored = ""
+
+    def _unread(self, files: Files) -> Answer | None:
+        """What MLflow would answer of a picture whose predictions cannot be read at the moment; None where they can."""
+        try:
+            if files.trial:
+                self._store.fetched(files.trial, PREDICTIONS)
+        except OSError as error:
+            why = f"the predictions of trial {files.trial} cannot be read ({one_line(error)})"
+            return Answer(lacking=tuple(path.name for path in files.paths), unstored=why)
+        return None
 
     def _note(self, files: Files) -> None:
         """Note the files that a run lacks, after those of the others."""
@@ -267,7 +278,7 @@ class Tracker:
         try:
             path = self._store.fetched(record.trial.id, PREDICTIONS)
         except OSError:
-            return None  # a run without its picture is worth more than none
+            return self._store.trial_folder(record.trial.id) / PREDICTIONS  # it is fetched when its picture is drawn
         return path if path.exists() else None
 
     def _ask(self, request: Request) -> Answer:

@@ -17,7 +17,7 @@ def render(table: Table) -> str:
     """The question, the table, how to read it, what went wrong, how rows were reached, costs, IoU by class."""
     parts = [
         f"# {_escaped(table.header.name)}",
-        inspect.cleandoc(table.header.question),
+        "\n".join(map(legible, inspect.cleandoc(table.header.question).splitlines())),
         *([f"> **Warning: {_escaped(wording.oracle_warning(table))}**"] if table.selected_by_oracle else []),
         _scores(table),
         _bullets(wording.reading(table)),

@@ -35,7 +35,8 @@ def close(to: Mirror, closing: Closing, *files: Path) -> None:
     """End a study, with its files."""
     to.close(closing)
     header = study_header(STUDY)
-    assert to.store(Files(paths=files, texts={f"{header.name}.py": header.source})) == Answer()
+    answer = to.store(Files(paths=files, texts={f"{header.name}.py": header.source}))
+    assert answer == Answer(lost=tuple(file.name for file in files if not file.exists()))
 
 
 def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:

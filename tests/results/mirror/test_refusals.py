@@ -68,7 +68,7 @@ def test_names_and_texts_that_mlflow_would_refuse_arrive_in_a_form_that_it_takes
         "x" * 250: [(100, 4.0)],
         "β µ": [(100, 5.0)],
     }
-    assert (len(run.params["classes"]), run.params["path"]) == (6000, "data/\\udce4\\0.png")
+    assert (len(run.params["classes"]), run.params["path"]) == (6000, "data/\\udce4\\x00.png")
     assert (run.status, len(run.tags["stop_reason"])) == ("FAILED", 8000)
     assert len(runs(uri, STUDY)[STUDY].data.tags["mlflow.note.content"]) == 8000
     # What was cut is not sent again.

@@ -18,6 +18,11 @@ def test_markdown_begins_with_the_question() -> None:
     assert render(rows).startswith("# invented\n\nWhich one?\n\nAnd why?\n\n| arm | mIoU |")
 
 
+def test_of_the_question_every_character_can_be_shown() -> None:
+    _, _, _, rows = made(question="Which\x1b[31m one?\n\nAnd\u202e why?")
+    assert render(rows).startswith("# invented\n\nWhich\\x1b[31m one?\n\nAnd\\u202e why?\n\n| arm | mIoU |")
+
+
 def test_markdown_tables_are_whole_whatever_the_names() -> None:
     _, _, _, rows = made(*AWKWARD)
     width = 0

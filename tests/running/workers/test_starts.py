@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 from ray.tune.experiment import Trial as RayTrial
 
 from platform.running.workers import starts as module
@@ -55,7 +56,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 class Study:
     """Trials, and what the user is told; every look is due."""
 
-    def __init__(self, starts: Starts) -> None:
+    def __init__(self, starts: Starts | None) -> None:
         self.said: list[str] = []
         self.failed: list[str] = []
         self.waiting = Waiting(starts, self.said.append, self.failed.append)
@@ -171,3 +172,25 @@ def test_of_slow_workers_the_user_is_told_and_the_study_waits(
     assert study.said[0] == "waiting for Ray's workers to start"
     assert sum("RAY_worker_register_timeout_seconds" in line for line in study.said) == 4
     assert study.failed == []
+
+
+@pytest.mark.parametrize("state", ["CREATED", "PENDING"])
+def test_on_a_cluster_the_machines_are_named_that_hold_room_for_a_trial(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Only a group that was made holds any; one that is pending waits for a machine."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+    nodes = [{"NodeID": name, "NodeManagerAddress": f"10.0.0.{number}"} for number, name in enumerate("abc")]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    made = {"state": state, "bundles_to_node_id": {0: "b"}}
+    gone = {"state": "REMOVED", "bundles_to_node_id": {0: "c"}}
+    monkeypatch.setattr(module, "placement_group_table", lambda: {"1": made, "2": gone})
+    study = Study(None)
+    study.look(PENDING)
+    study.look(PENDING)
+    said = ["waiting for Ray's workers to start at 10.0.0.1; if none does, raylet.err in Ray's logs there says why"]
+    assert study.said == (said if state == "CREATED" else [])
+    study.look(RUNNING)
+    study.look(PENDING)
+    assert len(study.said) == (2 if state == "CREATED" else 0), "another wait is another line"

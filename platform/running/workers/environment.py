@@ -1,4 +1,4 @@
-"""What the workers on this machine import: the checkout, then what the user's PYTHONPATH names."""
+"""What the processes that Ray starts on this machine inherit: where they import from, and how they write their logs."""
 
 import os
 import sys
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PYTHONPATH = "PYTHONPATH"
+LOGS = {"RAY_BACKEND_LOG_LEVEL": "info", "RAY_BACKEND_LOG_JSON": "0", "RAY_LOG_TO_STDERR": "0"}
+"""As `platform.running.workers.starts` reads them, however the user has other Rays write theirs."""
 
 
 def users_path() -> list[str]:
@@ -16,17 +18,17 @@ def users_path() -> list[str]:
 
 
 @contextmanager
-def importing(root: Path) -> Iterator[None]:
+def inheriting(root: Path) -> Iterator[None]:
     """Have processes that start meanwhile import the checkout at `root`, and behind it what this process imports.
 
     Workers inherit it, with bytes that Ray's runtime environment does not take.
     """
-    before = os.environ.get(PYTHONPATH)
-    os.environ[PYTHONPATH] = os.pathsep.join([str(root), *users_path()])
+    ours = {PYTHONPATH: os.pathsep.join([str(root), *users_path()]), **LOGS}
+    before = {name: os.environ[name] for name in ours if name in os.environ}
+    os.environ.update(ours)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[PYTHONPATH]
-        else:
-            os.environ[PYTHONPATH] = before
+        for name in ours.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
