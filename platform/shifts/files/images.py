@@ -48,7 +48,7 @@ def read_image(path: Path) -> Image.Image:
     with opened(path) as image:
         if image.mode.startswith("I;16"):
             return _high_byte(path, image).convert("RGB")
-        if image.mode in ("I", "F", "La"):
+        if image.mode in ("I", "F"):
             raise _no_range(path, f"mode {image.mode}")
         image.info.pop("transparency", None)  # alpha is dropped, of which Pillow would warn
         return image.convert("RGB")
@@ -67,7 +67,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
         raise ValueError(
-            f"{path} cannot be read: {reason or type(error).__name__}; replace it with an intact copy"
+            f"{path} cannot be read: {reason or type(error).__name__}; replace it with an intact copy, or, "
+            "where other programs show it, save it there as an 8-bit PNG"
         ) from error
 
 

@@ -76,17 +76,47 @@ def test_sixteen_bit_grey_tiff_in_either_byte_order(tmp_path: Path, order: str) 
     np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
 
 
-def test_twelve_bit_grey_tiff(tmp_path: Path) -> None:
-    values = np.array([[0, 16, 2048, 4095]])
-    packed = np.packbits([[int(bit) for bit in f"{value:012b}"] for value in values[0]]).tobytes()
-    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
-    entries = b"".join(
-        tag.to_bytes(2, "little") + (3).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
-        for tag, value in tags.items()
-    )
-    head = b"II*\0" + (8 + len(packed)).to_bytes(4, "little")
-    (tmp_path / "a.tif").write_bytes(head + packed + len(tags).to_bytes(2, "little") + entries + bytes(4))
-    np.testing.assert_array_equal(grey(tmp_path / "a.tif"), values >> 4)
+def tiff(path: Path, bits: int, photometric: int, channels: int, samples: npt.NDArray[np.integer]) -> None:
+    """Write a TIFF byte by byte, little-endian. `samples` has one row per line."""
+    rows = [np.packbits([[int(bit) for bit in f"{value:0{bits}b}"] for value in row]).tobytes() for row in samples]
+    content = samples.astype("<u2").tobytes() if bits == 16 else b"".join(rows)
+    depths = bits.to_bytes(2, "little") * channels
+    tags = {256: samples.shape[1] // channels, 257: len(rows), 258: bits, 259: 1, 262: photometric, 273: 8}
+    tags |= {277: channels, 278: len(rows), 279: len(content)}
+    if (photometric, channels) == (2, 4):
+        tags[338] = 2  # the fourth is alpha
+    entries = b""
+    for tag, value in tags.items():
+        count = channels if tag == 258 else 1
+        where = 8 + len(content) if count > 2 else value
+        entries += tag.to_bytes(2, "little") + (3).to_bytes(2, "little")
+        entries += count.to_bytes(4, "little") + where.to_bytes(4, "little")
+    head = b"II*\0" + (8 + len(content) + len(depths)).to_bytes(4, "little")
+    path.write_bytes(head + content + depths + len(tags).to_bytes(2, "little") + entries + bytes(4))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 12, 16])
+def test_grey_tiff_of_every_depth_spans_black_to_white(tmp_path: Path, bits: int) -> None:
+    levels = np.tile(np.linspace(0, 2**bits - 1, 256).astype(int), (4, 1))
+    tiff(tmp_path / "a.png", bits, 1, 1, levels)
+    expected = levels >> (bits - 8) if bits > 8 else levels * 255 // (2**bits - 1)
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("channels", [3, 4], ids=["RGB", "RGBA"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_channels_of_a_tiff_keep_their_high_byte(tmp_path: Path, bits: int, channels: int) -> None:
+    value = RAMP * 257 if bits == 16 else RAMP
+    alpha = [np.full_like(RAMP, 2**bits - 1)] * (channels - 3)
+    tiff(tmp_path / "a.png", bits, 2, channels, interleaved(*[value] * 3, *alpha))
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_cmyk_tiff_of_either_depth(tmp_path: Path, bits: int) -> None:
+    ink = (255 - RAMP) * (257 if bits == 16 else 1)
+    tiff(tmp_path / "a.png", bits, 5, 4, interleaved(*[np.zeros_like(ink)] * 3, ink))
+    np.testing.assert_array_equal(grey(tmp_path / "a.png"), RAMP)
 
 
 SAME_GREY: dict[str, Callable[[Image.Image], tuple[Image.Image, str, dict[str, object]]]] = {
@@ -146,6 +176,18 @@ def test_pixels_are_those_of_the_file_whatever_its_orientation_says(tmp_path: Pa
     for form in ("JPEG", "PNG"):
         image.save(tmp_path / "a.jpg", form, exif=orientation, quality=100)
         assert read_image(tmp_path / "a.jpg").size == image.size
+
+
+def test_lab_tiff(tmp_path: Path) -> None:
+    """CIE's lightness to the luminance Y, and that to sRGB's grey."""
+    lightness = Image.fromarray(RAMP.astype(np.uint8))
+    neutral = Image.new("L", lightness.size, 128)
+    Image.merge("LAB", (lightness, neutral, neutral)).save(tmp_path / "a.png", "TIFF")
+    share = RAMP / 255 * 100
+    luminance = np.where(share > 8, ((share + 16) / 116) ** 3, share / 903.3)
+    expected = np.where(luminance > 0.0031308, 1.055 * luminance ** (1 / 2.4) - 0.055, 12.92 * luminance) * 255
+    image = np.asarray(read_image(tmp_path / "a.png"))
+    np.testing.assert_allclose(image, np.stack([expected] * 3, axis=-1), atol=3)
 
 
 @pytest.mark.parametrize(
