@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
-IMAGE_ENDINGS = ("png", "jpg", "jpeg")
+from platform.shifts.files import png
+
+IMAGE_ENDINGS = ("png", "jpg", "jpeg", "jpe", "jfif")
 NAMED = 3
 """Files without a partner that a message names."""
 
@@ -46,12 +48,14 @@ def read_image(path: Path) -> Image.Image:
     Raises ValueError for a file that cannot be read, or whose values have no range of their own (32 bits, floats).
     """
     with opened(path) as image:
-        if image.mode.startswith("I;16"):
-            return _high_byte(path, image).convert("RGB")
         if image.mode in ("I", "F"):
             raise _no_range(path, f"mode {image.mode}")
         image.info.pop("transparency", None)  # alpha is dropped, of which Pillow would warn
-        return image.convert("RGB")
+        grey = _high_byte(path, image) if image.mode.startswith("I;16") else image
+        require_whole(path, image)
+        read = grey.convert("RGB")
+        _require_range(path, image, read)
+        return read
 
 
 @contextmanager
@@ -72,13 +76,37 @@ def opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
+def require_whole(path: Path, image: Image.Image) -> None:
+    """Raise ValueError for a PNG file without all of its pixels, the rest of which Pillow leaves at zero."""
+    if image.format == "PNG":
+        image.load()
+        last = image.crop((0, image.height - 1, image.width, image.height))
+        if not any(last.tobytes()) and not png.is_whole(path):
+            raise ValueError("its last lines are missing")
+
+
+def _require_range(path: Path, image: Image.Image, read: Image.Image) -> None:
+    """Refuse 16-bit files whose values all fit 12 bits, as cameras give them: they would be nearly black."""
+    if 0 < np.asarray(read).max() < 16 and _bits(path, image) == 16:
+        raise WrongKind(
+            f"{path}: 16-bit images must use the range from 0 to 65535, got no value above 4095; save it as an 8-bit "
+            "RGB PNG"
+        )
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Bits of a channel in the file."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0])
+    begins = png.header(path)
+    return 8 if begins is None else begins.bits
+
+
 def _high_byte(path: Path, image: Image.Image) -> Image.Image:
     """Grey values of 9 to 16 bits as 8 bits. Pillow's own conversion cuts everything above 255 off."""
-    bits = 16
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
-        if image.tag_v2.get(_PHOTOMETRIC) != _BLACK_IS_ZERO:
-            raise _no_range(path, f"{bits} bits, white as 0")
+    bits = _bits(path, image)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) != _BLACK_IS_ZERO:
+        raise _no_range(path, f"{bits} bits, white as 0")
     return Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
 
 

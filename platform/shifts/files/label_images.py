@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from platform.shifts.files.images import WrongKind, opened
+from platform.shifts.files import png
+from platform.shifts.files.images import WrongKind, opened, require_whole
 from platform.shifts.labels import LARGEST_LABEL_ID, NUM_CLASSES, VOID, label_id_to_train_id
 
 Ids = Literal["train", "label"]
@@ -16,8 +17,6 @@ LABEL_ENDINGS = ("png",)
 
 _KIND = re.compile(r"(_gt[A-Za-z]*)?_(labelTrainIds|labelIds|color|labelColor|instanceTrainIds|instanceIds)$")
 _IDS: dict[str, Ids] = {"labelTrainIds": "train", "labelIds": "label"}
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTED = 0, 3
 _REMEDY = "save the ids as an 8-bit grey or paletted PNG"
 
 
@@ -38,9 +37,9 @@ def read_ids(path: Path) -> npt.NDArray[np.uint8]:
     Raises ValueError for a file that cannot be read, that holds colours or 16 bits, or whose palette hides the ids.
     """
     with opened(path) as image:
-        with path.open("rb") as file:
-            _require_ids(path, file.read(26))
+        _require_ids(path)
         _require_plain_palette(path, image)
+        require_whole(path, image)
         return np.asarray(image)
 
 
@@ -56,15 +55,15 @@ def to_train_ids(values: npt.NDArray[np.uint8], ids: Ids, path: Path) -> npt.NDA
     return values if ids == "train" else label_id_to_train_id()[values]
 
 
-def _require_ids(path: Path, header: bytes) -> None:
+def _require_ids(path: Path) -> None:
     """Check bit depth and colour type in the PNG header: Pillow silently rescales grey values of fewer than 8 bits."""
-    if not header.startswith(_SIGNATURE):
+    begins = png.header(path)
+    if begins is None:
         raise WrongKind(f"{path}: label images are PNG files, got another format; {_REMEDY}")
-    bits, colour = header[24:26]
-    if colour not in (_GREY, _PALETTED):
+    if begins.colour not in (png.GREY, png.PALETTED):
         raise WrongKind(f"{path}: label images hold ids, got a colour image; {_REMEDY}")
-    if colour == _GREY and bits != 8:
-        raise WrongKind(f"{path}: label images have 8 bits, got {bits}; {_REMEDY}")
+    if begins.colour == png.GREY and begins.bits != 8:
+        raise WrongKind(f"{path}: label images have 8 bits, got {begins.bits}; {_REMEDY}")
 
 
 def _require_plain_palette(path: Path, image: Image.Image) -> None:

@@ -1,7 +1,6 @@
 """Every kind of image that Pillow opens, with the right value or a refusal that names the file."""
 
 import io
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from platform.shifts.files.images import pair, read_image
+from tests.support.png_bytes import png
 
 RAMP = np.tile(np.arange(256), (4, 1))
 """Every grey level once in a row."""
@@ -26,19 +26,6 @@ def grey(path: Path) -> npt.NDArray[np.uint8]:
     np.testing.assert_array_equal(image[..., 0], image[..., 1])
     np.testing.assert_array_equal(image[..., 0], image[..., 2])
     return image[..., 0]
-
-
-def png(path: Path, bits: int, colour: int, samples: npt.NDArray[np.integer]) -> None:
-    """Write a PNG byte by byte: Pillow writes few of the kinds that it reads. `samples` has one row per line."""
-    rows = [np.packbits([[int(bit) for bit in f"{value:0{bits}b}"] for value in row]).tobytes() for row in samples]
-    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return len(content).to_bytes(4) + kind + content + zlib.crc32(kind + content).to_bytes(4)
-
-    header = (samples.shape[1] // channels).to_bytes(4) + len(rows).to_bytes(4) + bytes([bits, colour, 0, 0, 0])
-    content = zlib.compress(b"".join(b"\0" + row for row in rows))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""))
 
 
 def interleaved(*channels: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
@@ -68,6 +55,26 @@ def test_twelve_bit_values_that_fill_sixteen_bits_are_no_white(tmp_path: Path) -
     twelve = np.tile(np.linspace(0, 4095, 256).astype(np.uint16), (4, 1))
     Image.fromarray(twelve * 16).save(tmp_path / "a.png")
     np.testing.assert_array_equal(grey(tmp_path / "a.png"), twelve >> 4)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_twelve_bit_values_in_sixteen_bits_are_refused(tmp_path: Path, form: str, channels: int) -> None:
+    """As many cameras give them: of the high byte they fill a sixteenth, which would be nearly black."""
+    twelve = interleaved(*[np.tile(np.linspace(0, 4095, 256).astype(int), (4, 1))] * channels)
+    if form == "PNG":
+        png(tmp_path / "a.png", 16, 0 if channels == 1 else 2, twelve)
+    else:
+        tiff(tmp_path / "a.png", 16, 1 if channels == 1 else 2, channels, twelve)
+    with pytest.raises(ValueError, match=r"must use the range from 0 to 65535, got no value above 4095; save it as"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_frame_of_night_is_no_frame_of_twelve_bits(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 9).save(tmp_path / "a.png")
+    png(tmp_path / "b.png", 16, 0, np.zeros((4, 4), int))
+    assert (grey(tmp_path / "a.png") == 9).all()
+    assert (grey(tmp_path / "b.png") == 0).all()
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
