@@ -7,10 +7,11 @@ index is the id, 255 is void. Names that end in `_labelIds` or `_labelTrainIds`,
 as Cityscapes' do, say which ids these are; of all others `--ids` does.
 
 Files are paired by their path below the folder without these endings, `.png`
-and `_leftImg8bit`. Against a ground truth named as Cityscapes names it,
-predictions may lie anywhere in their folder, as in a submission: their names
-begin with the frame's, `CITY_123456_123456`. Colours, instance ids, and one
-kind of ids where a folder holds both, are not read. Printed:
+and `_leftImg8bit`, or by their names alone where these are the same. Against a
+ground truth named as Cityscapes names it, predictions may lie anywhere in their
+folder, as in a submission: their names begin with the frame's,
+`CITY_123456_123456`. Colours, instance ids, and one kind of ids where a folder
+holds both, are not read. Printed:
 
     miou, accuracy   fractions in [0, 1]
     iou              by class name; null for a class that is neither in the
@@ -78,6 +79,8 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
         counts += _confusion(each, *read)
     for folder, spread in zip((predicted, truth), spreads, strict=True):
         spread.check(partial(_remedy, folder), note)
+    if predictions.resolve() == labels.resolve():
+        note(f"{predictions} and {labels} are the same folder: every pixel is right")
     result = cityscapes(counts) if convention == "cityscapes" else original(counts)
     for folder in (predicted, truth):
         _tell(folder, ids)
@@ -139,9 +142,13 @@ def _sorted(name: str, ids: Ids) -> str | LeftOut:
 
 
 def _paired(predictions: Listing, truth: Listing) -> list[Pair]:
-    """Pairs by path; by Cityscapes' frames where paths differ and the ground truth is of frames."""
-    if predictions.files.keys() != truth.files.keys() and all(FRAME.fullmatch(Path(name).name) for name in truth.files):
+    """Pairs by path; where paths differ, by Cityscapes' frames if the ground truth is of frames, else by own names."""
+    if predictions.files.keys() == truth.files.keys():
+        return pair(predictions.files, truth.files)
+    if all(FRAME.fullmatch(Path(name).name) for name in truth.files):
         predictions, truth = _by_frame(predictions), _by_frame(truth)
+    elif (flat := predictions.flat()).files.keys() == truth.flat().files.keys():
+        predictions, truth = flat, truth.flat()
     return pair(predictions.files, truth.files)
 
 

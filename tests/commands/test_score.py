@@ -168,6 +168,24 @@ def test_label_ids_read_as_train_ids_are_refused(tmp_path: Path, capsys: pytest.
     assert "use --ids label" in line
 
 
+@pytest.mark.parametrize(("prediction", "truth"), [("{}.png", "town/{}.png"), ("a/{}.png", "b/c/{}.png")])
+def test_predictions_of_other_folders_are_paired_by_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prediction: str, truth: str
+) -> None:
+    folders = folders_of(tmp_path, prediction, truth.replace("{}", "x{}"), np.arange(19))
+    assert "without a partner" in refusal(capsys, *folders)
+    for path in folders[1].rglob("*.png"):
+        path.rename(path.with_name(path.name.removeprefix("x")))
+    assert run(capsys, *folders)["images"] == 10
+
+
+def test_a_folder_that_is_scored_against_itself_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predictions, _ = folders_of(tmp_path, "{}.png", "{}.png", np.arange(19))
+    (tmp_path / "again").symlink_to(predictions)
+    assert score.main([str(predictions), str(tmp_path / "again")]) == 0
+    assert "are the same folder: every pixel is right" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ids", ["train", "label"])
 @pytest.mark.parametrize("name", ["CamVid's 11 ids", "CamVid's 32 ids", "IDD's ids"])
 def test_ids_that_are_neither_kind_are_to_be_converted(

@@ -10,8 +10,30 @@ from typing import NamedTuple
 
 LEFTOVERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "lost+found"})
 """Folders that macOS, network storage, Windows and Linux make beside data; names with a leading dot count too."""
-OTHER_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy"})
-"""Endings of files that may hold images."""
+COMPANIONS = frozenset(
+    {
+        *(
+            ".txt",
+            ".md",
+            ".rst",
+            ".pdf",
+            ".html",
+            ".htm",
+            ".url",
+            ".log",
+            ".lst",
+            ".list",
+            ".csv",
+            ".tsv",
+            ".xml",
+            ".json",
+        ),
+        *(".yaml", ".yml", ".toml", ".ini", ".cfg", ".py", ".ipynb", ".m", ".sh", ".bat", ".db", ".md5", ".sha256"),
+    }
+)
+"""Endings of files that go along with images and hold none."""
+COMPANION_NAMES = frozenset({"readme", "license", "licence", "copying", "makefile", "md5sums", "sha256sums"})
+"""Names without an ending of such files."""
 MENTIONED = 5
 """Names in a folder that a message shows."""
 
@@ -48,6 +70,11 @@ class Listing:
         if name in self.files:
             raise ValueError(f"{self.files[name]} and {path} have the same name, {name!r}; keep one of them")
         self.files[name] = path
+
+    def flat(self) -> "Listing":
+        """The same files without their folders' names, where their own tell them apart; else as they are."""
+        own = {name.rpartition("/")[2]: path for name, path in self.files.items()}
+        return Listing(self.folder, own, self.left_out) if len(own) == len(self.files) else self
 
     def require(self, least: int, what: str) -> None:
         """Raise TooFew, saying what the folder does hold, unless there are as many files as that."""
@@ -136,10 +163,13 @@ def _walk(folder: Path, above: Sequence[tuple[int, int]], leftover: bool) -> Ite
 
 
 def _other(path: Path) -> LeftOut | None:
-    """What somebody may have taken for data: images of other endings, folders that are not mounted."""
-    if path.suffix.lower() in OTHER_IMAGES:
-        return LeftOut(f"*{path.suffix.lower()}")
-    return None if path.exists() else LeftOut("links to nowhere")
+    """What somebody may have taken for data: files of other endings, folders that are not mounted."""
+    if not path.exists():
+        return LeftOut("links to nowhere")
+    ending = path.suffix.lower()
+    if ending in COMPANIONS or path.name.lower() in COMPANION_NAMES:
+        return None
+    return LeftOut(f"*{ending}" if ending else "files without an ending")
 
 
 def _is_folder(entry: "os.DirEntry[str]", hidden: bool) -> bool:

@@ -37,6 +37,9 @@ def pairs(folder: Path, least: int, say: Say) -> list[Pair]:
     truth = listed(labels(folder), LABEL_ENDINGS, _truth)
     frames.require(least, "images")
     truth.require(least, "label images")
+    if frames.files.keys() != truth.files.keys():
+        # Archives that were unpacked in parts, or once more in folders of their own.
+        frames, truth = frames.flat(), truth.flat()
     if halves := sorted(KNOWN_MISSING & (frames.files.keys() ^ truth.files.keys())):
         say(f"{folder}: left out {len(halves)} of GTA5's known missing pairs: {', '.join(halves)}")
     frames.tell(say)

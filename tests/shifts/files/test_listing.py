@@ -60,7 +60,7 @@ def test_leftovers_of_other_programs_are_no_data_and_said(tmp_path: Path, leftov
 
 
 def test_of_files_that_are_nobodys_data_nothing_is_said(tmp_path: Path) -> None:
-    make(tmp_path, "a.png", ".DS_Store", "Thumbs.db", "sample_class_stats.json")
+    make(tmp_path, "a.png", ".DS_Store", "Thumbs.db", "sample_class_stats.json", "README", "ulm/license.txt")
     listing = list_(tmp_path)
     listing.tell(lambda line: pytest.fail(line))
     assert list(listing.files) == ["a"]
@@ -89,10 +89,11 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 def test_images_of_other_endings_and_folders_that_are_not_mounted_are_said(tmp_path: Path) -> None:
-    make(tmp_path, "a.png", "b.jpg", "c.tif", "d.webp", "notes.txt", "._e.jpg")
+    make(tmp_path, "a.png", "b.jpg", "c.tif", "d.webp", "notes.txt", "._e.jpg", "f.png.part", "g.pgm", "h", "i.PNG.gz")
     (tmp_path / "bonn").symlink_to(tmp_path / "not mounted")
     listing = list_(tmp_path)
-    assert dict(listing.left_out) == {"*.jpg": 1, "*.tif": 1, "*.webp": 1, "links to nowhere": 1}
+    others = {"*.part": 1, "*.pgm": 1, "files without an ending": 1, "*.gz": 1}
+    assert dict(listing.left_out) == {"*.jpg": 1, "*.tif": 1, "*.webp": 1, "links to nowhere": 1, **others}
     with pytest.raises(TooFew, match=r"must hold at least 2 images, got 1: \S+ holds .*; left out \*\.jpg \(1\)"):
         listing.require(2, "images")
 
@@ -111,6 +112,13 @@ def test_what_may_not_be_entered_is_named(tmp_path: Path, link: str, unprivilege
     unprivileged(tmp_path)
     with pytest.raises(ValueError, match=rf"data/{re.escape(link)} cannot be read: Permission denied; mend that, or "):
         list_(tmp_path / "data")
+
+
+def test_own_names_tell_files_apart_or_do_not(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.png", "a/b/2.png")
+    assert list(list_(tmp_path).flat().files) == ["1", "2"]
+    make(tmp_path, "c/1.png")
+    assert list(list_(tmp_path).flat().files) == ["a/1", "a/b/2", "c/1"]
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:

@@ -29,6 +29,18 @@ def capitals(root: Path) -> None:
         path.rename(path.with_suffix(".PNG"))
 
 
+def once_more(root: Path, place: str, name: str) -> None:
+    """Move a folder into one more of its place's name."""
+    (root / place).rename(root / "moved")
+    (root / place).mkdir()
+    (root / "moved").rename(root / place / name)
+
+
+def in_folders_of_their_names(root: Path) -> None:
+    for kind in ("images", "labels"):
+        once_more(root, f"gta5/{kind}", kind)
+
+
 def train_ids_beside(root: Path) -> None:
     for path in list((root / "gta5/labels").glob("*.png")):
         path.with_name(f"{path.stem}_labelTrainIds.png").write_bytes(b"of another project")
@@ -54,6 +66,8 @@ LAYOUTS: dict[str, Callable[[Path], object]] = {
     "Cityscapes below data": lambda root: below(root, "data"),
     "gta": lambda root: (root / "gta5").rename(root / "gta"),
     "capitals": capitals,
+    "folders in folders of their names": in_folders_of_their_names,
+    "in parts": lambda root: once_more(root, "gta5/images", "01_images"),
     "train ids beside label ids": train_ids_beside,
     "leftovers": leftovers,
     "links": linked,
