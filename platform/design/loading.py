@@ -69,13 +69,13 @@ def load(path: Path) -> StudyFile:
 def _read(path: Path) -> str:
     if not path.is_file():
         raise StudyFileError(_missing(path))
-    if path.stem in RESERVED:
+    if path.stem.lower() in RESERVED:
         raise StudyFileError(f"a study must not be named {path.stem}, a folder of the results; rename {path}")
     if path.suffix != ".py":
         raise StudyFileError(f"a study file must be a Python file, got {path}; name it {path.stem}.py")
     _check_study_name(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyFileError(f"{path} must be text in UTF-8, got another byte at position {error.start}") from error
     except OSError as error:

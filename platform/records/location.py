@@ -18,15 +18,20 @@ SCHEME = "s3://"
 def results_store(results: str) -> Store:
     """The results in a folder or a bucket; for a bucket, what only this machine needs lies in the user's state folder.
 
-    Raises ValueError for a URI that is not a bucket's, and for a home that is not there.
+    Raises ValueError for a URI that is not a bucket's, for a home that is not there, and for the folder of one study.
     """
     if not re.match(r"[A-Za-z0-9+.-]+:/", results):
         try:
-            return Store(Path(results).expanduser().resolve())
+            folder = Path(results).expanduser().resolve()
         except RuntimeError as error:
             raise ValueError(
                 f"results must lie in a folder, got {results!r}, and no such home; name it in full"
             ) from error
+        if (folder / JOURNAL).is_file():
+            raise ValueError(
+                f"results must be a folder of studies, got {folder}, which is one study's; name the one above"
+            )
+        return Store(folder)
     # Importing pyarrow takes a moment that a plan should not wait for.
     from platform.records.storage.bucket import Bucket
 

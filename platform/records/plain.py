@@ -1,13 +1,16 @@
 """Texts and values as everything takes them: terminals, tables, JSON, MLflow."""
 
 import math
+import re
 import struct
 import unicodedata
 from enum import Enum
 from typing import Any
 
-FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
-"""Characters that count as letters or signs and show nothing."""
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that count as letters, marks or signs and show nothing."""
 PRECISIONS = {2: "e", 4: "f"}
 """What `struct` calls numbers of half and single precision, by their bytes."""
 
@@ -38,7 +41,8 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, Enum):
         return plain(value.value)
-    if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)):
+    masked = bool(getattr(value, "mask", False))  # NumPy's value that is missing, which would be 0
+    if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)) and not masked:
         item = value.item()
         return _shortest(item, value.dtype.itemsize) if isinstance(item, float) else item
     if isinstance(value, bool):
@@ -58,4 +62,4 @@ def _shortest(number: float, size: int) -> float:
 
 
 def _shows(character: str) -> bool:
-    return character.isprintable() and character not in FILLERS
+    return character.isprintable() and not INVISIBLE.match(character)

@@ -49,8 +49,12 @@ def commit() -> str:
 def _git(*arguments: str) -> str:
     # In a container the checkout mostly belongs to another user, and git would refuse to look at it.
     command = ["git", "-c", "safe.directory=*", *arguments]
+    # A hook, or a user's own habits, may have git look at another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        answer = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=10, check=False)
+        answer = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip() if answer.returncode == 0 else ""

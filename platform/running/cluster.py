@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from platform.design.budget import Resources
 from platform.records.one_line import one_line
+from platform.records.plain import legible
 from platform.records.provenance import JOB_VARIABLE
 from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
@@ -237,18 +238,28 @@ def _keeping_signals(interruption: Interruption) -> Iterator[None]:
 
 def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
     try:
-        ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _legible_command():
+            ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:
         # Of a machine that is too busy, or has too few open files, Ray says nothing more special.
         raise RayFault(f"Ray does not start: {one_line(error)}{_way_out(error)}") from error
 
 
+@contextmanager
+def _legible_command() -> Iterator[None]:
+    """Have Ray note the command that began a study as text: it does not take the bytes of a path in it."""
+    utils: Any = ray._private.utils
+    told = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: legible(told())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = told
+
+
 def _way_out(error: Exception) -> str:
     """What helps where Ray cannot write its files, or does not take the bytes of a path."""
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if isinstance(error, UnicodeEncodeError) and place not in error.object:
-        # It is told the whole command, too.
-        return f"; call the command with paths in UTF-8, got {error.object!r}"
     if isinstance(error, UnicodeEncodeError) or (isinstance(error, OSError) and place in str(error)):
         return "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours to write to"
     return ""

@@ -202,7 +202,7 @@ def _tune(
 @contextmanager
 def _scratch(ledger: Ledger) -> Iterator[Path]:
     """A folder for what Ray Tune writes and nobody reads; what a killed driver left there is removed first."""
-    place = f"{ledger.study}-{zlib.crc32(str(ledger.store.folder.resolve()).encode()):08x}"
+    place = f"{ledger.study}-{zlib.crc32(os.fsencode(ledger.store.folder.resolve())):08x}"
     folder = Path(tempfile.gettempdir()) / f"study-{os.getuid()}-{place}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

@@ -13,6 +13,7 @@ from platform.records.location import results_store
 from platform.records.provenance import ROOT, commit
 from platform.shifts.cache import cached
 from platform.shifts.shift import DataError, cache_folder
+from tests.support.copied_study import STUDY, recorded_study
 
 WITHOUT_HOME = """
 import os, pwd
@@ -87,6 +88,14 @@ def test_a_relative_folder_of_the_users_does_not_count(tmp_path: Path, monkeypat
 def test_a_home_that_nobody_has() -> None:
     with pytest.raises(ValueError, match="got '~nobody-is-called-so/results', and no such home; name it in full"):
         results_store("~nobody-is-called-so/results")
+
+
+def test_one_studys_folder_is_no_folder_of_results(tmp_path: Path) -> None:
+    recorded_study(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"must be a folder of studies, got .*, which is one study's; name the one above"
+    ):
+        results_store(str(tmp_path / STUDY))
 
 
 @pytest.mark.parametrize("flag", ["-Werror", "-We::DeprecationWarning", "-OO"])

@@ -155,6 +155,15 @@ def test_a_file_defines_exactly_one_study(tmp_path: Path, text: str, message: st
     assert message in said
 
 
+def test_a_byte_order_mark_hides_no_mistake(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = written(tmp_path, "arms = {'b': 1, 'b': 2}\n")
+    plain = mistake(path)
+    assert "b" in plain
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert mistake(path) == plain
+
+
 def test_an_error_in_a_neighbour_is_placed_where_the_study_file_imports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

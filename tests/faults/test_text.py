@@ -47,3 +47,13 @@ def test_names_and_output(fresh_checkout: Checkout) -> None:
     assert {run.info.status for run in held.values()} == {"FINISHED"}
     assert {run.data.params["method"] for name, run in held.items() if name != NAME} == {"Größe"}
     assert fresh_checkout.study(file, "--report", PYTHONIOENCODING="ascii")[0] == 0
+
+
+def test_paths_of_any_bytes(fresh_checkout: Checkout) -> None:
+    """As an old archive leaves them; Ray notes the command that began a study, and takes only text."""
+    (fresh_checkout.root / "studies/\udcff").mkdir()
+    file = fresh_checkout.write("\udcff/bytes.py", TEXT)
+    code, output = fresh_checkout.study(file, "--results", str(fresh_checkout.root / "r\udce9sultats"))
+    assert code == 0, output
+    assert (fresh_checkout.root / "r\udce9sultats/bytes/comparison.png").is_file()
+    assert runs(f"sqlite:///{fresh_checkout.root}/mlflow.db", "bytes")["bytes"].info.status == "FINISHED"

@@ -68,7 +68,9 @@ def test_single_precision_is_the_decimal_that_it_is_shown_as() -> None:
     assert plain(torch.tensor(-math.inf)) == -math.inf
 
 
-@pytest.mark.parametrize("value", [None, (1, 2), [1], np.array([1, 2]), decimal.Decimal("0.1"), torch.zeros(2)])
+@pytest.mark.parametrize(
+    "value", [None, (1, 2), [1], np.array([1, 2]), np.ma.masked, decimal.Decimal("0.1"), torch.zeros(2)]
+)
 def test_what_is_no_single_value_stays(value: object) -> None:
     assert plain(value) is value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from platform.records import provenance as provenances
-from platform.records.provenance import ROOT, provenance, version
+from platform.records.provenance import COMMIT_VARIABLE, ROOT, commit, provenance, version
 
 
 def test_the_version_is_the_one_of_the_checkout() -> None:
@@ -24,6 +24,17 @@ def test_nothing_of_ours_needs_to_be_installed(tmp_path: Path, monkeypatch: pyte
 def test_a_copy_without_the_file_that_says_it_has_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenances, "ROOT", tmp_path)
     assert version() == ""
+
+
+def test_the_commit_is_the_checkouts_wherever_git_is_told_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of another repository."""
+    monkeypatch.delenv(COMMIT_VARIABLE, raising=False)
+    own = commit()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    assert commit() == own
 
 
 def test_every_value_is_a_text_and_the_libraries_that_decide_numbers_are_named() -> None:

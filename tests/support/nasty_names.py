@@ -37,6 +37,11 @@ REFUSED = (
     "no-break\u00a0blank",
     "\u0301accent first",
     "\u3164",
+    "b\ufe0f",
+    "c\u034f",
+    "d\U000e0100",
+    "e\u180b",
+    "f\u17b4",
     "x" * 201,
     "é" * 101,
 )

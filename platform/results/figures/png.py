@@ -34,21 +34,28 @@ def png(figure: Figure) -> bytes:
 
 
 def wrapped(text: str, width: int) -> str:
-    return "\n".join(broken(text, width))
+    """A text in lines of at most `width` columns, as it is drawn."""
+    return "\n".join(broken(_drawn(text, _fonts(_signs(text))[1]), width))
 
 
 def _find_signs(figure: Figure) -> None:
     """Have the figure's texts drawn in fonts that have their signs."""
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and not text.get_text().isascii()]
-    lacking = frozenset("".join(text.get_text() for text in texts)) - {"\n"}
-    families, nowhere = _fonts(lacking)
+    families, nowhere = _fonts(_signs("".join(text.get_text() for text in texts)))
     for text in texts:
         text.set_fontfamily(families)
         if families[1:]:
             # Few of the other fonts have a bold one, and matplotlib would complain.
             text.set_fontweight("normal")
-        signs = (ascii(sign)[1:-1] if sign in nowhere else sign for sign in text.get_text())
-        text.set_text("".join(signs))
+        text.set_text(_drawn(text.get_text(), nowhere))
+
+
+def _drawn(text: str, nowhere: frozenset[str]) -> str:
+    return "".join(ascii(sign)[1:-1] if sign in nowhere else sign for sign in text)
+
+
+def _signs(text: str) -> frozenset[str]:
+    return frozenset(sign for sign in text if not sign.isascii())
 
 
 @functools.cache

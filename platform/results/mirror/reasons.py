@@ -2,6 +2,7 @@
 
 import re
 
+from mlflow import environment_variables
 from mlflow.exceptions import RestException
 
 from platform.records.one_line import one_line
@@ -32,6 +33,16 @@ NO_MLFLOW = "what answers is no MLflow"
 
 class Unusable(Exception):
     """What answers is there, and is not what a study can use: what it is, and the remedy."""
+
+
+def check_environment() -> None:
+    """Raise Unusable where one of MLflow's environment variables has a value that it cannot read."""
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, environment_variables._EnvironmentVariable):
+            try:
+                variable.get()  # type: ignore[no-untyped-call]
+            except ValueError as error:
+                raise Unusable(one_line(error)) from error
 
 
 def reason(error: BaseException) -> str:

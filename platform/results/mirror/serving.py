@@ -64,7 +64,7 @@ def serve() -> None:
     threading.Thread(target=_receive, args=(requests,), daemon=True).start()
     prepare()
     from platform.results.mirror.mirror import Mirror
-    from platform.results.mirror.reasons import trouble
+    from platform.results.mirror.reasons import check_environment, trouble
     from platform.results.mirror.uri import without_secrets
 
     # Every failure is answered; MLflow would write its traceback as well.
@@ -77,8 +77,10 @@ def serve() -> None:
         if mirror is not None and mirror.replaced:
             return
         try:
-            # Here, because making it opens a SQLite store and lays it out.
-            mirror = mirror or Mirror(*arguments)
+            if mirror is None:
+                check_environment()
+                # Here, because making it opens a SQLite store and lays it out.
+                mirror = Mirror(*arguments)
             answer = _carry_out(mirror, request)
         except Exception as error:
             answer = Answer(away=without_secrets(trouble(error), arguments[0]))

@@ -18,6 +18,10 @@ def default_uri(root: Path) -> str:
 def checked(uri: str) -> str:
     """The URI, with a SQLite file's path made absolute; raises ValueError when it can never work."""
     scheme = uri.partition(":")[0].partition("+")[0]
+    authority, _, path = uri.partition("://")[2].partition("/")
+    if authority.count("@") > 1 or (scheme in DATABASES and "@" in path):
+        # What stands behind the sign would be taken for the host, and shown.
+        raise refusal(uri, "must have @ and / in a user's name or password written as %40 and %2F")
     if scheme in ("http", "https"):
         with suppress(ValueError):
             address = urlsplit(uri)

@@ -29,6 +29,15 @@ from tests.support.synthetic_study import study_header
         ("sqlite:///{folder}", "which {folder} cannot"),
         ("postgresql+nodriver://user:secret@127.0.0.1:1/runs", "database"),
         ("http://user:secret@", "got 'http://***@'"),
+        (
+            "postgresql://user:pa@secret@127.0.0.1:1/runs",
+            "written as %40 and %2F, got 'postgresql://***@127.0.0.1:1/runs'",
+        ),
+        (
+            "postgresql://user:pa/secret@127.0.0.1:1/runs",
+            "written as %40 and %2F, got 'postgresql://***@127.0.0.1:1/runs'",
+        ),
+        ("http://user:secret@secret@127.0.0.1:5000", "written as %40 and %2F, got 'http://***@127.0.0.1:5000'"),
     ],
 )
 def test_a_uri_that_can_never_work_is_refused_in_one_line(uri: str, says: str, tmp_path: Path) -> None:

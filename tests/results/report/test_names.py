@@ -124,6 +124,15 @@ def test_a_font_that_is_gone_ends_no_report(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Elsewhere" not in _fonts.__wrapped__(frozenset("中"))[0]
 
 
+def test_signs_that_no_font_has_are_broken_into_lines_as_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from platform.results.figures import png as module
+
+    monkeypatch.setattr(module, "_fonts", lambda signs: (("DejaVu Sans",), signs))
+    lines = module.wrapped("กขคง จฉชซ", 24).split("\n")
+    assert "".join(lines) == "กขคงจฉชซ".encode("ascii", "backslashreplace").decode()
+    assert all(len(line) <= 24 for line in lines)
+
+
 @pytest.mark.parametrize("columns", [-3, 0, 1, 8])
 def test_no_place_is_too_narrow_for_a_text(columns: int) -> None:
     assert "".join("".join(broken("abc def", columns)).split()) == "abcdef"
