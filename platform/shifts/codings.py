@@ -51,8 +51,8 @@ errors more: a few pixels of made-up images are likely under many codings."""
 FAMILIAR_IDS, FAMILIAR_MARGIN = 8, 0.45
 """Ids and margin where the coding evaluates every id that occurs, as train ids do: real streets in the ids of CamVid or
 SYNTHIA gain 0.5 nats, made-up images of any ids up to 0.4."""
-ODD = 0.1
-"""Part of a folder's files that may look like another coding: a garage or a tunnel is no street."""
+ODD_FILES, ODD = 2, 0.1
+"""Files, and part of a folder's files, that may look like another coding: a garage or a tunnel is no street."""
 
 
 Counts = Int64[np.ndarray, "256"]
@@ -191,7 +191,7 @@ class Spread:
         coding = self._coding(pixels)
         more = f", as have {len(self._odd) - 1:,} more beside it" if len(self._odd) > 1 else ""
         found = f"{self._finding(pixels, coding)}{more}"
-        if len(self._odd) > ODD * self._files:
+        if len(self._odd) > max(ODD_FILES, ODD * self._files):
             raise ValueError(f"{path} must hold {found}; {remedy(coding)}")
         say(f"{path} should hold {found}: see whether it is right")
 
@@ -212,10 +212,13 @@ def likeliest(pixels: Counts, expected: Coding, predicted: bool = False) -> Codi
     """
     counts = _not_void(pixels)
     foreign = (counts > 0) & ~expected.evaluated
-    share = counts[foreign].sum() / max(1, counts.sum())
-    enough = np.count_nonzero(foreign) >= FOREIGN_IDS and share >= FOREIGN
-    ids, margin = (FAMILIAR_IDS, FAMILIAR_MARGIN) if not foreign.any() else (IDS, MARGIN)
-    if np.count_nonzero(counts) < ids or not (enough or (not foreign.any() and not predicted)):
+    if foreign.any():
+        known = np.count_nonzero(foreign) < FOREIGN_IDS or counts[foreign].sum() < FOREIGN * counts.sum()
+        ids, margin = IDS, MARGIN
+    else:
+        known = predicted
+        ids, margin = FAMILIAR_IDS, FAMILIAR_MARGIN
+    if known or np.count_nonzero(counts) < ids:
         return expected
     found = max((LABEL_IDS, TRAIN_IDS, *OTHERS), key=lambda coding: float(counts @ np.log(coding.likelihood)))
     return found if _gain(counts, found, expected) > margin else expected
