@@ -70,12 +70,15 @@ def score(predictions: Path, labels: Path, convention: str, ids: Ids) -> dict[st
         Spread(folder.listing.folder, CODINGS[folder.ids], predicted=folder is predicted)
         for folder in (predicted, truth)
     ]
+    # Of predicted train ids the range tells all, and it is looked at anyway.
+    judged = [folder is truth or folder.ids == "label" for folder in (predicted, truth)]
     for each in pairs:
         read: list[np.ndarray] = []
-        for folder, spread, path in zip((predicted, truth), spreads, each[1:], strict=True):
+        for folder, spread, judge, path in zip((predicted, truth), spreads, judged, each[1:], strict=True):
             values = read_ids(path)
             read.append(_train_ids(values, folder, path))
-            spread.add(path, np.bincount(values.ravel(), minlength=256))
+            if judge:
+                spread.add(path, np.bincount(values.ravel(), minlength=256))
         counts += _confusion(each, *read)
     for folder, spread in zip((predicted, truth), spreads, strict=True):
         spread.check(partial(_remedy, folder), note)
@@ -147,8 +150,8 @@ def _paired(predictions: Listing, truth: Listing) -> list[Pair]:
         return pair(predictions.files, truth.files)
     if all(FRAME.fullmatch(Path(name).name) for name in truth.files):
         predictions, truth = _by_frame(predictions), _by_frame(truth)
-    elif (flat := predictions.flat()).files.keys() == truth.flat().files.keys():
-        predictions, truth = flat, truth.flat()
+    elif (flat := (predictions.flat(), truth.flat()))[0].files.keys() == flat[1].files.keys():
+        predictions, truth = flat
     return pair(predictions.files, truth.files)
 
 

@@ -158,7 +158,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     check_interpreter()
     study.shift.check()
     check_writable(Folder(folder))
-    check_writable(store.storage, file.name)
+    if store.shared:
+        check_writable(store.storage, file.name)
     if address is None:
         check_checkout()
         check_home()

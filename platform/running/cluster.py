@@ -44,7 +44,7 @@ EXCLUDED_NODES = 3
 """Unfit nodes in a row, with none left, after which no more are awaited: each new one costs."""
 SLOW_SECONDS = 20.0
 """How long it may take before the user is told."""
-LOOK_SECONDS = 180.0
+MOUNT_SECONDS = 180.0
 """How long a node may take to say whether it sees the results: a mount may hang for ever."""
 
 
@@ -124,6 +124,14 @@ class Cluster:
         return missing
 
 
+def lives(pid: int) -> bool:
+    """Whether a process of this machine runs; one that has ended and was not waited for does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def machines(count: int) -> str:
     """The number of machines in words: `1 machine`, `3 machines`."""
     return f"{count} machine{'' if count == 1 else 's'}"
@@ -144,10 +152,10 @@ def refuse_unshared(where: Storage, mark: Mark, say: Callable[[str], None]) -> N
     for node, answer in zip(nodes, answers, strict=True):
         address = node["NodeManagerAddress"]
         try:
-            shared = ray.get(answer, timeout=LOOK_SECONDS)
+            shared = ray.get(answer, timeout=MOUNT_SECONDS)
         except ray.exceptions.GetTimeoutError as error:
             raise RayFault(
-                f"{address} does not say in {LOOK_SECONDS:.0f} seconds whether it sees {where}: its mount hangs, or "
+                f"{address} does not say in {MOUNT_SECONDS:.0f} seconds whether it sees {where}: its mount hangs, or "
                 "its workers do not start, of which raylet.err in Ray's logs there says more"
             ) from error
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
@@ -192,7 +200,7 @@ def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -
         yield Cluster(_nodes, {})
     finally:
         ended.set()
-        _leave(died=not all(map(_lives, daemons)))
+        _leave(died=not all(lives(daemon.pid) for daemon in daemons))
 
 
 @contextmanager
@@ -305,7 +313,7 @@ def _watch(
 ) -> None:
     """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
     while not ended.wait(1.0):
-        if not all(map(_lives, daemons)):
+        if not all(lives(daemon.pid) for daemon in daemons):
             break
     else:
         return
@@ -315,10 +323,3 @@ def _watch(
     fail(fault)
     if not ended.wait(RAY_SECONDS):
         interruption.leave(f"error: {fault}; the same command goes on from here")
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

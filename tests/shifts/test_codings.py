@@ -65,6 +65,19 @@ def test_of_real_labels_those_of_another_coding_are_refused_and_label_ids_pass(f
                 refuse_another_coding(Path("gt"), pixels, LABEL_IDS, "")
 
 
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the photographs and rendered streets of ../shared/data")
+@pytest.mark.parametrize("folder", ["source/labels", "target/train/labels", "target/val/labels"])
+def test_real_train_ids_pass_file_by_file_and_camvids_are_refused(folder: str) -> None:
+    files = [np.bincount(read_ids(file).ravel(), minlength=256) for file in sorted((REAL / folder).glob("*.png"))]
+    for pixels in (*files, np.sum(files, axis=0)):
+        refuse_another_coding(Path("gt"), pixels, TRAIN_IDS, "")
+    of_camvid = np.zeros(256, np.int64)
+    for id_, name in enumerate(NAMED["CamVid's 11 ids"].classes):
+        of_camvid[id_] = np.sum(files, axis=0)[NAMES.index(name)] if name in NAMES else 0
+    with pytest.raises(ValueError, match="spread like CamVid's 11 ids"):
+        refuse_another_coding(Path("gt"), of_camvid, TRAIN_IDS, "")
+
+
 def test_label_ids_in_the_place_of_train_ids_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"must hold Cityscapes train ids \(road is 0\), got .* like Cityscapes label ids"

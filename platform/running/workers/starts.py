@@ -11,14 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 from ray.util import placement_group_table
 
 from platform.records.one_line import one_line
-from platform.running.cluster import SLOW_SECONDS
+from platform.running.cluster import SLOW_SECONDS, lives
 from platform.running.workers.words import gist
 
 LOOK_SECONDS = 1.0
@@ -64,7 +63,7 @@ class Starts:
         self.starting |= {int(pid) for pid in STARTED.findall(said)}
         late = self.starting & {int(pid) for pid in LATE.findall(said)}
         begun = {pid for pid in self.starting if any(self._logs.glob(f"python-core-worker-*_{pid}.log"))}
-        dead = {pid for pid in self.starting - begun - late if not _lives(pid)}
+        dead = {pid for pid in self.starting - begun - late if not lives(pid)}
         if begun:
             self.dead, self._written = 0, ""
         self._written += OWN_LINE.sub("", self._news("raylet.err"))
@@ -161,10 +160,3 @@ def _reserved() -> set[str]:
     groups = placement_group_table().values()
     held = {node for group in groups if group["state"] == "CREATED" for node in group["bundles_to_node_id"].values()}
     return {addresses[node] for node in held if node in addresses}
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
