@@ -16,6 +16,7 @@ from platform.records.ledger import Ledger
 from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
+from platform.records.store import Store
 from platform.running.workers.words import gist
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
@@ -155,6 +156,15 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
     for name, (then, now) in rules.items():
         if then != now:
             raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
+
+
+def refuse_newer(store: Store) -> None:
+    """Raise BadInput where a newer version has written to the records: what this one adds could contradict it."""
+    if any(damage.newer for damage in store.damages):
+        raise BadInput(
+            f"the records in {store.storage} must be of this version or an earlier one, got lines of a newer one; "
+            "update this checkout, or name another place with --results"
+        )
 
 
 def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:

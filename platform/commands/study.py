@@ -31,6 +31,7 @@ from platform.commands.refusals import (
     check_writable,
     refuse_another_search,
     refuse_changed_trials,
+    refuse_newer,
 )
 from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
@@ -48,7 +49,7 @@ from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
 from platform.records.storage.tokens import STOP
-from platform.records.store import PREDICTIONS, Store
+from platform.records.store import PREDICTIONS, Store, in_words
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
@@ -173,6 +174,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             identity = study.shift.identity()
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
+            refuse_newer(store)
             refuse_changed_trials(study, ledger, identity)
             refuse_another_search(study, ledger)
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
@@ -316,6 +318,6 @@ def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:
 
 
 def _name_damages(store: Store) -> None:
-    """Say which lines of the records are damaged and do not count."""
-    for damage in sorted(store.damages):
-        say(f"note: {replace(damage, file=shown(damage.file))} and was left out")
+    """Say which lines of the records do not count."""
+    for damage in in_words(store.damages, shown):
+        say(f"note: {damage}; left out")

@@ -8,25 +8,24 @@ A report that is written twice changes nothing: reports are keyed by their step,
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial concerns the
 study alone, and only its journal says so: another study may want all the trial's steps.
 
-Both files lie in the results folder, or under the same names in a bucket. Every line carries a checksum, and counts as
-written when its newline is. A damaged line is named and left out; reports behind the gap that it leaves are left out
-too, until the trial has filled it.
+Both files lie in the results folder, or under the same names in a bucket. Every line says whose it is and carries a
+checksum, and counts as written when its newline is. A line that is damaged, another trial's or study's, or of no kind
+that this version knows is named and left out; reports behind the gap that it leaves are left out too, until the trial
+has filled it.
 """
 
 import dataclasses
 import io
 import itertools
-import json
-import re
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from platform.records.record import ArmHeader, Arrival, Ask, End, Journal, Record, Report, StudyHeader
+from platform.records.record import Arrival, Ask, End, Journal, Record, Report, StudyHeader
 from platform.records.storage.files import write_whole
+from platform.records.storage.lines import Newer, Unreadable, read, written
 from platform.records.storage.storage import Folder, Storage
 from platform.records.trial import Trial
 
@@ -36,20 +35,64 @@ PREDICTIONS = "prediction.npz"
 """Files of a trial's folder: its record; weights; images, truth and prediction of a few test images."""
 JOURNAL = "journal.jsonl"
 """File of a study's folder."""
-CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"}$')
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """How a trial's record begins; fields as in `Record`."""
+
+    trial: Trial
+    provenance: dict[str, str]
+    cost: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A trial lost its worker after a step."""
+
+    trial: str
+    step: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Conclusion:
+    """How a trial ended for a study."""
+
+    trial: str
+    end: End
+
+
+RECORD_LINES = {"trial": Begun, "report": Report, "end": End}
+JOURNAL_LINES = {"study": StudyHeader, "ask": Ask, "rung": Arrival, "loss": Loss, "end": Conclusion}
+"""What lines hold, by their events."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Damage:
-    """A line that cannot be read."""
+    """A line that does not count."""
 
     file: str
     line: int
     """Counted from 1."""
     what: str
+    newer: bool = False
+    """Whether a newer version wrote it, which knows more."""
 
     def __str__(self) -> str:
         return f"{self.file} line {self.line} is {self.what}"
+
+
+def in_words(damages: Iterable[Damage], shown: Callable[[str], str] = str) -> list[str]:
+    """One text for the lines of a file that follow each other and have the same said of them."""
+    texts: list[str] = []
+    numbered = enumerate(sorted(damages))
+    for (file, what, _), group in itertools.groupby(
+        numbered, lambda each: (each[1].file, each[1].what, each[1].line - each[0])
+    ):
+        lines = [damage.line for _, damage in group]
+        which = f"line {lines[0]} is" if len(lines) == 1 else f"lines {lines[0]} to {lines[-1]} are"
+        texts.append(f"{shown(file)} {which} {what}")
+    return texts
 
 
 class Store:
@@ -65,7 +108,7 @@ class Store:
         self.shared = storage is not None
         """Whether records and checkpoints lie in a storage that all nodes see, not in `folder`."""
         self.damages: set[Damage] = set()
-        """Damaged lines that were found while reading."""
+        """Lines that were found while reading and do not count."""
 
     def trial_folder(self, trial_id: str) -> Path:
         """A trial's folder on this machine."""
@@ -96,37 +139,37 @@ class Store:
 
     def begin(self, record: Record) -> None:
         """Write the first line of a trial's record."""
-        first = {"trial": record.trial, "provenance": record.provenance, "cost": record.cost}
-        self._append(trial_file(record.trial.id, RECORD), "trial", {**first, "trial": dataclasses.asdict(record.trial)})
+        begun = Begun(record.trial, record.provenance, record.cost)
+        self._append(record.trial.id, "trial", dataclasses.asdict(begun))
 
     def report(self, trial_id: str, report: Report) -> None:
         """Append a report to a trial's record."""
         # Not by asdict, which copies 400 counts per split one by one.
-        self._append(trial_file(trial_id, RECORD), "report", vars(report))
+        self._append(trial_id, "report", vars(report))
 
     def end(self, trial_id: str, end: End) -> None:
         """Append to a trial's record how it ended."""
-        self._append(trial_file(trial_id, RECORD), "end", vars(end))
+        self._append(trial_id, "end", vars(end))
 
     def announce(self, header: StudyHeader) -> None:
         """Append the study's header to its journal; the last one counts."""
-        self._append(journal_file(header.name), "study", dataclasses.asdict(header))
+        self._enter(header.name, "study", dataclasses.asdict(header))
 
     def ask(self, study: str, ask: Ask) -> None:
         """Append an asked trial to the study's journal."""
-        self._append(journal_file(study), "ask", dataclasses.asdict(ask))
+        self._enter(study, "ask", dataclasses.asdict(ask))
 
     def arrive(self, study: str, arrival: Arrival) -> None:
         """Append a trial's arrival at a rung to the study's journal."""
-        self._append(journal_file(study), "rung", vars(arrival))
+        self._enter(study, "rung", vars(arrival))
 
     def lose(self, study: str, trial_id: str, step: int) -> None:
         """Append to the study's journal that a trial lost its worker after a step."""
-        self._append(journal_file(study), "loss", {"trial": trial_id, "step": step})
+        self._enter(study, "loss", {"trial": trial_id, "step": step})
 
     def conclude(self, study: str, trial_id: str, end: End) -> None:
         """Append to the study's journal how a trial ended for it."""
-        self._append(journal_file(study), "end", {"trial": trial_id, "end": vars(end)})
+        self._enter(study, "end", {"trial": trial_id, "end": vars(end)})
 
     def journal(self, study: str) -> Journal:
         """What a study decided so far."""
@@ -135,19 +178,19 @@ class Store:
         arrivals: list[Arrival] = []
         ends: dict[str, End] = {}
         losses: Counter[str] = Counter()
-        for event, values in self._lines(journal_file(study)):
-            if event == "study":
-                arms = tuple(ArmHeader(**arm) for arm in values["arms"])
-                header = StudyHeader(**{**values, "arms": arms, "rungs": tuple(values["rungs"])})
-            elif event == "ask":
-                asks.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
-            elif event == "rung":
-                arrivals.append(Arrival(**values))
-            elif event == "loss":
-                losses[values["trial"]] += 1
-            else:
-                ends.pop(values["trial"], None)
-                ends[values["trial"]] = End(**values["end"])
+        for values in self._lines(journal_file(study), study, JOURNAL_LINES):
+            match values:
+                case StudyHeader():
+                    header = values
+                case Ask():
+                    asks.append(values)
+                case Arrival():
+                    arrivals.append(values)
+                case Loss(trial):
+                    losses[trial] += 1
+                case Conclusion(trial, end):
+                    ends.pop(trial, None)
+                    ends[trial] = end
         return Journal(header, tuple(asks), tuple(arrivals), ends, losses)
 
     def read(self, trial_id: str) -> Record | None:
@@ -155,13 +198,14 @@ class Store:
         record: Record | None = None
         reports: dict[int, Report] = {}
         end: End | None = None
-        for event, values in self._lines(trial_file(trial_id, RECORD)):
-            if event == "trial":
-                record = record or Record(Trial(**values["trial"]), values["provenance"], values["cost"])
-            elif event == "report":
-                reports.setdefault(values["step"], Report(**values))
-            else:
-                end = End(**values)
+        for values in self._lines(trial_file(trial_id, RECORD), trial_id, RECORD_LINES):
+            match values:
+                case Begun(trial, provenance, cost):
+                    record = record or Record(trial, provenance, cost)
+                case Report(step):
+                    reports.setdefault(step, values)
+                case End():
+                    end = values
         if record is None:
             return None
         steps = itertools.takewhile(reports.__contains__, record.trial.evaluated_steps)
@@ -169,23 +213,45 @@ class Store:
         known = end is not None and end.step <= record.step
         return dataclasses.replace(record, end=end if known else None)
 
-    def _append(self, name: str, event: str, values: dict[str, Any]) -> None:
-        body = json.dumps({"event": event, **values}, allow_nan=False).encode()
-        self.storage.append(name, b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body)))
+    def _append(self, trial_id: str, event: str, values: dict[str, Any]) -> None:
+        self.storage.append(trial_file(trial_id, RECORD), written(trial_id, event, values))
 
-    def _lines(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _enter(self, study: str, event: str, values: dict[str, Any]) -> None:
+        self.storage.append(journal_file(study), written(study, event, values))
+
+    def _lines(self, name: str, owner: str, kinds: Mapping[str, type]) -> list[Any]:
+        """What the lines of its owner's file hold; the others are noted as damages."""
         try:
             content = self.storage.read(name)
         except FileNotFoundError:
-            return
+            return []
+        file, found = f"{self.storage}/{name}", list[tuple[int, str | None, Any]]()
         # By newlines alone: `splitlines` would also split at a byte that was flipped to a carriage return.
-        for number, line in enumerate(io.BytesIO(content), start=1):
-            values = _checked(line)
-            if values is None:
-                what = "damaged" if line.endswith(b"\n") else "cut off"
-                self.damages.add(Damage(f"{self.storage}/{name}", number, what))
+        for number, text in enumerate(io.BytesIO(content), start=1):
+            try:
+                line = read(text, owner)
+                found.append((number, line.of, line.understood(kinds)))
+            except Unreadable as error:
+                self.damages.add(Damage(file, number, str(error), isinstance(error, Newer)))
+        # Lines of the first format do not say whose they are, but the file that they were written to does.
+        stranger = next((_subject(values) for _, of, values in found if _subject(values) not in (None, owner)), None)
+        kept = []
+        for number, of, values in found:
+            if stranger is None or (of == owner and _subject(values) != stranger):
+                kept.append(values)
             else:
-                yield values.pop("event"), values
+                self.damages.add(Damage(file, number, f"of {stranger!r}"))
+        return kept
+
+
+def _subject(values: object) -> str | None:
+    """The trial or study that a line is about which begins a file; None for any other line."""
+    match values:
+        case Begun(trial):
+            return trial.id
+        case StudyHeader(name):
+            return name
+    return None
 
 
 def trial_file(trial_id: str, name: str) -> str:
@@ -196,15 +262,3 @@ def trial_file(trial_id: str, name: str) -> str:
 def journal_file(study: str) -> str:
     """A study's journal, as storages name it."""
     return f"{study}/{JOURNAL}"
-
-
-def _checked(line: bytes) -> dict[str, Any] | None:
-    """The values of a line, None unless it is whole and as it was written."""
-    checksum = CHECKSUM.search(line.removesuffix(b"\n"))
-    if checksum is None or not line.endswith(b"\n"):
-        return None
-    body = line[: checksum.start()] + b"}"
-    if zlib.crc32(body) != int(checksum[1], 16):
-        return None
-    values: dict[str, Any] = json.loads(body)
-    return values

@@ -111,3 +111,26 @@ def test_twice_gives_two_stores(store: Store) -> None:
     assert first.storage != second.storage
     assert Ledger(second, "question", ARMS).records[ask().trial.id].step == 10
     assert Ledger(first, "question", ARMS).records[ask().trial.id].step == 20
+
+
+def test_of_one_beginning_each_has_its_own_place(store: Store) -> None:
+    """A backup that was restored began when the one that was set aside did."""
+    asides = []
+    for number in range(3):
+        study(store, "question", number)
+        aside = moved(store)
+        assert aside is not None
+        asides.append((aside, ask(number=number)))
+    assert len({str(aside.storage) for aside, _ in asides}) == 3
+    for aside, asked in asides:
+        assert Ledger(aside, "question", ARMS).asks == [asked], "nothing was overwritten"
+
+
+@pytest.mark.parametrize("began", ["../../../elsewhere", "/etc", "a/b", "a\0b", "..", "x" * 99])
+def test_what_a_record_says_chooses_no_place(store: Store, began: str) -> None:
+    study(store, "question", 0)
+    store.announce(dataclasses.replace(HEADER, name="question", began=began))
+    aside = set_aside(store, "question")
+    assert aside is not None
+    assert "/" not in aside.removeprefix(f"{store.storage}/set-aside/")
+    assert store.storage.names("set-aside") == [aside.rpartition("/")[2]]

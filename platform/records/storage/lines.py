@@ -1,0 +1,87 @@
+"""Lines of records: an event as JSON, whose it is, the format it is written in, and a checksum.
+
+    {"event": "report", "of": "0123456789ab", "format": 1, "step": 20, ..., "crc32": "89abcdef"}
+
+`of` is the id of the trial, or the name of the study, whose file the line belongs to. Lines of format 0, of version
+0.1.0, have neither `of` nor `format`; they are read for ever.
+"""
+
+import functools
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+FORMAT = 1
+"""Raised whenever lines mean something that earlier versions would misread."""
+HEAD = re.compile(rb'{"event": ("\w+")(?:, "of": ("(?:[^"\\]|\\.)*"), "format": (\d+))?(?:, )?')
+CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"}$')
+
+
+class Unreadable(ValueError):
+    """A line that does not count; the message completes `line 3 is ...`."""
+
+
+class Newer(Unreadable):
+    """A line that a newer version wrote."""
+
+
+class Line(NamedTuple):
+    """An event and its values."""
+
+    event: str
+    of: str | None
+    """None where the line does not say."""
+    values: bytes
+    """As JSON."""
+
+    def understood(self, kinds: Mapping[str, type]) -> Any:
+        """The values as an object of the event's type; raises Unreadable where they do not make one."""
+        if self.event not in kinds:
+            raise Unreadable(f"of an unknown kind, {self.event!r}")
+        # Only what reads records needs this, which takes a quarter of a second to import.
+        from pydantic import ValidationError
+
+        try:
+            return _adapter(kinds[self.event]).validate_json(self.values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Unreadable(f"none that this version understands ({where}: {first['msg']})") from error
+
+
+def written(owner: str, event: str, values: Mapping[str, Any]) -> bytes:
+    """A line without its newline; `owner` is the id of the trial or the name of the study whose file it goes to."""
+    body = json.dumps({"event": event, "of": owner, "format": FORMAT, **values}, allow_nan=False).encode()
+    return b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body))
+
+
+def read(content: bytes, owner: str) -> Line:
+    """What a line says. Raises Unreadable for one that is not whole, of another owner, or in a newer format."""
+    checksum = CHECKSUM.search(content.removesuffix(b"\n"))
+    if not content.endswith(b"\n"):
+        raise Unreadable("cut off")
+    if checksum is None or zlib.crc32(content[: checksum.start()] + b"}") != int(checksum[1], 16):
+        raise Unreadable("damaged")
+    head = HEAD.match(content)
+    if head is None:
+        raise Unreadable("no line of a record")
+    event, of, form = (json.loads(part or b"null") for part in head.groups())
+    if form is not None and form > FORMAT:
+        raise Newer(f"in format {form}, which a newer version writes")
+    if of not in (None, owner):
+        raise Unreadable(f"of {of!r}")
+    return Line(event, of, b"{%s}" % content[head.end() : checksum.start()])
+
+
+@functools.cache
+def _adapter(kind: type) -> "TypeAdapter[Any]":
+    from pydantic import ConfigDict, TypeAdapter
+
+    # Pydantic takes no configuration for a dataclass by itself, which is to know nothing of Pydantic.
+    form: Any = kind | None
+    return TypeAdapter(form, config=ConfigDict(extra="forbid", strict=True))
