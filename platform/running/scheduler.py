@@ -44,6 +44,8 @@ class StudyScheduler(FIFOScheduler):
         assignment: Assignment = trial.config["assignment"]
         goes_on = False
         try:
+            for text in result.get("said", ()):
+                self.interruption.say(f"{assignment.ask.name}: {text}")
             self._enter(assignment, result["result"])
             goes_on = isinstance(result["result"], Report) and self.ledger.ended(assignment.ask) is None
         except Exception as fault:

@@ -48,7 +48,8 @@ class TrialTrainable(tune.Trainable):
         """The result of the next step; an exception would be retried by Ray, which only a lost worker deserves."""
         result = take_step(self._attempt)
         self._broken = breaks_worker(result)
-        return {"result": result}
+        said, self._attempt.said = self._attempt.said, []
+        return {"result": result, "said": said} if said else {"result": result}
 
     def cleanup(self) -> None:
         self._attempt.training = None

@@ -8,9 +8,9 @@ import gc
 import io
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -72,6 +72,8 @@ class Attempt:
     """None before the first step and after an error: the next step goes on from the last checkpoint."""
     parts: int = 1
     """Number of parts in which each batch is taken: 2 once memory has run out."""
+    said: list[str] = field(default_factory=list)
+    """What the user should see, until somebody takes it to them."""
 
 
 def take_step(attempt: Attempt) -> Result:
@@ -85,15 +87,23 @@ def take_step(attempt: Attempt) -> Result:
         return _result(error, attempt.node)
 
 
-def start(assignment: Assignment, parts: int = 1) -> Training:
-    """Take up a trial: from its last checkpoint if there is one that can be used, else from step 0."""
+def start(assignment: Assignment, parts: int = 1, say: Callable[[str], None] = print) -> Training:
+    """Take up a trial: from its last checkpoint if there is one that can be used, else from step 0.
+
+    `say` is told of a checkpoint that is there and cannot.
+    """
     where, mark = assignment.storage, assignment.mark
     if mark is not None and not sees(where, mark):
         raise Unfit(f"it does not see {where}")
     with _on_disk(f"{where}/{trial_file(assignment.ask.trial.id, '')}"):
         where.tidy(trial_file(assignment.ask.trial.id, ""))
     make_deterministic(assignment.ask.trial.threads)
-    training = restore(assignment) or Training(_run(assignment))
+    try:
+        restored = restore(assignment)
+    except Damaged as error:
+        say(f"its checkpoint is {one_line(error)}, and does not count: what it held is trained again")
+        restored = None
+    training = restored or Training(_run(assignment))
     # A trial that ran out of memory before goes on in halves.
     training.run.parts = max(parts, training.run.parts)
     return training
@@ -120,6 +130,7 @@ def advance(assignment: Assignment, training: Training, node: Node) -> Report:
 def save(assignment: Assignment, training: Training) -> None:
     """Leave a checkpoint in the trial's folder."""
     kept = {
+        "trial": assignment.ask.trial.id,
         "report": None if training.report is None else vars(training.report),
         "seconds": training.seconds,
         "means": training.means,
@@ -128,7 +139,7 @@ def save(assignment: Assignment, training: Training) -> None:
 
 
 def restore(assignment: Assignment) -> Training | None:
-    """The trial as its checkpoint holds it; None without one, or with one that is damaged or would leave a gap."""
+    """The trial as its checkpoint holds it; None without one, or with one that would leave a gap. Raises Damaged."""
     checkpoint = trial_file(assignment.ask.trial.id, CHECKPOINT)
     with _on_disk(f"{assignment.storage}/{checkpoint}"):
         try:
@@ -136,12 +147,15 @@ def restore(assignment: Assignment) -> Training | None:
         except FileNotFoundError:
             return None
     run = _run(assignment)
+    kept = run.restore(saved)
     try:
-        kept = run.restore(saved)
+        # Version 0.1.0 did not say whose one is.
+        if (owner := kept.get("trial", assignment.ask.trial.id)) != assignment.ask.trial.id:
+            raise Damaged(f"of trial {owner!r}")
         report = None if kept["report"] is None else Report(**kept["report"])
         training = Training(run, report, kept["seconds"], kept["means"])
-    except (Damaged, KeyError, TypeError):
-        return None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
     unreported = (step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported)
     # The driver may have lost more reports than the last: only training again gives them back.
     return training if training.step <= next(unreported, run.steps) else None
@@ -173,7 +187,7 @@ def _report(attempt: Attempt) -> Report:
     if _stopped(assignment):
         raise Interrupted
     if attempt.training is None:
-        attempt.training = start(assignment, attempt.parts)
+        attempt.training = start(assignment, attempt.parts, attempt.said.append)
         report = attempt.training.report
         if report is not None and report.step > assignment.reported:
             return report
@@ -256,7 +270,8 @@ def _device(assignment: Assignment) -> torch.device:
 def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:
     """Leave a few test predictions in the trial's folder."""
     arrays = io.BytesIO()
-    np.savez_compressed(arrays, allow_pickle=False, **predictions(run, run.splits.oracle.test))
+    predicted = predictions(run, run.splits.oracle.test)
+    np.savez_compressed(arrays, allow_pickle=False, trial=np.array(assignment.ask.trial.id), **predicted)
     _write(assignment, PREDICTIONS, arrays.getvalue())
 
 

@@ -34,7 +34,7 @@ class Interrupted(Exception):
 
 
 class Damaged(ValueError):
-    """A saved state that cannot be trusted."""
+    """A saved state that cannot be trusted; the message completes `it is ...`."""
 
 
 def never() -> bool:
@@ -151,7 +151,7 @@ class TrainingRun:
         except Exception as error:
             if out_of_memory(error):
                 raise
-            raise Damaged(f"{type(error).__name__}: {error}") from error
+            raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
         return extra
 
     def _take_step(self) -> dict[str, Tensor]:

@@ -161,6 +161,22 @@ def test_a_damaged_checkpoint_starts_the_trial_over(tmp_path: Path, damage: Any)
     checkpoint_of(assigned).write_bytes(damage(checkpoint_of(assigned).read_bytes()))
     again = attempt(replace(assigned, reported=3))
     assert tuple(numbers(report_of(take_step(again))) for _ in range(EVALUATIONS)) == undisturbed(SourceOnly())
+    (said,) = again.said
+    assert said.startswith("its checkpoint is damaged (")
+    assert said.endswith("), and does not count: what it held is trained again")
+
+
+def test_another_trials_checkpoint_does_not_count(tmp_path: Path) -> None:
+    """Two were exchanged: one of another seed fits the networks, and gave other numbers."""
+    one, other = (assignment(tmp_path / str(seed), seed=seed) for seed in (1, 2))
+    take_step(attempt(one))
+    take_step(attempt(other))
+    checkpoint_of(one).write_bytes(checkpoint_of(other).read_bytes())
+    again = attempt(replace(one, reported=3))
+    assert tuple(numbers(report_of(take_step(again))) for _ in range(EVALUATIONS)) == undisturbed(SourceOnly())
+    assert again.said == [
+        f"its checkpoint is of trial {other.ask.trial.id!r}, and does not count: what it held is trained again"
+    ]
 
 
 # Memory

@@ -1,5 +1,6 @@
 """The predictions that confirm runs left behind, for the picture that compares the arms."""
 
+import logging
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from platform.results.runs import ArmRuns
 
+log = logging.getLogger(__name__)
 Arrays = dict[str, npt.NDArray[np.uint8]]
 """`images`, `truth` and `prediction` of the same few test images, with the shapes that
 `platform.results.figures.predictions.comparison` takes."""
@@ -27,9 +29,13 @@ def predictions(runs_by_arm: Mapping[str, ArmRuns], predictions_of: Callable[[st
 
 
 def stored(path: Path) -> Arrays | None:
-    """The arrays that a confirm run left in a file, None without any."""
+    """The arrays that a confirm run left in a file of its trial's folder, None without any, or with another trial's."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            # Version 0.1.0 did not say whose they are.
+            if "trial" in file and str(file["trial"]) != path.parent.name:
+                log.warning("%s is of trial %s, and does not count", path, file["trial"])
+                return None
             return {name: file[name] for name in ("images", "truth", "prediction")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # absent, or torn by a crash: the table is worth more than one column of its picture
