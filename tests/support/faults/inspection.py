@@ -58,7 +58,8 @@ def decisions(results: Path) -> list[Decision]:
     for line in (results / NAME / JOURNAL).read_text().splitlines():
         values = json.loads(line)
         event = values.pop("event")
-        del values["crc32"]
+        for said_of_the_line in ("of", "format", "crc32"):
+            del values[said_of_the_line]
         if event == "ask":
             found.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
         elif event == "rung":
