@@ -55,6 +55,7 @@ from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
+from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.training.cost import Uncounted
 
@@ -180,7 +181,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
             # it by themselves, and its head may train nothing.
             if address is None:
-                study.shift.open()
+                opened(study.shift, say)
             check_weights(study)
             return _train(file, ledger, identity, address, lock)
     except AlreadyRunning as holder:

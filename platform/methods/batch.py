@@ -35,18 +35,15 @@ class Labelled:
 
 def labelled_batch(split: LabelledImages, indices: Sequence[int]) -> Labelled:
     """The images at these positions of a split, and their labels."""
-    labels = torch.from_numpy(np.ascontiguousarray(split.labels[list(indices)])).long()
+    labels = torch.from_numpy(split.labels[list(indices)]).long()
     images = unlabelled_batch(split.images, indices)
     return Labelled(images.images, labels, images.indices)
 
 
 def unlabelled_batch(split: Images, indices: Sequence[int]) -> Unlabelled:
     """The images at these positions of a split."""
-    return Unlabelled(_images(split.pixels, indices), torch.as_tensor(list(indices)))
+    return Unlabelled(_images(split.pixels[list(indices)]), torch.as_tensor(list(indices)))
 
 
-def _images(
-    pixels: UInt8[np.ndarray, "number height width 3"], indices: Sequence[int]
-) -> Float32[Tensor, "batch 3 height width"]:
-    chosen = np.ascontiguousarray(pixels[list(indices)])
-    return torch.from_numpy(chosen).permute(0, 3, 1, 2).float()
+def _images(pixels: UInt8[np.ndarray, "batch height width 3"]) -> Float32[Tensor, "batch 3 height width"]:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float()

@@ -1,32 +1,30 @@
-"""Decoded splits on a node's disk: built once by one process, then shared by all through memory maps."""
+"""Decoded splits on a node's disk: built once by one process, shared by all, and built again where damaged."""
 
 import errno
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from jaxtyping import Int64
+from typing import IO
 
 from platform.shifts.labels import Groups, group_names
 from platform.shifts.shift import (
     CACHE_REMEDY,
+    CacheDamaged,
     DataError,
     Images,
     LabelledImages,
     Oracle,
-    Pixels,
+    Shift,
     Splits,
     cache_folder,
 )
+from platform.shifts.stored import CONTENTS, Stored, described
 
 SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.test")
 """What a build writes."""
-LAYOUT = 2
+LAYOUT = 3
 """Part of every key, raised whenever the files of a cache folder mean something else."""
 UNUSABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
@@ -72,23 +70,10 @@ def _locked(folder: Path, key: str) -> IO[bytes]:
     return lock
 
 
-def allocate(folder: Path, name: str, shape: tuple[int, ...]) -> Pixels:
-    """A writable uint8 array in the cache that a build fills one image at a time, so that memory never holds it all."""
-    array: Pixels = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint8, shape)
-    return array
-
-
-def write_split(folder: Path, split: str, names: Sequence[str], pixels: Int64[np.ndarray, "256"]) -> None:
-    """Store the names of a split's images, in order, and how many pixels its labels hold of each train id."""
-    (folder / f"{split}.json").write_text(
-        json.dumps({"names": list(names), "pixels": pixels.tolist()}), encoding="utf-8"
-    )
-
-
 def splits(folder: Path, groups: Groups, places: Mapping[str, object]) -> Splits:
-    """Map the `SPLITS` that a build wrote.
+    """The `SPLITS` that a build wrote.
 
-    Raises DataError for a split whose labels cannot be scored; `places` says where each split comes from.
+    Raises CacheDamaged, and DataError for a split whose labels cannot be scored; `places` says where each comes from.
     """
     for split, place in places.items():
         _require_classes(folder, split, groups, place)
@@ -103,16 +88,46 @@ def splits(folder: Path, groups: Groups, places: Mapping[str, object]) -> Splits
 
 
 def load(folder: Path, split: str) -> LabelledImages:
-    """Map `<split>.images.npy`, `<split>.labels.npy` and `<split>.json` read-only."""
-    names = tuple(_described(folder, split)["names"])
-    pixels = np.load(folder / f"{split}.images.npy", mmap_mode="r")
-    labels = np.load(folder / f"{split}.labels.npy", mmap_mode="r")
-    return LabelledImages(Images(pixels, names), labels)
+    """A split that `NewSplit` wrote. Raises CacheDamaged."""
+    known = described(folder, split)
+    images, labels = (Stored(folder, split, what, known["checksums"][what]) for what in CONTENTS)
+    return LabelledImages(Images(images, tuple(known["names"])), labels)
+
+
+def opened(shift: Shift, say: Callable[[str], None]) -> Splits:
+    """The splits of a shift; what a node has decoded and is damaged is decoded again, which is said.
+
+    Raises CacheDamaged where what was just decoded is damaged too.
+    """
+    try:
+        return shift.open()
+    except CacheDamaged as damage:
+        discard(damage, say)
+    return shift.open()
+
+
+def discard(damage: CacheDamaged, say: Callable[[str], None]) -> None:
+    """Remove the cache folder that is damaged, unless another process has built it again meanwhile."""
+    with _locked(damage.folder.parent, damage.folder.name):
+        if _is_there(damage):
+            say(f"{damage}; the data are decoded again")
+            shutil.rmtree(damage.folder)
+
+
+def _is_there(damage: CacheDamaged) -> bool:
+    try:
+        split = load(damage.folder, damage.split)
+        if damage.position is not None:
+            split.images.pixels[[damage.position]]
+            split.labels[[damage.position]]
+    except CacheDamaged:
+        return damage.folder.exists()
+    return False
 
 
 def _require_classes(folder: Path, split: str, groups: Groups, place: object) -> None:
     """Refuse labels of no class, or of one only: every prediction of that one would score 1."""
-    pixels = _described(folder, split)["pixels"]
+    pixels = described(folder, split)["pixels"]
     names = group_names(groups)
     held = [name for name, group in zip(names, groups, strict=True) if any(pixels[member] for member in group)]
     if len(held) < 2:
@@ -120,8 +135,3 @@ def _require_classes(folder: Path, split: str, groups: Groups, place: object) ->
             f"{place}: the labels of {split} must hold two evaluated classes or more, got {' '.join(held) or 'none'}; "
             f"the shift evaluates {', '.join(names)}: replace these labels, or name other groups"
         )
-
-
-def _described(folder: Path, split: str) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
-    return described

@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,33 @@ class DataError(ValueError):
     """Data that is missing or wrong; the message names the file, the rule and the remedy."""
 
 
+class CacheDamaged(OSError):
+    """What a node has decoded is not as it was written; the message names the file."""
+
+    def __init__(self, folder: Path, split: str, file: str, what: str, position: int | None = None) -> None:
+        super().__init__(f"{folder / file} is damaged: {what}")
+        self.folder, self.split, self.position = folder, split, position
+
+
+class Arrays(Protocol):
+    """uint8 arrays of one shape: in memory, or in a file from which they are read and verified."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their number, and the shape of each."""
+
+    def __len__(self) -> int:
+        """Their number."""
+
+    def __getitem__(self, positions: list[int], /) -> Pixels:
+        """Those at these positions. Raises CacheDamaged."""
+
+
 @dataclass(frozen=True)
 class Images:
-    """An unlabelled split: uint8 RGB, shape (number, height, width, 3), memory-mapped and read-only."""
+    """An unlabelled split: uint8 RGB, shape (number, height, width, 3)."""
 
-    pixels: Pixels
+    pixels: Arrays
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -46,7 +68,7 @@ class LabelledImages:
     """
 
     images: Images
-    labels: Pixels
+    labels: Arrays
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,7 +85,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Splits:
-    """The splits of a shift, mapped from the node's cache."""
+    """The splits of a shift, in the node's cache."""
 
     source_train: LabelledImages
     source_val: LabelledImages
@@ -76,7 +98,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Shift(ABC):
-    """A source and a target that differ: a frozen dataclass, cheap to make and to send; `open` maps its data."""
+    """A source and a target that differ: a frozen dataclass, cheap to make and to send; `open` gives its data."""
 
     size: tuple[int, int]
     """Height and width of the images that networks see."""
@@ -95,7 +117,7 @@ class Shift(ABC):
 
     @abstractmethod
     def open(self) -> Splits:
-        """Map the splits read-only; the first caller on a node builds the cache, others wait for it."""
+        """The splits; the first caller on a node builds the cache, others wait for it. Raises CacheDamaged."""
 
     @abstractmethod
     def smoke(self) -> Self | "Shift":

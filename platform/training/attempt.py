@@ -23,10 +23,13 @@ from platform.records.record import Report
 from platform.records.storage.storage import sees
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
-from platform.shifts.shift import DataError
+from platform.shifts.cache import discard, opened
+from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
 from platform.training.evaluation import evaluate, evaluated_splits, metrics, predictions
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
+
+Say = Callable[[str], None]
 
 _reason = partial(one_line, at_most=1000)
 """CUDA alone says 500 characters of how memory ran out, and begins with what matters."""
@@ -84,13 +87,13 @@ def take_step(attempt: Attempt) -> Result:
         return Stopped()
     except Exception as error:
         attempt.training = None
-        return _result(error, attempt.node)
+        return _result(error, attempt)
 
 
-def start(assignment: Assignment, parts: int = 1, say: Callable[[str], None] = print) -> Training:
+def start(assignment: Assignment, parts: int = 1, say: Say = print) -> Training:
     """Take up a trial: from its last checkpoint if there is one that can be used, else from step 0.
 
-    `say` is told of a checkpoint that is there and cannot.
+    `say` is told of a checkpoint that is there and cannot be used, and of decoded data that are damaged.
     """
     where, mark = assignment.storage, assignment.mark
     if mark is not None and not sees(where, mark):
@@ -99,11 +102,11 @@ def start(assignment: Assignment, parts: int = 1, say: Callable[[str], None] = p
         where.tidy(trial_file(assignment.ask.trial.id, ""))
     make_deterministic(assignment.ask.trial.threads)
     try:
-        restored = restore(assignment)
+        restored = restore(assignment, say)
     except Damaged as error:
         say(f"its checkpoint is {one_line(error)}, and does not count: what it held is trained again")
         restored = None
-    training = restored or Training(_run(assignment))
+    training = restored or Training(_run(assignment, say))
     # A trial that ran out of memory before goes on in halves.
     training.run.parts = max(parts, training.run.parts)
     return training
@@ -138,7 +141,7 @@ def save(assignment: Assignment, training: Training) -> None:
     _write(assignment, CHECKPOINT, training.run.save(kept))
 
 
-def restore(assignment: Assignment) -> Training | None:
+def restore(assignment: Assignment, say: Say = print) -> Training | None:
     """The trial as its checkpoint holds it; None without one, or with one that would leave a gap. Raises Damaged."""
     checkpoint = trial_file(assignment.ask.trial.id, CHECKPOINT)
     with _on_disk(f"{assignment.storage}/{checkpoint}"):
@@ -146,7 +149,7 @@ def restore(assignment: Assignment) -> Training | None:
             saved = assignment.storage.read(checkpoint)
         except FileNotFoundError:
             return None
-    run = _run(assignment)
+    run = _run(assignment, say)
     kept = run.restore(saved)
     try:
         # Version 0.1.0 did not say whose one is.
@@ -169,14 +172,17 @@ def free_memory() -> None:
 
 
 def _next_report(attempt: Attempt) -> Report:
-    """The next report; from the last checkpoint in halved batches when memory runs out for the first time."""
+    """The next report; again from the last checkpoint where data are damaged, or memory runs out for the first time."""
     try:
         return _report(attempt)
+    except CacheDamaged as damage:
+        discard(damage, attempt.said.append)
     except Exception as error:
         if not (out_of_memory(error) and _can_halve(attempt)):
             raise
+        attempt.parts = 2
     # Here the error is gone, and with it the tensors that its traceback held.
-    attempt.training, attempt.parts = None, 2
+    attempt.training = None
     free_memory()
     return _report(attempt)
 
@@ -201,12 +207,14 @@ def _can_halve(attempt: Attempt) -> bool:
     return whole and batch >= 4 and batch % 2 == 0
 
 
-def _result(error: Exception, node: Node) -> Result:
+def _result(error: Exception, attempt: Attempt) -> Result:
     """What an error means for the trial, the node and the study."""
     match error:
         case Unfit():
-            return UnfitNode(node, _reason(error))
-        case DiskFault():
+            return UnfitNode(attempt.node, _reason(error))
+        case CacheDamaged() if attempt.assignment.mark is not None:
+            return UnfitNode(attempt.node, _reason(error))
+        case DiskFault() | CacheDamaged():
             return DiskFailure(_reason(error))
         case Diverged():
             return Failure("diverged", _reason(error), retry=False)
@@ -249,11 +257,11 @@ def _stopped(assignment: Assignment) -> bool:
     return assignment.storage.shows(assignment.stop)
 
 
-def _run(assignment: Assignment) -> TrainingRun:
+def _run(assignment: Assignment, say: Say) -> TrainingRun:
     trial = assignment.ask.trial
     try:
         with _on_disk(assignment.shift.name):
-            splits = assignment.shift.open()
+            splits = opened(assignment.shift, say)
         return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
     except (DataError, DiskFault, NoWeights) as error:
         if assignment.mark is None:

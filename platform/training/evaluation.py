@@ -64,8 +64,8 @@ def predictions(run: TrainingRun, split: LabelledImages) -> dict[str, UInt8[np.n
     """Images, truth and prediction of a few images of a split, evenly spaced, by these names."""
     chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
     return {
-        "images": np.ascontiguousarray(split.images.pixels[chosen]),
-        "truth": np.ascontiguousarray(split.labels[chosen]),
+        "images": split.images.pixels[chosen],
+        "truth": split.labels[chosen],
         "prediction": np.concatenate([predicted for _, predicted in _predicted(run, split, chosen)]),
     }
 

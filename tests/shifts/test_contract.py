@@ -14,6 +14,7 @@ import torch
 from platform.shifts import DataError, Shift, gta5_to_cityscapes, town
 from platform.shifts.labels import NUM_CLASSES, VOID, check_groups, groups
 from platform.shifts.shift import Images, LabelledImages, Splits
+from tests.support.arrays import all_of
 from tests.support.small_data_sets import lay_out
 
 
@@ -67,14 +68,15 @@ def test_every_split_holds_named_images_of_the_shifts_size(shift: Shift) -> None
         images = split.images
         assert len(split) > 0, name
         assert images.pixels.shape == (len(split), *shift.size, 3), name
-        assert images.pixels.dtype == np.uint8
+        assert all_of(images.pixels).dtype == np.uint8
         assert len(set(images.names)) == len(split), "names tell images apart"
 
 
 def test_labels_are_train_ids_or_void_at_the_images_size_but_for_the_test_split(shift: Shift) -> None:
     for name, split in labelled(shift.open()).items():
-        assert (split.labels.dtype, split.labels.ndim, len(split.labels)) == (np.dtype(np.uint8), 3, len(split))
-        assert set(np.unique(split.labels)) <= {*range(NUM_CLASSES), VOID}, name
+        labels = all_of(split.labels)
+        assert (labels.dtype, labels.ndim, len(labels)) == (np.dtype(np.uint8), 3, len(split))
+        assert set(np.unique(labels)) <= {*range(NUM_CLASSES), VOID}, name
         if name != "target test":
             assert split.labels.shape[1:] == shift.size
 
@@ -85,7 +87,7 @@ def test_what_methods_see_of_the_target_are_the_images_of_the_oracle_without_the
         assert [field.name for field in dataclasses.fields(unlabelled)] == ["pixels", "names"]
         assert isinstance(unlabelled, Images)
         assert unlabelled.names == oracle.images.names
-        np.testing.assert_array_equal(unlabelled.pixels, oracle.images.pixels)
+        np.testing.assert_array_equal(all_of(unlabelled.pixels), all_of(oracle.images.pixels))
 
 
 def test_no_image_is_in_two_splits_of_a_domain(shift: Shift) -> None:
@@ -95,17 +97,10 @@ def test_no_image_is_in_two_splits_of_a_domain(shift: Shift) -> None:
         assert len(set(names)) == len(names)
 
 
-def test_what_was_opened_cannot_be_written(shift: Shift) -> None:
-    for split in labelled(shift.open()).values():
-        for array in (split.images.pixels, split.labels):
-            with pytest.raises(ValueError, match="read-only"):
-                array[0] = 1
-
-
 def test_opening_again_gives_the_same_bytes(shift: Shift) -> None:
     for first, again in zip(labelled(shift.open()).values(), labelled(shift.open()).values(), strict=True):
-        assert first.images.pixels.tobytes() == again.images.pixels.tobytes()
-        assert first.labels.tobytes() == again.labels.tobytes()
+        assert all_of(first.images.pixels).tobytes() == all_of(again.images.pixels).tobytes()
+        assert all_of(first.labels).tobytes() == all_of(again.labels).tobytes()
 
 
 def test_the_identity_is_json_and_survives_a_journey_to_a_worker(shift: Shift) -> None:

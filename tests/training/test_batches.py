@@ -12,6 +12,7 @@ from platform.methods.method import Step
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
 from platform.training.run import TrainingRun
+from tests.support.arrays import all_of
 from tests.support.tiny_splits import (
     splits,
     training_run,
@@ -62,7 +63,7 @@ def test_a_batch_larger_than_a_split_is_refused() -> None:
 def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
     """Where no statistic of the batch takes part: batch norm frozen, and no void, which every mean leaves out."""
     data = splits()
-    labels = np.where(data.source_train.labels == VOID, 0, data.source_train.labels)
+    labels = np.where(all_of(data.source_train.labels) == VOID, 0, all_of(data.source_train.labels))
     data = replace(data, source_train=LabelledImages(data.source_train.images, labels))
     for method in (SourceOnly(), FDA(beta=0.1, entropy_weight=1.0), Adversarial(width=4, lambda_adv=0.5)):
         whole, halved = (training_run(method, data, batch=4, batch_norm="frozen") for _ in range(2))

@@ -10,6 +10,7 @@ from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
 from platform.training.evaluation import evaluate, predictions
 from platform.training.run import Interrupted, TrainingRun
+from tests.support.arrays import all_of
 from tests.support.tiny_splits import (
     SIZE,
     images,
@@ -29,7 +30,7 @@ def test_evaluation_is_interrupted_between_batches() -> None:
     with pytest.raises(Interrupted):
         evaluate(run, split, after_two_batches)
     assert len(asked) == 2
-    assert evaluate(run, split, after_two_batches).sum() == split.labels.size
+    assert evaluate(run, split, after_two_batches).sum() == all_of(split.labels).size
 
 
 def by_hand(run: TrainingRun, split: LabelledImages) -> np.ndarray:
@@ -37,12 +38,12 @@ def by_hand(run: TrainingRun, split: LabelledImages) -> np.ndarray:
     run.network.eval()
     counts = np.zeros((20, 20), np.int64)
     for position in range(len(split)):
-        pixels = torch.from_numpy(split.images.pixels[position].copy()).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(all_of(split.images.pixels)[position].copy()).permute(2, 0, 1)[None].float()
         with torch.no_grad():
             logits = run.network(pixels).logits
             resized = functional.interpolate(logits, size=split.labels.shape[1:], mode="bilinear")[0].numpy()
         for row, column in np.ndindex(*split.labels.shape[1:]):
-            truth = int(split.labels[position, row, column])
+            truth = int(all_of(split.labels)[position, row, column])
             counts[19 if truth == VOID else truth, int(resized[:, row, column].argmax())] += 1
     return counts
 
@@ -54,7 +55,7 @@ def test_evaluate_counts_every_pixel_at_the_labels_resolution(label_size: tuple[
     split = LabelledImages(images(9, 5), labelled(9, 5, label_size).labels)
     counts = evaluate(run, split)
     assert counts.dtype == np.int64
-    assert counts.sum() == split.labels.size
+    assert counts.sum() == all_of(split.labels).size
     np.testing.assert_array_equal(counts, by_hand(run, split))
 
 

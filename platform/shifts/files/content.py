@@ -1,7 +1,6 @@
 """What files hold, by their digests: each is read once, and again only when the file system tells of a change."""
 
 import hashlib
-import json
 import logging
 import os
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from platform.shifts.shift import cache_folder
+from platform.shifts.stored import read_checked, write_checked
 
 SETTLED_SECONDS = 2.0
 """A file that changed more recently is read again next time: clocks may tick too coarsely to tell the next change."""
@@ -76,10 +76,7 @@ def _stamp(path: Path) -> Stamp:
 
 def _read(kept: Path) -> _Known:
     """What was kept; nothing where that was damaged, or is not there."""
-    try:
-        return {path: (stamp, digest) for path, (stamp, digest) in json.loads(kept.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+    return {path: (stamp, digest) for path, (stamp, digest) in (read_checked(kept) or {}).items()}
 
 
 def _write(kept: Path, known: _Known) -> None:
@@ -87,7 +84,7 @@ def _write(kept: Path, known: _Known) -> None:
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f"{kept.name}.{os.getpid()}")
-        partial.write_text(json.dumps(known), encoding="utf-8")
+        write_checked(partial, known)
         partial.replace(kept)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from platform.shifts.cache import allocate, write_split
 from platform.shifts.codings import Counts, Spread
 from platform.shifts.files.images import Pair, read_image
 from platform.shifts.files.label_images import read_ids, to_train_ids
 from platform.shifts.shift import Pixels
+from platform.shifts.stored import NewSplit
 
 TOLD_AT = 1000
 """Images between two lines about how far the decoding is."""
@@ -60,34 +60,27 @@ def decode(folder: Path, split: PairedFiles, spread: Spread) -> None:
 
     Raises ValueError for the first file, in order, that is not as it should be.
     """
-    images = allocate(folder, f"{split.name}.images", (len(split.pairs), *split.size, 3))
-    labels = allocate(folder, f"{split.name}.labels", (len(split.pairs), *split.label_size))
+    written = NewSplit(folder, split.name, len(split.pairs), split.size, split.label_size)
 
-    def fill(position: int) -> tuple[Counts, Counts]:
+    def fill(position: int) -> Counts:
         pair = split.pairs[position]
         image, ids = read_image(pair.image), read_ids(pair.labels)
         truth = to_train_ids(ids, "label", pair.labels)
         _require_size(pair.labels, truth.shape, (image.height, image.width), f"its image {pair.image}")
         if split.full_size:
             _require_size(pair.labels, truth.shape, split.label_size, "the split's other label images")
-        images[position] = np.asarray(image.resize(split.size[::-1], Image.Resampling.BILINEAR))
-        labels[position] = _resized(truth, split.label_size)
-        return _counted(ids), _counted(labels[position])
+        resized = np.asarray(image.resize(split.size[::-1], Image.Resampling.BILINEAR))
+        written.put(position, resized, _resized(truth, split.label_size))
+        counts: Counts = np.bincount(ids.ravel(), minlength=256)
+        return counts
 
-    kept = np.zeros(256, np.int64)
     # Pillow decodes and resizes without holding the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, (in_file, decoded) in enumerate(pool.map(fill, range(len(split.pairs))), start=1):
-            spread.add(split.pairs[number - 1].labels, in_file)
-            kept += decoded
+        for number, counts in enumerate(pool.map(fill, range(len(split.pairs))), start=1):
+            spread.add(split.pairs[number - 1].labels, counts)
             if number % TOLD_AT == 0:
                 logger.info("%s: decoded %s of %s images", split.name, f"{number:,}", f"{len(split.pairs):,}")
-    write_split(folder, split.name, [pair.name for pair in split.pairs], kept)
-
-
-def _counted(ids: Pixels) -> Counts:
-    counts: Counts = np.bincount(ids.ravel(), minlength=256)
-    return counts
+    written.finish([pair.name for pair in split.pairs])
 
 
 def _resized(truth: Pixels, size: tuple[int, int]) -> Pixels:

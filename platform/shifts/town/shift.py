@@ -7,14 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from platform.shifts import labels, randomness
-from platform.shifts.cache import LAYOUT, SPLITS, allocate, cached, splits, write_split
+from platform.shifts.cache import LAYOUT, SPLITS, cached, splits
 from platform.shifts.fingerprint import fingerprint
 from platform.shifts.labels import Groups, check_groups, groups
 from platform.shifts.randomness import generator
 from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, whole
+from platform.shifts.stored import NewSplit
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 
 DRAWN = groups(
@@ -73,7 +72,7 @@ class Town(Shift):
         """Do nothing: no data can be missing."""
 
     def open(self) -> Splits:
-        """The splits, mapped from the cache; the first caller on a node renders them."""
+        """The splits, in the cache; the first caller on a node renders them."""
         pixels = {name: value for name, value in self.identity().items() if name != "groups"}
         key = hashlib.sha256(json.dumps(pixels | {"layout": LAYOUT}, sort_keys=True).encode()).hexdigest()[:12]
         return splits(cached(f"town-{key}", self._build), self.groups, dict.fromkeys(SPLITS, self.name))
@@ -96,17 +95,14 @@ class Town(Shift):
         from platform.shifts.town.street import draw
 
         stem = f"{domain.name}.{split}"
-        pixels = allocate(folder, f"{stem}.images", (count, *self.size, 3))
-        truth = allocate(folder, f"{stem}.labels", (count, *self.size))
-        held = np.zeros(256, np.int64)
+        written = NewSplit(folder, stem, count, self.size, self.size)
         for index in range(count):
             # Addressed by domain and split: no two splits draw the same street, and more images change no image.
             random = generator("town", self.seed, domain.name, split, index)
             canvas = draw(domain, self.size, random)
-            truth[index] = canvas.labels()
-            pixels[index] = photograph(canvas, domain.appearance, random)
-            held += np.bincount(truth[index].ravel(), minlength=256)
-        write_split(folder, stem, [f"{domain.name}/{split}/{index:05d}" for index in range(count)], held)
+            labels = canvas.labels()
+            written.put(index, photograph(canvas, domain.appearance, random), labels)
+        written.finish([f"{domain.name}/{split}/{index:05d}" for index in range(count)])
 
 
 def town(

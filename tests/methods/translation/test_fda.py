@@ -13,6 +13,7 @@ from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabel
 from platform.methods.translation.fda import band, lend_amplitudes, low_frequencies, robust_entropy, smallest_beta
 from platform.shifts.randomness import generator
 from platform.training.augmentation import augment
+from tests.support.arrays import all_of
 from tests.support.tiny_splits import SIZE, images_of, labelled, splits, training_run
 
 CASES = [
@@ -248,7 +249,7 @@ def test_without_the_entropy_the_target_is_not_passed_through_the_network() -> N
 def test_a_target_of_the_same_amplitudes_teaches_what_the_source_alone_teaches() -> None:
     """Circular shifts of one image differ in their phases only."""
     data = splits()
-    image = data.source_train.images.pixels[0]
+    image = all_of(data.source_train.images.pixels)[0]
     shifted = [images_of(np.stack([np.roll(image, (seed + n, 5 * n), (0, 1)) for n in range(6)])) for seed in (0, 3)]
     data = replace(data, source_train=replace(labelled(6, 0), images=shifted[0]), target_adapt=shifted[1])
     lent = training_run(FDA(beta=0.3, entropy_weight=0.0), data, learning_rate=1e-3, batch=4)

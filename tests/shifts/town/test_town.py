@@ -22,6 +22,7 @@ from platform.shifts.labels import NUM_CLASSES, VOID, train_id
 from platform.shifts.shift import LabelledImages, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET
 from platform.shifts.town.shift import DRAWN, Town, town
+from tests.support.arrays import all_of
 
 SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
 
@@ -52,21 +53,18 @@ def test_every_split_holds_the_images_that_were_asked_for(splits: Splits) -> Non
     for name, split in labelled(splits).items():
         assert split.images.pixels.shape == (counts[name], 64, 128, 3)
         assert split.labels.shape == (counts[name], 64, 128)
-        for array in (split.images.pixels, split.labels):
-            assert array.dtype == np.uint8
-            assert array.flags.c_contiguous
-            assert not array.flags.writeable
+        assert all_of(split.images.pixels).dtype == all_of(split.labels).dtype == np.uint8
         assert len(set(split.images.names)) == counts[name]
 
 
 def test_the_unlabelled_splits_are_the_oracle_s_images(splits: Splits) -> None:
-    assert np.array_equal(splits.target_adapt.pixels, splits.oracle.adapt.images.pixels)
-    assert np.array_equal(splits.target_val.pixels, splits.oracle.val.images.pixels)
+    assert np.array_equal(all_of(splits.target_adapt.pixels), all_of(splits.oracle.adapt.images.pixels))
+    assert np.array_equal(all_of(splits.target_val.pixels), all_of(splits.oracle.val.images.pixels))
 
 
 def test_no_two_images_of_any_splits_are_equal(splits: Splits) -> None:
-    images = [image.tobytes() for split in labelled(splits).values() for image in split.images.pixels]
-    truths = [truth.tobytes() for split in labelled(splits).values() for truth in split.labels]
+    images = [image.tobytes() for split in labelled(splits).values() for image in all_of(split.images.pixels)]
+    truths = [truth.tobytes() for split in labelled(splits).values() for truth in all_of(split.labels)]
     assert len(set(images)) == len(images) == len(set(truths))
 
 
@@ -77,7 +75,7 @@ def test_other_sizes(size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.
     for split in labelled(opened).values():
         assert split.images.pixels.shape == (1, *size, 3)
         assert split.labels.shape == (1, *size)
-        assert len(np.unique(split.labels)) > 5
+        assert len(np.unique(all_of(split.labels))) > 5
 
 
 # --- What is in it ---------------------------------------------------------------------------------------------------
@@ -101,7 +99,7 @@ SHARES = {
 
 @pytest.mark.parametrize("name", ["source/train", "target/adapt"])
 def test_classes_have_the_shares_of_a_street(splits: Splits, name: str) -> None:
-    truth = labelled(splits)[name].labels
+    truth = all_of(labelled(splits)[name].labels)
     shares = np.bincount(truth.ravel(), minlength=256) / truth.size
     outside = {
         label: round(float(shares[train_id(label)]), 4)
@@ -118,7 +116,8 @@ def test_classes_have_the_shares_of_a_street(splits: Splits, name: str) -> None:
 def test_classes_stand_where_a_street_has_them(splits: Splits) -> None:
     for split in labelled(splits).values():
         mean_row = {
-            label: np.nonzero(split.labels == train_id(label))[1].mean() for label in ("sky", "building", "road")
+            label: np.nonzero(all_of(split.labels) == train_id(label))[1].mean()
+            for label in ("sky", "building", "road")
         }
         assert mean_row["sky"] < mean_row["building"] < mean_row["road"]
 
@@ -134,25 +133,25 @@ def laplacian(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def roughness(split: LabelledImages, label: str) -> float:
     """Median Laplacian where a pixel and its four neighbours belong to the class."""
-    member = split.labels == train_id(label)
+    member = all_of(split.labels) == train_id(label)
     inner = (
         member[:, 1:-1, 1:-1] & member[:, :-2, 1:-1] & member[:, 2:, 1:-1] & member[:, 1:-1, :-2] & member[:, 1:-1, 2:]
     )
-    return float(np.median(laplacian(split.images.pixels.astype(float))[inner]))
+    return float(np.median(laplacian(all_of(split.images.pixels).astype(float))[inner]))
 
 
 def sharpness(split: LabelledImages) -> float:
     """Share of the step from sky to building that happens between the two pixels where the label changes."""
-    grey = split.images.pixels.mean(-1)
-    edge = (split.labels[:, 1:-2] == train_id("sky")) & (split.labels[:, 2:-1] == train_id("building"))
+    grey = all_of(split.images.pixels).mean(-1)
+    edge = (all_of(split.labels)[:, 1:-2] == train_id("sky")) & (all_of(split.labels)[:, 2:-1] == train_id("building"))
     near = np.abs(grey[:, 2:-1] - grey[:, 1:-2])[edge].mean()
     wide = np.abs(grey[:, 3:] - grey[:, :-3])[edge].mean()
     return float(near / wide)
 
 
 def test_low_frequencies_differ(splits: Splits) -> None:
-    source = splits.source_train.images.pixels.astype(float)
-    target = splits.target_adapt.pixels.astype(float)
+    source = all_of(splits.source_train.images.pixels).astype(float)
+    target = all_of(splits.target_adapt.pixels).astype(float)
     saturation = [(pixels.max(-1) - pixels.min(-1)).mean() for pixels in (source, target)]
     assert saturation[0] > 1.5 * saturation[1]
     cast = [pixels[..., 2].mean() / pixels[..., 0].mean() for pixels in (source, target)]
@@ -169,11 +168,11 @@ def test_high_frequencies_differ(splits: Splits) -> None:
 
 def test_layouts_differ(splits: Splits) -> None:
     def share(split: LabelledImages, label: str) -> float:
-        return float((split.labels == train_id(label)).mean())
+        return float((all_of(split.labels) == train_id(label)).mean())
 
     def horizon(split: LabelledImages) -> float:
         """Mean row of the farthest road."""
-        return float(np.mean([np.nonzero((truth == train_id("road")).any(1))[0][0] for truth in split.labels]))
+        return float(np.mean([np.nonzero((truth == train_id("road")).any(1))[0][0] for truth in all_of(split.labels)]))
 
     source, target = splits.source_train, splits.oracle.adapt
     assert horizon(target) - horizon(source) > 1.0
@@ -238,7 +237,10 @@ def test_target_labels_are_worth_fifteen_points_of_miou(tmp_path: Path, monkeypa
 
 
 def contents(splits: Splits) -> dict[str, tuple[bytes, bytes]]:
-    return {name: (split.images.pixels.tobytes(), split.labels.tobytes()) for name, split in labelled(splits).items()}
+    return {
+        name: (all_of(split.images.pixels).tobytes(), all_of(split.labels).tobytes())
+        for name, split in labelled(splits).items()
+    }
 
 
 def test_the_seed_decides_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +258,8 @@ def test_asking_for_more_images_changes_none(splits: Splits, tmp_path: Path, mon
     fewer = dataclasses.replace(SMALL, source_images=(2, 1), target_images=(1, 2, 1)).open()
     for name, split in labelled(fewer).items():
         more = labelled(splits)[name]
-        assert np.array_equal(split.images.pixels, more.images.pixels[: len(split)])
-        assert np.array_equal(split.labels, more.labels[: len(split)])
+        assert np.array_equal(all_of(split.images.pixels), all_of(more.images.pixels)[: len(split)])
+        assert np.array_equal(all_of(split.labels), all_of(more.labels)[: len(split)])
 
 
 OPEN_AND_SAY = """
@@ -330,7 +332,7 @@ def test_a_town_evaluates_what_it_draws_and_every_split_holds_all_of_it() -> Non
     splits = town().open()
     oracle = splits.oracle
     for split in (splits.source_train, splits.source_val, oracle.adapt, oracle.val, oracle.test):
-        assert set(np.unique(split.labels)) - {VOID} == drawn
+        assert set(np.unique(all_of(split.labels))) - {VOID} == drawn
 
 
 def test_a_town_is_a_shift_that_needs_nothing() -> None:

@@ -1,0 +1,114 @@
+"""Images and labels as files on a node's disk, each with a checksum that is verified whenever it is read."""
+
+import json
+import os
+import threading
+import weakref
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from platform.shifts.shift import CacheDamaged, Pixels
+
+CONTENTS = ("images", "labels")
+
+
+class Stored:
+    """The uint8 arrays of `<split>.<what>.npy`; raises CacheDamaged where they are not as they were written."""
+
+    def __init__(self, folder: Path, split: str, what: str, checksums: Sequence[int]) -> None:
+        self._folder, self._split, self._name = folder, split, f"{split}.{what}.npy"
+        self._checksums = checksums
+        try:
+            mapped = np.load(folder / self._name, mmap_mode="r")
+            self._file = os.open(folder / self._name, os.O_RDONLY)
+        except (OSError, ValueError, EOFError) as error:
+            raise self._damaged(str(error)) from error
+        weakref.finalize(self, os.close, self._file)
+        self.shape: tuple[int, ...] = mapped.shape
+        self._offset = mapped.offset
+        if mapped.dtype != np.uint8 or not mapped.flags.c_contiguous or len(self) != len(checksums):
+            raise self._damaged(f"it holds {self.shape} of {mapped.dtype}")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, positions: list[int]) -> Pixels:
+        """A copy of those at these positions, verified: whoever shares the file may have written to it."""
+        chosen = np.empty((len(positions), *self.shape[1:]), np.uint8)
+        for array, position in zip(chosen, positions, strict=True):
+            # Not through the memory map: where the file was cut off, that would end the process without a word.
+            try:
+                os.preadv(self._file, [array], self._offset + position * array.nbytes)
+            except OSError as error:
+                raise self._damaged(str(error), position) from error
+            if zlib.crc32(array) != self._checksums[position]:
+                raise self._damaged(f"the checksum at position {position} is another", position)
+        return chosen
+
+    def _damaged(self, what: str, position: int | None = None) -> CacheDamaged:
+        return CacheDamaged(self._folder, self._split, self._name, what, position)
+
+
+class NewSplit:
+    """A split that is being written: `<split>.images.npy`, `<split>.labels.npy`, and at the end `<split>.json`.
+
+    Its arrays are filled one image at a time, so that memory never holds them all.
+    """
+
+    def __init__(self, folder: Path, split: str, number: int, size: Sequence[int], label_size: Sequence[int]) -> None:
+        self._folder, self._split = folder, split
+        shapes = {"images": (number, *size, 3), "labels": (number, *label_size)}
+        self._arrays: dict[str, Pixels] = {
+            what: np.lib.format.open_memmap(folder / f"{split}.{what}.npy", "w+", np.uint8, shape)
+            for what, shape in shapes.items()
+        }
+        self._checksums = {what: [0] * number for what in CONTENTS}
+        self._held = np.zeros(256, np.int64)
+        self._counting = threading.Lock()
+
+    def put(self, position: int, image: Pixels, labels: Pixels) -> None:
+        """Write an image, and its labels as train ids; threads may do so at the same time."""
+        for what, array in zip(CONTENTS, (image, labels), strict=True):
+            self._arrays[what][position] = array
+            self._checksums[what][position] = zlib.crc32(np.ascontiguousarray(array).data)
+        held = np.bincount(labels.ravel(), minlength=256)
+        with self._counting:
+            self._held += held
+
+    def finish(self, names: Sequence[str]) -> None:
+        """Write down the names of the images, in order, and what else `described` gives back."""
+        write_checked(
+            self._folder / f"{self._split}.json",
+            {"names": list(names), "pixels": self._held.tolist(), "checksums": self._checksums},
+        )
+
+
+def described(folder: Path, split: str) -> dict[str, Any]:
+    """What is known of a split: `names`; `pixels`, how many its labels hold of each train id; and `checksums`.
+
+    Raises CacheDamaged.
+    """
+    known: dict[str, Any] | None = read_checked(folder / f"{split}.json")
+    if known is None:
+        raise CacheDamaged(folder, split, f"{split}.json", "it is not there as it was written")
+    return known
+
+
+def write_checked(path: Path, content: object) -> None:
+    """Write JSON and its checksum. Raises OSError."""
+    text = json.dumps(content)
+    path.write_text(f'{{"crc32": "{zlib.crc32(text.encode()):08x}", "content": {text}}}', encoding="utf-8")
+
+
+def read_checked(path: Path) -> Any:
+    """What `write_checked` wrote; None where it is not there as it was written."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        content = read["content"]
+        return content if f"{zlib.crc32(json.dumps(content).encode()):08x}" == read["crc32"] else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
