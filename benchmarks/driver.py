@@ -20,6 +20,7 @@ import numpy as np
 from platform.design.header import header as header_of
 from platform.methods import FDA
 from platform.records.ledger import Ledger
+from platform.records.provenance import ROOT
 from platform.records.record import Report
 from platform.records.storage.files import append_line
 from platform.records.store import Store
@@ -29,6 +30,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
+from platform.running.workers.code import Code
 from platform.scores.metrics import SIZE
 from platform.search.decisions import Search
 from platform.shifts import town
@@ -106,7 +108,8 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger.announce(header)
     slots, interruption = Slots(ledger, simulation.MACHINE), Interruption(ledger.store.storage, "stop")
     search = Search(asked, ledger, identity)
-    searcher, scheduler = _TimedSearcher(search, slots, interruption), _TimedScheduler(search, slots, interruption)
+    searcher = _TimedSearcher(search, slots, interruption)
+    scheduler = _TimedScheduler(search, slots, interruption, Code(ROOT))
     searcher.spent, scheduler.spent = figures.suggestions, figures.reports
     tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
     ledger.listeners.append(tracker)

@@ -38,6 +38,7 @@ from platform.running import tuner
 from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.workers.code import Code
 from platform.scores.metrics import SIZE
 from platform.study import Study
 from platform.training.assignment import Assignment
@@ -212,7 +213,7 @@ def _run(asked: Study, address: str, folder: Path, figures: Figures) -> None:
         ledger.announce(header)
         tracker = Tracker(f"sqlite:///{folder}/mlflow.db", header, ledger.store)
         ledger.listeners.append(tracker)
-        assert tuner.run(asked, ledger, identity, address, ROOT, interruption, lock)
+        assert tuner.run(asked, ledger, identity, address, Code(ROOT), interruption, lock)
         owed = tracker.close(patience=driver.PATIENCE_SECONDS)
     assert not owed, f"MLflow is owed {owed}: {tracker.trouble}"
     figures.trials = sum(ledger.ended(ask) is not None for ask in ledger.asks)

@@ -77,15 +77,6 @@ def check_home() -> None:
         ) from error
 
 
-def check_checkout() -> None:
-    """Raise BadInput where the workers of this machine would not find the checkout."""
-    if os.pathsep in str(ROOT):
-        raise BadInput(
-            f"the checkout's path must have no {os.pathsep!r}, at which PYTHONPATH is cut, got {ROOT}; rename the "
-            "folder, or move the checkout"
-        )
-
-
 def check_weights(study: Study) -> None:
     """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
     recipes = (row.filled({})[1] for row in study.rows)

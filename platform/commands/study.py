@@ -24,7 +24,6 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
-    check_checkout,
     check_home,
     check_interpreter,
     check_weights,
@@ -44,7 +43,7 @@ from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.one_line import one_line
-from platform.records.provenance import JOB_VARIABLE, ROOT
+from platform.records.provenance import JOB_VARIABLE, ROOT, provenance
 from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
@@ -55,6 +54,7 @@ from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
+from platform.running.workers.code import Code, Edited, taken
 from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.training.cost import Uncounted
@@ -65,7 +65,7 @@ PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
 
-@ending(DataError, NoLocks, NotShared, StudyFileError, TooLarge, Uncounted)
+@ending(DataError, Edited, NoLocks, NotShared, StudyFileError, TooLarge, Uncounted)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
@@ -163,12 +163,12 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     if store.shared:
         check_writable(store.storage, file.name)
     if address is None:
-        check_checkout()
         check_home()
     else:
         check_answers(address)
     try:
-        with study_lock(folder) as lock:
+        with study_lock(folder) as lock, taken(file.path, ships=address is not None) as code:
+            provenance()
             Folder(folder).tidy("")
             if fresh and (aside := set_aside(store, file.name)) is not None:
                 print(f"starting over; the results so far are in {shown(aside)}\n")
@@ -183,12 +183,14 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             if address is None:
                 opened(study.shift, say)
             check_weights(study)
-            return _train(file, ledger, identity, address, lock)
+            return _train(file, ledger, identity, address, code, lock)
     except AlreadyRunning as holder:
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
 
 
-def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, lock: StudyLock) -> int:
+def _train(
+    file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, code: Code, lock: StudyLock
+) -> int:
     """Train, mirror and tabulate; the exit code."""
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
@@ -205,15 +207,15 @@ def _train(file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: s
                 interruption.say = tracker.say = progress.say
                 ledger.listeners += [tracker, progress]
                 ledger.announce(header)
-                finished = _run_trials(file.study, ledger, identity, address, interruption, lock)
+                finished = _run_trials(file.study, ledger, identity, address, code, interruption, lock)
             if interruption.signal is not None and not finished:
                 _last_words("stopped; every step is kept, and the same command goes on from here\n")
                 ended = "by a signal"
                 return interruption.code
-            code = _tabulate(ledger, header)
+            tabulated = _tabulate(ledger, header)
             ledger.store.publish(file.name, folder.glob(LOG))
             ended = "whole"
-            return code
+            return tabulated
         finally:
             _close(tracker, ledger, ended)
 
@@ -237,6 +239,7 @@ def _run_trials(
     ledger: Ledger,
     identity: dict[str, Any],
     address: str | None,
+    code: Code,
     interruption: Interruption,
     lock: StudyLock,
 ) -> bool:
@@ -244,7 +247,7 @@ def _run_trials(
     from platform.running import cluster, tuner
 
     try:
-        return tuner.run(study, ledger, identity, address, ROOT, interruption, lock)
+        return tuner.run(study, ledger, identity, address, code, interruption, lock)
     except StoreFault as fault:
         raise MachineFailed(f"the results cannot be written: {fault}") from fault
     except cluster.RayFault as fault:

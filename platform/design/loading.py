@@ -4,6 +4,7 @@ import ast
 import difflib
 import importlib.util
 import inspect
+import linecache
 import re
 import sys
 import traceback
@@ -53,7 +54,7 @@ def load(path: Path) -> StudyFile:
     """Import a study file and find its study. Raises StudyFileError, whatever is wrong with the file."""
     source = _read(path)
     _refuse_repeated_keys(path, source)
-    module = _import(path)
+    module = _import(path, source)
     studies = {id(value): name for name, value in vars(module).items() if isinstance(value, Study)}
     if len(studies) != 1:
         found = f"got {len(studies)}: {', '.join(studies.values())}" if studies else "got none"
@@ -103,15 +104,17 @@ def _missing(path: Path) -> str:
     return f"there is no study file {path}.{hint}"
 
 
-def _import(path: Path) -> ModuleType:
+def _import(path: Path, source: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    file = str(module.__file__)
+    # Whoever asks for the source later, as for the code in a trial's id, gets the one that ran.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     # Dataclasses that a study file defines look their module up while they are made.
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, file, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         raise StudyFileError(f"{_place(error, path)}: {_explained(error)}") from error
     return module

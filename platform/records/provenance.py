@@ -9,12 +9,19 @@ import sys
 import tomllib
 from pathlib import Path
 
+import platform
+
 ROOT = Path(__file__).resolve().parents[2]
 """The root of the checkout: the folder that holds `platform/`."""
 COMMIT_VARIABLE = "PLATFORM_GIT_COMMIT"
 """The environment variable that names the commit of a checkout that was sent to a cluster without its history."""
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray for what a Ray job runs: the checkout is then a copy that Ray deletes, and workers have it already."""
+
+
+def package() -> Path:
+    """The folder that modules of this package are imported from: the checkout's, or that of a run's copy of it."""
+    return Path(platform.__path__[0])
 
 
 @functools.cache

@@ -70,7 +70,7 @@ class Record:
     trial: Trial
     provenance: dict[str, str]
     """Host, git commit and versions of what decides the numbers."""
-    cost: dict[str, float]
+    cost: dict[str, int | float]
     """The fields of `platform.networks.cost.Cost`, for this trial's networks."""
     reports: tuple[Report, ...] = ()
     """One for each evaluated step so far, without a gap."""
@@ -137,7 +137,7 @@ class ArmHeader:
     """Fewer than the study's where the ranges hold fewer points; 0 without ranges."""
     warm_up: float
     """The longest warm-up that a trial of the arm may have, a fraction of the steps: no rung lies in it."""
-    cost: dict[str, float]
+    cost: dict[str, int | float]
     """The fields of `platform.networks.cost.Cost`, at the defaults of what is searched."""
 
 

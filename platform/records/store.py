@@ -43,7 +43,7 @@ class Begun:
 
     trial: Trial
     provenance: dict[str, str]
-    cost: dict[str, float]
+    cost: dict[str, int | float]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -187,7 +187,7 @@ def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tu
 
 @contextmanager
 def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -> Iterator[Cluster]:
-    """Ray on this machine alone, whose workers import the checkout at `root`; `fail` is told when Ray dies.
+    """Ray on this machine alone, whose workers import the code at `root`; `fail` is told when Ray dies.
 
     Raises RayFault.
     """
@@ -205,7 +205,7 @@ def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -
 
 @contextmanager
 def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Cluster]:
-    """The cluster whose head is at an address; its workers import the checkout at `root`. Raises RayFault."""
+    """The cluster whose head is at an address; its workers import the code at `root`. Raises RayFault."""
     with _keeping_signals(interruption):
         _init(address, {} if JOB_VARIABLE in os.environ else _sent(root))
     try:
@@ -215,7 +215,7 @@ def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Clu
 
 
 def _sent(root: Path) -> dict[str, Any]:
-    """What a cluster's workers get of this machine: the checkout, and behind it the folders of the user's PYTHONPATH.
+    """What a cluster's workers get of this machine: the code, and behind it the folders of the user's PYTHONPATH.
 
     Many clusters' machines share those; where they are missing they do no harm, and a machine's own come behind them.
     """

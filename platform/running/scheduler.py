@@ -12,6 +12,7 @@ from platform.records.ledger import StoreFault
 from platform.records.record import Ask, End, Report
 from platform.running.interruption import Interruption
 from platform.running.slots import Slots
+from platform.running.workers.code import Code
 from platform.running.workers.words import gist
 from platform.search.decisions import Search
 from platform.training.assignment import (
@@ -31,11 +32,12 @@ WORKER_LOSSES = 3
 class StudyScheduler(FIFOScheduler):
     """Enters every result into the ledger, and ends trials as `platform.search.decisions` has it."""
 
-    def __init__(self, search: Search, slots: Slots, interruption: Interruption) -> None:
+    def __init__(self, search: Search, slots: Slots, interruption: Interruption, code: Code) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.search, self.ledger = search, search.ledger
         self.slots = slots
         self.interruption = interruption
+        self.code = code
         self.cpu_only: set[str] = set()
         """Addresses of nodes that train on CPUs what has a share of a GPU."""
 
@@ -103,7 +105,7 @@ class StudyScheduler(FIFOScheduler):
 
     def _fail(self, ask: Ask, failure: Failure) -> None:
         if failure.trace:
-            log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, failure.trace)
+            log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, self.code.with_original_paths(failure.trace))
         step = self.ledger.records[ask.trial.id].step
         self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
 

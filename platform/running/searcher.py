@@ -12,6 +12,7 @@ from platform.running.placement import refusal
 from platform.running.slots import Slots
 from platform.search.decisions import Search
 from platform.training.assignment import Assignment
+from platform.training.code import definition
 from platform.training.recipe import Recipe
 
 
@@ -93,9 +94,10 @@ class StudySearcher(Searcher):
         claim = self.ledger.hand_out(ask)
         self.slots.take(ask, resources, claim)
         self.ledger.begin(ask)
+        arm = self.study.row(ask.arm).arm
         return Assignment(
             ask=ask,
-            method=self.study.row(ask.arm).arm.method(**ask.trial.hyperparameters),
+            method=arm.method(**ask.trial.hyperparameters),
             recipe=Recipe(**ask.trial.recipe),
             shift=self.study.shift,
             storage=self.ledger.store.storage,
@@ -103,6 +105,7 @@ class StudySearcher(Searcher):
             resources=resources,
             stop=self.interruption.sign,
             claim=claim,
+            definition=definition(arm.method),
             mark=self.mark,
             avoided=tuple(sorted(self.slots.cluster.excluded)),
         )

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
+from platform.running.workers.code import Code
+from platform.running.workers.edits import Edits
 from platform.running.workers.starts import Starts, Waiting, logs_here
 from platform.search.decisions import Search
 
@@ -81,20 +83,20 @@ def run(
     ledger: Ledger,
     shift_identity: dict[str, Any],
     address: str | None,
-    root: Path,
+    code: Code,
     interruption: Interruption,
     lock: StudyLock,
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
-    Every worker gets the checkout at `root` on its path. Raises StoreFault when the records cannot be written,
+    Every worker imports the run's code. Raises StoreFault when the records cannot be written,
     NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
     refuses the address, or dies, or when machines have not come that a trial may need.
     """
     search = Search(study, ledger, shift_identity)
     ledger.reopen()
     if ledger.fault is None and not search.is_finished():
-        with _cluster(address, root, ledger, interruption) as cluster:
+        with _cluster(address, code.root, ledger, interruption) as cluster:
             lock.note_descendants()
             mark, missing = None, 0
             if address is not None:
@@ -105,10 +107,12 @@ def run(
                 check_nodes(study, cluster.offer(), missing, interruption.say)
                 slots = Slots(ledger, cluster)
                 searcher = StudySearcher(search, slots, interruption, mark)
-                scheduler = StudyScheduler(search, slots, interruption)
+                scheduler = StudyScheduler(search, slots, interruption, code)
                 starts = Starts(logs_here()) if address is None else None
+                halt = Halt(ledger, interruption)
                 waiting = Waiting(starts, interruption.say, partial(_fail, ledger))
-                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), waiting)
+                callbacks = [halt, waiting, Edits(code, interruption.say)]
+                _tune(study, ledger, searcher, scheduler, halt, callbacks)
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
@@ -162,7 +166,7 @@ def _tune(
     searcher: StudySearcher,
     scheduler: StudyScheduler,
     halt: Halt,
-    waiting: Waiting,
+    callbacks: Sequence[tune.Callback],
 ) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
@@ -191,7 +195,7 @@ def _tune(
                 storage_path=str(scratch),
                 verbose=0,
                 stop=halt,
-                callbacks=[halt, waiting],
+                callbacks=list(callbacks),
                 # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

@@ -1,15 +1,21 @@
 """Ray's rim around an attempt at a trial: one step of Ray Tune is the training up to the next evaluation."""
 
 import gc
+import importlib.metadata
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.util import get_node_ip_address
 
-from platform.training.assignment import Assignment, Node, breaks_worker
+from platform.records.provenance import package
+from platform.running.workers.code import users_modules
+from platform.training.assignment import Assignment, Failure, Node, Result, UnfitNode, breaks_worker
 from platform.training.attempt import Attempt, free_memory, take_step
+from platform.training.code import code_with
 
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray's placement groups tell nodes apart."""
@@ -29,6 +35,7 @@ class TrialTrainable(tune.Trainable):
         # What was imported stays; to look through it at every trial's end takes a quarter of a second.
         gc.freeze()
         self._broken = False
+        self._imports = Imports()
         self._attempt = Attempt(config["assignment"], this_node())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -46,7 +53,8 @@ class TrialTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """The result of the next step; an exception would be retried by Ray, which only a lost worker deserves."""
-        result = take_step(self._attempt)
+        result = other_code(self._attempt) or take_step(self._attempt)
+        result = self._imports.refusal() or result
         self._broken = breaks_worker(result)
         said, self._attempt.said = self._attempt.said, []
         return {"result": result, "said": said} if said else {"result": result}
@@ -59,6 +67,43 @@ class TrialTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, see `save_checkpoint`."""
+
+
+class Imports:
+    """The user's modules that a worker imports only while it trains: no run can take their code at its start."""
+
+    def __init__(self) -> None:
+        self._before = self._elsewhere()
+        self._seen = len(sys.modules)
+
+    def refusal(self) -> Result | None:
+        """The failure of a trial that imported one, None where all of its code is the run's."""
+        if len(sys.modules) == self._seen:
+            return None
+        self._seen = len(sys.modules)
+        late = [place for place in self._elsewhere() if place not in self._before]
+        if not late:
+            return None
+        return Failure(
+            "error",
+            f"modules must be imported where a study file begins, so that a run takes their code once, got {late[0]}, "
+            "which is imported while trials train; move that import",
+            retry=True,
+            trace="\n".join(map(str, late)),
+        )
+
+    def _elsewhere(self) -> list[Path]:
+        return users_modules(elsewhere_than=package().parent.resolve())
+
+
+def other_code(attempt: Attempt) -> Result | None:
+    """What becomes of a trial whose id names other code than this worker has imported; None where it is the same."""
+    assignment = attempt.assignment
+    if code_with(assignment.definition) == assignment.ask.trial.code:
+        return None
+    torch = importlib.metadata.version("torch")
+    where = f"its code, in {package()}, or its torch, {torch}, is not what the study began with"
+    return UnfitNode(attempt.node, where)
 
 
 def this_node() -> Node:

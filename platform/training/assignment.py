@@ -28,6 +28,8 @@ class Assignment:
     """When the storage shows this file, the worker stops after the current optimiser step."""
     claim: str
     """What the trial's claim file holds as long as this worker may write."""
+    definition: str = ""
+    """What a study file's own method means, as `platform.training.code` has it: workers cannot read the file."""
     mark: Mark | None = None
     """What this node must see in the storage; None on one machine."""
     avoided: tuple[str, ...] = ()

@@ -7,10 +7,9 @@ import inspect
 import sys
 from pathlib import Path
 
-from platform.records.provenance import ROOT
+from platform.records.provenance import package
 from platform.shifts.fingerprint import fingerprint, imported, meaning
 
-PACKAGE = ROOT / "platform"
 TRAINING_CODE = (
     "methods/**/*.py",
     "networks/**/*.py",
@@ -26,20 +25,30 @@ DECIDES_NO_NUMBER = {"methods/mistakes.py", "networks/cost.py", "training/code.p
 
 def training_files() -> list[Path]:
     """The files whose code is part of every trial's id."""
-    other = {PACKAGE / name for name in DECIDES_NO_NUMBER}
-    return [file for pattern in TRAINING_CODE for file in sorted(PACKAGE.glob(pattern)) if file not in other]
+    other = {package() / name for name in DECIDES_NO_NUMBER}
+    return [file for pattern in TRAINING_CODE for file in sorted(package().glob(pattern)) if file not in other]
 
 
-@functools.cache
 def training_code(method: type) -> str:
     """12 digits that change with the code that trains and evaluates a method, or with torch's version.
 
     See `platform.shifts.fingerprint` for what counts.
     """
-    own = []
-    if not method.__module__.startswith("platform."):
-        own = [_definition(method.__name__, inspect.getsource(sys.modules[method.__module__]))]
-    return fingerprint(training_files(), importlib.metadata.version("torch"), *own)
+    return code_with(definition(method))
+
+
+@functools.cache
+def code_with(own: str) -> str:
+    """The `training_code` of a method with this definition, by the code that this process imports."""
+    return fingerprint(training_files(), importlib.metadata.version("torch"), *([own] if own else []))
+
+
+@functools.cache
+def definition(method: type) -> str:
+    """What a method of the user's own means in its file, see `_definition`; empty for one of the package."""
+    if method.__module__.startswith("platform."):
+        return ""
+    return _definition(method.__name__, inspect.getsource(sys.modules[method.__module__]))
 
 
 def _definition(name: str, source: str) -> str:

@@ -11,7 +11,6 @@ from PIL import Image
 from platform.commands.study import main
 from platform.records.location import RESULTS_VARIABLE
 from platform.records.provenance import JOB_VARIABLE
-from tests.support import checkout
 from tests.support.checkout import Checkout
 from tests.support.refusals import refused
 
@@ -106,16 +105,6 @@ def test_a_plan_says_what_is_wrong_with_data_that_are_named(
     assert re.match(rf"note: [^\n]*{tmp_path}/[^\n]+\n$", capsys.readouterr().err)
     assert main([str(file), "--plan", "--smoke", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().err == "note: --smoke reads no data\n"
-
-
-def test_a_checkout_at_a_path_that_pythonpath_cuts(tmp_path: Path, cache: Path) -> None:
-    made = checkout.make(tmp_path / "run 10:30" / "checkout", cache)
-    code, output = made.study(made.write("good.py", HEAD + GOOD))
-    assert code == 2, output
-    assert output == (
-        f"error: the checkout's path must have no ':', at which PYTHONPATH is cut, got {made.root}; rename the folder, "
-        "or move the checkout\n"
-    )
 
 
 def test_an_address_that_the_environment_names_is_said(fresh_checkout: Checkout) -> None:

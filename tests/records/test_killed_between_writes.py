@@ -27,7 +27,7 @@ import torch
 from platform.design.header import header as header_of
 from platform.methods import Adversarial, SourceOnly
 from platform.records.ledger import Ledger
-from platform.records.provenance import COMMIT_VARIABLE
+from platform.records.provenance import COMMIT_VARIABLE, ROOT
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store
 from platform.running import simulation
@@ -35,6 +35,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
+from platform.running.workers.code import Code
 from platform.search import proposals
 from platform.search.decisions import Search
 from platform.shifts import town
@@ -75,7 +76,7 @@ def run(folder: Path) -> None:
     searcher = StudySearcher(search, slots, interruption)
     ledger.announce(header_of(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
     ledger.reopen()
-    scheduler = StudyScheduler(search, slots, interruption)
+    scheduler = StudyScheduler(search, slots, interruption, Code(ROOT))
     simulation.run(searcher, scheduler, worker, slots=1)
     ledger.close()
     assert ledger.fault is None, ledger.fault

@@ -21,6 +21,7 @@ from platform.shifts import town
 from platform.shifts.shift import Shift, Splits
 from platform.training.assignment import Assignment, Failure, Node, Result
 from platform.training.attempt import Attempt, take_step
+from platform.training.code import definition, training_code
 from platform.training.recipe import Recipe
 from tests.support.tiny_splits import NETWORK_WIDTH
 
@@ -65,11 +66,20 @@ def assignment(results: Path, method: Method | None = None, seed: int = 1, **cha
         steps=STEPS,
         evaluations=EVALUATIONS,
         threads=1,
-        code="here",
+        code=training_code(type(method)),
     )
     ask = Ask("an arm", "confirm" if seed else "search", 0, trial)
     made = Assignment(
-        ask, method, recipe, TOWN, Folder(results), reported=0, resources={"CPU": 1.0}, stop="stop", claim="mine"
+        ask,
+        method,
+        recipe,
+        TOWN,
+        Folder(results),
+        reported=0,
+        resources={"CPU": 1.0},
+        stop="stop",
+        claim="mine",
+        definition=definition(type(method)),
     )
     with suppress(NotADirectoryError):
         folder_of(made).mkdir(parents=True, exist_ok=True)

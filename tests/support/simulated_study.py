@@ -5,6 +5,7 @@ from typing import Any
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.records.ledger import Ledger
+from platform.records.provenance import ROOT
 from platform.records.record import Record, Report
 from platform.records.storage.storage import Folder
 from platform.records.store import Store
@@ -15,6 +16,7 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
+from platform.running.workers.code import Code
 from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
@@ -65,7 +67,7 @@ class Simulation:
         self.shared = Slots(self.ledger, cluster)
         search = Search(study, self.ledger, IDENTITY)
         self.searcher = StudySearcher(search, self.shared, self.interruption)
-        self.scheduler = StudyScheduler(search, self.shared, self.interruption)
+        self.scheduler = StudyScheduler(search, self.shared, self.interruption, Code(ROOT))
         self.slots = slots
         self.reports = 0
         self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)

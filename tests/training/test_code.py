@@ -9,8 +9,9 @@ from types import ModuleType
 import pytest
 
 from platform.methods import FDA, SourceOnly
+from platform.records import provenance
 from platform.training import code as training
-from platform.training.code import training_code
+from platform.training.code import code_with, training_code
 
 OWN = '''"""A study with a method of its own."""
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ OTHER = {
 
 
 def test_the_files_that_decide_no_number_are_there_and_no_part_of_an_identity() -> None:
-    named = {training.PACKAGE / name for name in training.DECIDES_NO_NUMBER}
+    named = {provenance.package() / name for name in training.DECIDES_NO_NUMBER}
     assert all(file.is_file() for file in named)
     assert named.isdisjoint(training.training_files())
 
@@ -100,14 +101,14 @@ def test_methods_of_the_package_share_a_code() -> None:
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package, whose code is the one that counts."""
     copy = tmp_path / "platform"
-    shutil.copytree(training.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(training, "PACKAGE", copy)
+    shutil.copytree(provenance.package(), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(training, "package", lambda: copy)
     return copy
 
 
 def code_now() -> str:
     """The code as it lies on the disk now, whatever was remembered."""
-    return training_code.__wrapped__(SourceOnly)
+    return code_with.__wrapped__("")
 
 
 def replaced(file: Path, before: str, after: str) -> None:

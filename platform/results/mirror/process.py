@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
-from platform.records.provenance import ROOT
+from platform.records.provenance import ROOT, package
 from platform.records.record import StudyHeader
 from platform.results.mirror.messages import Answer, Outage, Request
 
 STUCK_SECONDS = 180.0
 """Time after which a call without an answer is given up: longer than MLflow waits, unless its user wants it to."""
+SERVE = "from platform.results.mirror.serving import serve; serve()"
 ENDED = "MLflow is away (the process that writes to it ended)"
 
 
@@ -28,7 +29,7 @@ class Process:
             errors = log_file.open("ab")
         # In a session of its own: Ctrl-C goes to the driver only, which then says what is still to be done.
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", "from platform.results.mirror.serving import serve; serve()"],
+            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(package().parent)!r}); {SERVE}"],
             cwd=ROOT,
             # MLflow and what it uses give some as they are loaded; as errors they would be MLflow's.
             env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},

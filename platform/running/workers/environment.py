@@ -19,7 +19,7 @@ def users_path() -> list[str]:
 
 @contextmanager
 def inheriting(root: Path) -> Iterator[None]:
-    """Have processes that start meanwhile import the checkout at `root`, and behind it what this process imports.
+    """Have processes that start meanwhile import the code at `root`, and behind it what this process imports.
 
     Workers inherit it, with bytes that Ray's runtime environment does not take.
     """

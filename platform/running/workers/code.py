@@ -1,0 +1,246 @@
+"""The code of a run: a copy of the package and of the user's modules, taken once, which all of its workers import.
+
+Saving a file while a study runs changes neither what its workers import nor what this process still has to import.
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from platform.records.provenance import package
+
+IN_USE = "in-use"
+"""The file in a copy that its run holds locked."""
+STUDY = "study"
+"""The copy of the study file."""
+LEFT_SECONDS = 86_400.0
+"""The age from which a copy that nobody holds was left by a run that was killed."""
+SHIPPED_BYTES = 2**20
+"""The size up to which a cluster's workers get what lies beside the user's modules and is no code."""
+LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+class Edited(ValueError):
+    """A file was saved between its import and its copy: nobody can say which of the two ran."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A copy of the code."""
+
+    root: Path
+    """The folder that workers import from."""
+    originals: dict[Path, Path] = field(default_factory=dict)
+    """Where each copied file comes from."""
+    tops: dict[Path, Path] = field(default_factory=dict)
+    """Where the packages and modules come from, which hold all of these."""
+
+    def with_original_paths(self, text: str) -> str:
+        """A text, such as a traceback, in which the copy's files have their originals' names."""
+        for copy, original in self.tops.items():
+            text = text.replace(str(copy), str(original))
+        return text
+
+    def edited(self) -> list[Path]:
+        """The original files that are no longer as they were copied."""
+        return [original for copy, original in self.originals.items() if _stamp(copy) != _stamp(original)]
+
+
+@contextmanager
+def taken(study_file: Path, ships: bool) -> Iterator[Code]:
+    """A copy of the code for as long as a run needs it; `ships` where it is sent to a cluster's machines.
+
+    What this process imports meanwhile comes from there, too. Raises Edited and OSError.
+    """
+    began = _process_start()
+    place = _place()
+    _remove_what_was_left(place)
+    root = Path(tempfile.mkdtemp(prefix="code-", dir=place))
+    try:
+        with (root / IN_USE).open("wb") as in_use:
+            with suppress(OSError):
+                fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            code = _copied(root, ships)
+            for original in code.originals.values():
+                if original.stat().st_ctime > began:
+                    raise Edited(f"{original} was saved while the study started; run the same command again")
+            # What it says is in memory, and workers get it from there.
+            code.originals[root / STUDY] = study_file.absolute()
+            shutil.copy2(study_file, root / STUDY)
+            with _importing(code):
+                yield code
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
+    """Where the user's own packages and modules lie that this process has imported, but for those below a folder.
+
+    They are neither Python's, nor installed (unless in editable mode), nor this package's, nor loaded by hand, as a
+    study file is.
+    """
+    found: dict[str, list[Path]] = {}
+    for name, module in list(sys.modules.items()):
+        if "." not in name and name not in ("__main__", package().name):
+            found[name] = [
+                place
+                for place in _places(module)
+                if place.stem == name
+                and not _is_library(place)
+                and not (elsewhere_than is not None and place.resolve().is_relative_to(elsewhere_than))
+            ]
+    installed = _installed() if any(found.values()) else set()
+    return [place for name, places in found.items() if name not in installed for place in places]
+
+
+def _places(module: ModuleType) -> list[Path]:
+    """The file of a module, or the folders of a package."""
+    if (folders := getattr(module, "__path__", None)) is not None:
+        return [Path(folder) for folder in folders if Path(folder).is_dir()]
+    file = getattr(module, "__file__", None)
+    return [Path(file)] if file is not None and file.endswith(".py") and Path(file).is_file() else []
+
+
+def _is_library(place: Path) -> bool:
+    named = {"site-packages", "dist-packages"} & set(place.parts)
+    return bool(named) or any(place.is_relative_to(library) for library in LIBRARIES)
+
+
+def _installed() -> set[str]:
+    """The top-level names of installed distributions, wherever they lie, but for editable ones."""
+    return {
+        name
+        for name, distributions in importlib.metadata.packages_distributions().items()
+        if not all(map(_is_editable, distributions))
+    }
+
+
+def _is_editable(distribution: str) -> bool:
+    said = importlib.metadata.distribution(distribution).read_text("direct_url.json")
+    return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
+
+
+def _copied(root: Path, ships: bool) -> Code:
+    code = Code(root)
+    tops = [package(), *users_modules()]
+    for top in tops:
+        target = root / top.name
+        if target not in code.tops:
+            code.tops[target] = top
+            _copy(top, target, code, ships)
+    if not ships:
+        # A module may read what lies beside it.
+        for folder in {top.parent for top in tops[1:] if top.is_file()}:
+            for beside in folder.iterdir():
+                if beside.suffix != ".py" and not (root / beside.name).exists():
+                    (root / beside.name).symlink_to(beside)
+    return code
+
+
+def _copy(source: Path, target: Path, code: Code, ships: bool, above: tuple[Path, ...] = ()) -> None:
+    """Copy what is code; the rest is linked, or, where the copy is shipped, copied if it is small."""
+    real = source.resolve()
+    if source.is_dir() and real not in above and (_holds_code(source) or not above):
+        target.mkdir()
+        for entry in source.iterdir():
+            if not entry.name.startswith("."):
+                _copy(entry, target / entry.name, code, ships, (*above, real))
+    elif source.suffix in (".py", ".pyc") and source.is_file():
+        # With its time of change, by which Python tells whether the compiled file beside it is the source's.
+        shutil.copy2(source, target)
+        if source.suffix == ".py":
+            code.originals[target] = source
+    elif not ships:
+        target.symlink_to(source)
+    elif source.is_file() and source.stat().st_size <= SHIPPED_BYTES:
+        shutil.copy2(source, target)
+
+
+def _holds_code(folder: Path) -> bool:
+    return any(name.endswith((".py", ".pyc")) for _, _, names in os.walk(folder) for name in names)
+
+
+@contextmanager
+def _importing(code: Code) -> Iterator[None]:
+    """Have this process, and those that it starts, import from the copy what is not imported yet."""
+    before = {}
+    sys.path.insert(0, str(code.root))
+    for module in list(sys.modules.values()):
+        paths = getattr(module, "__path__", None)
+        if isinstance(paths, list):
+            before[module] = list(paths)
+            paths[:] = [_in_copy(path, code) for path in paths]
+    try:
+        yield
+    finally:
+        sys.path.remove(str(code.root))
+        for module, paths in before.items():
+            module.__path__[:] = paths
+
+
+def _in_copy(path: str, code: Code) -> str:
+    for copy, original in code.tops.items():
+        if path == str(original) or path.startswith(f"{original}{os.sep}"):
+            return f"{copy}{path.removeprefix(str(original))}"
+    return path
+
+
+def _place() -> Path:
+    """A folder of this user's that no cleaner empties while a study runs, with a path that PYTHONPATH can hold."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    places = [Path(named) if Path(named).is_absolute() else Path("~/.cache"), Path(tempfile.gettempdir())]
+    for place in places:
+        with suppress(OSError, RuntimeError):
+            folder = place.expanduser() / "domain-adaptation-platform" if place is places[0] else place
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK) and os.pathsep not in str(folder):
+                return folder
+    raise Edited(
+        f"the code of a run must have a folder without {os.pathsep!r} in its path, got {places[-1]}; set TMPDIR"
+    )
+
+
+def _remove_what_was_left(place: Path) -> None:
+    """Remove the copies of runs that were killed."""
+    for left in place.glob(f"code-*/{IN_USE}"):
+        with suppress(OSError):
+            status = left.lstat()
+            if status.st_uid == os.getuid() and status.st_mtime < time.time() - LEFT_SECONDS:
+                with left.open("rb+") as held:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left.parent, ignore_errors=True)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What an editor changes of a file, and a copy keeps."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _process_start() -> float:
+    """When this process began, in seconds since the epoch."""
+    try:
+        # Psutil knows when the machine began to a second only. The kernel counts whole ticks, and before Python has
+        # started itself, which takes several, it reads none of our files.
+        ticks = 2 + int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        return time.time() - age
+    except (OSError, AttributeError, ValueError, IndexError):
+        # Only a study that trains needs it.
+        import psutil
+
+        return psutil.Process().create_time()
