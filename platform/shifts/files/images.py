@@ -1,5 +1,7 @@
 """Images on disk: paired with their labels by name, and read as RGB. Every error names the file."""
 
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +13,23 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from platform.shifts.files import png
 
 IMAGE_ENDINGS = ("png", "jpg", "jpeg", "jpe", "jfif")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+"""Pillow's names of the formats that are decoded, whatever a file's ending says. Others of its decoders start programs,
+as that of PostScript does."""
+MOST_PIXELS = 200_000_000
+"""An image of a whole town has fewer; decoded, so many take 600 MB, and a file of some KB can claim them."""
 NAMED = 3
 """Files without a partner that a message names."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _BLACK_IS_ZERO = 258, 262, 1
 """Tags of a TIFF file, and what the second holds for ordinary grey values."""
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+"""Tags of a TIFF file in tiles, each of which is decoded as a whole."""
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    *(IndexError, KeyError, TypeError, OverflowError, MemoryError),
+)
+"""What Pillow raises for files that are not as their format wants them."""
 
 
 class Pair(NamedTuple):
@@ -59,21 +73,46 @@ def read_image(path: Path) -> Image.Image:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file, to be decoded within; what fails then raises ValueError, which names the file."""
+def opened(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """An image file of one of these formats, to be decoded within; what fails raises ValueError, naming the file."""
     # A library may have asked Pillow to make up what a truncated file lacks.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        with Image.open(path) as image:
+    # Our own limit is asked below, before anything is decoded; Pillow's warns of half of what it lets through.
+    Image.MAX_IMAGE_PIXELS = None
+    with named(path):
+        if path.stat().st_size > MOST_PIXELS * 8:
+            raise ValueError("it is larger than any image")  # some of Pillow's decoders read all of a file at once
+        with Image.open(path, formats=formats) as image:
+            _require_bounded(path, image)
             yield image
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have whatever is wrong with an image file raise ValueError, which names the file."""
+    try:
+        yield
     except WrongKind:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _BROKEN as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
         raise ValueError(
             f"{path} cannot be read: {reason or type(error).__name__}; replace it with an intact copy, or, "
             "where other programs show it, save it there as an 8-bit PNG"
         ) from error
+
+
+def _require_bounded(path: Path, image: Image.Image) -> None:
+    """Refuse what would take more memory than an image may, by what the file says of its size."""
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width = max(width, int(image.tag_v2.get(_TILE_WIDTH, 0)))
+        height = max(height, int(image.tag_v2.get(_TILE_LENGTH, 0)))
+    if width * height > MOST_PIXELS:
+        raise WrongKind(
+            f"{path}: images must have at most {MOST_PIXELS // 1_000_000} million pixels, got {width} x {height}; "
+            "cut it into smaller ones, or replace it where it never had so many"
+        )
 
 
 def require_whole(path: Path, image: Image.Image) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from platform.shifts.files import png
-from platform.shifts.files.images import WrongKind, opened, require_whole
+from platform.shifts.files.images import WrongKind, named, opened, require_whole
 from platform.shifts.labels import LARGEST_LABEL_ID, NUM_CLASSES, VOID, label_id_to_train_id
 
 Ids = Literal["train", "label"]
@@ -36,8 +36,9 @@ def read_ids(path: Path) -> npt.NDArray[np.uint8]:
 
     Raises ValueError for a file that cannot be read, that holds colours or 16 bits, or whose palette hides the ids.
     """
-    with opened(path) as image:
+    with named(path):
         _require_ids(path)
+    with opened(path, formats=("PNG",)) as image:
         _require_plain_palette(path, image)
         require_whole(path, image)
         return np.asarray(image)

@@ -15,6 +15,8 @@ INTERLACED = (
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
 """First column and row, and the steps between columns and rows, of the seven passes of an interlaced file."""
+AT_ONCE = 1 << 20
+"""Bytes of pixels that are decompressed at a time."""
 
 
 class Header(NamedTuple):
@@ -54,9 +56,13 @@ def is_whole(path: Path) -> bool:
     begins = header(path)
     if begins is None:
         return True
-    inflate = zlib.decompressobj()
-    length = sum(len(inflate.decompress(part)) for part in _compressed(path)) + len(inflate.flush())
-    return length >= begins.length
+    inflate, missing = zlib.decompressobj(), begins.length
+    for part in _compressed(path):
+        # No more than is missing: what a file holds beyond that may be a thousand times its size.
+        while missing > 0 and part:
+            missing -= len(inflate.decompress(part, min(missing, AT_ONCE)))
+            part = inflate.unconsumed_tail
+    return missing <= 0 or len(inflate.flush()) >= missing
 
 
 def _compressed(path: Path) -> Iterator[bytes]:
