@@ -23,6 +23,7 @@ from typing import ParamSpec
 from platform.commands.terminal.encoding import never_fail
 from platform.records.one_line import one_line
 from platform.records.plain import legible
+from platform.records.storage.files import NotPlain
 from platform.running.interruption import MACHINE_FAILED as MACHINE_FAILED
 from platform.running.interruption import by_signal as by_signal
 
@@ -54,12 +55,14 @@ class BadInput(ValueError):
 
 def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:
     """Have a command return its exit code whatever happens; `mistakes` are errors, beside BadInput, of the user's."""
-    bad: tuple[type[Exception], ...] = (BadInput, *mistakes)
+    bad: tuple[type[Exception], ...] = (BadInput, NotPlain, *mistakes)
 
     def decorate(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
         @functools.wraps(main)
         def answering(*arguments: Arguments.args, **named: Arguments.kwargs) -> int:
             never_fail()
+            # Whatever the user's mask allows: others would write the records of a study, and the code's cache.
+            os.umask(os.umask(0o022) | 0o002)
             try:
                 try:
                     return main(*arguments, **named)

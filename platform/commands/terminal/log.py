@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from platform.commands.exits import LONGEST, say
 from platform.commands.terminal.encoding import SUBSTITUTED
 from platform.records.one_line import one_line
+from platform.records.storage.files import plainly
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def _duplicate(descriptor: int) -> int:
 def _opened(log: Path) -> int:
     """A file descriptor that appends to the log; where that cannot be opened, one for nothing."""
     try:
-        return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return plainly(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     except OSError:
         return _nothing()
 

@@ -13,6 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pyarrow import fs
 
+from platform.records.storage.files import TooLarge
+from platform.records.storage.storage import most_bytes
+
 SIGN_SECONDS = 2.0
 """Greatest age of an answer of `shows`: every request takes time, and costs a fraction of a cent."""
 REMEMBERED_FILES = 256
@@ -47,6 +50,8 @@ class Bucket:
 
     def read(self, name: str) -> bytes:
         with self._files.open_input_file(name) as file:
+            if (size := file.size()) > most_bytes(name):
+                raise TooLarge(f"{self}/{name}", size, most_bytes(name))
             content: bytes = file.read()
         return content
 

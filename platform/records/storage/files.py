@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,61 @@ PARTIAL = ".partial-"
 """Part of the name of every temporary file: a killed process may leave one behind."""
 UNSYNCED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 """What a file system says that cannot be told to write a folder."""
+MODE = 0o664
+"""What a new file allows, less what the user's mask takes away: nobody beyond the group writes to results."""
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+class NotPlain(OSError):
+    """Something else stands in a file's place; the message says what, and what to do."""
+
+    def __init__(self, path: str | Path, what: str) -> None:
+        super().__init__(errno.EINVAL, f"must be a plain file, got {what}; move it away", str(path))
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
+
+
+class TooLarge(NotPlain):
+    """A file is larger than any that was written here."""
+
+    def __init__(self, path: str | Path, size: int, at_most: int) -> None:
+        OSError.__init__(
+            self, errno.EFBIG, f"must have at most {at_most:,} bytes, got {size:,}; move it away", str(path)
+        )
+
+
+def plainly(path: str | Path, flags: int) -> int:
+    """Open a plain file, and nothing else: no link is followed, and nobody waits for a pipe's other end.
+
+    As `opener` of `open`; raises NotPlain and what `os.open` raises.
+    """
+    try:
+        file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, MODE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise NotPlain(path, "a link" if error.errno == errno.ELOOP else "a pipe or a socket") from error
+        raise
+    if not stat.S_ISREG(kind := os.fstat(file).st_mode):
+        os.close(file)
+        raise NotPlain(path, KINDS.get(stat.S_IFMT(kind), "something else"))
+    return file
+
+
+def read_plain(path: Path, at_most: int) -> bytes:
+    """The content of a plain file, which may be somebody else's. Raises NotPlain, TooLarge and OSError."""
+    with open(path, "rb", opener=plainly) as file:
+        if (size := os.fstat(file.fileno()).st_size) > at_most:
+            raise TooLarge(path, size, at_most)
+        return file.read()
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a plain file is there, and not a link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -38,7 +94,9 @@ def _partial(path: Path, content: bytes) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
-        with _opened(partial, os.O_TRUNC) as file:
+        # Left by a killed process, or a link that others planted where they may write.
+        partial.unlink(missing_ok=True)
+        with _opened(partial, os.O_EXCL) as file:
             _write(file, content)
         yield partial
         _sync_folder(path.parent)
@@ -73,7 +131,7 @@ def append_line(path: Path, line: bytes) -> None:
 @contextmanager
 def _opened(path: Path, flag: int) -> Iterator[int]:
     """A file's descriptor, for reading and writing; a file that is not there is made."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | flag, 0o666)
+    file = plainly(path, os.O_RDWR | os.O_CREAT | flag)
     try:
         yield file
     finally:

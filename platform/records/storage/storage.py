@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from platform.records.storage.files import PARTIAL, append_line, write_whole
+from platform.records.storage.files import PARTIAL, append_line, is_plain, read_plain, write_whole
 from platform.records.storage.tokens import MARK
 
 SIGHT_SECONDS = 60.0
 """How long a new file may stay unseen on another node: for so long NFS remembers that it was not there."""
+MOST_BYTES, MOST_WEIGHTS = 1 << 28, 1 << 36
+"""Greatest size of a file that is read: of records, of which a report takes some KB, and of a network's weights."""
+
+
+def most_bytes(name: str) -> int:
+    """The greatest size that a file of this name may have."""
+    return MOST_WEIGHTS if name.endswith(".pt") else MOST_BYTES
 
 
 class Storage(Protocol):
@@ -25,7 +32,7 @@ class Storage(Protocol):
     """
 
     def read(self, name: str) -> bytes:
-        """A file's content. Raises FileNotFoundError."""
+        """A file's content. Raises FileNotFoundError, and TooLarge for one of more than `most_bytes`."""
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file as a whole."""
@@ -65,7 +72,7 @@ class Folder:
         return str(self.path)
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        return read_plain(self.path / name, most_bytes(name))
 
     def write(self, name: str, content: bytes) -> None:
         write_whole(self.path / name, content)
@@ -94,7 +101,7 @@ class Folder:
             source.rename(target)
 
     def copy(self, name: str, to: str) -> None:
-        shutil.copytree(self.path / name, self.path / to, dirs_exist_ok=True)
+        shutil.copytree(self.path / name, self.path / to, dirs_exist_ok=True, ignore=_odd)
 
     def modified(self, name: str) -> float:
         return (self.path / name).stat().st_mtime
@@ -102,6 +109,12 @@ class Folder:
     def tidy(self, folder: str) -> None:
         for leftover in (self.path / folder).glob(f"*{PARTIAL}*"):
             leftover.unlink()
+
+
+def _odd(folder: str, names: list[str]) -> list[str]:
+    """What is neither a plain file nor a folder: a copy would not end, or be of what a link points to."""
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, path in paths.items() if not is_plain(path) and (path.is_symlink() or not path.is_dir())]
 
 
 class NotShared(ValueError):

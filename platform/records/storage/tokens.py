@@ -10,7 +10,8 @@
     claim         a trial   its driver, for each    workers, before they write  the worker that may write    never (4)
                             worker that gets it     what the trial leaves
 
-(1) It lists the processes that the driver started, which the next driver ends if this one was killed. (2) Until the
+(1) It lists the processes that the driver started, which the next driver ends if this one was killed and they bear the
+mark of its run. (2) Until the
 trial ends for it, or its process does. (3) When the driver ends; `stop` also when one begins. (4) It is overwritten.
 Locks lie on the driver's machine, since buckets know none; the other files lie where the records do.
 """

@@ -11,6 +11,7 @@ from typing import IO, cast
 
 from platform.records.provenance import ROOT, package
 from platform.records.record import StudyHeader
+from platform.records.storage.files import plainly
 from platform.results.mirror.messages import Answer, Outage, Request
 
 STUCK_SECONDS = 180.0
@@ -26,7 +27,7 @@ class Process:
         errors: int | IO[bytes] = subprocess.DEVNULL
         with suppress(OSError):
             log_file.parent.mkdir(parents=True, exist_ok=True)
-            errors = log_file.open("ab")
+            errors = open(log_file, "ab", opener=plainly)  # noqa: SIM115 - closed once the process has it
         # In a session of its own: Ctrl-C goes to the driver only, which then says what is still to be done.
         self._popen = subprocess.Popen(
             [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(package().parent)!r}); {SERVE}"],
