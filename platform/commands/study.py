@@ -209,7 +209,7 @@ def _train(
                 ledger.announce(header)
                 finished = _run_trials(file.study, ledger, identity, address, code, interruption, lock)
             if interruption.signal is not None and not finished:
-                _last_words("stopped; every step is kept, and the same command goes on from here\n")
+                _last_words(f"stopped; {_kept(interruption)}, and the same command goes on from here\n")
                 ended = "by a signal"
                 return interruption.code
             tabulated = _tabulate(ledger, header)
@@ -300,6 +300,13 @@ def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
     if short:
         say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
     return INCOMPLETE if short else COMPLETE
+
+
+def _kept(interruption: Interruption) -> str:
+    """What a stopped study has kept."""
+    if not interruption.lost:
+        return "every step is kept"
+    return f"every step is kept but what these had trained, which did not stop: {', '.join(interruption.lost)}"
 
 
 def _last_words(text: str) -> None:

@@ -68,6 +68,9 @@ class Budget:
     """CPU threads per trial; the numbers of a trial may differ between thread counts."""
     memory: float = 0.0
     """Memory per trial in GiB, so that a node gets no more trials than it has memory for; 0 is not counted."""
+    silence: float | None = 6.0
+    """Hours without a report after which a worker counts as lost, if that is also ten times as long as the slowest
+    report so far took; None waits for ever. No number of a trial depends on it."""
 
     @property
     def slot(self) -> Slot:
@@ -78,6 +81,8 @@ class Budget:
         for name in ("steps", "evaluations"):
             check_whole(self, name, least=1)
         _check_share(self, ("cpus", "gpus", "memory"))
+        if self.silence is not None:
+            check_number(self, "silence", "a number of hours above 0, or None", lambda hours: hours > 0)
         if self.evaluations > self.steps:
             raise ValueError(f"Budget.evaluations must be at most Budget.steps, {self.steps}, got {self.evaluations}")
 

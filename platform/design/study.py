@@ -125,7 +125,7 @@ class Study:
             self,
             shift=self.shift.smoke(),
             arms={name: arm.without(SMOKE) for name, arm in self.arms.items()},
-            budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus),
+            budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus, silence=self.budget.silence),
             search=None if self.search is None else ASHA(trials=2, grace=0.25, reduction=2, smoothing=2),
             seeds=1,
             recipe=replace(self.recipe, **SMOKE),

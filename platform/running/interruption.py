@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +18,8 @@ MACHINE_FAILED = 3
 """The exit code when the machine failed; `platform.commands.exits` has the table of all."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
+STOP_SECONDS = 120.0
+"""How long workers may take to stop when they were told to: an optimiser step and a checkpoint."""
 SHOWN_SECONDS = 1.0
 """How long another thread gets to show the last words."""
 
@@ -26,23 +29,34 @@ def by_signal(number: int) -> int:
     return 128 + number
 
 
-class Interruption:
-    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once the file `sign` is there.
+def spoken(seconds: float) -> str:
+    """A duration as one says it: `40 s`, `12 min`, `6 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
-    Raises OSError when an old one cannot be removed.
+
+class Interruption:
+    """Listens for SIGINT, SIGTERM and SIGHUP; workers stop after their current step once this run's sign is there.
+
+    Raises OSError when those of other runs cannot be removed.
     """
 
-    def __init__(self, storage: Storage, sign: str) -> None:
+    def __init__(self, storage: Storage, signs: str) -> None:
         self._storage = storage
-        self.sign = sign
+        self._signs = signs
+        self.sign = f"{signs}-{uuid.uuid4().hex}"
+        """A file of this run's alone: a network file system may show that of an earlier one for a while."""
         self.signal: int | None = None
         """The first signal that came."""
+        self.lost: list[str] = []
+        """What workers had trained that did not stop and were ended, in words."""
         self.say: Callable[[str], None] = print
         """Tells the user what happens; called from within a signal's handler."""
         # A study under nohup ignores the end of its terminal, and goes on doing so.
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._heard = [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
-        storage.remove(sign)
+        self._remove_signs()
 
     @property
     def code(self) -> int:
@@ -61,7 +75,14 @@ class Interruption:
             for number, handler in before.items():
                 signal.signal(number, handler)
             with suppress(OSError):
-                self._storage.remove(self.sign)
+                self._remove_signs()
+
+    def _remove_signs(self) -> None:
+        """Remove the signs of all runs: this one has the study to itself."""
+        folder, _, kind = self._signs.rpartition("/")
+        for name in self._storage.names(folder):
+            if name.partition("-")[0] == kind:
+                self._storage.remove(f"{folder}/{name}" if folder else name)
 
     def _listen(self) -> None:
         for number in self._heard:

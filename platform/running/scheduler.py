@@ -41,6 +41,10 @@ class StudyScheduler(FIFOScheduler):
         self.cpu_only: set[str] = set()
         """Addresses of nodes that train on CPUs what has a share of a GPU."""
 
+    def on_trial_add(self, tune_controller: Any, trial: RayTrial) -> None:
+        """Take note of who holds the workers."""
+        self.slots.controller = tune_controller
+
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """Whether a trial goes on after a worker's result."""
         assignment: Assignment = trial.config["assignment"]
@@ -53,22 +57,28 @@ class StudyScheduler(FIFOScheduler):
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault
-        stopping = self.ledger.fault is not None or self.interruption.signal is not None
-        return TrialScheduler.CONTINUE if goes_on and not stopping else TrialScheduler.STOP
+        return TrialScheduler.CONTINUE if goes_on and not self._stopping else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
         assignment: Assignment = trial.config["assignment"]
         try:
-            if _was_gone_before(tune_controller, trial):
+            ended = self.slots.ended.pop(assignment.claim, None)
+            if ended is not None and self._stopping:
+                self.slots.take_back(assignment)  # it did not stop when it was told to, which is no loss of a worker
+            elif ended is None and _was_gone_before(tune_controller, trial):
                 self.slots.take_back(assignment)
             else:
-                self._lose(assignment, gist(_words(trial)))
+                self._lose(assignment, ended or gist(_words(trial)))
         except Exception as fault:
             self.ledger.fault = self.ledger.fault or fault
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+    @property
+    def _stopping(self) -> bool:
+        return self.ledger.fault is not None or self.interruption.signal is not None
 
     def _enter(self, assignment: Assignment, result: Result) -> None:
         match result:

@@ -1,7 +1,7 @@
 """Who trains what, and where: the state that a study's searcher and scheduler share."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from platform.design.budget import Resources
 from platform.records.ledger import Ledger
@@ -27,6 +27,10 @@ class Slots:
         self.cluster = cluster
         self.on_gpus = cluster.offer().has_gpus
         """Decided once: a trial must not change its device on the way."""
+        self.controller: Any = None
+        """Ray Tune's own, which holds the workers, once it has a trial."""
+        self.ended: dict[str, str] = {}
+        """Why workers were ended that hung, by their claims."""
         self._ledger = ledger
         self._running: dict[str, Running] = {}
         self._losses: Counter[str] = Counter()

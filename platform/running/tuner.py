@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.running.workers.code import Code
 from platform.running.workers.edits import Edits
+from platform.running.workers.silence import Silence
 from platform.running.workers.starts import Starts, Waiting, logs_here
 from platform.search.decisions import Search
 
@@ -109,10 +110,10 @@ def run(
                 searcher = StudySearcher(search, slots, interruption, mark)
                 scheduler = StudyScheduler(search, slots, interruption, code)
                 starts = Starts(logs_here()) if address is None else None
-                halt = Halt(ledger, interruption)
                 waiting = Waiting(starts, interruption.say, partial(_fail, ledger))
-                callbacks = [halt, waiting, Edits(code, interruption.say)]
-                _tune(study, ledger, searcher, scheduler, halt, callbacks)
+                silence = Silence(study.budget.silence, ledger, slots, interruption, partial(_fail, ledger))
+                watchers = [waiting, silence, Edits(code, interruption.say)]
+                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), watchers)
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
@@ -166,7 +167,7 @@ def _tune(
     searcher: StudySearcher,
     scheduler: StudyScheduler,
     halt: Halt,
-    callbacks: Sequence[tune.Callback],
+    watchers: list[tune.Callback],
 ) -> None:
     for arm in study.arms.values():
         _send_by_value(arm.method)
@@ -195,7 +196,7 @@ def _tune(
                 storage_path=str(scratch),
                 verbose=0,
                 stop=halt,
-                callbacks=list(callbacks),
+                callbacks=[halt, *watchers],
                 # A lost trial is handed out again by the searcher: Ray Tune itself gives up one that is still to start.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

@@ -133,6 +133,12 @@ def test_a_trial_is_evaluated_at_even_steps_and_at_the_last(
         ({"gpus": float("nan")}, ["Budget.gpus", "got nan"]),
         ({"gpus": float("inf")}, ["Budget.gpus", "got inf"]),
         ({"gpus": "1"}, ["Budget.gpus", "got '1'"]),
+        ({"silence": 0}, ["Budget.silence must be a number of hours above 0, or None, got 0"]),
+        ({"silence": -1}, ["Budget.silence", "got -1"]),
+        ({"silence": True}, ["Budget.silence", "got True"]),
+        ({"silence": float("inf")}, ["Budget.silence", "or None, got inf"]),
+        ({"silence": float("nan")}, ["Budget.silence", "got nan"]),
+        ({"silence": "6 h"}, ["Budget.silence", "got '6 h'"]),
     ],
 )
 def test_a_budget_refuses(fields: dict[str, Any], parts: list[str]) -> None:

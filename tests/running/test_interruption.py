@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.records.storage.storage import Folder
+from platform.records.storage.storage import Folder, Storage
 from platform.running.interruption import SIGNALS, Interruption
 
 LISTENER = """
@@ -26,7 +26,7 @@ with interruption.listening():
     print(child.pid, flush=True)
     while interruption.signal is None:
         time.sleep(0.01)
-    print(interruption.signal, interruption.code, sign.exists(), flush=True)
+    print(interruption.signal, interruption.code, Path(sign.parent, interruption.sign).exists(), flush=True)
     time.sleep(1000)
 """
 
@@ -54,11 +54,8 @@ class Listener:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
 )
 def test_the_first_signal_stops_and_the_second_leaves_at_once(tmp_path: Path, number: int, code: int) -> None:
-    flag = tmp_path / "stop"
-    flag.touch()
-    listener = Listener(flag)
+    listener = Listener(tmp_path / "stop")
     try:
-        assert not flag.exists(), "that of an earlier run stops nothing"
         listener.process.send_signal(number)
         assert listener.line() == "stopping after the current step; once more to leave at once"
         assert listener.line() == f"{int(number)} {code} True"
@@ -114,7 +111,24 @@ def test_afterwards_signals_do_what_they_did_and_the_sign_is_gone(tmp_path: Path
     interruption.say = said.append
     with interruption.listening():
         signal.raise_signal(signal.SIGTERM)
-        assert (tmp_path / "stop").exists()
+        assert (tmp_path / interruption.sign).exists()
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
-    assert not (tmp_path / "stop").exists()
+    assert list(tmp_path.iterdir()) == []
     assert (interruption.signal, len(said)) == (signal.SIGTERM, 1)
+
+
+@pytest.mark.parametrize("name", ["stop", "stop-0123456789abcdef", "stop-"])
+def test_the_sign_of_another_run_stops_nothing_and_is_removed(storage: Storage, name: str) -> None:
+    storage.write(f"study/{name}", b"")
+    storage.write("study/stopped.txt", b"kept")
+    interruption = Interruption(storage, "study/stop")
+    assert storage.names("study") == ["stopped.txt"]
+    with interruption.listening():
+        storage.write(f"study/{name}", b"")
+        assert not storage.shows(interruption.sign)
+    assert storage.names("study") == ["stopped.txt"]
+
+
+def test_no_two_runs_have_the_same_sign(tmp_path: Path) -> None:
+    """A network file system may show for a while that the first one's is there."""
+    assert Interruption(Folder(tmp_path), "stop").sign != Interruption(Folder(tmp_path), "stop").sign

@@ -21,7 +21,7 @@ class Fetched:
             self.write(self.theirs, asked, reports=3)
         self.theirs.begin(begun(ask(header, "source only", "confirm", 2)))
         (self.theirs.study_folder(header.name) / "table.md").write_text("a table")
-        for name in ("running", "stop"):
+        for name in ("running", "stop", "stop-5e1f"):
             (self.theirs.study_folder(header.name) / name).write_text("of the head")
 
     @staticmethod
