@@ -25,6 +25,9 @@ from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
 from platform.running.placement import Offer, fit, holds_any
 from platform.running.workers.environment import PYTHONPATH, inheriting, users_path
+from platform.running.workers.limits import failing_start, small_limits
+from platform.running.workers.memory import MemoryKills
+from platform.running.workers.places import is_gone, needed_places
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
 """The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
@@ -36,6 +39,8 @@ DAEMONS = {"gcs_server", "raylet"}
 """Ray's processes by name."""
 RAY_SECONDS = 30.0
 """How long a Tuner may take to notice that Ray has died."""
+START_SECONDS, END_SECONDS = 300.0, 60.0
+"""How long Ray may take to start and to end: it has its own limits, and may miss them."""
 REFRESH_SECONDS = 1.0
 """How old the list of nodes may be."""
 JOIN_SECONDS = 180.0
@@ -55,7 +60,14 @@ class RayFault(Exception):
 class Cluster:
     """The nodes that Ray has, except those that were excluded because they cannot train."""
 
-    def __init__(self, nodes: Callable[[], Mapping[str, Resources]], configuration: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        nodes: Callable[[], Mapping[str, Resources]],
+        configuration: Mapping[str, Any],
+        kills: MemoryKills | None = None,
+    ) -> None:
+        self.kills = kills
+        """What the kernel says, where all workers are on its machine."""
         self._nodes = nodes
         self._configuration = configuration
         self._seen: dict[str, Resources] = {}
@@ -191,27 +203,39 @@ def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -
 
     Raises RayFault.
     """
-    with _keeping_signals(interruption), inheriting(root):
+    with _keeping_signals(interruption), inheriting(root), _bounded(interruption, START_SECONDS, "does not start"):
         _init("local", {}, include_dashboard=False, _system_config=NO_WORKERS_IN_ADVANCE)
     daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
     ended = threading.Event()
-    threading.Thread(target=_watch, args=(daemons, interruption, fail, ended), daemon=True).start()
+    threading.Thread(target=_watch, args=(daemons, needed_places(), interruption, fail, ended), daemon=True).start()
     try:
-        yield Cluster(_nodes, {})
+        yield Cluster(_nodes, {}, MemoryKills())
     finally:
         ended.set()
-        _leave(died=not all(lives(daemon.pid) for daemon in daemons))
+        started = [process for daemon in daemons for process in _tree(daemon)]
+        with _bounded(interruption, END_SECONDS, "does not end"):
+            _leave(died=not all(lives(daemon.pid) for daemon in daemons))
+        # A worker that stands still outlives Ray.
+        for process in started:
+            end_tree(process)
 
 
 @contextmanager
-def joined(address: str, root: Path, interruption: Interruption) -> Iterator[Cluster]:
-    """The cluster whose head is at an address; its workers import the code at `root`. Raises RayFault."""
-    with _keeping_signals(interruption):
+def joined(address: str, root: Path, interruption: Interruption, fail: Callable[[str], None]) -> Iterator[Cluster]:
+    """The cluster whose head is at an address; its workers import the code at `root`. Raises RayFault.
+
+    `fail` is told when the folder of Ray on this machine is deleted.
+    """
+    with _keeping_signals(interruption), _bounded(interruption, START_SECONDS, "does not start"):
         _init(address, {} if JOB_VARIABLE in os.environ else _sent(root))
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=((), needed_places(), interruption, fail, ended), daemon=True).start()
     try:
         yield Cluster(_nodes, _configuration())
     finally:
-        _leave(died=False)
+        ended.set()
+        with _bounded(interruption, END_SECONDS, "does not end"):
+            _leave(died=False)
 
 
 def _sent(root: Path) -> dict[str, Any]:
@@ -244,13 +268,31 @@ def _keeping_signals(interruption: Interruption) -> Iterator[None]:
             interruption.note(signal.SIGTERM)
 
 
+@contextmanager
+def _bounded(interruption: Interruption, seconds: float, what: str) -> Iterator[None]:
+    """End the process where Ray answers neither with success nor with an error."""
+    words = f"error: Ray {what} in {seconds:.0f} seconds; the same command goes on from here"
+    late = threading.Timer(seconds, interruption.leave, [words])
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+
+
 def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
+    if (reason := failing_start(address)) is not None:
+        raise RayFault(f"Ray does not start: {reason}{small_limits()}")
     try:
         with _legible_command():
             ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == signal.SIGTERM):
+            raise
         # Of a machine that is too busy, or has too few open files, Ray says nothing more special.
-        raise RayFault(f"Ray does not start: {one_line(error)}{_way_out(error)}") from error
+        said = one_line(error) if str(error).strip() else type(error).__name__
+        raise RayFault(f"Ray does not start: {said}{_way_out(error)}") from error
 
 
 @contextmanager
@@ -265,12 +307,12 @@ def _legible_command() -> Iterator[None]:
         utils.get_entrypoint_name = told
 
 
-def _way_out(error: Exception) -> str:
+def _way_out(error: BaseException) -> str:
     """What helps where Ray cannot write its files, or does not take the bytes of a path."""
     place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     if isinstance(error, UnicodeEncodeError) or (isinstance(error, OSError) and place in str(error)):
         return "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours to write to"
-    return ""
+    return small_limits()
 
 
 def _leave(died: bool) -> None:
@@ -305,21 +347,34 @@ def _alike(node: Resources, kind: Resources) -> bool:
     return all(node.get(name, 0) == kind[name] for name in ("CPU", "GPU") if name in kind)
 
 
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def _watch(
     daemons: Sequence[psutil.Process],
+    places: Sequence[Path],
     interruption: Interruption,
     fail: Callable[[str], None],
     ended: threading.Event,
 ) -> None:
-    """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word."""
-    while not ended.wait(1.0):
+    """End a study whose Ray has died: the Tuner waits for its answer until Ray ends the process, without a word.
+
+    Where Ray's files are gone, what runs still stops in order, but nothing new starts.
+    """
+    fault = ""
+    while not fault and not ended.wait(1.0):
         if not all(lives(daemon.pid) for daemon in daemons):
-            break
-    else:
+            fault = "one of Ray's own processes died; memory may have run out"
+            for daemon in daemons:
+                end_tree(daemon)
+        elif (gone := next((place for place in places if is_gone(place)), None)) is not None:
+            fault = f"{gone}, which Ray needs, was deleted; have RAY_TMPDIR name a folder that nothing cleans up"
+    if not fault:
         return
-    for daemon in daemons:
-        end_tree(daemon)
-    fault = "one of Ray's own processes died; memory may have run out"
     fail(fault)
     if not ended.wait(RAY_SECONDS):
         interruption.leave(f"error: {fault}; the same command goes on from here")

@@ -69,7 +69,7 @@ class StudyScheduler(FIFOScheduler):
             elif ended is None and _was_gone_before(tune_controller, trial):
                 self.slots.take_back(assignment)
             else:
-                self._lose(assignment, ended or gist(_words(trial)))
+                self._lose(assignment, ended or self._words_of_loss(trial))
         except Exception as fault:
             self.ledger.fault = self.ledger.fault or fault
 
@@ -118,6 +118,11 @@ class StudyScheduler(FIFOScheduler):
             log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, self.code.with_original_paths(failure.trace))
         step = self.ledger.records[ask.trial.id].step
         self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
+
+    def _words_of_loss(self, trial: RayTrial) -> str:
+        """Why a worker was lost, as far as Ray and the kernel say."""
+        kernel = self.slots.cluster.kills.recent if self.slots.cluster.kills is not None else ""
+        return "; ".join(filter(None, (kernel, gist(_words(trial)))))
 
     def _exclude(self, unfit: UnfitNode) -> None:
         """Give no more trials to a node that cannot train one."""

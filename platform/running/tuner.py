@@ -42,8 +42,9 @@ from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.running.workers.code import Code
 from platform.running.workers.edits import Edits
+from platform.running.workers.places import logs_here
 from platform.running.workers.silence import Silence
-from platform.running.workers.starts import Starts, Waiting, logs_here
+from platform.running.workers.starts import Starts, Waiting
 from platform.search.decisions import Search
 
 
@@ -134,7 +135,7 @@ def _cluster(
 ) -> AbstractContextManager[Cluster]:
     if address is None:
         return local(root, interruption, partial(_fail, ledger))
-    return joined(address, root, interruption)
+    return joined(address, root, interruption, partial(_fail, ledger))
 
 
 def _fail(ledger: Ledger, what: str) -> None:

@@ -1,5 +1,7 @@
 """What a cluster has and what its autoscaler may still start, from what Ray and `ray up` say of it."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -180,3 +182,45 @@ def test_where_ray_does_not_start_it_is_said_what_helps(
     monkeypatch.setattr("ray.init", refuse)
     with pytest.raises(RayFault, match=helps), local(ROOT, Interruption(Folder(tmp_path), "stop"), lambda _: None):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Exception(), "Ray does not start: Exception"),
+        (SystemExit(1), "Ray does not start: 1"),
+        (SystemExit(), "Ray does not start: SystemExit"),
+        (GeneratorExit(), "Ray does not start: GeneratorExit"),
+        (BaseException("a panic"), "Ray does not start: a panic"),
+        (MemoryError(), "Ray does not start: MemoryError"),
+    ],
+    ids=["bare", "exit", "bare exit", "generator", "panic", "memory"],
+)
+def test_whatever_ray_raises_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, said: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("ray.init", refuse)
+    with pytest.raises(RayFault) as fault, local(ROOT, Interruption(Folder(tmp_path), "stop"), lambda _: None):
+        pass
+    assert str(fault.value).startswith(said)
+
+
+def test_a_ray_that_never_starts_ends_the_process(tmp_path: Path) -> None:
+    hangs = (
+        "import sys, time, ray\n"
+        "from pathlib import Path\n"
+        "from platform.records.storage.storage import Folder\n"
+        "from platform.running import cluster\n"
+        "from platform.running.interruption import Interruption\n"
+        "cluster.START_SECONDS = 0.5\n"
+        "ray.init = lambda *_, **__: time.sleep(1000)\n"
+        "with cluster.local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print): pass\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", hangs, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert ended.returncode == 3
+    assert ended.stdout == "error: Ray does not start in 0 seconds; the same command goes on from here\n"

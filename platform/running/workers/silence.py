@@ -85,6 +85,8 @@ class Silence(tune.Callback):
     def _look(self) -> None:
         before, self._heard = self._heard, {}
         late = self._stopping_is_late()
+        if self._slots.cluster.kills is not None:
+            self._slots.cluster.kills.look()
         for trial, actor in list(self._workers()):
             assignment: Assignment = trial.config["assignment"]
             sign = trial.status, trial.run_metadata.last_result.get("training_iteration")

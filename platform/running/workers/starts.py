@@ -149,11 +149,6 @@ class Waiting(tune.Callback):
         return True
 
 
-def logs_here() -> Path:
-    """Where Ray's processes on this machine write their logs."""
-    return Path(ray._private.worker._global_node.get_logs_dir_path())  # type: ignore[attr-defined]
-
-
 def _reserved() -> set[str]:
     """The addresses of the nodes that hold room for a trial."""
     addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}  # type: ignore[no-untyped-call]

@@ -1,0 +1,63 @@
+"""Limits of this process under which Ray does not start, and a trial where it would end the process without a word."""
+
+import resource
+import signal
+import subprocess
+import sys
+
+import psutil
+
+from platform.records.provenance import ROOT
+from platform.running.interruption import end_tree
+from platform.running.workers.words import gist
+
+LIMITS = {
+    "-v": (resource.RLIMIT_AS, 2**10, 2**24),
+    "-f": (resource.RLIMIT_FSIZE, 2**10, 2**20),
+    "-u": (resource.RLIMIT_NPROC, 1, 2**12),
+    "-n": (resource.RLIMIT_NOFILE, 1, 2**12),
+}
+"""Limits as bash's `ulimit` names them, their units, and in these what nobody need wonder about."""
+TRIAL_SECONDS = 100.0
+TRIAL = """
+import resource, sys
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (soft // 8 * 7, hard))
+from platform.running import tuner
+import ray
+ray.init(sys.argv[1], include_dashboard=False, log_to_driver=False)
+"""
+"""Starts Ray beside the libraries that the driver has, in a little less room: no two starts take the same."""
+
+
+def small_limits() -> str:
+    """The limits that may be the reason why Ray does not start, as the end of a sentence; empty without one."""
+    here = {name: resource.getrlimit(limit)[0] // unit for name, (limit, unit, _) in LIMITS.items()}
+    small = [f"ulimit {name} is {value}" for name, value in here.items() if 0 <= value < LIMITS[name][2]]
+    return f"; {' and '.join(small)} here, which may be too little" if small else ""
+
+
+def failing_start(address: str) -> str | None:
+    """Why Ray does not start at an address where address space is limited; None where it does, or nothing is limited.
+
+    Without room Ray aborts the process that starts it, or waits for ever, so another process tries.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return None
+    command = [sys.executable, "-c", TRIAL, address]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as trial:
+        try:
+            _, errors = trial.communicate(timeout=TRIAL_SECONDS)
+        except subprocess.TimeoutExpired:
+            end_tree(psutil.Process(trial.pid))
+            return f"it gives no answer in {TRIAL_SECONDS:.0f} seconds"
+        finally:
+            if trial.poll() is None:
+                end_tree(psutil.Process(trial.pid))
+    if trial.returncode < 0:
+        return f"it ends by {signal.Signals(-trial.returncode).name}"
+    if trial.returncode:
+        said = errors.decode(errors="replace")
+        return gist(said) if "Traceback" in said else "it ends the process that starts it"
+    return None
