@@ -4,10 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from platform.commands.exits import BadInput, bad_input
@@ -17,12 +15,11 @@ from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
 from platform.records.store import Store
+from platform.running.workers.private import refuse_unsafe
 from platform.running.workers.words import gist
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
 """How long the machine of a Ray address may take to answer, and Ray itself."""
-TOKEN_VARIABLES = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-"""By which a user gives Ray a token."""
 REMEDY = "copy the study file to a new name, or start over with --fresh, which deletes nothing"
 
 
@@ -56,25 +53,10 @@ def check_interpreter() -> None:
             break
 
 
-def check_home() -> None:
-    """Raise BadInput where the Ray that is started here has no home, or no place in it for its token."""
-    try:
-        token = Path.home() / ".ray" / "auth_token"
-    except RuntimeError as error:
-        raise BadInput(
-            "Ray must have a home, got a user without one; set HOME to a folder that can be written"
-        ) from error
-    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or os.environ.keys() & TOKEN_VARIABLES:
-        return
-    try:
-        if not token.is_file():
-            token.parent.mkdir(exist_ok=True)
-            tempfile.TemporaryFile(dir=token.parent).close()
-    except OSError as error:
-        raise BadInput(
-            f"Ray must be able to keep a token in {token.parent}: {error.strerror}; "
-            "set HOME to a folder that can be written, or RAY_AUTH_TOKEN to a long random text"
-        ) from error
+def check_temporary() -> None:
+    """Raise BadInput where another user may exchange the files that a study has outside of its results."""
+    with bad_input():
+        refuse_unsafe()
 
 
 def check_weights(study: Study) -> None:

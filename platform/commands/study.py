@@ -24,8 +24,8 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
-    check_home,
     check_interpreter,
+    check_temporary,
     check_weights,
     check_writable,
     refuse_another_search,
@@ -158,12 +158,12 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     """Check what can be checked, then run what the study has not run yet."""
     study, folder = file.study, store.study_folder(file.name)
     check_interpreter()
+    check_temporary()
     study.shift.check()
     check_writable(Folder(folder))
     if store.shared:
         check_writable(store.storage, file.name)
     if address is None:
-        check_home()
     else:
         check_answers(address)
     try:

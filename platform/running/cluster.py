@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from platform.running.workers.environment import PYTHONPATH, inheriting, users_p
 from platform.running.workers.limits import failing_start, small_limits
 from platform.running.workers.memory import MemoryKills
 from platform.running.workers.places import is_gone, needed_places
+from platform.running.workers.guard import guarded, on_loopback
+from platform.running.workers.private import REMEDY, private_folder, temporary
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
 """The environment variable that names, on a cluster's head, the file by which `ray up` started the cluster."""
@@ -47,6 +49,8 @@ JOIN_SECONDS = 180.0
 """How long a study waits at its start for machines that its cluster expects."""
 EXCLUDED_NODES = 3
 """Unfit nodes in a row, with none left, after which no more are awaited: each new one costs."""
+RAY = "r"
+"""Ray's own part of a private folder; short, since a socket's path is."""
 SLOW_SECONDS = 20.0
 """How long it may take before the user is told."""
 MOUNT_SECONDS = 180.0
@@ -201,23 +205,42 @@ def awaited(living: Sequence[Resources], configuration: Mapping[str, Any]) -> tu
 def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -> Iterator[Cluster]:
     """Ray on this machine alone, whose workers import the code at `root`; `fail` is told when Ray dies.
 
-    Raises RayFault.
+    Nobody else reaches it: neither its ports nor its files. Raises RayFault.
     """
-    with _keeping_signals(interruption), inheriting(root), _bounded(interruption, START_SECONDS, "does not start"):
-        _init("local", {}, include_dashboard=False, _system_config=NO_WORKERS_IN_ADVANCE)
-    daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
-    ended = threading.Event()
-    threading.Thread(target=_watch, args=(daemons, needed_places(), interruption, fail, ended), daemon=True).start()
-    try:
-        yield Cluster(_nodes, {}, MemoryKills())
-    finally:
-        ended.set()
-        started = [process for daemon in daemons for process in _tree(daemon)]
-        with _bounded(interruption, END_SECONDS, "does not end"):
-            _leave(died=not all(lives(daemon.pid) for daemon in daemons))
-        # A worker that stands still outlives Ray.
-        for process in started:
-            end_tree(process)
+    with _for_ray() as folder, guarded(folder):
+        with (
+            _keeping_signals(interruption),
+            inheriting(root),
+            on_loopback(),
+            _bounded(interruption, START_SECONDS, "does not start"),
+        ):
+            # Ray opens the folder to everybody, but nobody comes through the one above.
+            own = {"_temp_dir": str(folder / RAY), "_system_config": NO_WORKERS_IN_ADVANCE}
+            _init("local", {}, include_dashboard=False, **own)
+        daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
+        ended = threading.Event()
+        threading.Thread(target=_watch, args=(daemons, needed_places(), interruption, fail, ended), daemon=True).start()
+        try:
+            yield Cluster(_nodes, {}, MemoryKills())
+        finally:
+            ended.set()
+            started = [process for daemon in daemons for process in _tree(daemon)]
+            with _bounded(interruption, END_SECONDS, "does not end"):
+                _leave(died=not all(lives(daemon.pid) for daemon in daemons))
+            # A worker that stands still outlives Ray.
+            for process in started:
+                end_tree(process)
+
+
+@contextmanager
+def _for_ray() -> Iterator[Path]:
+    """A private folder for Ray's files, of which its logs stay after an error. Raises RayFault."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(private_folder(kept=f"{RAY}/session_[0-9]*/logs"))
+        except OSError as error:
+            raise RayFault(f"Ray does not start: {one_line(error)}{_way_out(error)}") from error
+        yield folder
 
 
 @contextmanager
@@ -309,10 +332,8 @@ def _legible_command() -> Iterator[None]:
 
 def _way_out(error: BaseException) -> str:
     """What helps where Ray cannot write its files, or does not take the bytes of a path."""
-    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if isinstance(error, UnicodeEncodeError) or (isinstance(error, OSError) and place in str(error)):
-        return "; have RAY_TMPDIR name a folder with a short path of plain letters that is yours to write to"
-    return small_limits()
+    refused = isinstance(error, OSError) and str(temporary()) in str(error)
+    return f"; {REMEDY}" if refused or isinstance(error, UnicodeEncodeError) else small_limits()
 
 
 def _leave(died: bool) -> None:

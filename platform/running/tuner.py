@@ -5,12 +5,9 @@ the others are decided as if the study had never stopped.
 """
 
 import os
-import shutil
 import sys
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +40,7 @@ from platform.running.worker import TrialTrainable
 from platform.running.workers.code import Code
 from platform.running.workers.edits import Edits
 from platform.running.workers.places import logs_here
+from platform.running.workers.private import private_folder
 from platform.running.workers.silence import Silence
 from platform.running.workers.starts import Starts, Waiting
 from platform.search.decisions import Search
@@ -115,9 +113,9 @@ def run(
                 silence = Silence(study.budget.silence, ledger, slots, interruption, partial(_fail, ledger))
                 watchers = [waiting, silence, Edits(code, interruption.say)]
                 _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), watchers)
-    ledger.close()
-    if ledger.fault is not None:
-        raise ledger.fault
+            # Before Ray's folder goes: after an error its logs stay.
+            _conclude(ledger)
+    _conclude(ledger)
     return search.is_finished()
 
 
@@ -136,6 +134,13 @@ def _cluster(
     if address is None:
         return local(root, interruption, partial(_fail, ledger))
     return joined(address, root, interruption, partial(_fail, ledger))
+
+
+def _conclude(ledger: Ledger) -> None:
+    """Let go of the trials, and raise what the study ended by."""
+    ledger.close()
+    if ledger.fault is not None:
+        raise ledger.fault
 
 
 def _fail(ledger: Ledger, what: str) -> None:
@@ -181,7 +186,8 @@ def _tune(
     # The searcher knows how many trials the cluster takes, also while nodes come and go. Ray Tune would ask for one
     # at a time, and an autoscaler would see the need of one.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(10**6)
-    with _scratch(ledger) as scratch:
+    # What Ray Tune writes nobody reads.
+    with private_folder() as scratch:
         tune.Tuner(
             TrialTrainable,
             tune_config=tune.TuneConfig(
@@ -203,19 +209,6 @@ def _tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
-
-
-@contextmanager
-def _scratch(ledger: Ledger) -> Iterator[Path]:
-    """A folder for what Ray Tune writes and nobody reads; what a killed driver left there is removed first."""
-    place = f"{ledger.study}-{zlib.crc32(os.fsencode(ledger.store.folder.resolve())):08x}"
-    folder = Path(tempfile.gettempdir()) / f"study-{os.getuid()}-{place}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _send_by_value(method: type[Method]) -> None:

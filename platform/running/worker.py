@@ -3,7 +3,9 @@
 import gc
 import importlib.metadata
 import os
+import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -107,5 +109,7 @@ def other_code(attempt: Attempt) -> Result | None:
 
 
 def this_node() -> Node:
-    """The node that this worker runs on."""
-    return Node(ray.get_runtime_context().get_node_id(), get_node_ip_address())  # type: ignore[no-untyped-call]
+    """The node that this worker runs on, by its address in a cluster, and by its name where there is only this one."""
+    address = get_node_ip_address()  # type: ignore[no-untyped-call]
+    name = socket.gethostname() if ip_address(address).is_loopback else address
+    return Node(ray.get_runtime_context().get_node_id(), name)
