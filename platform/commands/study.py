@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import shown
+from platform.commands.token import close_token
 from platform.design.header import header as header_of
 from platform.design.loading import StudyFile, StudyFileError, load
 from platform.design.study import Study
@@ -164,7 +166,10 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     if store.shared:
         check_writable(store.storage, file.name)
     if address is None:
+        with suppress(BadInput):  # of no use here
+            close_token()
     else:
+        close_token()
         check_answers(address)
     try:
         with study_lock(folder) as lock, taken(file.path, ships=address is not None) as code:

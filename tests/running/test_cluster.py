@@ -184,6 +184,7 @@ def test_where_ray_does_not_start_it_is_said_what_helps(
     monkeypatch.setattr("ray.init", refuse)
     with pytest.raises(RayFault, match=helps), local(ROOT, Interruption(Folder(tmp_path), "stop"), lambda _: None):
         pass
+    assert list((tmp_path / "Müll").iterdir()) == [], "nothing was said, and nothing stays"
 
 
 @pytest.mark.parametrize(
@@ -226,4 +227,3 @@ def test_a_ray_that_never_starts_ends_the_process(tmp_path: Path) -> None:
     )
     assert ended.returncode == 3
     assert ended.stdout == "error: Ray does not start in 0 seconds; the same command goes on from here\n"
-    assert list((tmp_path / "Müll").iterdir()) == [], "nothing was said, and nothing stays"

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 import yaml
 
 from platform.commands.exits import BadInput
+from platform.commands.token import close_token
 from platform.records.one_line import one_line
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def _check_token() -> None:
             "there is no token, ~/.ray/auth_token; copy that of the machine where ray up was run, or make one before "
             "ray up: ray get-auth-token --generate"
         )
+    if not named:
+        close_token()
 
 
 @contextmanager

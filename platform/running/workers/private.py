@@ -29,14 +29,18 @@ def temporary() -> Path:
 
 
 def refuse_unsafe() -> None:
-    """Raise Unsafe where another user may exchange what lies in the folder for temporary files, or in one above it."""
-    folder = temporary().resolve()
+    """Raise Unsafe where another user may exchange what lies in the folder for temporary files."""
+    if (found := danger(temporary().resolve())) is not None:
+        raise Unsafe(f"temporary files must lie where only you may exchange them, got {found}; {REMEDY}")
+
+
+def danger(folder: Path) -> str | None:
+    """The folder, or one above it, in which another user may exchange what lies there, and why."""
     for above in (folder, *folder.parents):
         with suppress(FileNotFoundError, PermissionError):
-            if (danger := _danger(above.stat())) is not None:
-                raise Unsafe(
-                    f"temporary files must lie where only you may exchange them, got {above}, {danger}; {REMEDY}"
-                )
+            if (reason := _danger(above.stat())) is not None:
+                return f"{above}, {reason}"
+    return None
 
 
 @contextmanager

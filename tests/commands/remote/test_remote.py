@@ -64,6 +64,7 @@ def user(fresh_checkout: Checkout) -> Checkout:
     home = fresh_checkout.root.parent / "home"
     (home / ".ray").mkdir(parents=True)
     (home / ".ray" / "auth_token").write_text(TOKEN)
+    (home / ".ray" / "auth_token").chmod(0o600)
     return replace(fresh_checkout, environment=without_ray(fresh_checkout.environment) | {"HOME": str(home)})
 
 
