@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 20
 
-.PHONY: study test test-cluster faults lint clean
+.PHONY: study test test-cluster faults lint audit clean
 
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
@@ -29,6 +29,13 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Known vulnerabilities of what is pinned. It needs PyPI's own data; what is not found there is an error, not well.
+audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	@$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt || \
+	    { echo "audit: vulnerabilities were found, or (see above) their data could not be had, and nothing is known"; exit 1; }
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV): several GB, a few minutes"
 	$(PYTHON) -m venv $(VENV)
@@ -38,4 +45,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .pytest_cache

@@ -63,6 +63,8 @@ from platform.training.cost import Uncounted
 
 LOG = "log.txt"
 """File of a study's folder: what Ray and MLflow say."""
+LOOK = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui"
+"""Shows the runs; without MLflow's own runner of jobs."""
 PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
@@ -263,7 +265,7 @@ def _close(tracker: Tracker, ledger: Ledger, ended: Literal["by an error", "by a
     """Give MLflow what it lacks, and say what it lacks even then."""
     if ended == "whole":
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
-        _last_words(f"\ncompare the runs: mlflow ui (experiment {ledger.study!r})\n")
+        _last_words(f"\ncompare the runs: {LOOK} (experiment {ledger.study!r})\n")
     else:
         owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
     if owed and ended == "by an error":

@@ -25,10 +25,10 @@ from platform.records.storage.storage import Mark, NotShared, Storage, sees
 from platform.running.interruption import Interruption, end_tree
 from platform.running.placement import Offer, fit, holds_any
 from platform.running.workers.environment import PYTHONPATH, inheriting, users_path
+from platform.running.workers.guard import guarded, on_loopback
 from platform.running.workers.limits import failing_start, small_limits
 from platform.running.workers.memory import MemoryKills
 from platform.running.workers.places import is_gone, needed_places
-from platform.running.workers.guard import guarded, on_loopback
 from platform.running.workers.private import REMEDY, private_folder, temporary
 
 CONFIGURATION_VARIABLE = "PLATFORM_CLUSTER_CONFIG"
