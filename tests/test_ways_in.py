@@ -85,7 +85,7 @@ def test_a_ray_worker(tmp_path: Path) -> None:
     """The path is the one that a study gives its workers: they import the standard module before the study's code."""
     program = (
         "import ray, sys; from pathlib import Path; from tests import test_ways_in\n"
-        "from platform.running.cluster import local; from platform.running.interruption import Interruption\n"
+        "from platform.running.machine.session import local; from platform.running.interruption import Interruption\n"
         "from platform.records.storage.storage import Folder\n"
         "with local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print):\n"
         "    print(ray.get(ray.remote(test_ways_in.both_modules).remote()))"
@@ -141,7 +141,7 @@ def test_a_notebooks_classes_reach_rays_workers(tmp_path: Path) -> None:
         f"import platform\n{beginning()}"
         "from pathlib import Path; import ray\n"
         "from platform.methods import FDA; from platform.study import Arm\n"
-        "from platform.running.cluster import local; from platform.running.interruption import Interruption\n"
+        "from platform.running.machine.session import local; from platform.running.interruption import Interruption\n"
         "from platform.records.storage.storage import Folder\n"
         f"with local(Path(root), Interruption(Folder(Path({str(tmp_path)!r})), 'stop'), print):\n"
         "    there = ray.get(ray.remote(lambda arm: arm).remote(Arm(FDA, beta=0.05)))\n"

@@ -15,7 +15,7 @@ from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
 from platform.records.store import Store
-from platform.running.workers.private import refuse_unsafe
+from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30

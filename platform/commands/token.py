@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from platform.commands.exits import BadInput, say
-from platform.running.workers.private import danger
+from platform.running.machine.private import danger
 
 ANEW = "delete it, and make a new one: ray get-auth-token --generate"
 

@@ -25,13 +25,13 @@ from platform.running.cluster import (
     JOIN_SECONDS,
     Cluster,
     RayFault,
-    connected,
-    joined,
-    local,
     machines,
     refuse_unshared,
 )
 from platform.running.interruption import Interruption
+from platform.running.machine.places import logs_here
+from platform.running.machine.private import private_folder
+from platform.running.machine.session import connected, joined, local
 from platform.running.placement import Offer, TooLarge, refusal
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
@@ -39,8 +39,6 @@ from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.running.workers.code import Code
 from platform.running.workers.edits import Edits
-from platform.running.workers.places import logs_here
-from platform.running.workers.private import private_folder
 from platform.running.workers.silence import Silence
 from platform.running.workers.starts import Starts, Waiting
 from platform.search.decisions import Search

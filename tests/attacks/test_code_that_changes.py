@@ -124,8 +124,6 @@ def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
     assert numbers(made.root) == numbers(undisturbed.root)
     assert all(numbers(made.root).values())
     assert (made.root / "results" / "own" / "table.md").is_file()
-    left = list(Path(made.environment["XDG_CACHE_HOME"]).glob("domain-adaptation-platform/code-*"))
-    assert left == [], "the copy goes with its run"
 
 
 def test_what_is_imported_only_while_trials_train_is_refused(made: Checkout, tmp_path: Path) -> None:
@@ -143,8 +141,8 @@ def test_what_is_imported_only_while_trials_train_is_refused(made: Checkout, tmp
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "domain-adaptation-platform"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "private"))
+    return tmp_path / "private"
 
 
 @pytest.fixture
@@ -222,34 +220,6 @@ def test_the_start_of_this_process_is_known() -> None:
     assert started < time.time()
     # Psutil's is known to a second.
     assert started == pytest.approx(psutil.Process().create_time(), abs=1.1)
-
-
-def test_what_killed_runs_left_goes_when_it_is_old_and_nobody_holds_it(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(code, "_process_start", time.time)
-    for name, age in (("code-old", 2 * 86_400), ("code-young", 60)):
-        (place / name).mkdir(parents=True)
-        (place / name / code.IN_USE).touch()
-        os.utime(place / name / code.IN_USE, (time.time() - age,) * 2)
-    with taken(STUDY_FILE, ships=False) as held:
-        os.utime(held.root / code.IN_USE, (0, 0))
-        assert not (place / "code-old").exists()
-        assert (place / "code-young").exists()
-        with taken(STUDY_FILE, ships=False):
-            assert held.root.exists(), "a run that is held stays, however old it is"
-
-
-@pytest.mark.parametrize("home", ["/dev/null", "{}/with:colon"])
-def test_a_copy_has_a_place_where_no_home_can_hold_it(
-    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", home.format(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(code, "_process_start", time.time)
-    with taken(STUDY_FILE, ships=False) as copied:
-        assert copied.root.parent == tmp_path
 
 
 def test_libraries_are_nobodys_own_modules(mylab: Path) -> None:

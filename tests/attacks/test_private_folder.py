@@ -16,13 +16,13 @@ import pytest
 from platform.commands.exits import BadInput
 from platform.commands.refusals import check_temporary
 from platform.records.provenance import ROOT
-from platform.running.workers.private import KEPT, KEPT_SECONDS, OURS, private_folder
+from platform.running.machine.private import KEPT, KEPT_SECONDS, OURS, private_folder
 from tests.conftest import NOBODY
 
 HOLDS = """
 import sys
 from pathlib import Path
-from platform.running.workers.private import private_folder
+from platform.running.machine.private import private_folder
 with private_folder() as folder:
     (folder / "r").mkdir()
     (folder / "r" / "big").write_bytes(b"0" * 1000)

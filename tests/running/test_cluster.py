@@ -11,8 +11,9 @@ import pytest
 from platform.design.budget import Resources
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Folder
-from platform.running.cluster import HEAD, Cluster, RayFault, awaited, local
+from platform.running.cluster import HEAD, Cluster, RayFault, awaited
 from platform.running.interruption import Interruption
+from platform.running.machine.session import local
 from platform.running.placement import refusal
 
 HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
@@ -216,11 +217,11 @@ def test_a_ray_that_never_starts_ends_the_process(tmp_path: Path) -> None:
         "import sys, time, ray\n"
         "from pathlib import Path\n"
         "from platform.records.storage.storage import Folder\n"
-        "from platform.running import cluster\n"
+        "from platform.running.machine import session\n"
         "from platform.running.interruption import Interruption\n"
-        "cluster.START_SECONDS = 0.5\n"
+        "session.START_SECONDS = 0.5\n"
         "ray.init = lambda *_, **__: time.sleep(1000)\n"
-        "with cluster.local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print): pass\n"
+        "with session.local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print): pass\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", hangs, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100

@@ -3,29 +3,24 @@
 Saving a file while a study runs changes neither what its workers import nor what this process still has to import.
 """
 
-import fcntl
 import importlib.metadata
 import json
 import os
 import shutil
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from platform.records.provenance import package
+from platform.running.machine.private import private_folder
 
-IN_USE = "in-use"
-"""The file in a copy that its run holds locked."""
 STUDY = "study"
 """The copy of the study file."""
-LEFT_SECONDS = 86_400.0
-"""The age from which a copy that nobody holds was left by a run that was killed."""
 SHIPPED_BYTES = 2**20
 """The size up to which a cluster's workers get what lies beside the user's modules and is no code."""
 LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -64,24 +59,16 @@ def taken(study_file: Path, ships: bool) -> Iterator[Code]:
     What this process imports meanwhile comes from there, too. Raises Edited and OSError.
     """
     began = _process_start()
-    place = _place()
-    _remove_what_was_left(place)
-    root = Path(tempfile.mkdtemp(prefix="code-", dir=place))
-    try:
-        with (root / IN_USE).open("wb") as in_use:
-            with suppress(OSError):
-                fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            code = _copied(root, ships)
-            for original in code.originals.values():
-                if original.stat().st_ctime > began:
-                    raise Edited(f"{original} was saved while the study started; run the same command again")
-            # What it says is in memory, and workers get it from there.
-            code.originals[root / STUDY] = study_file.absolute()
-            shutil.copy2(study_file, root / STUDY)
-            with _importing(code):
-                yield code
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with private_folder() as root:
+        code = _copied(root, ships)
+        for original in code.originals.values():
+            if original.stat().st_ctime > began:
+                raise Edited(f"{original} was saved while the study started; run the same command again")
+        # What it says is in memory, and workers get it from there.
+        code.originals[root / STUDY] = study_file.absolute()
+        shutil.copy2(study_file, root / STUDY)
+        with _importing(code):
+            yield code
 
 
 def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
@@ -194,32 +181,6 @@ def _in_copy(path: str, code: Code) -> str:
         if path == str(original) or path.startswith(f"{original}{os.sep}"):
             return f"{copy}{path.removeprefix(str(original))}"
     return path
-
-
-def _place() -> Path:
-    """A folder of this user's that no cleaner empties while a study runs, with a path that PYTHONPATH can hold."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    places = [Path(named) if Path(named).is_absolute() else Path("~/.cache"), Path(tempfile.gettempdir())]
-    for place in places:
-        with suppress(OSError, RuntimeError):
-            folder = place.expanduser() / "domain-adaptation-platform" if place is places[0] else place
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK) and os.pathsep not in str(folder):
-                return folder
-    raise Edited(
-        f"the code of a run must have a folder without {os.pathsep!r} in its path, got {places[-1]}; set TMPDIR"
-    )
-
-
-def _remove_what_was_left(place: Path) -> None:
-    """Remove the copies of runs that were killed."""
-    for left in place.glob(f"code-*/{IN_USE}"):
-        with suppress(OSError):
-            status = left.lstat()
-            if status.st_uid == os.getuid() and status.st_mtime < time.time() - LEFT_SECONDS:
-                with left.open("rb+") as held:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(left.parent, ignore_errors=True)
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

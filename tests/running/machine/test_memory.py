@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from platform.running.machine.memory import RECENT_SECONDS, MemoryKills
 from platform.running.simulation import lose
-from platform.running.workers.memory import RECENT_SECONDS, MemoryKills
 from tests.support.simulated_study import Simulation
 
 V2, V1, MACHINE = "sys/fs/cgroup/job/memory.events", "sys/fs/cgroup/memory/job/memory.oom_control", "proc/vmstat"
@@ -54,7 +54,7 @@ def test_what_the_kernel_did_long_before_is_not_the_reason(tmp_path: Path, monke
     kills.look()
     assert kills.recent
     later = time.monotonic() + RECENT_SECONDS + 1
-    monkeypatch.setattr("platform.running.workers.memory.time.monotonic", lambda: later)
+    monkeypatch.setattr("platform.running.machine.memory.time.monotonic", lambda: later)
     assert kills.recent == ""
 
 
