@@ -1,5 +1,6 @@
 """Messages between the driver and the process that talks to MLflow."""
 
+import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -110,9 +111,27 @@ class Outage(Exception):
     """MLflow cannot be used at the moment: what is wrong, and the remedy, where it is not just away."""
 
 
+class Clock:
+    """The machine's clock, which goes on where that is set back: nothing of a process ends before it began."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last, self._at = time.time_ns(), time.monotonic_ns()
+
+    def read(self) -> int:
+        """Nanoseconds since 1970."""
+        with self._lock:
+            at = time.monotonic_ns()
+            self._last, self._at = max(time.time_ns(), self._last + at - self._at), at
+            return self._last
+
+
+CLOCK = Clock()
+
+
 def now() -> int:
     """Milliseconds since 1970, as MLflow counts."""
-    return time.time_ns() // 1_000_000
+    return CLOCK.read() // 1_000_000
 
 
 def many(number: int, noun: str) -> str:

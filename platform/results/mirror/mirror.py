@@ -23,7 +23,7 @@ import getpass
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mlflow import MlflowClient
@@ -77,6 +77,7 @@ class _Run:
     status: str
     location: str
     """Where it keeps its files."""
+    began: int
     tags: dict[str, str]
     params: set[str] = field(default_factory=set)
     step: int = 0
@@ -161,9 +162,10 @@ class Mirror:
         """Give the study's run its status; runs that have not ended become KILLED."""
         for run in self._runs.values():
             if run.status == RUNNING:
-                self._client.set_terminated(run.id, "KILLED", closing.at)
+                self._client.set_terminated(run.id, "KILLED", max(closing.at, run.began))
                 run.status = "KILLED"
-        self._client.set_terminated(self._parent.info.run_id, closing.status, closing.at)
+        parent = self._parent.info  # which a clock may have dated that was set back since
+        self._client.set_terminated(parent.run_id, closing.status, max(closing.at, parent.start_time))
 
     def store(self, asked: Files) -> Answer:
         """Store files of a run; the answer names those that have no place, and says why."""
@@ -197,7 +199,7 @@ class Mirror:
                 changed[LACKS] = PICTURE
             self._log_reports(run, copy, reports, params, changed)
             if end is not None:
-                self._client.set_terminated(run.id, status, copy.at)
+                self._client.set_terminated(run.id, status, max(copy.at, run.began))
                 run.status = status
         if run.refused:
             raise _Refused("; ".join(f"{name}: {why}" for name, why in run.refused.items()))
@@ -267,14 +269,14 @@ class Mirror:
             # The selector comes first, because MLflow's compare view opens with the first metric logged.
             names = accepted(sorted(metrics, key=lambda name: (name != self._header.select, name)))
             scored.append(Scored(at, report.step, {fits: metrics[name] for name, fits in names.items()}))
-            at -= round(1000 * report.seconds)
+            at = max(0, at - round(1000 * report.seconds))
         return scored[::-1]
 
     def _create_run(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
         ask, record = copy.ask, copy.record
         began = copy.times.get(0, copy.at)
         if reports:
-            began = min(began, reports[0].at - round(1000 * record.reports[0].seconds))
+            began = max(0, min(began, reports[0].at - round(1000 * record.reports[0].seconds)))
         commit = record.provenance.get("git_commit", "")
         tags = self._tags(commit) | trial_tags(ask, record.provenance) | changing_tags(copy)
         tags["mlflow.parentRunId"] = self._parent.info.run_id
@@ -369,8 +371,8 @@ def _unavailable(error: Exception) -> bool:
 
 def _known(run: MlflowRun) -> _Run:
     info, data = run.info, run.data
-    final = any(name.startswith(FINAL) for name in data.metrics)
-    return _Run(info.run_id, info.status, info.artifact_uri, dict(data.tags), set(data.params), _held_step(run), final)
+    known = _Run(info.run_id, info.status, info.artifact_uri, info.start_time, dict(data.tags), set(data.params))
+    return replace(known, step=_held_step(run), final=any(name.startswith(FINAL) for name in data.metrics))
 
 
 def _held_step(run: MlflowRun) -> int:
