@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -69,13 +71,30 @@ class Interruption:
         """Take the signals over; at the end the sign is gone, and signals do again what they did before."""
         before = {number: signal.getsignal(number) for number in self._heard}
         self._listen()
+        ear, mouth = socket.socketpair()
+        mouth.setblocking(False)
+        woken = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=self._attend, args=(ear,), daemon=True).start()
         try:
             yield
         finally:
+            signal.set_wakeup_fd(woken)
+            mouth.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
             with suppress(OSError):
                 self._remove_signs()
+
+    def _attend(self, ear: socket.socket) -> None:
+        """Leave at the second signal where the main thread, which hangs in a call, does not."""
+        heard = 0
+        while numbers := ear.recv(1):
+            heard += numbers[0] in self._heard
+            if heard > 1:
+                time.sleep(SHOWN_SECONDS)
+                end_descendants()
+                os._exit(by_signal(numbers[0] if self.signal is None else self.signal))
+        ear.close()
 
     def _remove_signs(self) -> None:
         """Remove the signs of all runs: this one has the study to itself."""
@@ -114,7 +133,8 @@ class Interruption:
 
     def leave(self, words: str) -> None:
         """End a process whose main thread hangs, and all that it started."""
-        self.say(words)
+        # Whoever hangs may hold what is needed to say it.
+        threading.Thread(target=self.say, args=(words,), daemon=True).start()
         time.sleep(SHOWN_SECONDS)
         end_descendants()
         os._exit(MACHINE_FAILED)

@@ -30,12 +30,17 @@ with interruption.listening():
     time.sleep(1000)
 """
 
+HANGS = LISTENER.replace(
+    "while interruption.signal is None:",
+    "import hashlib; hashlib.pbkdf2_hmac('sha256', b'a call', b'that nothing interrupts', 2**31 - 1)\n    while True:",
+)
+
 
 class Listener:
     """A real process that listens, with a child of its own."""
 
-    def __init__(self, sign: Path, *before: str) -> None:
-        command = [*before, sys.executable, "-c", LISTENER, str(sign)]
+    def __init__(self, sign: Path, *before: str, program: str = LISTENER) -> None:
+        command = [*before, sys.executable, "-c", program, str(sign)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.child = psutil.Process(int(self.line()))
 
@@ -132,3 +137,18 @@ def test_the_sign_of_another_run_stops_nothing_and_is_removed(storage: Storage, 
 def test_no_two_runs_have_the_same_sign(tmp_path: Path) -> None:
     """A network file system may show for a while that the first one's is there."""
     assert Interruption(Folder(tmp_path), "stop").sign != Interruption(Folder(tmp_path), "stop").sign
+
+
+def test_two_signals_end_a_process_whose_main_thread_hangs(tmp_path: Path) -> None:
+    """Python runs a handler only between two of its own steps, of which a call on a dead mount has none."""
+    listener = Listener(tmp_path / "stop", program=HANGS)
+    try:
+        listener.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            listener.process.wait(timeout=3)
+        listener.process.send_signal(signal.SIGINT)
+        assert listener.process.wait(timeout=60) in (130, 143)
+        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        assert not alive
+    finally:
+        listener.end()
