@@ -1,6 +1,7 @@
 """Workers that cannot start at all: said with what Ray's log says, and the study ends; then it goes on."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def test_workers_that_end_as_they_start(
     last = [line for line in command.output.splitlines() if line.startswith("error: ")]
     assert len(last) == 1, command.output
     assert last[0].startswith(f"error: Ray's workers die as they start: {words} (")
-    assert "raylet.err" in last[0]
+    log = re.search(r"\((/\S+/raylet\.err)\)", last[0])
+    assert log is not None
+    assert Path(log[1]).is_file(), "it can be read when the study has ended"
+    assert not list(Path(log[1]).parents[2].glob("session_*/sockets")), "the rest is gone"
     assert last[0].endswith("mend that, and the same command goes on from here")
     assert "Traceback" not in command.output
     assert machine.left_behind() == []
