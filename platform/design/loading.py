@@ -19,6 +19,7 @@ from platform.design.study import Study
 from platform.methods.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
+from platform.records.store import RESERVED
 
 UNKNOWN_ARGUMENT = re.compile(
     r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"
@@ -27,8 +28,6 @@ MISSING_ARGUMENTS = re.compile(
     r"(?P<function>\w+)(\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (?P<arguments>.+)"
 )
 """How Python words a call with an argument that the function does not have, and a call without one that it needs."""
-RESERVED = {"trials", "set-aside"}
-"""Folders of the results beside those of the studies."""
 LONGEST = 2000
 """Characters of an error's line."""
 

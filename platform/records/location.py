@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from platform.records.provenance import ROOT
-from platform.records.store import JOURNAL, Store
+from platform.records.store import JOURNAL, Store, check_study_name
 
 RESULTS = ROOT / "results"
 RESULTS_VARIABLE = "PLATFORM_RESULTS"
@@ -59,6 +59,7 @@ def recorded(results: Path) -> tuple[Store, list[str]]:
     """A store and the names of its studies, from a folder of results or of one study in it; raises ValueError."""
     results = results.resolve()
     if (results / JOURNAL).is_file():
+        check_study_name(results.name)
         return Store(results.parent), [results.name]
     if results.is_dir() and (studies := Store(results).studies()):
         return Store(results), studies

@@ -23,9 +23,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from platform.records.plain import check_name
 from platform.records.record import Arrival, Ask, End, Journal, Record, Report, StudyHeader
 from platform.records.storage.files import write_whole
 from platform.records.storage.lines import Newer, Unreadable, read, written
+from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import Folder, Storage
 from platform.records.trial import Trial
 
@@ -35,6 +37,10 @@ PREDICTIONS = "prediction.npz"
 """Files of a trial's folder: its record; weights; images, truth and prediction of a few test images."""
 JOURNAL = "journal.jsonl"
 """File of a study's folder."""
+RESERVED = {"trials", "set-aside"}
+"""Folders of the results beside those of the studies."""
+LONGEST_STUDY_NAME = 255
+"""Bytes that a folder's name may have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +125,9 @@ class Store:
         return self.folder / study
 
     def studies(self) -> list[str]:
-        """The names of the studies that have a journal here."""
-        return [name for name in self.storage.names("") if JOURNAL in self.storage.names(name)]
+        """The names of the studies that have a journal here; a folder that no study can have made does not count."""
+        names = (name for name in self.storage.names("") if is_study_name(name))
+        return [name for name in names if JOURNAL in self.storage.names(name)]
 
     def fetched(self, trial_id: str, name: str) -> Path:
         """The path at which a file of a trial lies on this machine, if there is one. Raises OSError."""
@@ -230,7 +237,7 @@ class Store:
         for number, text in enumerate(io.BytesIO(content), start=1):
             try:
                 line = read(text, owner)
-                found.append((number, line.of, line.understood(kinds)))
+                found.append((number, line.of, plausible(line.understood(kinds))))
             except Unreadable as error:
                 self.damages.add(Damage(file, number, str(error), isinstance(error, Newer)))
         # Lines of the first format do not say whose they are, but the file that they were written to does.
@@ -252,6 +259,24 @@ def _subject(values: object) -> str | None:
         case StudyHeader(name):
             return name
     return None
+
+
+def check_study_name(name: str) -> None:
+    """Raise ValueError for a name that is a part of a path, hidden, taken, or cannot be shown."""
+    check_name("a study's name", name, LONGEST_STUDY_NAME)
+    if name.startswith(".") or "/" in name or "\\" in name:
+        raise ValueError(f"a study's name must neither begin with a dot nor be a path, got {name!r}; name the study")
+    if name.lower() in RESERVED:
+        raise ValueError(f"a study must not be named {name!r}, a folder of the results; name the study")
+
+
+def is_study_name(name: str) -> bool:
+    """Whether a study may be named so."""
+    try:
+        check_study_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 def trial_file(trial_id: str, name: str) -> str:

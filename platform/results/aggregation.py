@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from platform.networks.cost import Cost
+from platform.records.plain import legible
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.runs import ArmRuns, Run, runs_by_arm
@@ -150,4 +151,4 @@ def _meaning(resolved: Mapping[str, Any] | None) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else legible(str(value))

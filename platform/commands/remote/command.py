@@ -18,8 +18,10 @@ from platform.commands.remote.fetching import fetch_study
 from platform.commands.remote.job import Following, all_running, clock, details, exit_code, running, submit
 from platform.design.loading import StudyFileError, load
 from platform.records.location import RESULTS
+from platform.records.one_line import one_line
 from platform.records.provenance import ROOT
 from platform.records.storage.locks import NoLocks
+from platform.records.store import check_study_name
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -76,7 +78,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(study: str) -> str:
-    return Path(study).stem if study.endswith(".py") else study
+    name = Path(study).stem if study.endswith(".py") else study
+    try:
+        check_study_name(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(one_line(error)) from error
+    return name
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ def prepare_for(cluster: Path) -> None:
         )
     try:
         read = yaml.safe_load(cluster.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{cluster} must be YAML: {one_line(error)}; mend the file") from error
     if not isinstance(read, dict) or not isinstance(read.get("provider"), dict):
         raise BadInput(f"{cluster} must be a cluster file of Ray's, which has a section provider; uncomment one")

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,11 +11,22 @@ from platform.commands.remote.connection import NoAnswer, asked, prepare_for
 from platform.commands.terminal.text import shown
 from platform.records.location import RESULTS_VARIABLE, SCHEME, results_store
 from platform.records.one_line import one_line
-from platform.records.storage.files import write_whole
+from platform.records.storage.files import NotPlain, is_plain, read_plain, write_whole
 from platform.records.storage.locks import AlreadyRunning, study_lock
-from platform.records.storage.storage import Storage
+from platform.records.storage.storage import Storage, most_bytes
 from platform.records.storage.tokens import TOKENS
-from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
+from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store, trial_file
+
+TRIAL_FILES = (RECORD, PREDICTIONS)
+STUDY_FILES = (
+    *(JOURNAL, "table.md", "table.csv", "table.tex", "records.parquet", "curves.png", "comparison.png"),
+    *("log.txt", "mlflow.log"),
+)
+"""What is taken over, and nothing else: the head, or who writes to the bucket, may have put anything there."""
+PASSED_OVER = (*TOKENS, CHECKPOINT)
+"""What is left there without a word."""
+NAMED = 3
+"""Other files there that a message names."""
 
 
 def fetch_study(options: argparse.Namespace) -> int:
@@ -32,7 +43,7 @@ def fetch_study(options: argparse.Namespace) -> int:
             _download(bucket, name, theirs)
         elif _copied(options.cluster, f"{there}/{name}/", theirs.study_folder(name)):
             _copied(options.cluster, f"{there}/trials/", theirs.trial_folder(""))
-        if not (theirs.study_folder(name) / JOURNAL).exists():
+        if not is_plain(theirs.study_folder(name) / JOURNAL):
             raise BadInput(f"there is no study {name} in {there} on the head; run it first")
         try:
             with study_lock(mine.study_folder(name)):
@@ -49,15 +60,20 @@ def take_over(theirs: Store, mine: Store, study: str) -> int:
     if not _continues(theirs.study_folder(study) / JOURNAL, folder / JOURNAL):
         raise BadInput(f"{folder} holds another run of {study}; move it away, or fetch to another folder, --to DIR")
     trials = {ask.trial.id for ask in theirs.journal(study).asks}
-    fetched = {trial for trial in trials if theirs.trial_folder(trial).is_dir()}
+    folders = {trial: theirs.trial_folder(trial) for trial in trials}
+    fetched = {trial for trial, each in folders.items() if each.is_dir() and not each.is_symlink()}
     kept = {
         trial
         for trial in fetched
         if not _continues(theirs.trial_folder(trial) / RECORD, mine.trial_folder(trial) / RECORD)
     }
-    for trial in fetched - kept:
-        _copy(theirs.trial_folder(trial), mine.trial_folder(trial))
-    _copy(theirs.study_folder(study), folder)
+    odd: list[str] = []
+    for trial in sorted(fetched - kept):
+        odd += _copy(theirs.trial_folder(trial), mine.trial_folder(trial), TRIAL_FILES)
+    odd += _copy(theirs.study_folder(study), folder, STUDY_FILES)
+    if odd:
+        more = f" and {len(odd) - NAMED:,} more" if len(odd) > NAMED else ""
+        say(f"note: left there what no study leaves, or is no plain file: {', '.join(odd[:NAMED])}{more}")
     if kept:
         say(f"{_trials(kept)} trained here as well, with other records, which stay")
     print(f"fetched {shown(folder)} and the records of {_trials(fetched - kept)}")
@@ -70,14 +86,25 @@ def _trials(ids: set[str]) -> str:
     return "1 trial" if len(ids) == 1 else f"{len(ids)} trials"
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder into another one, without the token files, which mean nothing here."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*TOKENS), dirs_exist_ok=True)
+def _copy(source: Path, target: Path, names: Sequence[str]) -> list[str]:
+    """Copy the content of these files, and of nothing that only is called so; the names of what else is there."""
+    odd = [path.name for path in sorted(source.iterdir()) if path.name not in (*names, *PASSED_OVER)]
+    for name in names:
+        try:
+            write_whole(target / name, read_plain(source / name, most_bytes(name)))
+        except FileNotFoundError:
+            continue
+        except NotPlain:
+            odd.append(name)
+    return odd
 
 
 def _continues(theirs: Path, mine: Path) -> bool:
     """Whether a file that is only ever appended to is the same one, as far as it goes here."""
-    return not mine.exists() or (theirs.exists() and theirs.read_bytes().startswith(mine.read_bytes()))
+    if not mine.exists():
+        return True
+    at_most = most_bytes(theirs.name)
+    return theirs.exists() and read_plain(theirs, at_most).startswith(read_plain(mine, at_most))
 
 
 def _results_on_head(cluster: Path) -> str:
@@ -92,16 +119,16 @@ def _results_on_head(cluster: Path) -> str:
 def _download(bucket: Storage, study: str, theirs: Store) -> None:
     """Copy a study from a bucket to an empty store, without its trials' weights. Raises MachineFailed."""
     try:
-        _download_files(bucket, study, theirs)
+        _download_files(bucket, study, theirs, STUDY_FILES)
         for trial in {ask.trial.id for ask in theirs.journal(study).asks}:
-            _download_files(bucket, trial_file(trial, "").rstrip("/"), theirs)
+            _download_files(bucket, trial_file(trial, "").rstrip("/"), theirs, TRIAL_FILES)
     except OSError as error:
         raise MachineFailed(f"{bucket} cannot be read from here ({one_line(error)})") from error
 
 
-def _download_files(bucket: Storage, folder: str, theirs: Store) -> None:
+def _download_files(bucket: Storage, folder: str, theirs: Store, names: Sequence[str]) -> None:
     for name in bucket.names(folder):
-        if name != CHECKPOINT:
+        if name in names:
             write_whole(theirs.folder / folder / name, bucket.read(f"{folder}/{name}"))
 
 

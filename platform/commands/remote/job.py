@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from platform.commands.exits import MachineFailed, by_signal, say
 from platform.commands.remote.connection import LINE, PAUSE_SECONDS, NoAnswer, Reach, answered
 from platform.records.one_line import one_line
+from platform.records.plain import legible
 from platform.records.provenance import COMMIT_VARIABLE, ROOT, commit
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
+PASSED = r"(\n|\t|\r\n|\x1b\[[0-9;]*m)"
+"""Of a job's log, what a terminal may have as it is."""
 LOST_SECONDS = 600.0
 """How long a lost connection is tried again; time that this machine sleeps does not count."""
 STOP_SECONDS = 300
@@ -74,7 +77,12 @@ class Following:
             fresh = text[known:]
             known -= len(text) - len(fresh)
             self.shown += len(fresh)
-            print(fresh, end="", flush=True)
+            # The head is another machine: of what a terminal would obey, colours alone come through.
+            print("".join(map(_shown, re.split(PASSED, fresh))), end="", flush=True)
+
+
+def _shown(text: str) -> str:
+    return text if re.fullmatch(PASSED, text) else legible(text)
 
 
 def submit(client: "JobSubmissionClient", entrypoint: str, name: str, metadata: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Raised whenever lines mean something that earlier versions would misread."""
-HEAD = re.compile(rb'{"event": ("\w+")(?:, "of": ("(?:[^"\\]|\\.)*"), "format": (\d+))?(?:, )?')
+HEAD = re.compile(rb'{"event": ("\w+")(?:, "of": ("(?:[^"\\]|\\.)*"), "format": (\d{1,9}))?(?:, )?')
 CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"}$')
 
 
@@ -48,6 +48,8 @@ class Line(NamedTuple):
 
         try:
             return _adapter(kinds[self.event]).validate_json(self.values)
+        except RecursionError as error:
+            raise Unreadable("nested too deeply") from error
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -70,7 +72,10 @@ def read(content: bytes, owner: str) -> Line:
     head = HEAD.match(content)
     if head is None:
         raise Unreadable("no line of a record")
-    event, of, form = (json.loads(part or b"null") for part in head.groups())
+    try:
+        event, of, form = (json.loads(part or b"null") for part in head.groups())
+    except ValueError as error:
+        raise Unreadable("no line of a record") from error
     if form is not None and form > FORMAT:
         raise Newer(f"in format {form}, which a newer version writes")
     if of not in (None, owner):
@@ -84,4 +89,4 @@ def _adapter(kind: type) -> "TypeAdapter[Any]":
 
     # Pydantic takes no configuration for a dataclass by itself, which is to know nothing of Pydantic.
     form: Any = kind | None
-    return TypeAdapter(form, config=ConfigDict(extra="forbid", strict=True))
+    return TypeAdapter(form, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))

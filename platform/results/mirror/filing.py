@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 from platform.records.one_line import one_line
+from platform.records.storage.files import is_plain, read_plain
+from platform.records.storage.storage import most_bytes
 from platform.results.figures.png import png
 from platform.results.figures.predictions import prediction_picture
 from platform.results.mirror.entries import PICTURE
@@ -47,7 +49,11 @@ def _content(asked: Files, name: str, groups: Groups) -> bytes | None:
     if name in asked.texts:
         return asked.texts[name].encode()
     path = next(path for path in asked.paths if path.name == name)
-    return _picture(path, groups) if asked.trial else path.read_bytes() if path.exists() else None
+    return _picture(path, groups) if asked.trial else _read(path)
+
+
+def _read(path: Path) -> bytes | None:
+    return read_plain(path, most_bytes(path.name)) if is_plain(path) else None
 
 
 def _picture(predictions: Path, groups: Groups) -> bytes | None:

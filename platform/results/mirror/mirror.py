@@ -61,6 +61,7 @@ from platform.results.mirror.places.run import log
 from platform.results.mirror.places.sqlite import identity, lay_out
 from platform.results.mirror.reasons import ADDRESS, NO_MLFLOW, Unusable, reason
 from platform.results.mirror.uri import DATABASES, sqlite_file
+from platform.results.report.markdown import quoted
 from platform.scores.metrics import cityscapes
 
 PAGE = 200
@@ -297,7 +298,7 @@ class Mirror:
         tags = self._tags("") | {
             "phase": STUDY,
             "began": header.began,
-            "mlflow.note.content": header.question,
+            "mlflow.note.content": quoted(header.question),
             "shift": str(header.shift.get("name", "")),
             "reference": header.reference,
             "select": header.select,

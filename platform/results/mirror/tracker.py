@@ -17,6 +17,7 @@ from pathlib import Path
 from platform.records.ledger import Event
 from platform.records.one_line import one_line
 from platform.records.record import TARGET_TEST, Ask, Record, Report, StudyHeader
+from platform.records.storage.files import is_plain
 from platform.records.store import PREDICTIONS, RECORD, Store, trial_file
 from platform.results.mirror.messages import Answer, Closing, Copy, Ending, Files, Outage, Owed, Request, now
 from platform.results.mirror.process import Process
@@ -338,4 +339,4 @@ def _without_val(report: Report) -> Report:
 
 def result_files(folder: Path) -> list[Path]:
     """The tables and figures in a study's folder."""
-    return sorted(path for path in folder.iterdir() if path.suffix in RESULT_FILES)
+    return sorted(path for path in folder.iterdir() if path.suffix in RESULT_FILES and is_plain(path))

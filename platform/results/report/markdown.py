@@ -17,7 +17,7 @@ def render(table: Table) -> str:
     """The question, the table, how to read it, what went wrong, how rows were reached, costs, IoU by class."""
     parts = [
         f"# {_escaped(table.header.name)}",
-        "\n".join(map(legible, inspect.cleandoc(table.header.question).splitlines())),
+        quoted(table.header.question),
         *([f"> **Warning: {_escaped(wording.oracle_warning(table))}**"] if table.selected_by_oracle else []),
         _scores(table),
         _bullets(wording.reading(table)),
@@ -34,6 +34,12 @@ def render(table: Table) -> str:
         _by_class(table),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def quoted(question: str) -> str:
+    """A docstring's own Markdown, but no HTML, links or pictures: records may be somebody else's."""
+    lines = map(legible, inspect.cleandoc(question).splitlines())
+    return "\n".join(re.sub(r"([<\[&])", r"\\\1", line) for line in lines)
 
 
 def _scores(table: Table) -> str:

@@ -82,6 +82,6 @@ def _lines(ask: Ask, trial_id: str, record: Record | None) -> Iterator[dict[str,
 def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     try:
         return pa.array(values, kind)
-    except pa.ArrowException:
+    except (pa.ArrowException, OverflowError):
         # Two methods may have fields of one name and different types, which one column cannot hold.
         return pa.array([None if value is None else json.dumps(value) for value in values])
