@@ -11,6 +11,7 @@
 After all but 2 the same command goes on, or begins again where it keeps nothing.
 """
 
+import argparse
 import functools
 import os
 import signal
@@ -18,7 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
 from platform.commands.terminal.encoding import never_fail
 from platform.records.one_line import one_line
@@ -51,6 +52,13 @@ class MachineFailed(Exception):
 
 class BadInput(ValueError):
     """A user's mistake, said in one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of arguments whose complaints leave passwords out: a misspelt option's address stands in them."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message, LONGEST))
 
 
 def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 from platform.commands.exits import BadInput, bad_input
 from platform.design.study import Study
 from platform.records.ledger import Ledger
-from platform.records.one_line import one_line
+from platform.records.one_line import one_line, without_credentials
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
 from platform.records.store import Store
@@ -73,13 +73,14 @@ def check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     if address != "auto" and (not host or "/" in host or not port.isdigit()):
         raise BadInput(
-            f"--address must be HOST:PORT of a Ray cluster's head, or auto, got {address!r}; the port is mostly 6379"
+            f"--address must be HOST:PORT of a Ray cluster's head, or auto, got {without_credentials(address)!r}; "
+            "the port is mostly 6379"
         )
-    where = f"at {address}"
+    where = f"at {without_credentials(address)}"
     if address == "auto":
         # Ray itself looks there first.
         named = os.environ.get("RAY_ADDRESS")
-        where = f"at {named}, which RAY_ADDRESS names" if named else "on this machine"
+        where = f"at {without_credentials(named)}, which RAY_ADDRESS names" if named else "on this machine"
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     try:
         if address != "auto":

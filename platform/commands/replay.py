@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-from platform.commands.exits import COMPLETE, EPILOG, BadInput, bad_input, ending, say
+from platform.commands.exits import COMPLETE, EPILOG, BadInput, Parser, bad_input, ending, say
 from platform.commands.terminal.screen import COLUMNS
 from platform.commands.terminal.text import shown
 from platform.design.asha import ASHA, exact, rungs
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m platform.replay",
         description="Replay the recorded searches of a study under other settings of early stopping.",
         epilog=f"exit codes: 0 done, {EPILOG}",

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from platform.commands.exits import COMPLETE, EPILOG, bad_input, ending, say
+from platform.commands.exits import COMPLETE, EPILOG, Parser, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
 from platform.shifts.codings import LABEL_IDS, TRAIN_IDS, Coding, Spread, likeliest
 from platform.shifts.files.images import Pair, pair
@@ -113,7 +113,7 @@ def label_images(folder: Path, ids: Ids) -> Folder:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     description, _, details = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m platform.score",
         description=description,
         epilog=details.partition("\n\n")[2] + "\n" + textwrap.fill(f"exit codes: 0 done, {EPILOG}", 80),

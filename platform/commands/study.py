@@ -18,6 +18,7 @@ from platform.commands.exits import (
     LONGEST,
     BadInput,
     MachineFailed,
+    Parser,
     bad_input,
     ending,
     say,
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m platform.study",
         allow_abbrev=False,
         description="Plan, search, confirm, log and tabulate a study. Run the same command again to go on.",

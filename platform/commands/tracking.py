@@ -4,7 +4,6 @@ The records on disk are the truth, and MLflow holds a copy. What is still owed w
 delivers at its next run, and this command at any time, to any MLflow: everything is compared with the records anew.
 """
 
-import argparse
 import logging
 import sys
 import time
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, bad_input, ending, say
+from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, Parser, bad_input, ending, say
 from platform.records.ledger import Ledger
 from platform.records.location import recorded
 from platform.records.store import Store
@@ -32,7 +31,7 @@ CLEAR = "\r\x1b[2K"
 @ending()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m platform.tracking",
         description="Copy studies from their records into MLflow: what it holds already stays, what it lacks is added.",
         epilog=f"exit codes: 0 everything is there, {EPILOG}; 3 also when something is still owed",

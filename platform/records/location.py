@@ -20,7 +20,8 @@ def results_store(results: str) -> Store:
 
     Raises ValueError for a URI that is not a bucket's, for a home that is not there, and for the folder of one study.
     """
-    if not re.match(r"[A-Za-z0-9+.-]+:/", results):
+    # Also where a sign is missing: a folder would be named after the keys that stand in such an address.
+    if not re.match(r"[A-Za-z0-9+.-]+:/|s3:|s3//", results):
         try:
             folder = Path(results).expanduser().resolve()
         except RuntimeError as error:

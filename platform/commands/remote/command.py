@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform.commands.exits import COMPLETE, BadInput, by_signal, ending, say
+from platform.commands.exits import COMPLETE, BadInput, Parser, by_signal, ending, say
 from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, answered, reach
 from platform.commands.remote.fetching import fetch_study
 from platform.commands.remote.job import Following, all_running, clock, details, exit_code, running, submit
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m platform.remote",
         allow_abbrev=False,
         description="Run a study on the cluster of cluster.yaml, stop it, fetch its results. See docs/cluster.md.",

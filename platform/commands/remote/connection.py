@@ -21,7 +21,7 @@ import yaml
 
 from platform.commands.exits import BadInput
 from platform.commands.token import close_token
-from platform.records.one_line import one_line
+from platform.records.one_line import one_line, without_credentials
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -70,7 +70,9 @@ def reach(options: argparse.Namespace) -> Reach:
     logging.disable(logging.ERROR)
     if options.dashboard is not None:
         if not options.dashboard.startswith(("http://", "https://")):
-            raise BadInput(f"--dashboard must be a URL like http://127.0.0.1:8265, got {options.dashboard}")
+            raise BadInput(
+                f"--dashboard must be a URL like http://127.0.0.1:8265, got {without_credentials(options.dashboard)}"
+            )
         return lambda: _connection(options.dashboard)
     prepare_for(options.cluster)
     return lambda: _tunnel(options.cluster)
@@ -151,7 +153,7 @@ def _connection(dashboard: str) -> Iterator["JobSubmissionClient"]:
         client = _client(dashboard)
     except NoAnswer as silence:
         raise NoAnswer(
-            f"no Ray dashboard answers at {dashboard} ({silence}); open it, or leave --dashboard out"
+            f"no Ray dashboard answers at {without_credentials(dashboard)} ({silence}); open it, or leave --dashboard out"
         ) from silence
     yield client
 

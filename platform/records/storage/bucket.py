@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pyarrow import fs
 
+from platform.records.one_line import without_credentials
 from platform.records.storage.files import TooLarge
 from platform.records.storage.storage import most_bytes
 
@@ -23,7 +24,7 @@ REMEMBERED_FILES = 256
 ATTEMPTS = 5
 """Attempts at a request: a minute at most, during which Ctrl-C has no effect; by default pyarrow takes five."""
 OPTION = r"(region=|endpoint_override=|scheme=https?(?![^&]))[^&\s]*"
-ADDRESS = re.compile(rf"s3://[a-z0-9][a-z0-9.-]+(/[^?@\s]*)?(\?{OPTION}(&{OPTION})*)?")
+ADDRESS = re.compile(rf"s3://[a-z0-9][a-z0-9.-]+(/[^?@&\s]*)?(\?{OPTION}(&{OPTION})*)?")
 
 
 class Bucket:
@@ -36,7 +37,7 @@ class Bucket:
         if not ADDRESS.fullmatch(uri):
             rule = "must be s3://BUCKET/PREFIX, and its options region, endpoint_override and scheme"
             # Keys that somebody wrote into the URI must not end in a log.
-            shown = re.sub(r"(?<=//).*@|(?<=\?).*", "...", uri)
+            shown = without_credentials(uri)
             raise ValueError(f"a bucket {rule}, got {shown!r}; keys belong in AWS_PROFILE or a machine's role")
         self.uri = uri
         self._appended: OrderedDict[str, bytes] = OrderedDict()

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from platform.records.one_line import one_line
+from platform.records.one_line import SCHEME, one_line, without_credentials
 
 DATABASES = ("postgresql", "mysql", "mssql")
 
@@ -79,9 +79,15 @@ def refusal(uri: str, rule: str) -> ValueError:
 
 
 def without_secrets(text: str, uri: str) -> str:
-    """A text that may name a URI, with neither user nor password in it."""
-    if "@" not in uri:
+    """A text that may name a URI, however that is misspelt, with neither user nor password in it."""
+    if uri.startswith("sqlite:"):
         return text
-    scheme, _, rest = uri.partition("://")
-    secret, _, place = rest.rpartition("@")
-    return text.replace(uri, f"{scheme}://***@{place}").replace(f"{secret}@", "***@")
+    login = uri.rpartition("@")[0]
+    secret = SCHEME.sub("", login, count=1)
+    password = secret.partition(":")[2]
+    text = text.replace(uri, without_credentials(uri))
+    text = text.replace(f"{secret}@", "***@") if secret else text
+    for piece in {password, unquote(password)}:
+        # What is shorter may be a part of any word.
+        text = text.replace(piece, "***") if len(piece) > 3 else text
+    return text
