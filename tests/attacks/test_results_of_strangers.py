@@ -223,7 +223,7 @@ def test_texts_of_records_are_shown_and_not_obeyed(tmp_path: Path) -> None:
         assert "\x1b" not in text
         assert "\x07" not in text
     assert "<script" not in texts[1].replace("\\<script", "")
-    assert "](javascript" not in texts[1].replace("\\]", "").replace("\\[x]", "")
+    assert "](javascript" not in texts[1].replace("\\](", "")
     assert not [cell for row in texts[2].splitlines() for cell in row.split(",") if cell.startswith(("=", '"='))]
     assert "\\input" not in texts[3]
     assert parquet.render(journal.asks, read)

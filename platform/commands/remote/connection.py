@@ -70,9 +70,8 @@ def reach(options: argparse.Namespace) -> Reach:
     logging.disable(logging.ERROR)
     if options.dashboard is not None:
         if not options.dashboard.startswith(("http://", "https://")):
-            raise BadInput(
-                f"--dashboard must be a URL like http://127.0.0.1:8265, got {without_credentials(options.dashboard)}"
-            )
+            got = without_credentials(options.dashboard)
+            raise BadInput(f"--dashboard must be a URL like http://127.0.0.1:8265, got {got}")
         return lambda: _connection(options.dashboard)
     prepare_for(options.cluster)
     return lambda: _tunnel(options.cluster)
@@ -153,7 +152,8 @@ def _connection(dashboard: str) -> Iterator["JobSubmissionClient"]:
         client = _client(dashboard)
     except NoAnswer as silence:
         raise NoAnswer(
-            f"no Ray dashboard answers at {without_credentials(dashboard)} ({silence}); open it, or leave --dashboard out"
+            f"no Ray dashboard answers at {without_credentials(dashboard)} ({silence}); open it, or leave "
+            "--dashboard out"
         ) from silence
     yield client
 

@@ -39,7 +39,7 @@ def render(table: Table) -> str:
 def quoted(question: str) -> str:
     """A docstring's own Markdown, but no HTML, links or pictures: records may be somebody else's."""
     lines = map(legible, inspect.cleandoc(question).splitlines())
-    return "\n".join(re.sub(r"([<\[&])", r"\\\1", line) for line in lines)
+    return "\n".join(re.sub(r"(<|&(?=#?\w+;)|\](?=[(\[:]))", r"\\\1", line) for line in lines)
 
 
 def _scores(table: Table) -> str:

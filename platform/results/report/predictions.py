@@ -47,6 +47,7 @@ def stored(path: Path) -> Arrays | None:
     try:
         content = io.BytesIO(read_plain(path, most_bytes(path.name)))
         _check_sizes(content)
+        content.seek(0)
         with np.load(content, allow_pickle=False) as file:
             # Version 0.1.0 did not say whose they are.
             if "trial" in file and str(file["trial"]) != path.parent.name:

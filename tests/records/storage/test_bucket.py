@@ -183,12 +183,12 @@ def test_a_study_is_fetched_from_it(s3: Server, uri: str, tmp_path: Path, capsys
             bucket.write(str(path.relative_to(fetched.theirs.folder)), path.read_bytes())
     first = f"trials/{fetched.asks[0].trial.id}"
     bucket.write(f"{first}/checkpoint.pt", b"weights")
-    bucket.write(f"{first}/prediction.png", b"a picture")
+    bucket.write(f"{first}/prediction.npz", b"a picture")
     _download(bucket, "invented", arrived)
     assert take_over(arrived, fetched.mine, "invented") == 0
     assert fetched.mine.journal("invented") == fetched.theirs.journal("invented")
     assert fetched.reports() == [3, 3]
-    assert {path.name for path in (fetched.mine.folder / first).iterdir()} == {"record.jsonl", "prediction.png"}
+    assert {path.name for path in (fetched.mine.folder / first).iterdir()} == {"record.jsonl", "prediction.npz"}
     assert {path.name for path in fetched.mine.study_folder("invented").iterdir()} == {"journal.jsonl", "table.md"}
     assert {path.name for path in fetched.mine.trial_folder("").iterdir()} == {each.trial.id for each in fetched.asks}
     assert re.search("the table: .*table.md", capsys.readouterr().out)
