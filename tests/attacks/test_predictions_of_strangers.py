@@ -1,4 +1,4 @@
-"""Predictions that somebody else left: arrays of the known shapes and kinds, by what they say ahead of their content."""
+"""Predictions that somebody else left: arrays of known shapes and kinds, by what they say ahead of their content."""
 
 import io
 import itertools
