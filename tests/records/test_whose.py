@@ -128,9 +128,10 @@ def test_a_line_of_a_journal_from_a_newer_version_is_named(tmp_path: Path, line:
     }
 
 
-def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [FIXTURE, FIXTURE.with_name("results_of_format_1")], ids=["0.1.0", "format 1"])
+def test_results_of_earlier_versions_are_read(written: Path, tmp_path: Path) -> None:
     """Every later version reads them, and goes on with them."""
-    shutil.copytree(FIXTURE, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     store = Store(tmp_path)
     journal = store.journal("question")
     searched, confirmed, lost = (dataclasses.replace(TRIAL, seed=seed) for seed in (0, 1, 2))
