@@ -66,6 +66,7 @@ class Job:
     ask: Ask
     resources: dict[str, float]
     name: str
+    claim: str
     seconds: float
     """Length of a step."""
 
@@ -186,7 +187,7 @@ def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
                 return suggested
             figures.suggestions.append(spent)
             assignment: Assignment = suggested["assignment"]
-            return {"assignment": Job(assignment.ask, assignment.resources, assignment.name, seconds)}
+            return {"assignment": Job(assignment.ask, assignment.resources, assignment.name, assignment.claim, seconds)}
 
     class TimedScheduler(StudyScheduler):
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

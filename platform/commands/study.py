@@ -266,7 +266,7 @@ def _close(tracker: Tracker, ledger: Ledger, ended: Literal["by an error", "by a
     """Give MLflow what it lacks, and say what it lacks even then."""
     if ended == "whole":
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
-        _last_words(f"\ncompare the runs: {LOOK} (experiment {ledger.study!r})\n")
+        _last_words(f"\ncompare the runs (experiment {ledger.study!r}):\n  {LOOK}\n")
     else:
         owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
     if owed and ended == "by an error":

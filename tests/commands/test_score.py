@@ -316,8 +316,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         damage(lambda path: Image.new("L", (6, 8)).save(path)),
         r"predictions/b\.png must have the size of .*labels/b\.png, 8 x 6, got 6 x 8; predict",
     ),
-    "no image": (damage(lambda path: path.write_text("ids")), r"b\.png cannot be read: .*; replace it"),
-    "no bytes": (damage(lambda path: path.write_bytes(b"")), r"b\.png cannot be read: .*; replace it"),
+    "no image": (damage(lambda path: path.write_text("ids")), r"b\.png: label images are PNG files, got another"),
+    "no bytes": (damage(lambda path: path.write_bytes(b"")), r"b\.png: label images are PNG files, got another"),
     "truncated": (
         damage(lambda path: path.write_bytes(path.read_bytes()[:-30])),
         r"b\.png cannot be read: .*truncated",

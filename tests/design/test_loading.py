@@ -89,7 +89,7 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
             "Study has no field 'armss'. It has: shift, arms, reference, select, search, budget",
         ),
         ("s = Study(armss={})\n", 1, "Did you mean 'arms'?"),
-        ("Budget(step=3)\n", 1, "Budget has no field 'step'. It has: steps, evaluations, gpus, cpus, memory."),
+        ("Budget(step=3)\n", 1, "Budget has no field 'step'. It has: steps, evaluations, gpus, cpus, memory, silence."),
         (
             "ASHA(trails=3)\n",
             1,

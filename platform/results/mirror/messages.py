@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -132,6 +133,14 @@ CLOCK = Clock()
 def now() -> int:
     """Milliseconds since 1970, as MLflow counts."""
     return CLOCK.read() // 1_000_000
+
+
+def milliseconds(moment: str) -> int:
+    """ISO 8601 as milliseconds since 1970; the present where it is not one."""
+    try:
+        return round(1000 * datetime.fromisoformat(moment).timestamp())
+    except ValueError:
+        return now()
 
 
 def many(number: int, noun: str) -> str:

@@ -24,7 +24,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric
@@ -54,7 +53,7 @@ from platform.results.mirror.entries import (
     settings,
     trial_tags,
 )
-from platform.results.mirror.messages import Answer, Closing, Copy, Files, now
+from platform.results.mirror.messages import Answer, Closing, Copy, Files, milliseconds
 from platform.results.mirror.places import database
 from platform.results.mirror.places.files import Place
 from platform.results.mirror.places.run import log
@@ -291,7 +290,7 @@ class Mirror:
 
     def _create_parent(self) -> MlflowRun:
         header = self._header
-        return self._client.create_run(self._experiment, _milliseconds(header.began), self._parent_tags(), header.name)
+        return self._client.create_run(self._experiment, milliseconds(header.began), self._parent_tags(), header.name)
 
     def _parent_tags(self) -> dict[str, str]:
         header = self._header
@@ -384,14 +383,6 @@ def _held_step(run: MlflowRun) -> int:
 def _worth(run: MlflowRun) -> tuple[bool, int]:
     """Which of two runs of one trial to keep: an ended one, the longer one."""
     return run.info.status in STATUS.values(), _held_step(run)
-
-
-def _milliseconds(moment: str) -> int:
-    """ISO 8601 as milliseconds since 1970; the present where it is not one."""
-    try:
-        return round(1000 * datetime.fromisoformat(moment).timestamp())
-    except ValueError:
-        return now()
 
 
 def _user() -> str:

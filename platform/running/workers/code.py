@@ -114,8 +114,9 @@ def _installed() -> set[str]:
 
 
 def _is_editable(distribution: str) -> bool:
-    said = importlib.metadata.distribution(distribution).read_text("direct_url.json")
-    return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
+    files = importlib.metadata.files(distribution) or ()
+    said = next((file for file in files if file.name == "direct_url.json"), None)
+    return said is not None and bool(json.loads(said.read_text(encoding="utf-8")).get("dir_info", {}).get("editable"))
 
 
 def _copied(root: Path, ships: bool) -> Code:
