@@ -6,6 +6,7 @@ Nothing here reads or writes a file: the same header, asks and records always gi
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from platform.networks.cost import Cost
@@ -57,14 +58,21 @@ def _scored(confirm: Sequence[Run], groups: Groups) -> _BySeed:
     comparable = all(len(group) == 1 for group in groups)
     scored = {}
     for run in confirm:
-        if run.confusion is not None:
-            original = metrics.original(run.confusion)
-            scored[run.ask.trial.seed] = _Scored(
-                cityscapes=metrics.cityscapes(run.confusion, groups),
-                original_miou=original.miou if comparable else math.nan,
-                original_accuracy=original.accuracy if comparable else math.nan,
-            )
+        # A matrix that somebody else wrote may hold nothing to score.
+        with suppress(ValueError):
+            if run.confusion is not None:
+                original = metrics.original(run.confusion)
+                scored[run.ask.trial.seed] = _Scored(
+                    cityscapes=metrics.cityscapes(run.confusion, groups),
+                    original_miou=original.miou if comparable else math.nan,
+                    original_accuracy=original.accuracy if comparable else math.nan,
+                )
     return scored
+
+
+def _cost(values: Mapping[str, Any]) -> Cost:
+    """What a record holds of a cost; what somebody else's leaves out is not known."""
+    return Cost(**{field.name: values.get(field.name, math.nan) for field in dataclasses.fields(Cost)})
 
 
 def _row(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scored: _BySeed, reference: _BySeed) -> Row:
@@ -79,7 +87,7 @@ def _row(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scored: _BySeed, re
         tuned=_tuned(arm, runs),
         scores=_scores(scored, len(header.groups)),
         difference=_difference(scored, reference),
-        cost=Cost(**cost),
+        cost=_cost(cost),
         effort=_effort(runs),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
     )

@@ -30,6 +30,8 @@ from platform.training.evaluation import evaluate, evaluated_splits, metrics, pr
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
 Say = Callable[[str], None]
+CHECKPOINT_FORMAT = 1
+"""Raised whenever a checkpoint means something that earlier versions would misread; that of version 0.1.0 had none."""
 
 _reason = partial(one_line, at_most=1000)
 """CUDA alone says 500 characters of how memory ran out, and begins with what matters."""
@@ -134,6 +136,7 @@ def save(assignment: Assignment, training: Training) -> None:
     """Leave a checkpoint in the trial's folder."""
     kept = {
         "trial": assignment.ask.trial.id,
+        "format": CHECKPOINT_FORMAT,
         "report": None if training.report is None else vars(training.report),
         "seconds": training.seconds,
         "means": training.means,
@@ -152,6 +155,8 @@ def restore(assignment: Assignment, say: Say = print) -> Training | None:
     run = _run(assignment, say)
     kept = run.restore(saved)
     try:
+        if (form := kept.get("format", 0)) > CHECKPOINT_FORMAT:
+            raise Damaged(f"in format {form}, which a newer version writes")
         # Version 0.1.0 did not say whose one is.
         if (owner := kept.get("trial", assignment.ask.trial.id)) != assignment.ask.trial.id:
             raise Damaged(f"of trial {owner!r}")

@@ -17,15 +17,18 @@ from platform.commands.exits import BadInput
 from platform.commands.remote import job
 from platform.commands.remote.command import main as remote
 from platform.commands.remote.connection import prepare_for
+from platform.records.ledger import Ledger
 from platform.records.record import Ask
 from platform.records.storage.files import NotPlain
-from platform.records.store import Store, is_study_name
+from platform.records.store import PREDICTIONS, Store, is_study_name
 from platform.results.aggregation import tabulate
 from platform.results.mirror.tracker import result_files
-from platform.results.report import comma_separated, latex, markdown, parquet, terminal
+from platform.results.report import comma_separated, latex, markdown, parquet, terminal, write
 from tests.support.fetched import Fetched
 from tests.support.invented_study import made
 from tests.support.plain_records import HEADER, RECORD, REPORTS, TRIAL
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 SECRET = "the user's own"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
@@ -229,6 +232,20 @@ def test_numbers_beyond_those_of_a_column_are_text_in_parquet() -> None:
     _, asks, records, _ = made("a")
     ask = dataclasses.replace(asks[0], trial=dataclasses.replace(asks[0].trial, hyperparameters={"beta": 10**30}))
     assert parquet.render([ask], records)
+
+
+@pytest.mark.parametrize("results", ["results_of_0_1_0", "results_of_format_1"])
+def test_a_table_is_made_of_records_that_leave_out_what_it_shows(results: str, tmp_path: Path) -> None:
+    """Whose costs lack fields, and whose matrices are too small to be scored."""
+    store = Store(FIXTURES / results)
+    header = store.journal("question").header
+    assert header is not None
+    ledger = Ledger(store, "question", [arm.name for arm in header.arms])
+    table = tabulate(header, ledger.asks, ledger.records)
+    files = write(table, ledger.asks, ledger.records, tmp_path, lambda trial: store.fetched(trial, PREDICTIONS))
+    assert {file.suffix for file in files} >= {".md", ".csv", ".tex", ".parquet"}
+    assert [row.troubles.seeds_missing for row in table.rows] == [3, 3]
+    assert "nan" in terminal.render(table)
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "link to a pipe"])

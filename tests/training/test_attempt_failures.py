@@ -179,6 +179,18 @@ def test_another_trials_checkpoint_does_not_count(tmp_path: Path) -> None:
     ]
 
 
+def test_a_checkpoint_of_a_newer_version_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assigned = assignment(tmp_path)
+    with monkeypatch.context() as later:
+        later.setattr("platform.training.attempt.CHECKPOINT_FORMAT", 2)
+        take_step(attempt(assigned))
+    again = attempt(replace(assigned, reported=3))
+    assert tuple(numbers(report_of(take_step(again))) for _ in range(EVALUATIONS)) == undisturbed(SourceOnly())
+    assert again.said == [
+        "its checkpoint is in format 2, which a newer version writes, and does not count: what it held is trained again"
+    ]
+
+
 # Memory
 
 
