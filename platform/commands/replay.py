@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 from platform.commands.exits import COMPLETE, EPILOG, BadInput, Parser, bad_input, ending, say
 from platform.commands.terminal.screen import COLUMNS
-from platform.commands.terminal.text import shown
+from platform.commands.terminal.text import damage_notes
 from platform.design.asha import ASHA, exact, rungs
 from platform.records.location import recorded
 from platform.records.record import Ask, End, StudyHeader
-from platform.records.store import Store, in_words
+from platform.records.store import Store
 from platform.results.replay import SLOTS, Curve, Outcome, replay
 
 NAME = 27
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store, names = recorded(options.results)
     for name in names:
         print(_study(store, name, options), end="\n\n")
-    for damage in in_words(store.damages, shown):
-        say(f"note: {damage}; left out")
+    for note in damage_notes(store.damages):
+        say(note)
     return COMPLETE
 
 

@@ -37,7 +37,7 @@ from platform.commands.refusals import (
 from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
-from platform.commands.terminal.text import shown
+from platform.commands.terminal.text import damage_notes, shown
 from platform.commands.token import close_token
 from platform.design.header import header as header_of
 from platform.design.loading import StudyFile, StudyFileError, load
@@ -51,7 +51,7 @@ from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
 from platform.records.storage.tokens import STOP
-from platform.records.store import PREDICTIONS, Store, in_words
+from platform.records.store import PREDICTIONS, Store
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
@@ -338,5 +338,5 @@ def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:
 
 def _name_damages(store: Store) -> None:
     """Say which lines of the records do not count."""
-    for damage in in_words(store.damages, shown):
-        say(f"note: {damage}; left out")
+    for note in damage_notes(store.damages):
+        say(note)

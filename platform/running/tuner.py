@@ -87,9 +87,9 @@ def run(
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
 
-    Every worker imports the run's code. Raises StoreFault when the records cannot be written,
-    NotShared when a node does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start,
-    refuses the address, or dies, or when machines have not come that a trial may need.
+    Every worker imports the run's code. Raises StoreFault when the records cannot be written, NotShared when a node
+    does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start, refuses the address,
+    or dies, or when machines have not come that a trial may need.
     """
     search = Search(study, ledger, shift_identity)
     ledger.reopen()
@@ -113,7 +113,8 @@ def run(
                 _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), watchers)
             # Before Ray's folder goes: after an error its logs stay.
             _conclude(ledger)
-    _conclude(ledger)
+    else:
+        _conclude(ledger)
     return search.is_finished()
 
 

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from tests.support import checkout
+from tests.support.faults import moments
 from tests.support.faults.inspection import inspect
 from tests.support.faults.processes import Finished, Machine
 from tests.support.faults.small_study import NAME, TEXT, Undisturbed
@@ -65,5 +66,14 @@ def machine(tmp_path: Path, cache: Path, finished: Finished) -> Iterator[Machine
     """A machine on which the study never ran; whatever a failing test leaves running there ends with it."""
     made = checkout.make(tmp_path / "checkout", cache)
     machine = Machine(made, made.write(f"{NAME}.py", TEXT))
+    yield machine
+    machine.lose_power()
+
+
+@pytest.fixture
+def counted(tmp_path: Path, cache: Path) -> Iterator[Machine]:
+    """A machine for the study whose moments are counted."""
+    made = checkout.make(tmp_path / "checkout", cache)
+    machine = Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
     yield machine
     machine.lose_power()

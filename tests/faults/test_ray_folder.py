@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import checkout
 from tests.support.faults import moments
 from tests.support.faults.processes import Machine
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def counted(tmp_path: Path, cache: Path) -> Iterator[Machine]:
-    """A machine for a study of three trials."""
-    made = checkout.make(tmp_path / "checkout", cache)
-    machine = Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
-    yield machine
-    machine.lose_power()
 
 
 @pytest.fixture

@@ -44,15 +44,6 @@ def test_worker_killed(machine: Machine, random: Random, finished: Finished, und
     inspect(machine, undisturbed)
 
 
-@pytest.fixture
-def counted(tmp_path: Path, cache: Path) -> Iterator[Machine]:
-    """A machine for the study whose moments are counted."""
-    made = checkout.make(tmp_path / "checkout", cache)
-    machine = Machine(made, made.write(f"{moments.NAME}.py", moments.TEXT))
-    yield machine
-    machine.lose_power()
-
-
 @pytest.fixture(scope="module")
 def unhurt(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict[str, Any]]:
     """The numbers of that study when nothing disturbs it."""

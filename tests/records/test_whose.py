@@ -19,6 +19,11 @@ FIXTURE = Path(__file__).parents[1] / "fixtures/results_of_0_1_0"
 OTHER = dataclasses.replace(TRIAL, seed=2)
 
 
+def of_version_0_1_0(folder: Path) -> Store:
+    shutil.copytree(FIXTURE, folder, dirs_exist_ok=True)
+    return Store(folder)
+
+
 def filled(folder: Path) -> Store:
     """Two complete trials of one study."""
     store = Store(folder)
@@ -54,11 +59,7 @@ def changed(file: Path, number: int, change: Callable[[dict[str, Any]], object])
 @pytest.mark.parametrize("old", [False, True], ids=["", "of version 0.1.0"])
 def test_records_that_were_exchanged_do_not_count(tmp_path: Path, old: bool) -> None:
     """By a wrong rsync, or a backup that was restored to another place."""
-    if old:
-        shutil.copytree(FIXTURE, tmp_path, dirs_exist_ok=True)
-        store = Store(tmp_path)
-    else:
-        store = filled(tmp_path)
+    store = of_version_0_1_0(tmp_path) if old else filled(tmp_path)
     files = [store.trial_folder(trial.id) / "record.jsonl" for trial in (TRIAL, OTHER)]
     lengths = [len(file.read_bytes().splitlines()) for file in files]
     exchange(*files)
@@ -74,11 +75,7 @@ def test_records_that_were_exchanged_do_not_count(tmp_path: Path, old: bool) -> 
 
 @pytest.mark.parametrize("old", [False, True], ids=["", "of version 0.1.0"])
 def test_another_studys_journal_does_not_count(tmp_path: Path, old: bool) -> None:
-    if old:
-        shutil.copytree(FIXTURE, tmp_path, dirs_exist_ok=True)
-        store = Store(tmp_path)
-    else:
-        store = filled(tmp_path)
+    store = of_version_0_1_0(tmp_path) if old else filled(tmp_path)
     shutil.copytree(tmp_path / "question", tmp_path / "another")
     journal = store.journal("another")
     assert (journal.header, journal.asks, journal.ends, journal.losses) == (None, (), {}, {})

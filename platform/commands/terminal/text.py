@@ -1,11 +1,13 @@
 """Text that fits the columns of a terminal."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from platform.records.plain import legible
+from platform.records.store import Damage, in_words
 
 ARM_COLUMNS = 24
 """Width of an arm's name."""
@@ -28,6 +30,11 @@ def shown(place: Path | str) -> str:
     """A place as a user would type it: relative to the working directory where it lies below."""
     path = Path(place)
     return legible(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else place))
+
+
+def damage_notes(damages: Iterable[Damage]) -> list[str]:
+    """What is said of the lines of records that do not count."""
+    return [f"note: {damage}; left out" for damage in in_words(damages, shown)]
 
 
 def apart(left: Text, right: Text, columns: int) -> Text:

@@ -92,11 +92,13 @@ def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
 
 
 def _places(module: ModuleType) -> list[Path]:
-    """The file of a module, or the folders of a package."""
-    if (folders := getattr(module, "__path__", None)) is not None:
-        return [Path(folder) for folder in folders if Path(folder).is_dir()]
-    file = getattr(module, "__file__", None)
-    return [Path(file)] if file is not None and file.endswith(".py") and Path(file).is_file() else []
+    """The file of a module, or the folders of a package; none of what only stands for a module."""
+    try:
+        folders = [Path(folder) for folder in getattr(module, "__path__", ())]
+        file = Path(getattr(module, "__file__", None) or "")
+    except Exception:  # whatever an object does that somebody put among the modules
+        return []
+    return [folder for folder in folders if folder.is_dir()] or [file] * (file.suffix == ".py" and file.is_file())
 
 
 def _is_library(place: Path) -> bool:
