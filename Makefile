@@ -12,6 +12,9 @@ study: $(VENV)/installed
 # By file, so that what its tests share is made once, and those with slow tests first, as tests/conftest.py has it.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
+# Threads that wait give up their core, which they would else keep from the many processes beside them for no use.
+test test-cluster faults: export OMP_WAIT_POLICY := PASSIVE
+
 # More at a time than there are cores: much of a test with real processes is waiting.
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest --numprocesses 4 $(BY_FILE) --ignore tests/cluster --ignore tests/faults

@@ -38,8 +38,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder for the session: the town is rendered once."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache folder: each town is rendered once for all processes of the tests.
+
+    Each has a name of its own for it, by which tests know the commands that they started.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache-of-all"
+    shared.mkdir(exist_ok=True)
+    named = own / "cache"
+    named.symlink_to(shared)
+    return named
 
 
 @pytest.fixture(scope="session")

@@ -43,10 +43,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shift(
     request: pytest.FixtureRequest,
     root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Shift:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("PLATFORM_DATA", raising=False)
     made: Shift = request.param(root)
     return made

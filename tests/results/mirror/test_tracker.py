@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,27 +13,22 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 
 from platform.commands import tracking
 from platform.commands.study import _close
 from platform.commands.tracking import main
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
-from platform.records.record import Ask, End, Record
+from platform.records.record import End
 from platform.records.store import PREDICTIONS, Store
 from platform.results.mirror import tracker
 from platform.results.mirror.entries import PICTURE
 from platform.results.mirror.messages import Owed
-from platform.results.mirror.tracker import Tracker
+from tests.support.followed import HEADER, STUDY, Driver, all_delivered, wait_until
 from tests.support.invented_study import EVALUATED_STEPS, begun, record, report
 from tests.support.mlflow_contents import contents, runs
-from tests.support.mlflow_server import Server
 from tests.support.small_disk import mounted
-from tests.support.synthetic_study import COMPLETE, ask, study_header
-
-STUDY = "quickstart"
-HEADER = study_header(STUDY, ("source only", "FDA"))
+from tests.support.synthetic_study import ask
 
 
 @pytest.fixture(autouse=True)
@@ -41,50 +36,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "LONGEST_PAUSE", 1.0)
     monkeypatch.setattr(tracking, "SILENT_SECONDS", 600.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-
-
-class Driver:
-    """What a study's driver does with its trials: the store is told first, then the tracker."""
-
-    def __init__(self, folder: Path, uri: str, asks: Sequence[Ask]) -> None:
-        self.store = Store(folder / "results")
-        known = {each.trial.id for each in self.store.journal(STUDY).asks}
-        self.store.announce(HEADER)
-        self.tracker = Tracker(uri, HEADER, self.store)
-        self.records: dict[str, Record] = {}
-        for each in asks:
-            if each.trial.id not in known:
-                self.store.ask(STUDY, each)
-                self.store.begin(begun(each))
-            seen = self.store.read(each.trial.id)
-            assert seen is not None
-            self.records[each.trial.id] = seen
-            self.tracker.hear("begin", each, seen)
-
-    def report(self, each: Ask, step: int) -> None:
-        self.store.report(each.trial.id, report(each, step))
-        known = self.records[each.trial.id]
-        self.records[each.trial.id] = replace(known, reports=(*known.reports, report(each, step)))
-        self.tracker.hear("report", each, self.records[each.trial.id])
-
-    def end(self, each: Ask, end: End = COMPLETE) -> None:
-        if end.state != "stopped":
-            self.store.end(each.trial.id, end)
-        self.store.conclude(STUDY, each.trial.id, end)
-        self.records[each.trial.id] = replace(self.records[each.trial.id], end=end)
-        self.tracker.hear("end", each, self.records[each.trial.id])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for the tracker's thread; a minute means never."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def all_delivered(tracker: Tracker) -> None:
-    wait_until(lambda: tracker.connected and not tracker.owed())
 
 
 CUT = End("stopped", "below the cut", "below the cut at 200 steps: 0.2000, cut 0.3000", 200)
@@ -325,74 +276,3 @@ def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path)
 def test_the_driver_imports_no_mlflow() -> None:
     program = "import platform.tracking, sys; sys.exit(any(name.split('.')[0] == 'mlflow' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
-
-
-@pytest.mark.slow
-def test_nothing_that_happens_to_a_server_loses_or_doubles_anything(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Down at the start, emptied while away, frozen, a run deleted, down at the end, back for the next command."""
-    asks = [ask("source only", "confirm", 0), ask("FDA", "confirm", 0), ask("FDA", "confirm", 1)]
-    server = Server(tmp_path)
-    driver = Driver(tmp_path, server.uri, asks)
-
-    def everyone(step: int) -> None:
-        for each in asks:
-            driver.report(each, step)
-
-    def arrived(steps: int) -> None:
-        all_delivered(driver.tracker)
-        found = runs(server.uri, STUDY)
-        assert set(found) == {STUDY, *(f"{each.arm} seed {each.trial.seed}" for each in asks)}
-        client = MlflowClient(tracking_uri=server.uri)
-        for name, run in found.items():
-            curve = [point.step for point in client.get_metric_history(run.info.run_id, "source/miou")]
-            assert (run.info.status, curve) == ("RUNNING", [] if name == STUDY else list(EVALUATED_STEPS[:steps]))
-
-    try:
-        everyone(100)
-        wait_until(lambda: bool(driver.tracker.trouble))
-        assert driver.tracker.owed() == Owed(3, 3)
-        server.start()
-        arrived(1)
-
-        server.kill()
-        everyone(200)
-        wait_until(lambda: bool(driver.tracker.trouble))
-        server.empty()
-        server.start()
-        arrived(2)
-
-        server.freeze()
-        everyone(300)
-        wait_until(lambda: bool(driver.tracker.trouble))
-        server.thaw()
-        arrived(3)
-
-        MlflowClient(tracking_uri=server.uri).delete_run(runs(server.uri, STUDY)["FDA seed 1"].info.run_id)
-        everyone(400)
-        arrived(4)
-
-        server.kill()
-        for each in asks:
-            driver.end(each)
-        wait_until(lambda: bool(driver.tracker.trouble))
-        began = time.monotonic()
-        assert driver.tracker.close(patience=1.0) == Owed(3, 0, study=True)
-        assert time.monotonic() - began < 10
-        assert caplog.text.count("is away") == 5  # the deleted run counts: what is there is then looked up again
-
-        server.start()
-        driver = Driver(tmp_path, server.uri, asks)
-        assert not driver.tracker.close(patience=60)
-        held = contents(server.uri, STUDY)
-        assert {run.status for run in held.values()} == {"FINISHED"}
-        for each in asks:
-            run = held[f"{each.arm} seed {each.trial.seed}"]
-            for metric, value in report(each, 400).metrics.items():
-                curve = [(step, report(each, step).metrics[metric]) for step in EVALUATED_STEPS]
-                assert run.metrics[metric] == curve
-                assert run.metrics.get(f"final/{metric}", [(400, value)]) == [(400, value)]
-            assert "test/miou" in run.metrics
-    finally:
-        server.kill()

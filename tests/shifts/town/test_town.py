@@ -28,9 +28,9 @@ SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+def splits(cache: Path) -> Iterator[Splits]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield SMALL.open()
 
 
@@ -224,8 +224,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_target_labels_are_worth_fifteen_points_of_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_target_labels_are_worth_fifteen_points_of_miou(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     opened = town().open()
     source_only = predict_after_training(opened.source_train, opened.oracle.test)
     supervised = predict_after_training(opened.oracle.adapt, opened.oracle.test)
@@ -327,7 +327,10 @@ def test_identity_names_the_renderer_by_its_sources(tmp_path: Path) -> None:
     assert renderer() != SMALL.identity()["renderer"]
 
 
-def test_a_town_evaluates_what_it_draws_and_every_split_holds_all_of_it() -> None:
+def test_a_town_evaluates_what_it_draws_and_every_split_holds_all_of_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     drawn = {member for group in DRAWN for member in group}
     splits = town().open()
     oracle = splits.oracle
