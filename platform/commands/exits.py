@@ -70,7 +70,7 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
         def answering(*arguments: Arguments.args, **named: Arguments.kwargs) -> int:
             never_fail()
             # Whatever the user's mask allows: others would write the records of a study, and the code's cache.
-            os.umask(os.umask(0o022) | 0o002)
+            os.umask((mask := os.umask(0o022)) | 0o002)
             try:
                 try:
                     return main(*arguments, **named)
@@ -98,6 +98,8 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
                 # Python's own code for it, 1, says that results are missing.
                 traceback.print_exc()
                 return OUR_MISTAKE
+            finally:
+                os.umask(mask)
 
         return answering
 

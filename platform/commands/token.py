@@ -1,4 +1,4 @@
-"""The token of the user's clusters, ~/.ray/auth_token: whoever reads it may run code on them."""
+"""The token of the user's clusters, ~/.ray/auth_token or what RAY_AUTH_TOKEN_PATH names: it lets run code on them."""
 
 import os
 import stat
@@ -13,13 +13,15 @@ ANEW = "delete it, and make a new one: ray get-auth-token --generate"
 
 def close_token() -> None:
     """Have nobody else read the token, which Ray's own command leaves open. Raises BadInput where others know it."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     with suppress(RuntimeError):  # nobody's home
-        folder = Path.home() / ".ray"
-        if _close(folder, os.O_DIRECTORY):
-            if (found := danger(folder.resolve())) is not None:
+        token = Path(named) if named else Path.home() / ".ray" / "auth_token"
+        # A folder that the user named may hold more than a token.
+        if named or _close(token.parent, os.O_DIRECTORY):
+            if (found := danger(token.parent.resolve())) is not None:
                 raise BadInput(f"Ray's token must lie where only you may exchange it, got {found}; chmod o-w that")
-            if _close(folder / "auth_token", 0) == "open":
-                say(f"note: others could read {folder / 'auth_token'} until now; if this machine has others, {ANEW}")
+            if _close(token, 0) == "open":
+                say(f"note: others could read {token} until now; if this machine has others, {ANEW}")
 
 
 def _close(path: Path, flags: int) -> str:

@@ -5,8 +5,14 @@ from typing import Literal
 
 from platform.records.plain import legible
 
-LOGIN = re.compile(r"(?<=//)[^\s/@'\"]*:[^\s@]*@(?:[^\s@/]*@)*")
-"""A user's name and password, as an address in somebody's message has them."""
+LOGIN = re.compile(r"(?<=//)[^\s/@:'\"]{0,4096}+(?::[^\s@]{0,4096}+)?@(?:[^\s@/]{0,4096}+@)*+")
+"""A user's name and password, or a token in their place, as an address in somebody's message has them.
+
+Bounded and without a way back, since messages may be long."""
+KEY = re.compile(
+    r"(?<=[?&])([\w.-]{0,64}(?:token|key|secret|passw|pwd|signature|credential|connect)[\w.-]{0,64}=)[^\s&#'\"]+", re.I
+)
+"""A parameter of an address that is somebody's secret by its name."""
 SCHEME = re.compile(r"([A-Za-z][\w+.-]*:)?/{1,3}|[A-Za-z][\w+.-]*//")
 """How an address begins, also where it lacks a sign."""
 PLACE = re.compile(r"[\w.-]+(:\d{1,5})?(/[^?#&=;@\s]*)?|\[[0-9a-fA-F:.]+\](:\d{1,5})?(/[^?#&=;@\s]*)?")
@@ -32,7 +38,7 @@ def one_line(error: BaseException | str, at_most: int = 300, keep: Literal["begi
     Passwords in addresses are left out. What cannot be shown, of a file name's bytes or of another program's colours,
     stands as an escape.
     """
-    text = LOGIN.sub("***@", legible(" ".join(str(error).split())))
+    text = KEY.sub(r"\1***", LOGIN.sub("***@", legible(" ".join(str(error).split()))))
     if len(text) > at_most:
         text = f"{text[: at_most - 3]}..." if keep == "beginning" else f"...{text[3 - at_most :]}"
     return text or "no message"

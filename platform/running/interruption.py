@@ -1,5 +1,6 @@
 """Signals to a running study: the first one has it stop after the current step, the second one ends it at once."""
 
+import math
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from platform.records.storage.storage import Storage
 
@@ -22,6 +23,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GROUP_SIGNALS = {signal.SIGTERM, signal.SIGHUP}
 STOP_SECONDS = 120.0
 """How long workers may take to stop when they were told to: an optimiser step and a checkpoint."""
+HUNG_SECONDS = 600.0
+"""How long a whole study may take to stop: its workers, Ray, its table, MLflow, each of which has bounds of its own."""
 SHOWN_SECONDS = 1.0
 """How long another thread gets to show the last words."""
 
@@ -36,6 +39,12 @@ def spoken(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+HUNG = (
+    f"error: the study did not stop in {spoken(HUNG_SECONDS)}: a call to this machine does not return; what is "
+    "recorded is kept, and the same command goes on from here"
+)
 
 
 class Interruption:
@@ -86,10 +95,18 @@ class Interruption:
                 self._remove_signs()
 
     def _attend(self, ear: socket.socket) -> None:
-        """Leave at the second signal where the main thread, which hangs in a call, does not."""
-        heard = 0
-        while numbers := ear.recv(1):
-            heard += numbers[0] in self._heard
+        """Leave at the second signal, or long after the first, where the main thread does not: it hangs in a call."""
+        heard, deadline = 0, math.inf
+        while True:
+            ear.settimeout(None if deadline == math.inf else max(0.01, deadline - time.monotonic()))
+            try:
+                numbers = ear.recv(1)
+            except TimeoutError:
+                self.leave(HUNG)
+            if not numbers:
+                break
+            if numbers[0] in self._heard:
+                heard, deadline = heard + 1, min(deadline, time.monotonic() + HUNG_SECONDS)
             if heard > 1:
                 time.sleep(SHOWN_SECONDS)
                 end_descendants()
@@ -131,7 +148,7 @@ class Interruption:
         with suppress(OSError):
             self._storage.write(self.sign, b"")
 
-    def leave(self, words: str) -> None:
+    def leave(self, words: str) -> NoReturn:
         """End a process whose main thread hangs, and all that it started."""
         # Whoever hangs may hold what is needed to say it.
         threading.Thread(target=self.say, args=(words,), daemon=True).start()

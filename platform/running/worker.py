@@ -16,7 +16,7 @@ from ray.util import get_node_ip_address
 from platform.records.provenance import package
 from platform.running.workers.code import users_modules
 from platform.training.assignment import Assignment, Failure, Node, Result, UnfitNode, breaks_worker
-from platform.training.attempt import Attempt, free_memory, take_step
+from platform.training.attempt import Attempt, forget, free_memory, take_step
 from platform.training.code import code_with
 
 NODE_LABEL = "ray.io/node-id"
@@ -56,7 +56,10 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """The result of the next step; an exception would be retried by Ray, which only a lost worker deserves."""
         result = other_code(self._attempt) or take_step(self._attempt)
-        result = self._imports.refusal() or result
+        if (refusal := self._imports.refusal()) is not None:
+            # Whoever goes on from its checkpoint would not import anything, and take the report that it holds.
+            forget(self._attempt)
+            result = refusal
         self._broken = breaks_worker(result)
         said, self._attempt.said = self._attempt.said, []
         return {"result": result, "said": said} if said else {"result": result}

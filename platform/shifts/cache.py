@@ -24,7 +24,7 @@ from platform.shifts.stored import CONTENTS, Stored, described
 
 SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.test")
 """What a build writes."""
-LAYOUT = 3
+LAYOUT = 4
 """Part of every key, raised whenever the files of a cache folder mean something else."""
 UNUSABLE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
@@ -90,7 +90,7 @@ def splits(folder: Path, groups: Groups, places: Mapping[str, object]) -> Splits
 def load(folder: Path, split: str) -> LabelledImages:
     """A split that `NewSplit` wrote. Raises CacheDamaged."""
     known = described(folder, split)
-    images, labels = (Stored(folder, split, what, known["checksums"][what]) for what in CONTENTS)
+    images, labels = (Stored(folder, split, what, known[what]) for what in CONTENTS)
     return LabelledImages(Images(images, tuple(known["names"])), labels)
 
 

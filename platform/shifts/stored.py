@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,21 @@ CONTENTS = ("images", "labels")
 
 
 class Stored:
-    """The uint8 arrays of `<split>.<what>.npy`; raises CacheDamaged where they are not as they were written."""
+    """The uint8 arrays of `<split>.<what>.npy`; raises CacheDamaged where they are not as they were written.
 
-    def __init__(self, folder: Path, split: str, what: str, checksums: Sequence[int]) -> None:
+    What the file itself says of its shape is not asked: `known` is what `described` says of it.
+    """
+
+    def __init__(self, folder: Path, split: str, what: str, known: Mapping[str, Any]) -> None:
         self._folder, self._split, self._name = folder, split, f"{split}.{what}.npy"
-        self._checksums = checksums
+        self.shape: tuple[int, ...] = tuple(known["shape"])
+        self._offset: int = known["offset"]
+        self._checksums: list[int] = known["checksums"]
         try:
-            mapped = np.load(folder / self._name, mmap_mode="r")
-            self._file = os.open(folder / self._name, os.O_RDONLY)
-        except (OSError, ValueError, EOFError) as error:
+            self._file = os.open(folder / self._name, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
             raise self._damaged(str(error)) from error
         weakref.finalize(self, os.close, self._file)
-        self.shape: tuple[int, ...] = mapped.shape
-        self._offset = mapped.offset
-        if mapped.dtype != np.uint8 or not mapped.flags.c_contiguous or len(self) != len(checksums):
-            raise self._damaged(f"it holds {self.shape} of {mapped.dtype}")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -40,12 +40,13 @@ class Stored:
         """A copy of those at these positions, verified: whoever shares the file may have written to it."""
         chosen = np.empty((len(positions), *self.shape[1:]), np.uint8)
         for array, position in zip(chosen, positions, strict=True):
-            # Not through the memory map: where the file was cut off, that would end the process without a word.
+            # Not through a memory map: where the file was cut off, that would end the process without a word.
             try:
-                os.preadv(self._file, [array], self._offset + position * array.nbytes)
+                read = os.preadv(self._file, [array], self._offset + position * array.nbytes)
             except OSError as error:
                 raise self._damaged(str(error), position) from error
-            if zlib.crc32(array) != self._checksums[position]:
+            # What was not read may be there by chance, from an earlier time.
+            if read < array.nbytes or zlib.crc32(array) != self._checksums[position]:
                 raise self._damaged(f"the checksum at position {position} is another", position)
         return chosen
 
@@ -62,7 +63,7 @@ class NewSplit:
     def __init__(self, folder: Path, split: str, number: int, size: Sequence[int], label_size: Sequence[int]) -> None:
         self._folder, self._split = folder, split
         shapes = {"images": (number, *size, 3), "labels": (number, *label_size)}
-        self._arrays: dict[str, Pixels] = {
+        self._arrays = {
             what: np.lib.format.open_memmap(folder / f"{split}.{what}.npy", "w+", np.uint8, shape)
             for what, shape in shapes.items()
         }
@@ -81,16 +82,15 @@ class NewSplit:
 
     def finish(self, names: Sequence[str]) -> None:
         """Write down the names of the images, in order, and what else `described` gives back."""
-        write_checked(
-            self._folder / f"{self._split}.json",
-            {"names": list(names), "pixels": self._held.tolist(), "checksums": self._checksums},
-        )
+        known: dict[str, object] = {"names": list(names), "pixels": self._held.tolist()}
+        for what, array in self._arrays.items():
+            known[what] = {"shape": array.shape, "offset": array.offset, "checksums": self._checksums[what]}
+        write_checked(self._folder / f"{self._split}.json", known)
 
 
 def described(folder: Path, split: str) -> dict[str, Any]:
-    """What is known of a split: `names`; `pixels`, how many its labels hold of each train id; and `checksums`.
-
-    Raises CacheDamaged.
+    """What is known of a split: `names`; `pixels`, how many its labels hold of each train id; and of its files
+    `images` and `labels` the `shape`, the `offset` in bytes and the `checksums`. Raises CacheDamaged.
     """
     known: dict[str, Any] | None = read_checked(folder / f"{split}.json")
     if known is None:

@@ -20,6 +20,8 @@ from platform.methods.mistakes import explained
 from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
 from platform.records.record import Report
+from platform.records.storage.lines import Unreadable
+from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import sees
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
@@ -160,13 +162,27 @@ def restore(assignment: Assignment, say: Say = print) -> Training | None:
         # Version 0.1.0 did not say whose one is.
         if (owner := kept.get("trial", assignment.ask.trial.id)) != assignment.ask.trial.id:
             raise Damaged(f"of trial {owner!r}")
-        report = None if kept["report"] is None else Report(**kept["report"])
-        training = Training(run, report, kept["seconds"], kept["means"])
-    except (KeyError, TypeError, AttributeError) as error:
+        report = None if kept["report"] is None else plausible(Report(**kept["report"]))
+        means = None if kept["means"] is None else {**kept["means"]}
+        training = Training(run, report, 0.0 + kept["seconds"], means)
+    except (KeyError, TypeError, AttributeError, Unreadable) as error:
         raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
+    if training.step not in (0, *assignment.ask.trial.evaluated_steps):
+        raise Damaged(f"damaged (a report of step {training.step})")
     unreported = (step for step in assignment.ask.trial.evaluated_steps if step > assignment.reported)
     # The driver may have lost more reports than the last: only training again gives them back.
     return training if training.step <= next(unreported, run.steps) else None
+
+
+def forget(attempt: Attempt) -> None:
+    """Remove the checkpoint of a trial whose reports must not count; what cannot be removed is said."""
+    attempt.training = None
+    assignment = attempt.assignment
+    try:
+        if _is_ours(assignment):
+            assignment.storage.remove(trial_file(assignment.ask.trial.id, CHECKPOINT))
+    except OSError as error:
+        attempt.said.append(f"its checkpoint cannot be removed ({one_line(error)}): remove it")
 
 
 def free_memory() -> None:
@@ -293,9 +309,14 @@ def _write(assignment: Assignment, name: str, content: bytes) -> None:
     trial_id = assignment.ask.trial.id
     file = trial_file(trial_id, name)
     with _on_disk(f"{assignment.storage}/{file}"):
-        if assignment.storage.read(trial_file(trial_id, CLAIM)) != assignment.claim.encode():
+        if not _is_ours(assignment):
             raise Superseded
         assignment.storage.write(file, content)
+
+
+def _is_ours(assignment: Assignment) -> bool:
+    """Whether no other worker has the trial by now. Raises OSError."""
+    return assignment.storage.read(trial_file(assignment.ask.trial.id, CLAIM)) == assignment.claim.encode()
 
 
 @contextmanager

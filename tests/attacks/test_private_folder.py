@@ -1,11 +1,14 @@
 """A study's folder in /tmp: nobody foresees, reads or exchanges it, no cleaner empties it, and it does not stay."""
 
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -107,14 +110,45 @@ def test_after_an_error_the_logs_stay_for_a_day_and_nothing_else(place: Path, ag
         (folder / "r" / "session_latest").symlink_to(session)
         (session / "logs" / "raylet.err").write_text("no memory")
         (folder / "token").write_text("secret")
+        os.utime(folder / OURS, (1, 1))
         raise ZeroDivisionError
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     assert left == {"kept", "r/session_2026/logs/raylet.err"}
     assert not (session / "sockets").exists()
     assert mode(folder) == 0o700
+    assert (folder / KEPT).stat().st_mtime > time.time() - 60, "from the error on, however long the study ran"
     os.utime(folder / KEPT, (time.time() - age,) * 2)
     with private_folder():
         assert folder.exists() == (age == 0.0)
+
+
+@pytest.mark.parametrize("kept", ["", "r/*/logs"])
+def test_that_it_was_deleted_hides_no_error(place: Path, kept: str) -> None:
+    with private_folder(kept=kept) as folder:
+        shutil.rmtree(folder)
+    with suppress(ZeroDivisionError), private_folder(kept=kept) as folder:
+        shutil.rmtree(folder)
+        raise ZeroDivisionError
+
+
+def test_who_starts_at_the_same_time_and_looks_at_it_does_not_keep_it_from_being_held(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = tempfile.mkdtemp
+
+    def looked_at(prefix: str, dir: Path) -> str:
+        folder = make(prefix=prefix, dir=dir)
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        threading.Timer(0.5, os.close, [descriptor]).start()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", looked_at)
+    with private_folder() as folder:
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
 
 
 @pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="there is no cleaner of /tmp here")

@@ -24,6 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / ".ray" / "auth_token").write_text(TOKEN)
     (folder / ".ray" / "auth_token").chmod(0o644)
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
     return folder
 
 
@@ -96,3 +97,19 @@ def test_without_a_token_there_is_nothing_to_close(home: Path, missing: str) -> 
         (home / ".ray").rmdir()
     close_token()
     assert (home / ".ray").exists() == (missing == "auth_token"), "and nothing is made"
+
+
+def test_a_token_that_is_named_is_closed_and_its_folder_left_as_it_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = home / "keys" / "token"
+    named.parent.mkdir(mode=0o755)
+    (home / ".ray" / "auth_token").rename(named)
+    (home / ".ray").chmod(0o777)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(named))
+    close_token()
+    assert f"others could read {named} until now" in capsys.readouterr().err
+    assert [path.stat().st_mode & 0o777 for path in (named.parent, named)] == [0o755, 0o600]
+    named.parent.chmod(0o777)
+    with pytest.raises(BadInput, match=rf"got {named.parent}, which everybody may write to"):
+        close_token()

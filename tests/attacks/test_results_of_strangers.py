@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from platform.commands import replay
+from platform.commands import replay, tracking
 from platform.commands.exits import BadInput
 from platform.commands.remote import job
 from platform.commands.remote.command import main as remote
@@ -79,12 +79,18 @@ def test_folders_that_no_study_has_made_are_no_studies(store: Store, name: str) 
 @pytest.mark.parametrize(
     "name", ["../../escaped", "/etc/escaped", "..", "trials", f"{ESCAPE}", "another"], ids=itertools.count()
 )
-def test_a_header_of_another_name_chooses_no_path(store: Store, name: str) -> None:
+def test_a_header_of_another_name_chooses_no_path(store: Store, name: str, tmp_path: Path) -> None:
+    before = set(tmp_path.rglob("*"))
     journal = store.folder / "question/journal.jsonl"
     for of in ("question", name):
         with journal.open("ab") as file:
             file.write(line(of, "study", dataclasses.asdict(dataclasses.replace(HEADER, name=name))))
-        assert store.journal("question").header in (None, HEADER)
+        store.damages.clear()
+        assert store.journal("question").header == HEADER
+        assert store.damages
+        assert store.studies() == ["question"]
+        replay.main([str(store.folder)])
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -128,6 +134,8 @@ def test_a_line_with_a_true_checksum_may_say_anything(store: Store, content: byt
         {"shift": HEADER.shift | {"groups": [[]]}},
         {"shift": HEADER.shift | {"groups": []}},
         {"shift": HEADER.shift | {"name": 5}},
+        {"rungs": [10**400]},
+        {"arms": (dataclasses.replace(HEADER.arms[0], cost={"gflops": 10**400}), *HEADER.arms[1:])},
     ],
     ids=lambda changes: "-".join(changes),
 )
@@ -152,6 +160,8 @@ def test_a_header_that_no_study_has_is_left_out(store: Store, changes: dict[str,
         {"hyperparameters": {ESCAPE: 1}},
         {"recipe": {"\u202e": 1}},
         {"seed": -1},
+        {"hyperparameters": {"beta": 10**400}},
+        {"resolved": {"beta": {"band": [-(10**400)]}}},
     ],
     ids=itertools.count(),
 )
@@ -185,6 +195,15 @@ def test_a_report_that_no_trial_gives_is_left_out(store: Store, changes: dict[st
     with (store.trial_folder(TRIAL.id) / "record.jsonl").open("ab") as file:
         file.write(line(TRIAL.id, "report", values))
     assert store.read(TRIAL.id) == dataclasses.replace(RECORD, reports=REPORTS)
+    assert len(store.damages) == 1
+
+
+def test_a_trial_whose_cost_no_table_can_hold_is_left_out(store: Store) -> None:
+    record = store.trial_folder(TRIAL.id) / "record.jsonl"
+    rest = record.read_bytes().splitlines(keepends=True)[1:]
+    begun = {"trial": dataclasses.asdict(TRIAL), "provenance": {}, "cost": {"gflops": 10**400}}
+    record.write_bytes(line(TRIAL.id, "trial", begun) + b"".join(rest))
+    assert store.read(TRIAL.id) is None
     assert len(store.damages) == 1
 
 
@@ -253,6 +272,7 @@ def test_a_table_is_made_of_records_that_leave_out_what_it_shows(results: str, t
 def test_records_that_are_no_plain_files_are_one_line(
     store: Store, what: str, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    store.ask("question", Ask("FDA β=0.1", "confirm", 0, TRIAL))
     path = store.folder / file
     other = path.rename(path.with_name("other"))
     if what != "link":
@@ -262,9 +282,9 @@ def test_records_that_are_no_plain_files_are_one_line(
         path.symlink_to(other)
     with pytest.raises(NotPlain):
         store.storage.read(file)
-    if file.startswith("question") and what == "link":
-        assert replay.main([str(store.folder)]) == 2
-        assert capsys.readouterr().err.endswith("must be a plain file, got a link; move it away\n")
+    assert tracking.main([str(store.folder), "--to", f"sqlite:///{store.folder}/mlflow.db"]) == 2
+    named = {"link": "a link", "pipe": "a pipe", "link to a pipe": "a link"}[what]
+    assert capsys.readouterr().err == f"error: {path} must be a plain file, got {named}; move it away\n"
 
 
 def test_a_folder_that_the_user_linked_is_read(store: Store) -> None:

@@ -81,6 +81,26 @@ def test_the_message_of_a_library_loses_the_logins_in_it() -> None:
     assert one_line("at /data/a@b:c/d.png") == "at /data/a@b:c/d.png"
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"git clone https://{SECRET}@github.com/a/b failed", "git clone https://***@github.com/a/b failed"),
+        (f"GET http://h/a?page=2&X-Amz-Signature={SECRET}#x", "GET http://h/a?page=2&X-Amz-Signature=***#x"),
+        (f"http://h/?access_token={SECRET}&b=1: 403", "http://h/?access_token=***&b=1: 403"),
+        (f"mssql:///?odbc_connect=PWD%3D{SECRET} refuses", "mssql:///?odbc_connect=*** refuses"),
+        ("see https://h/docs?page=2 and mail@h", "see https://h/docs?page=2 and mail@h"),
+    ],
+)
+def test_tokens_in_the_message_of_a_library_are_left_out(said: str, shown: str) -> None:
+    assert one_line(said) == shown
+
+
+@pytest.mark.parametrize("said", ["//" + ":" * 200_000, "//:" * 70_000, "//a" * 70_000, "?key" * 50_000, "@" * 200_000])
+def test_a_long_message_is_one_line_in_a_moment(said: str) -> None:
+    """Before, the first of these took minutes."""
+    assert len(one_line(said)) <= 300
+
+
 @pytest.mark.parametrize("address", [f"user:{SECRET}@host:x", f"ray://user:{SECRET}@host:1", f"u:{SECRET}@127.0.0.1:1"])
 def test_no_address_of_ray_is_shown_with_its_password(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["studies/quickstart.py", "--plan", "--address", address]) == 2

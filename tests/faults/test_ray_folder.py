@@ -22,7 +22,7 @@ def ray(counted: Machine) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("what", [".", "sockets", "logs"])
+@pytest.mark.parametrize("what", ["session", "sockets", "logs", "all", "code"])
 def test_a_study_ends_within_a_minute_and_goes_on(counted: Machine, ray: Path, tmp_path: Path, what: str) -> None:
     place = tmp_path / "moments"
     place.mkdir()
@@ -33,7 +33,10 @@ def test_a_study_ends_within_a_minute_and_goes_on(counted: Machine, ray: Path, t
         time.sleep(0.02)
     assert command.running, command.output
     (session,) = {folder.resolve() for folder in ray.rglob("session_*") if (folder / "sockets").is_dir()}
-    shutil.rmtree(session / what)
+    (code,) = ray.glob("study-*/platform")
+    places = {"session": [session], "all": list(ray.iterdir()), "code": [code.parent]}
+    for folder in places.get(what, [session / what]):
+        shutil.rmtree(folder)
     deleted = time.monotonic()
     time.sleep(2)
     wanted.unlink()

@@ -10,7 +10,7 @@ import pytest
 
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Folder, Storage
-from platform.running.interruption import SIGNALS, Interruption
+from platform.running.interruption import HUNG, SIGNALS, Interruption
 
 LISTENER = """
 import subprocess, sys, time
@@ -148,6 +148,20 @@ def test_two_signals_end_a_process_whose_main_thread_hangs(tmp_path: Path) -> No
             listener.process.wait(timeout=3)
         listener.process.send_signal(signal.SIGINT)
         assert listener.process.wait(timeout=60) in (130, 143)
+        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        assert not alive
+    finally:
+        listener.end()
+
+
+def test_one_signal_ends_a_process_whose_main_thread_hangs_for_long(tmp_path: Path) -> None:
+    soon = "from platform.running import interruption as module\nmodule.HUNG_SECONDS = 2.0\ninterruption = "
+    listener = Listener(tmp_path / "stop", program=HANGS.replace("interruption = ", soon, 1))
+    try:
+        listener.process.send_signal(signal.SIGINT)
+        assert listener.process.wait(timeout=60) == 3
+        assert listener.process.stdout is not None
+        assert listener.process.stdout.read().splitlines()[-1] == HUNG
         _, alive = psutil.wait_procs([listener.child], timeout=30)
         assert not alive
     finally:

@@ -142,8 +142,7 @@ def _check_token() -> None:
             "there is no token, ~/.ray/auth_token; copy that of the machine where ray up was run, or make one before "
             "ray up: ray get-auth-token --generate"
         )
-    if not named:
-        close_token()
+    close_token()
 
 
 @contextmanager

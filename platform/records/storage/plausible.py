@@ -19,6 +19,9 @@ CLASSES = 20
 """Most lines and columns of a confusion matrix; all but the last are train ids."""
 MOST_STEPS, MOST_EVALUATIONS, MOST_SEEDS, MOST_TRIALS = 10**12, 100_000, 10_000, 1_000_000
 MOST_SECONDS, MOST_PIXELS = 10**9, 2**53
+MOST_WHOLE = 2**63 - 1
+"""What a column of a table can hold."""
+MOST_FLOAT = 10**300
 MOST_SIDE = 100_000
 """Pixels of an image's side."""
 
@@ -31,6 +34,8 @@ def plausible(values: Any) -> Any:
         return _report(values)
     if isinstance(values, str):
         return _shown(values)
+    if isinstance(values, int):
+        _require("a whole number", values, -MOST_WHOLE, MOST_WHOLE)
     if isinstance(values, dict):
         return {plausible(name): plausible(value) for name, value in values.items()}
     if isinstance(values, tuple | list):
@@ -50,6 +55,8 @@ def _shown(text: str) -> str:
 
 
 def _trial(trial: Trial) -> Trial:
+    for values in (trial.hyperparameters, trial.recipe, trial.resolved, trial.shift):
+        _require_floats(values)
     _require("steps", trial.steps, 1, MOST_STEPS)
     _require("evaluations", trial.evaluations, 1, min(trial.steps, MOST_EVALUATIONS))
     _require("seed", trial.seed, 0, 2**63 - 1)
@@ -116,6 +123,15 @@ def _require_shift(shift: dict[str, Any]) -> None:
 def _require(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise Unreadable(f"one that no study has ({name} must be {least} to {most})")
+
+
+def _require_floats(values: Any) -> None:
+    """Of a trial's own numbers: they may be greater than those of a column, and are shown as floats."""
+    if isinstance(values, dict | list | tuple):
+        for value in values.values() if isinstance(values, dict) else values:
+            _require_floats(value)
+    elif isinstance(values, int):
+        _require("a whole number", values, -MOST_FLOAT, MOST_FLOAT)
 
 
 def _require_names(what: str, names: Iterable[str]) -> None:

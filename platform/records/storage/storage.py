@@ -94,9 +94,10 @@ class Folder:
     def move(self, name: str, to: str) -> None:
         source, target = self.path / name, self.path / to
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            self.copy(name, to)
-            shutil.rmtree(source)
+        if target.is_dir() and source.is_dir() and not source.is_symlink():
+            for entry in list(source.iterdir()):
+                self.move(f"{name}/{entry.name}", f"{to}/{entry.name}")
+            source.rmdir()
         else:
             source.rename(target)
 

@@ -4,10 +4,10 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 
-from platform.records.provenance import ROOT
 from platform.running.interruption import end_tree
 from platform.running.workers.words import gist
 
@@ -21,11 +21,16 @@ LIMITS = {
 TRIAL_SECONDS = 100.0
 TRIAL = """
 import resource, sys
+from contextlib import nullcontext
 soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (soft // 8 * 7, hard))
 from platform.running import tuner
+from platform.running.machine.guard import on_loopback
 import ray
-ray.init(sys.argv[1], include_dashboard=False, log_to_driver=False)
+address, *folder = sys.argv[1:]
+with on_loopback() if folder else nullcontext():
+    options = {"_temp_dir": folder[0]} if folder else {}
+    ray.init(address, include_dashboard=False, log_to_driver=False, **options)
 """
 """Starts Ray beside the libraries that the driver has, in a little less room: no two starts take the same."""
 
@@ -37,16 +42,17 @@ def small_limits() -> str:
     return f"; {' and '.join(small)} here, which may be too little" if small else ""
 
 
-def failing_start(address: str) -> str | None:
+def failing_start(address: str, root: Path, folder: str | None) -> str | None:
     """Why Ray does not start at an address where address space is limited; None where it does, or nothing is limited.
 
-    Without room Ray aborts the process that starts it, or waits for ever, so another process tries.
+    Without room Ray aborts the process that starts it, or waits for ever, so another process tries, with the code at
+    `root`. A Ray of this machine alone has its files in `folder`.
     """
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return None
-    command = [sys.executable, "-c", TRIAL, address]
+    command = [sys.executable, "-c", TRIAL, address, *([folder] if folder else [])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as trial:
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as trial:
         try:
             _, errors = trial.communicate(timeout=TRIAL_SECONDS)
         except subprocess.TimeoutExpired:

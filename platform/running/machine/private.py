@@ -13,6 +13,7 @@ from pathlib import Path
 PREFIX = "study-"
 OURS, KEPT = "driver", "kept"
 """Marks in a folder: that its driver runs, or was killed; that it is kept for the logs in it."""
+NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 KEPT_SECONDS = 24 * 3600.0
 EMPTY_SECONDS = 2.0
 """How long processes that are ending may go on to write."""
@@ -54,7 +55,8 @@ def private_folder(kept: str = "") -> Iterator[Path]:
     base.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    lock = _locked(folder)
+    # Whoever looks for abandoned ones may hold it for a moment.
+    lock = _locked(folder, fcntl.LOCK_EX)
     try:
         # What has no mark is never removed by another: it may not be locked yet.
         (folder / OURS).write_text(f"{os.getpid()}\n", encoding="ascii")
@@ -87,11 +89,11 @@ def _trusted() -> set[int]:
     return trusted
 
 
-def _locked(folder: Path) -> int | None:
-    """A folder's descriptor that holds its lock; None where another process has it, or its disk has no locks."""
+def _locked(folder: Path, how: int) -> int | None:
+    """A folder's descriptor that holds its lock; None where its disk has none, or another process, and LOCK_NB."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how)
     except OSError:
         os.close(descriptor)
         return None
@@ -102,7 +104,7 @@ def _remove_abandoned(base: Path) -> None:
     """Remove this user's folders that nobody holds, and logs that were kept long enough."""
     for folder in base.glob(PREFIX + "?" * 8):
         with suppress(OSError):
-            if folder.lstat().st_uid == os.getuid() and (lock := _locked(folder)) is not None:
+            if folder.lstat().st_uid == os.getuid() and (lock := _locked(folder, NOW)) is not None:
                 try:
                     if (folder / OURS).is_file() or _age(folder / KEPT) > KEPT_SECONDS:
                         _remove(folder)
@@ -124,6 +126,7 @@ def _remove(folder: Path, but: Sequence[Path] = ()) -> None:
     """Remove a folder, all but some folders in it; its mark goes last, so what cannot go now goes another time."""
     if but:
         (folder / OURS).rename(folder / KEPT)
+        (folder / KEPT).touch()
     marks, deadline = [folder / OURS, folder / KEPT], time.monotonic() + EMPTY_SECONDS
     while _is_left(folder, [*marks, *but]) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -132,9 +135,11 @@ def _remove(folder: Path, but: Sequence[Path] = ()) -> None:
 
 
 def _is_left(folder: Path, but: Sequence[Path]) -> bool:
-    """Remove what is in a folder, all but some of it; whether there was anything else."""
-    left = False
-    for path in set(folder.iterdir()) - set(but):
+    """Remove what is in a folder, which may be gone, all but some of it; whether there was anything else."""
+    left, held = False, set[Path]()
+    with suppress(FileNotFoundError):
+        held = set(folder.iterdir())
+    for path in held - set(but):
         if any(path in kept.parents for kept in but):
             left |= _is_left(path, but)
             continue

@@ -18,7 +18,7 @@ import yaml
 from platform.design.budget import Resources
 from platform.records.one_line import one_line
 from platform.records.plain import legible
-from platform.records.provenance import JOB_VARIABLE
+from platform.records.provenance import JOB_VARIABLE, package
 from platform.running.cluster import Cluster, RayFault, lives, living_nodes
 from platform.running.interruption import Interruption, end_tree
 from platform.running.machine.guard import guarded, on_loopback
@@ -57,10 +57,11 @@ def local(root: Path, interruption: Interruption, fail: Callable[[str], None]) -
         ):
             # Ray opens the folder to everybody, but nobody comes through the one above.
             own = {"_temp_dir": str(folder / RAY), "_system_config": NO_WORKERS_IN_ADVANCE}
-            _init("local", {}, include_dashboard=False, **own)
+            _init("local", {}, root, include_dashboard=False, **own)
         daemons = [child for child in psutil.Process().children() if child.name() in DAEMONS]
         ended = threading.Event()
-        threading.Thread(target=_watch, args=(daemons, needed_places(), interruption, fail, ended), daemon=True).start()
+        places = (*needed_places(), root)
+        threading.Thread(target=_watch, args=(daemons, places, interruption, fail, ended), daemon=True).start()
         try:
             yield Cluster(_nodes, {}, MemoryKills())
         finally:
@@ -91,7 +92,7 @@ def joined(address: str, root: Path, interruption: Interruption, fail: Callable[
     `fail` is told when the folder of Ray on this machine is deleted.
     """
     with _keeping_signals(interruption), _bounded(interruption, START_SECONDS, "does not start"):
-        _init(address, {} if JOB_VARIABLE in os.environ else _sent(root))
+        _init(address, {} if JOB_VARIABLE in os.environ else _sent(root), root)
     ended = threading.Event()
     threading.Thread(target=_watch, args=((), needed_places(), interruption, fail, ended), daemon=True).start()
     try:
@@ -114,7 +115,7 @@ def _sent(root: Path) -> dict[str, Any]:
 @contextmanager
 def connected(address: str) -> Iterator[Cluster]:
     """The cluster at an address, to look at and not to train on. Raises RayFault."""
-    _init(address, {})
+    _init(address, {}, package().parent)
     try:
         yield Cluster(_nodes, _configuration())
     finally:
@@ -145,8 +146,8 @@ def _bounded(interruption: Interruption, seconds: float, what: str) -> Iterator[
         late.cancel()
 
 
-def _init(address: str, environment: dict[str, Any], **options: Any) -> None:
-    if (reason := failing_start(address)) is not None:
+def _init(address: str, environment: dict[str, Any], root: Path, **options: Any) -> None:
+    if (reason := failing_start(address, root, options.get("_temp_dir"))) is not None:
         raise RayFault(f"Ray does not start: {reason}{small_limits()}")
     try:
         with _legible_command():

@@ -5,13 +5,14 @@ Saving a file while a study runs changes neither what its workers import nor wha
 
 import importlib.metadata
 import json
+import linecache
 import os
 import shutil
 import sys
 import sysconfig
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -67,7 +68,7 @@ def taken(study_file: Path, ships: bool) -> Iterator[Code]:
         # What it says is in memory, and workers get it from there.
         code.originals[root / STUDY] = study_file.absolute()
         shutil.copy2(study_file, root / STUDY)
-        with _importing(code):
+        with _importing(code), _saying(code):
             yield code
 
 
@@ -164,19 +165,38 @@ def _holds_code(folder: Path) -> bool:
 @contextmanager
 def _importing(code: Code) -> Iterator[None]:
     """Have this process, and those that it starts, import from the copy what is not imported yet."""
-    before = {}
+    before: list[tuple[list[str], list[str]]] = []
     sys.path.insert(0, str(code.root))
     for module in list(sys.modules.values()):
-        paths = getattr(module, "__path__", None)
-        if isinstance(paths, list):
-            before[module] = list(paths)
-            paths[:] = [_in_copy(path, code) for path in paths]
+        with suppress(Exception):  # whatever an object does that somebody put among the modules
+            paths = module.__path__
+            if isinstance(paths, list):
+                before.append((paths, list(paths)))
+                paths[:] = [_in_copy(path, code) for path in paths]
     try:
         yield
     finally:
         sys.path.remove(str(code.root))
-        for module, paths in before.items():
-            module.__path__[:] = paths
+        for paths, originals in before:
+            paths[:] = originals
+
+
+@contextmanager
+def _saying(code: Code) -> Iterator[None]:
+    """Have whoever asks for a module's source, as for the code in a trial's id, get the text that was copied."""
+    names = {str(original): copy for copy, original in code.originals.items() if copy.suffix == ".py"}
+    before = {name: linecache.cache[name] for name in names if name in linecache.cache}
+    for name, copy in names.items():
+        lines = linecache.getlines(str(copy))
+        linecache.cache.pop(str(copy), None)
+        # Without a time of change it is never read again.
+        linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    try:
+        yield
+    finally:
+        for name in names:
+            linecache.cache.pop(name, None)
+        linecache.cache.update(before)
 
 
 def _in_copy(path: str, code: Code) -> str:
