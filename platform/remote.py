@@ -2,7 +2,11 @@
 
 import sys
 
-from platform.commands.remote.command import main
+from platform.commands.room import require_room
 
 if __name__ == "__main__":
+    require_room()
+    # It loads study files, and with them PyTorch.
+    from platform.commands.remote.command import main
+
     sys.exit(main())

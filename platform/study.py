@@ -1,5 +1,10 @@
 """What a study file imports, and the study command: `python -m platform.study studies/fda_beta.py`."""
 
+if __name__ == "__main__":
+    from platform.commands.room import require_room
+
+    require_room()
+
 from platform.design.arm import Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget

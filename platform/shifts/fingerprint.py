@@ -12,9 +12,18 @@ def fingerprint(files: Iterable[Path], *more: str) -> str:
     Comments, docstrings, layout, annotations of functions, import statements and the files' names and folders do not
     count; what an imported name stands for does, wherever it is used.
     """
+    return digest(*meanings(files), *more)
+
+
+def digest(*texts: str) -> str:
+    """12 hexadecimal digits that change with any of the texts."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+def meanings(files: Iterable[Path]) -> list[str]:
+    """What each file says, as `meaning` has it, in an order that does not depend on their names. Raises OSError."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
-    parts = sorted(meaning(tree, imported(tree)) for tree in trees)
-    return hashlib.sha256("\n".join([*parts, *more]).encode()).hexdigest()[:12]
+    return sorted(meaning(tree, imported(tree)) for tree in trees)
 
 
 def meaning(tree: ast.Module, names: dict[str, str]) -> str:

@@ -1,14 +1,16 @@
 """The identity of the code that trains: part of a trial's id."""
 
 import ast
+import errno
 import functools
 import importlib.metadata
 import inspect
+import os
 import sys
 from pathlib import Path
 
 from platform.records.provenance import package
-from platform.shifts.fingerprint import fingerprint, imported, meaning
+from platform.shifts.fingerprint import digest, imported, meaning, meanings
 
 TRAINING_CODE = (
     "methods/**/*.py",
@@ -40,7 +42,15 @@ def training_code(method: type) -> str:
 @functools.cache
 def code_with(own: str) -> str:
     """The `training_code` of a method with this definition, by the code that this process imports."""
-    return fingerprint(training_files(), importlib.metadata.version("torch"), *([own] if own else []))
+    return digest(*_packages_meanings(), importlib.metadata.version("torch"), *([own] if own else []))
+
+
+@functools.cache
+def _packages_meanings() -> tuple[str, ...]:
+    """What the package's files say, read once: later they may be gone, and an id made without them names no code."""
+    if not (files := training_files()):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(package()))
+    return tuple(meanings(files))
 
 
 @functools.cache

@@ -12,7 +12,9 @@ from contextlib import suppress
 
 import grpc  # type: ignore[import-untyped]
 
-PATHS = ("/", "/api/jobs/", "/api/version", "/get_or_create_runtime_env", "/worker/traceback?pid=1&native=0")
+LOOKS = ("/get_runtime_envs_info",)
+PAGES = ("/get_or_create_runtime_env", "/delete_runtime_env_if_possible", "/api/job_agent/jobs/", *LOOKS)
+"""What Ray's agents take by POST: to run a program, to delete, to look."""
 HARMLESS = (
     "NodeManagerService/GetNodeStats",
     "NodeInfoGcsService/GetAllNodeInfo",
@@ -31,25 +33,25 @@ CALLS = (
 )
 """What each of Ray's servers offers: to run a task, to look, to change."""
 OPENLY = b"# HELP "
-"""How metrics begin: numbers of load and memory, which everybody on the machine can see anyway."""
+"""How metrics begin, on a port that has nothing else: load and memory, which everybody here can see anyway."""
 
 
-def by_http(port: int, token: str) -> None:
+def by_http(port: int, token: str, pages: Sequence[str] = PAGES) -> None:
     """Say which pages give an answer other than metrics or a refusal."""
-    for path in PATHS:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    for page in ("/", *pages):
+        content = None if page == "/" else b""
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{page}", content, headers)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                if not answer.read().startswith(OPENLY):
-                    print(f"http {port} {path} {answer.status}")
+                if page == "/" and answer.read().startswith(OPENLY):
+                    return
+                print(f"http {port} {page} {answer.status}")
         except urllib.error.HTTPError as error:
-            if error.code not in (401, 403, 404, 405):
-                print(f"http {port} {path} {error.code}")
-        except (OSError, ValueError):
-            return
+            if error.code not in (401, 403):
+                print(f"http {port} {page} {error.code}")
         except Exception:
-            return  # not HTTP
+            return  # nobody, or not HTTP
 
 
 def by_grpc(port: int, token: str, calls: Sequence[str] = CALLS) -> None:

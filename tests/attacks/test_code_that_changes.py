@@ -229,6 +229,14 @@ def test_what_was_saved_between_import_and_copy_is_refused(
         pass
 
 
+def test_a_clock_that_was_set_back_refuses_no_file(place: Path, mylab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    monkeypatch.setattr(code, "_process_start", lambda: now - 3700)
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    with taken(STUDY_FILE, ships=False) as copied:
+        assert copied.edited() == []
+
+
 def test_the_start_of_this_process_is_known() -> None:
     started = code._process_start()
     assert started < time.time()

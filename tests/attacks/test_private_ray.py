@@ -174,8 +174,10 @@ def test_with_the_token_the_same_calls_are_answered(running: Running, capsys: py
     token = (running.rays / "token").read_text()
     for port in listening(running):
         break_in.by_grpc(port, token, break_in.HARMLESS)
+        break_in.by_http(port, token, break_in.LOOKS)
     said = capsys.readouterr().out
     assert [call for call in break_in.HARMLESS if call not in said] == []
+    assert [page for page in break_in.LOOKS if f"{page} 200" not in said] == []
 
 
 JOIN = """

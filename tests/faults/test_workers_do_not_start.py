@@ -2,7 +2,9 @@
 
 import os
 import re
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import ray
 
 from tests.support import checkout
 from tests.support.faults import moments
-from tests.support.faults.processes import Machine
+from tests.support.faults.processes import MARK, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,32 @@ def test_workers_that_end_as_they_start(
     assert {end.state for end, _ in moments.numbers(machine).values()} == {"complete"}
 
 
+@pytest.mark.parametrize(
+    ("kilobytes", "words"),
+    [
+        (500_000, "error: the libraries take 6 GiB of address space, got ulimit -v 500000, 0.5 GiB; raise that"),
+        (5_000_000, "error: the libraries take 6 GiB of address space, got ulimit -v 5000000, 4.8 GiB; raise that"),
+        (7_000_000, "error: Ray does not start: .+; ulimit -v is 7000000 here, which may be too little; mend that"),
+        (12_000_000, "error: Ray does not start: .+; ulimit -v is 12000000 here, which may be too little; mend that"),
+    ],
+)
+def test_little_address_space_is_one_line(machine: Machine, kilobytes: int, words: str) -> None:
+    study = ["-m", "platform.study", machine.study]
+    limited = ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "bash", sys.executable, *study]
+    ended = subprocess.run(
+        limited,
+        cwd=machine.checkout.root,
+        env=machine.checkout.environment | {MARK: machine.mark},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert re.match(words, ended.stderr.splitlines()[-1]), ended.stderr
+    assert [line for line in ended.stderr.splitlines() if line.startswith("error:")] == ended.stderr.splitlines()[-1:]
+    assert "Traceback" not in ended.stderr
+    assert machine.left_behind() == []
+
+
 def test_all_packages_by_pythonpath(machine: Machine) -> None:
     """As module systems of clusters give them: the environment's own Python knows none of them."""
     packages = Path(ray.__file__).parents[1]
@@ -89,10 +117,12 @@ def test_a_folder_whose_path_sockets_do_not_take(machine: Machine, tmp_path: Pat
 
 
 def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> None:
-    """Each of its workers is lost before a step, and the table says why."""
-    (tmp_path / "helper.py").write_text("half = 0.5\n")
+    """A module in an archive, which no run copies: each of its workers is lost before a step, the table says why."""
+    archive = tmp_path / "helpers.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("helper.py", "half = 0.5\n")
     text = moments.TEXT.replace(
-        "import os\n", f"import os\nimport sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper\n"
+        "import os\n", f"import os\nimport sys\nsys.path.insert(0, {str(archive)!r})\nimport helper\n"
     )
     machine.checkout.write(f"{moments.NAME}.py", text.replace('"""The third."""', USES))
     command = machine.start()

@@ -108,13 +108,26 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def code_now() -> str:
     """The code as it lies on the disk now, whatever was remembered."""
-    return code_with.__wrapped__("")
+    training._packages_meanings.cache_clear()
+    try:
+        return code_with.__wrapped__("")
+    finally:
+        training._packages_meanings.cache_clear()
 
 
 def replaced(file: Path, before: str, after: str) -> None:
     text = file.read_text()
     assert before in text
     file.write_text(text.replace(before, after))
+
+
+def test_no_id_is_made_without_the_package(package: Path) -> None:
+    """A cleaner may delete a run's copy: methods that are asked for afterwards have the code that was there before."""
+    before = code_with("one")
+    shutil.rmtree(package)
+    assert code_with("another") != before
+    with pytest.raises(FileNotFoundError, match=str(package)):
+        code_now()
 
 
 @pytest.mark.parametrize("room", ["methods", "networks", "training"])

@@ -23,7 +23,8 @@ def write(
     """Write all files of a study and give their paths; each appears complete or not at all.
 
     `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
-    comparison.png. Raises OSError for a folder that cannot be written.
+    comparison.png, and an older one, of other runs than the table's, goes. Raises OSError for a folder that cannot be
+    written.
     """
     files = {
         "table.md": markdown.render(table).encode(),
@@ -36,4 +37,6 @@ def write(
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
         files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, table.header.groups))
+    else:
+        (folder / "comparison.png").unlink(missing_ok=True)
     return [write_whole(folder / name, content) for name, content in files.items()]

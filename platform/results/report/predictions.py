@@ -51,7 +51,7 @@ def stored(path: Path) -> Arrays | None:
         with np.load(content, allow_pickle=False) as file:
             # Version 0.1.0 did not say whose they are.
             if "trial" in file and str(file["trial"]) != path.parent.name:
-                log.warning("%s is of trial %s, and does not count", path, file["trial"])
+                log.warning("%s is of trial %s, and does not count; move it there, or remove it", path, file["trial"])
                 return None
             return {name: file[name] for name in ("images", "truth", "prediction")}
     except BROKEN:

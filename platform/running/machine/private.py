@@ -125,7 +125,8 @@ def _said(logs: Path) -> bool:
 def _remove(folder: Path, but: Sequence[Path] = ()) -> None:
     """Remove a folder, all but some folders in it; its mark goes last, so what cannot go now goes another time."""
     if but:
-        (folder / OURS).rename(folder / KEPT)
+        with suppress(FileNotFoundError):
+            (folder / OURS).rename(folder / KEPT)
         (folder / KEPT).touch()
     marks, deadline = [folder / OURS, folder / KEPT], time.monotonic() + EMPTY_SECONDS
     while _is_left(folder, [*marks, *but]) and time.monotonic() < deadline:

@@ -63,7 +63,8 @@ def taken(study_file: Path, ships: bool) -> Iterator[Code]:
     with private_folder() as root:
         code = _copied(root, ships)
         for original in code.originals.values():
-            if original.stat().st_ctime > began:
+            # What was saved in the future, by a clock that was set back since, was saved before.
+            if began < original.stat().st_ctime <= time.time():
                 raise Edited(f"{original} was saved while the study started; run the same command again")
         # What it says is in memory, and workers get it from there.
         code.originals[root / STUDY] = study_file.absolute()
