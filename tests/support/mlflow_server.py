@@ -35,6 +35,8 @@ class Server:
         if self.command == "server":
             arguments += self.artifacts
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        # As the README has it; with its runner of jobs it starts seven more processes.
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         with (self.folder / f"{self.command}.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", self.command, *arguments],
