@@ -4,7 +4,11 @@ import resource
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import psutil
 
@@ -19,6 +23,7 @@ LIMITS = {
 }
 """Limits as bash's `ulimit` names them, their units, and in these what nobody need wonder about."""
 TRIAL_SECONDS = 100.0
+LOOK_SECONDS = 0.1
 TRIAL = """
 import resource, sys
 from contextlib import nullcontext
@@ -51,19 +56,33 @@ def failing_start(address: str, root: Path, folder: str | None) -> str | None:
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return None
     command = [sys.executable, "-c", TRIAL, address, *([folder] if folder else [])]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as trial:
+    with TemporaryFile() as errors:
+        code = _tried(command, root, errors)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
+    if code is None:
+        return f"it gives no answer in {TRIAL_SECONDS:.0f} seconds"
+    if code < 0:
+        return f"it ends by {signal.Signals(-code).name}"
+    if code > 0:
+        return gist(said) if "Traceback" in said else "it ends the process that starts it"
+    return None
+
+
+def _tried(command: Sequence[str], root: Path, errors: IO[bytes]) -> int | None:
+    """The exit code of a trial, None for one that does not end; nothing that it started is left."""
+    quiet = subprocess.DEVNULL
+    started: set[psutil.Process] = set()
+    deadline = time.monotonic() + TRIAL_SECONDS
+    with subprocess.Popen(command, cwd=root, stdin=quiet, stdout=quiet, stderr=errors) as trial:
         try:
-            _, errors = trial.communicate(timeout=TRIAL_SECONDS)
-        except subprocess.TimeoutExpired:
-            end_tree(psutil.Process(trial.pid))
-            return f"it gives no answer in {TRIAL_SECONDS:.0f} seconds"
+            # What it starts outlives it, and is nobody's child then.
+            while trial.poll() is None and time.monotonic() < deadline:
+                started.update(psutil.Process(trial.pid).children(recursive=True))
+                time.sleep(LOOK_SECONDS)
+            return trial.poll()
         finally:
             if trial.poll() is None:
                 end_tree(psutil.Process(trial.pid))
-    if trial.returncode < 0:
-        return f"it ends by {signal.Signals(-trial.returncode).name}"
-    if trial.returncode:
-        said = errors.decode(errors="replace")
-        return gist(said) if "Traceback" in said else "it ends the process that starts it"
-    return None
+            for process in started:
+                end_tree(process)
