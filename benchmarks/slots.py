@@ -31,6 +31,7 @@ SLOTS = 2
 STUDY = Template('''"""How much of its slots' time does a study train?"""
 
 from platform.methods import FDA, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -45,7 +46,7 @@ study = Study(
     search=ASHA(trials=$trials, grace=0.25, smoothing=2),
     budget=Budget(steps=$steps, evaluations=4),
     seeds=$seeds,
-    recipe=Recipe(network_width=0.25),
+    recipe=Recipe(network=BiSeNet18(width=0.25)),
 )
 ''')
 """Trials like those of the quickstart, with half of their steps."""

@@ -5,6 +5,7 @@ and of the discriminators', no ImageNet weights, and the 11 classes that coarser
 distinguish too.
 """
 
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Budget, Recipe, Study
@@ -18,5 +19,5 @@ study = Study(
     search=ASHA(trials=4, grace=0.25, reduction=2),
     budget=Budget(steps=400, evaluations=12),
     seeds=3,
-    recipe=Recipe(network_width=0.25),
+    recipe=Recipe(network=BiSeNet18(width=0.25)),
 )

@@ -8,6 +8,7 @@ Searched for every row: the learning rate. Fixed: the entropy weight and everyth
 """
 
 from platform.methods import FDA, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -27,5 +28,5 @@ study = Study(
     search=ASHA(trials=12, grace=0.2),
     budget=Budget(steps=20_000, evaluations=20, gpus=0.5),
     seeds=5,
-    recipe=Recipe(pretrained=True),
+    recipe=Recipe(network=BiSeNet18(pretrained=True)),
 )

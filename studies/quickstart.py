@@ -5,6 +5,7 @@ of its own with the same budget, then reruns its choice on three fresh seeds.
 """
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -27,5 +28,5 @@ study = Study(
     search=ASHA(trials=4, grace=0.25, reduction=2),
     budget=Budget(steps=300, evaluations=12),
     seeds=3,
-    recipe=Recipe(network_width=0.25),
+    recipe=Recipe(network=BiSeNet18(width=0.25)),
 )

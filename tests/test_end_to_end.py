@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 STUDY = '''"""Does the whole path work?"""
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -36,7 +37,7 @@ study = Study(
     search=ASHA(trials=4, grace=0.25, reduction=2, smoothing=2),
     budget=Budget(steps=8, evaluations=4),
     seeds=2,
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 '''
 ARMS = ["source only", "light", "FDA bands", "fixed", "target supervised"]

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.slow
 
 SMALL = """
 from dataclasses import dataclass
-from platform.methods.hyperparameters import hyperparameter
+from platform.networks.hyperparameters import hyperparameter
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
@@ -32,7 +33,7 @@ study = Study(
     reference="mine",
     budget=Budget(steps=4, evaluations=2),
     seeds=2,
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 """
 

@@ -60,12 +60,12 @@ def check_temporary() -> None:
 
 
 def check_weights(study: Study) -> None:
-    """Have the ImageNet weights on this machine, if any arm starts from them. Raises BadInput."""
-    recipes = (row.filled({})[1] for row in study.rows)
-    pretrained = next((recipe for recipe in recipes if recipe.pretrained), None)
-    if pretrained is not None:
-        with bad_input():
-            pretrained.network()
+    """Have the weights on this machine that networks start from, before a cluster's are asked. Raises BadInput."""
+    networks = dict.fromkeys(row.filled({})[1].network for row in study.rows)
+    for network in networks:
+        if network != network.bare():
+            with bad_input():
+                network.build()
 
 
 def check_answers(address: str) -> None:

@@ -1,14 +1,16 @@
 """An arm: one row of the table."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from platform.design.budget import Share
-from platform.design.ranges import Range
-from platform.methods.hyperparameters import check_decorated, check_value, field_names, rule_of, unknown_field
+from platform.design.ranges import OneOf, Range
+from platform.methods.composition import Composition, check_together, reads_of
 from platform.methods.method import Method
+from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
+from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
 from platform.training.recipe import Recipe
 
@@ -18,28 +20,48 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, init=False)
 class Arm:
-    """One row of the table: a method, and values or ranges for its hyperparameters and for the recipe's fields."""
+    """One row of the table: one method or several together, and values or ranges for their fields and the recipe's.
 
-    method: type[Method]
+    `Arm(FDA, Adversarial, beta=0.01)`: sources are translated by each method in turn, and their losses added.
+    """
+
+    methods: tuple[type[Method], ...]
     fields: Mapping[str, Any]
     share: Share
     """What its trials take of a node, where that differs from the budget; given by `on`."""
 
-    def __init__(self, method: type[Method], /, **values: Any) -> None:
-        if not (isinstance(method, type) and issubclass(method, Method)):
-            raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
-        check_decorated(method)
-        if shared := [name for name in field_names(method) if name in field_names(Recipe)]:
-            raise ValueError(
-                f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"
-            )
-        check_name("the name of an arm's method", method.__name__, LONGEST_NAME)
+    def __init__(self, *methods: type[Method], **values: Any) -> None:
+        for method in methods or (None,):
+            if not (isinstance(method, type) and issubclass(method, Method)):
+                raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
+            check_declared(method)
+            if shared := [name for name in field_names(method) if name in field_names(Recipe)]:
+                raise ValueError(
+                    f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"
+                )
+        check_together(methods)
         values = {name: plain(value) for name, value in values.items()}
-        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "methods", methods)
         object.__setattr__(self, "fields", MappingProxyType(values))
         object.__setattr__(self, "share", Share())
+        check_name("the name of an arm's methods", self.name, LONGEST_NAME)
         for name, value in values.items():
             self._check(name, value)
+
+    @property
+    def name(self) -> str:
+        """The methods' names: `FDA + Adversarial`."""
+        return " + ".join(method.__name__ for method in self.methods)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What its methods read of `source`, `target`, `few` and `oracle`."""
+        return frozenset().union(*map(reads_of, self.methods))
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it trains on target labels that adaptation does not have: an upper bound."""
+        return "oracle" in self.reads
 
     def on(self, *, gpus: float | None = None, cpus: int | None = None, memory: float | None = None) -> "Arm":
         """The same row, its trials with a share of their own: `Arm(Adversarial, width=512).on(gpus=1, memory=24)`.
@@ -47,65 +69,82 @@ class Arm:
         Raises ValueError where `Budget` would.
         """
         share = Share(gpus=gpus, cpus=cpus, memory=memory)
-        return _arm(self.method, dict(self.fields), replace(self.share, **share.given))
+        return _arm(self.methods, dict(self.fields), replace(self.share, **share.given))
 
     def without(self, names: Collection[str]) -> "Arm":
-        """The same method with neither values nor ranges for these fields, and no share of its own."""
-        return Arm(self.method, **{name: value for name, value in self.fields.items() if name not in names})
+        """The same methods with neither values nor ranges for these fields, and no share of their own."""
+        return Arm(*self.methods, **{name: value for name, value in self.fields.items() if name not in names})
+
+    def with_networks(self, changed: Callable[[Architecture], Architecture]) -> "Arm":
+        """The same arm, any networks of its own changed."""
+        if "network" not in self.fields:
+            return self
+        network = self.fields["network"]
+        if isinstance(network, OneOf):
+            several = tuple(dict.fromkeys(map(changed, network.values)))
+            network = OneOf(*several) if len(several) > 1 else several[0]
+        else:
+            network = changed(network)
+        return _arm(self.methods, {**self.fields, "network": network}, self.share)
 
     @property
     def ranges(self) -> dict[str, Range]:
         """The searched fields."""
         return {name: value for name, value in self.fields.items() if isinstance(value, Range)}
 
-    def filled(self, chosen: Mapping[str, Any], recipe: Recipe) -> tuple[Method, Recipe]:
-        """The method and the recipe with every range replaced: by the chosen value, else by the default."""
+    def filled(self, chosen: Mapping[str, Any], recipe: Recipe) -> tuple[Composition, Recipe]:
+        """The methods and the recipe with every range replaced: by the chosen value, else by the default."""
         values = {name: value for name, value in self.fields.items() if not isinstance(value, Range)} | dict(chosen)
-        own = field_names(self.method)
-        method = self.method(**{name: value for name, value in values.items() if name in own})
-        return method, replace(recipe, **{name: value for name, value in values.items() if name not in own})
+        methods = []
+        for method in self.methods:
+            own = {name: values.pop(name) for name in field_names(method) if name in values}
+            methods.append(method(**own))
+        return Composition(tuple(methods)), replace(recipe, **values)
 
     def warm_up(self, recipe: Recipe) -> float:
         """The longest warm-up that a trial of the arm may have, at any end of its ranges; a fraction of the steps."""
         chosen = [{}, *({name: end} for name, range_ in self.ranges.items() for end in range_.ends())]
         return max(part.warm_up for values in chosen for part in self.filled(values, recipe))
 
+    def integer(self, field: str, size: tuple[int, int]) -> Any:
+        """The integer through which a field acts at a size, by the method that has the field; None for most."""
+        owner = next((method for method in self.methods if field in field_names(method)), None)
+        return None if owner is None else owner.integer(field, size)
+
+    def resolved(self, values: Mapping[str, Any], size: tuple[int, int]) -> dict[str, dict[str, Any]]:
+        """The integers through which hyperparameters act at a size: `{"beta": {"band": 5}}`."""
+        integers = {name: self.integer(name, size) for name in values}
+        return {
+            name: {integer.name: plain(integer.of(values[name]))}
+            for name, integer in integers.items()
+            if integer is not None
+        }
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arm, (self.method, dict(self.fields), self.share)
+        return _arm, (self.methods, dict(self.fields), self.share)
 
     def _check(self, name: str, value: Any) -> None:
-        owner: type = self.method if name in field_names(self.method) else Recipe
+        owner: type = next((method for method in self.methods if name in field_names(method)), Recipe)
         if name not in field_names(owner):
-            raise unknown_field(self.method.__name__, name, [*field_names(self.method), *field_names(Recipe)])
+            known = [*(field for method in self.methods for field in field_names(method)), *field_names(Recipe)]
+            raise unknown_field(self.name, name, known)
         if not isinstance(value, Range):
             check_value(owner, name, value)
             return
         default = next(entry.default for entry in fields(owner) if entry.name == name)
-        if not rule_of(owner, name).searchable:
-            raise ValueError(f"{owner.__name__}.{name} takes no range, got {value}; give each of its values an arm")
-        if type(default) not in value.takes:
-            kinds = " or ".join(kind.__name__ for kind in value.takes)
+        kind = rule_of(owner, name).kind or type(default)
+        if not any(issubclass(kind, taken) for taken in value.takes):
+            kinds = " or ".join(taken.__name__ for taken in value.takes)
             raise ValueError(
-                f"{owner.__name__}.{name} is of type {type(default).__name__}, but {value} gives {kinds}; "
-                f"use {_fitting(type(default))}"
+                f"{owner.__name__}.{name} is of type {kind.__name__}, but {value} gives {kinds}; use {_fitting(kind)}"
             )
         for end in value.ends():
             check_value(owner, name, end)
 
 
-def resolved(method: Method, size: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """The integers through which hyperparameters act at a size: `{"beta": {"band": 5}}`."""
-    integers = {name: type(method).integer(name, size) for name in field_names(type(method))}
-    return {
-        name: {integer.name: plain(integer.of(getattr(method, name)))}
-        for name, integer in integers.items()
-        if integer is not None
-    }
-
-
-def _arm(method: type[Method], values: dict[str, Any], share: Share) -> Arm:
-    """An arm with its share: the constructor's keywords are fields of the method and the recipe alone."""
-    arm = Arm(method, **values)
+def _arm(methods: tuple[type[Method], ...], values: dict[str, Any], share: Share) -> Arm:
+    """An arm with its share: the constructor's keywords are fields of the methods and the recipe alone."""
+    arm = Arm(*methods, **values)
     object.__setattr__(arm, "share", share)
     return arm
 

@@ -19,8 +19,8 @@ def header(
         arms=tuple(
             ArmHeader(
                 name=row.name,
-                method=row.arm.method.__name__,
-                supervised=row.arm.method.labelled == "target",
+                method=row.arm.name,
+                supervised=row.arm.supervised,
                 select=row.selector,
                 searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
                 search_trials=row.search_trials,

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from platform.design.arm import LONGEST_NAME
 from platform.design.study import Study
-from platform.methods.hyperparameters import unknown_field
+from platform.networks.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
 from platform.records.store import RESERVED

@@ -2,16 +2,20 @@
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from platform.design.row import Row
 from platform.design.study import Study
-from platform.methods.method import Method
+from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
-from platform.training.cost import estimate_of
+from platform.networks.network import Architecture
+from platform.training.cost import estimate_of, players_of
 from platform.training.recipe import Recipe
 
 GPU_TERAFLOPS = 5.0
@@ -19,8 +23,6 @@ CPU_TERAFLOPS = 0.03
 """Sustained training throughput that hours are estimated with: a mid-range GPU, and one core of a laptop."""
 MOST_RANGES = 5
 """Searched fields per row beyond which a plan warns: the budget would be spread too thin."""
-BACKWARD = 3
-"""FLOPs of a training step in forward passes: one forward, and about two for its backward."""
 
 
 @dataclass(frozen=True)
@@ -88,40 +90,46 @@ def plan(study: Study) -> Plan:
 
 
 def _planned(row: Row) -> PlannedRow:
-    method, recipe = row.filled({})
+    methods, recipe = row.filled({})
+    gflops = estimate_of(methods, recipe)[2]
+    pixels = math.prod(row.shift.size) / math.prod(SIZE)
     return PlannedRow(
         row=row,
-        petaflops=row.trials * _petaflops(row, method, recipe),
-        checkpoint_bytes=_checkpoint_bytes(method, recipe),
+        petaflops=row.trials * row.budget.steps * recipe.batch * gflops * pixels / 1e6,
+        checkpoint_bytes=_checkpoint_bytes(methods, recipe),
     )
 
 
-def _petaflops(row: Row, method: Method, recipe: Recipe) -> float:
-    """PFLOP of one full-length trial: source and target passes of the network, two judgements of the discriminator."""
-    network, discriminator = estimate_of(method, recipe)
-    per_image = network * (2 if method.sees_target else 1) + 2 * discriminator
-    pixels = math.prod(row.shift.size) / math.prod(SIZE)
-    return row.budget.steps * recipe.batch * BACKWARD * per_image * pixels / 1e6
+def _checkpoint_bytes(methods: Composition, recipe: Recipe) -> int:
+    """Weights and buffers of all players, and what their optimisers keep."""
+    momentum = partial(torch.optim.SGD, lr=1.0, momentum=recipe.momentum)
+    network = _network_bytes(recipe.network.bare(), _kept(momentum))
+    players = (player for each in players_of(methods, recipe) for player in each.values())
+    return network + sum(_bytes(player.module, _kept(player.optimiser)) for player in players)
 
 
-def _checkpoint_bytes(method: Method, recipe: Recipe) -> int:
-    """Weights and buffers, and what optimisers keep: SGD its momentum, Adam, which players train with, two moments."""
-    with torch.random.fork_rng(devices=[]):
-        players = method.players().values()
-    network = _network_bytes(recipe.bare(), per_parameter=1 if recipe.momentum else 0)
-    return network + sum(_bytes(player.module, per_parameter=2) for player in players)
+def _kept(optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None) -> int:
+    """How many numbers an optimiser keeps for each parameter: as many as for one, of two numbers, after a step."""
+    if optimiser is None:
+        return 0
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.ones(2)
+    made = optimiser([parameter])
+    made.step()
+    kept = made.state[parameter].values()
+    return sum(value.numel() == parameter.numel() for value in kept if isinstance(value, torch.Tensor))
 
 
 @functools.cache
-def _network_bytes(bare: Recipe, per_parameter: int) -> int:
+def _network_bytes(bare: Architecture, per_parameter: int) -> int:
     with torch.random.fork_rng(devices=[]):
-        return _bytes(bare.network(), per_parameter)
+        return _bytes(bare.build(), per_parameter)
 
 
 def _bytes(module: nn.Module, per_parameter: int) -> int:
     """The size of a module's state, and of as many more numbers per parameter."""
     tensors = [*module.state_dict().values(), *per_parameter * list(module.parameters())]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if isinstance(tensor, torch.Tensor))
 
 
 def _warnings(study: Study) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from platform.networks.hyperparameters import recorded
+from platform.networks.network import Architecture
 from platform.records.plain import plain
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ class OneOf(Range):
     """One of the listed values."""
 
     values: tuple[Any, ...]
-    takes = (float, int, bool, str)
+    takes = (float, int, bool, str, Architecture)
 
     def __init__(self, *values: Any) -> None:
         values = tuple(map(plain, values))
@@ -99,7 +101,9 @@ class OneOf(Range):
                 f"{self} must list at least two values, got {len(values)}; write a fixed value without OneOf"
             )
         if not all(isinstance(value, self.takes) for value in values):
-            raise ValueError(f"{self} must list numbers, truth values or texts; give anything else an arm of its own")
+            raise ValueError(
+                f"{self} must list numbers, truth values, texts or networks; give anything else an arm of its own"
+            )
         if len(set(values)) < len(values):
             raise ValueError(f"{self} lists a value twice; list each once")
 
@@ -122,21 +126,27 @@ class Dimension:
 
     def value(self, proposed: Any) -> Any:
         """The field's value for what the search proposed, within the range: `proposal(value(proposed)) == proposed`."""
+        if isinstance(self.range, OneOf):
+            return next((value for value in self.range.values if self.proposal(value) == proposed), proposed)
         if self.integer is None:
             return proposed
-        if isinstance(self.range, OneOf):
-            return next(value for value in self.range.values if self.proposal(value) == proposed)
         low, high = self.range.ends()
         return min(max(self.integer.value(proposed - self._shift), low), high)
 
     def proposal(self, value: Any) -> Any:
-        """What the search would have proposed for a field's value."""
-        return value if self.integer is None else self.integer.of(value) + self._shift
+        """What the search would have proposed for a field's value, or for what records have of it."""
+        return recorded(value) if self.integer is None else self.integer.of(value) + self._shift
+
+    def meant(self, value: Any) -> Any:
+        """A field's value, for what records have of it."""
+        described = self.integer is None and isinstance(self.range, OneOf)
+        return self.value(recorded(value)) if described else value
 
     def proposals(self) -> Sequence[Any] | None:
         """All values that the search may propose, in order; None for a continuum."""
         if isinstance(self.range, OneOf):
-            return self.range.values if self.integer is None else sorted({*map(self.integer.of, self.range.values)})
+            whole = tuple(map(recorded, self.range.values))
+            return whole if self.integer is None else sorted({*map(self.integer.of, self.range.values)})
         if self.integer is None and not isinstance(self.range, Integers):
             return None
         low, high = (self.proposal(end) for end in self.range.ends())

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from platform.design.arm import Arm, resolved
+from platform.design.arm import Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget, Slot
-from platform.design.ranges import Dimension
-from platform.methods.hyperparameters import field_values
-from platform.methods.method import Method
+from platform.design.ranges import Dimension, OneOf
+from platform.methods.composition import Composition
 from platform.networks.cost import Cost
+from platform.networks.hyperparameters import field_values, recorded
 from platform.records.trial import Trial
 from platform.shifts.shift import Shift
 from platform.training.code import training_code
@@ -41,13 +41,13 @@ class Row:
 
         An upper bound that is trained on target labels would be no upper bound if its score on the source picked it.
         """
-        return f"oracle/{self.select.split('/')[1]}" if self.arm.method.labelled == "target" else self.select
+        return f"oracle/{self.select.split('/')[1]}" if self.arm.supervised else self.select
 
     @functools.cached_property
     def dimensions(self) -> dict[str, Dimension]:
         """The searched fields, as the search sees them at the shift's size."""
         return {
-            field: Dimension(range_, self.arm.method.integer(field, self.shift.size))
+            field: Dimension(range_, self.arm.integer(field, self.shift.size))
             for field, range_ in self.arm.ranges.items()
         }
 
@@ -71,8 +71,8 @@ class Row:
     @functools.cached_property
     def defaults(self) -> dict[str, Any]:
         """The values of the searched fields in the first search trial."""
-        method, recipe = self.filled({})
-        values = field_values(recipe) | field_values(method)
+        methods, recipe = self.filled({})
+        values = field_values(recipe) | methods.values
         return {field: values[field] for field in self.dimensions}
 
     @property
@@ -89,25 +89,37 @@ class Row:
         """What a trial takes of a node."""
         return replace(self.budget.slot, **self.arm.share.given)
 
-    def filled(self, chosen: Mapping[str, Any]) -> tuple[Method, Recipe]:
-        """The method and the recipe for chosen values of the ranges; those not chosen stand at their defaults."""
-        return self.arm.filled(chosen, self.recipe)
+    def filled(self, chosen: Mapping[str, Any]) -> tuple[Composition, Recipe]:
+        """The methods and the recipe for chosen values of the ranges, those not chosen at their defaults.
+
+        The values may be those that records have.
+        """
+        meant = {field: self.dimensions[field].meant(value) for field, value in chosen.items()}
+        return self.arm.filled(meant, self.recipe)
 
     def trial(self, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
         """The trial for chosen values of the ranges; those not chosen stand at their defaults."""
-        method, recipe = self.filled(chosen)
+        methods, recipe = self.filled(chosen)
         return Trial(
-            method=type(method).__name__,
-            hyperparameters=field_values(method),
-            recipe=field_values(recipe),
+            method=self.arm.name,
+            hyperparameters=methods.values,
+            recipe={name: recorded(value) for name, value in field_values(recipe).items()},
             shift=shift_identity,
-            resolved=resolved(method, self.shift.size),
+            resolved=self.arm.resolved(methods.values, self.shift.size),
             seed=seed,
             steps=self.budget.steps,
             evaluations=self.budget.evaluations,
             threads=self.slot.cpus,
-            code=training_code(type(method)),
+            code=training_code(*self.code),
+            data=methods.data(),
         )
+
+    @property
+    def code(self) -> tuple[type, ...]:
+        """The classes whose code decides a trial's numbers."""
+        networks = self.arm.fields.get("network", self.recipe.network)
+        several = networks.values if isinstance(networks, OneOf) else (networks,)
+        return (*self.arm.methods, *dict.fromkeys(map(type, several)), type(self.shift))
 
     @property
     def cost(self) -> Cost:

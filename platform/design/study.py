@@ -5,7 +5,6 @@ import functools
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.asha import ASHA
@@ -18,8 +17,7 @@ from platform.scores.selectors.selector import check_selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.training.recipe import Recipe
 
-SMOKE: dict[str, Any] = {"network_width": 0.125, "batch": 2, "pretrained": False}
-"""What the recipe of every row becomes in a smoke run."""
+SMOKE_BATCH = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,11 @@ class Study:
             raise ValueError(f"Study.search must be an ASHA or None, got {self.search!r}; write search=ASHA(trials=12)")
         check_whole(self, "seeds", least=1)
         self._check_arms()
+        if not self.shift.few and (reading := [name for name, arm in self.arms.items() if "few" in arm.reads]):
+            raise ValueError(
+                f"arm {reading[0]!r} reads labelled target images, of which Study.shift grants none; "
+                "set few, the number of them, in the shift"
+            )
         object.__setattr__(self, "select", plain(self.select))
         check_selector(self.select)
         if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
@@ -124,9 +127,12 @@ class Study:
         return replace(
             self,
             shift=self.shift.smoke(),
-            arms={name: arm.without(SMOKE) for name, arm in self.arms.items()},
+            arms={
+                name: arm.without({"batch"}).with_networks(lambda network: network.smoke())
+                for name, arm in self.arms.items()
+            },
             budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus, silence=self.budget.silence),
             search=None if self.search is None else ASHA(trials=2, grace=0.25, reduction=2, smoothing=2),
             seeds=1,
-            recipe=replace(self.recipe, **SMOKE),
+            recipe=replace(self.recipe, batch=SMOKE_BATCH, network=self.recipe.network.smoke()),
         )

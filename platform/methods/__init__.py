@@ -1,11 +1,12 @@
 """The methods of adaptation, each a frozen dataclass of its hyperparameters, in a folder by family."""
 
 from platform.methods.adversarial import Adversarial
-from platform.methods.batch import Labelled, Unlabelled
+from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
-from platform.methods.hyperparameters import hyperparameter
-from platform.methods.method import SEGMENTATION, Integer, Method, Player, Step, cross_entropy
+from platform.methods.method import SEGMENTATION, Integer, Method, Player
+from platform.methods.step import Step, cross_entropy
 from platform.methods.translation import FDA
+from platform.networks.hyperparameters import hyperparameter
 
 __all__ = [
     "Adversarial",
@@ -19,6 +20,7 @@ __all__ = [
     "Step",
     "TargetSupervised",
     "Unlabelled",
+    "UnlabelledImages",
     "cross_entropy",
     "hyperparameter",
 ]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from platform.shifts.shift import Images, LabelledImages
+from platform.shifts.shift import Arrays, Images, LabelledImages
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,22 @@ class Labelled:
     """Train ids, 255 for void."""
     indices: Int64[Tensor, " batch"]
     """Position of each image in its split."""
+
+
+@dataclass(frozen=True)
+class UnlabelledImages:
+    """All images of a split, read when they are asked for. There is no label, and no name of a file."""
+
+    pixels: Arrays
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, indices: Sequence[int]) -> Unlabelled:
+        """The images at these positions."""
+        images = _images(self.pixels[list(indices)]).to(self.device)
+        return Unlabelled(images, torch.as_tensor(list(indices)))
 
 
 def labelled_batch(split: LabelledImages, indices: Sequence[int]) -> Labelled:

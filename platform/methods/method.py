@@ -1,39 +1,35 @@
-"""What a method is: how a source batch and a target batch become losses, one per player.
+"""What a method is: what adaptation adds to the labelled cross-entropy, as losses of players.
 
-A player is a module with its own optimiser. Every player descends its own loss with respect to its own parameters only,
-all gradients taken at the same weights, all players stepping together. One forward pass may therefore serve several
-losses: the adversarial methods judge the target once and use that judgement for both sides.
+A player is a module of the method's own. One with an optimiser descends its own loss with respect to its own parameters
+only, all gradients taken at the same weights, all players stepping together. One forward pass may therefore serve
+several losses: the adversarial methods judge the target once and use that judgement for both sides.
 """
 
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-from jaxtyping import Float, Float32, Int64, Shaped
+import numpy as np
+from jaxtyping import Float, Float32, Shaped
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
 from platform.methods.batch import Labelled, Unlabelled
-from platform.methods.hyperparameters import check
-from platform.networks.network import Prediction, upsample
-from platform.shifts.labels import VOID
+from platform.methods.step import Step
+from platform.networks.hyperparameters import check
+from platform.networks.network import Network
+from platform.shifts.shift import LabelledImages
 
 SEGMENTATION = "segmentation"
 """The player that every method has: the segmentation network."""
-SCALAR_NAME = re.compile(
-    r"(?!learning_rate\Z|(source|target|oracle|test|final)/)(?=.{1,200}\Z)[\w: -]+([./][\w: -]+)*", re.ASCII
-)
-"""The names that MLflow takes for metrics, less those of the metrics by which trials are judged."""
 
 
 class Player(NamedTuple):
-    """A module that a method trains beside the segmentation network."""
+    """A module beside the segmentation network; every checkpoint holds its state."""
 
     module: nn.Module
-    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
+    """None for a module that descends no loss: only `Method.update` changes it."""
 
 
 class Integer(NamedTuple):
@@ -45,61 +41,15 @@ class Integer(NamedTuple):
     """A value of the hyperparameter for an integer: `of(value(n)) == n`."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one training step offers a method: the batches, after translation and augmentation, and the networks."""
-
-    progress: float
-    """Fraction of the run's steps that were taken before this one, in [0, 1)."""
-    source: Labelled
-    target: Unlabelled | None
-    """None for methods that do not look at the target."""
-    segment: Callable[[Float[Tensor, "batch 3 height width"]], Prediction]
-    """The segmentation network with its auxiliary heads, for labelled images in [0, 255]."""
-    segment_target: Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, "batch classes rows columns"]]
-    """Its main logits at 1/8 of the size, for target images; the recipe says what batch norm does with them."""
-    modules: Mapping[str, nn.Module]
-    """The method's own players."""
-    auxiliary_weight: float
-    """Weight of the cross-entropy of each auxiliary head."""
-    noted: MutableMapping[str, Float[Tensor, ""]] = field(default_factory=dict)
-    """Scalars for the records, by name; a report holds their means over its steps."""
-
-    def note(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """Note a scalar for the records, and return it. Raises ValueError for a name that the records cannot take."""
-        if not SCALAR_NAME.fullmatch(name):
-            raise ValueError(
-                "a scalar's name must be up to 200 letters, digits, blanks, - _ : with single . or / between, and must "
-                f"not begin with source/, target/, oracle/, test/ or final/, got {name!r}; rename it"
-            )
-        self.noted[name] = value.detach()
-        return value
-
-    def term(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """Note a loss term for the records as `loss/<name>`, and return it."""
-        return self.note(f"loss/{name}", value)
-
-    def cross_entropy(self, prediction: Prediction) -> Float[Tensor, ""]:
-        """CE(prediction, source labels) + auxiliary_weight * sum of CE(auxiliary heads, source labels).
-
-        Means over the pixels that are not void, on logits upsampled to the labels' size (Yu et al., BiSeNet, ECCV 2018,
-        arXiv 1808.00897).
-        """
-        labels = self.source.labels
-        loss = self.term("cross_entropy", cross_entropy(prediction.logits, labels))
-        for logits in prediction.auxiliary:
-            loss = loss + self.auxiliary_weight * cross_entropy(logits, labels)
-        return loss
-
-
 @dataclass(frozen=True, kw_only=True)
-class Method(ABC):
+class Method:
     """A frozen dataclass whose fields are the method's hyperparameters, with the published values as defaults."""
 
-    labelled: ClassVar[Literal["source", "target"]] = "source"
-    """The domain whose labels train the network; "target" is for upper bounds only."""
-    sees_target: ClassVar[bool] = True
-    """Whether training looks at target images."""
+    reads: ClassVar[frozenset[str]] = frozenset({"source", "target"})
+    """Of `source` (labelled), `target` (images alone), `few` (the labelled target images that a shift grants) and
+    `oracle` (the labels of all that is adapted to: upper bounds only)."""
+    deployed: ClassVar[str] = SEGMENTATION
+    """The player that is evaluated and deployed: the segmentation network, or a teacher."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -109,13 +59,21 @@ class Method(ABC):
         """Fraction of the steps before the method acts at full strength, in [0, 1)."""
         return 0.0
 
-    def players(self) -> Mapping[str, Player]:
-        """The modules that this method trains beside the segmentation network, by name."""
-        return {}
-
     @classmethod
     def integer(cls, field: str, size: tuple[int, int]) -> Integer | None:
         """The integer through which a field acts at an image size (height, width); None for most fields."""
+        return None
+
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+        """The method's own modules by name: discriminators, teachers, prototypes.
+
+        `network` is the segmentation network before its first step; `given` are those that the arm comes after.
+        Whatever a method remembers from step to step is a player, else a restored run would not know it.
+        """
+        return {}
+
+    def weights(self, labelled: LabelledImages) -> Float[np.ndarray, " number"] | None:
+        """How often each source image is drawn, relative to the others; None: every image once per epoch."""
         return None
 
     def translate(
@@ -123,19 +81,24 @@ class Method(ABC):
     ) -> Float32[Tensor, "batch 3 height width"]:
         """Give the source images the style of the target, before augmentation; the default leaves them as they are.
 
-        Values in [0, 255]. `memory` keeps what the method wants to remember of a target image, by its index.
+        Values in [0, 255]. `memory` keeps what can be computed again of a target image, by its index; no checkpoint
+        holds it.
         """
         return source.images
 
-    @abstractmethod
-    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
-        """The loss of each player: `segmentation`, and one for each of `players`."""
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""] | None]:
+        """What each player minimises: the segmentation network beside the cross-entropy, the others all they minimise.
 
+        None leaves a player as it is in this step. Called once for each part of a batch: it changes nothing.
+        """
+        return {}
 
-def cross_entropy(
-    logits: Float[Tensor, "batch classes rows columns"], labels: Int64[Tensor, "batch height width"]
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy of logits, upsampled to the labels' size, over pixels that are not void; 0 where all are."""
-    # CUDA sums in no fixed order inside `cross_entropy`, and in a fixed one outside it.
-    pixels = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="none")
-    return pixels.sum() / (labels != VOID).sum().clamp(min=1)
+    def update(self, step: Step) -> None:
+        """Change players that have no optimiser, once after every optimiser step, without gradients.
+
+        `step.prediction` and `step.target_prediction` are those that the step's losses were taken on.
+        """
+
+    def data(self) -> str | None:
+        """A digest of the files that the method reads: part of a trial's id. Raises ValueError without them."""
+        return None

@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from platform.networks.network import Network, NoWeights, Prediction, upsample
+from platform.networks.hyperparameters import hyperparameter
+from platform.networks.network import Architecture, Domain, Network, NoWeights, Prediction, upsample
 from platform.shifts.labels import NUM_CLASSES
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -40,6 +41,33 @@ class Features:
     """Features at 1/8 of the image, rounded up, for the final classifier."""
     context: tuple[Float[Tensor, "batch _ _ _"], Float[Tensor, "batch _ _ _"]]
     """Refined context at 1/16 and at 1/32 of the image, for the auxiliary classifiers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiSeNet18(Architecture):
+    """BiSeNet on ResNet-18."""
+
+    width: float = hyperparameter(1.0, at_least=1 / 64)
+    """Factor on every channel count but those that equal the number of classes; 1 is the published network."""
+    pretrained: bool = hyperparameter(False, choices=(False, True))
+    """Whether the context path starts from ImageNet weights, which exist for width 1 alone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pretrained and self.width != 1:
+            raise ValueError(
+                f"BiSeNet18.pretrained must be False unless width is 1, got width={self.width!r}; "
+                "ImageNet weights exist for the published width only"
+            )
+
+    def build(self) -> Network:
+        return BiSeNet(width=self.width, pretrained=self.pretrained)
+
+    def bare(self) -> "BiSeNet18":
+        return BiSeNet18(width=self.width)
+
+    def smoke(self) -> "BiSeNet18":
+        return BiSeNet18(width=0.125)
 
 
 class BiSeNet(Network):
@@ -81,15 +109,16 @@ class BiSeNet(Network):
         if pretrained:
             load_imagenet_weights(self.context_path)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"], auxiliary: bool = False) -> Prediction:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"], domain: Domain = "target", auxiliary: bool = False
+    ) -> Prediction:
         """Predict logits at 1/8 of the images; `auxiliary` adds those from the context at 1/16 and at 1/32."""
         features = self.features(images)
         logits = self.classifier(features.fused)
-        if not auxiliary:
-            return Prediction(logits, ())
+        heads = zip(self.auxiliary_classifiers, features.context, strict=True) if auxiliary else ()
         size = _size(logits)
-        heads = zip(self.auxiliary_classifiers, features.context, strict=True)
-        return Prediction(logits, tuple(upsample(classify(context), size) for classify, context in heads))
+        deep = tuple(upsample(classify(context), size) for classify, context in heads)
+        return Prediction(logits, deep, features.fused)
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
         """Compute what the classifiers see, from images in [0, 255]."""

@@ -45,7 +45,7 @@ class Judgement(NamedTuple):
 class Cost:
     """Parameters and billions of operations; `deployed` is what prediction needs, the rest is only trained or dead.
 
-    A discriminator is any player that a method trains beside the network.
+    A discriminator is whatever is never deployed: discriminators, teachers, the network that a deployed teacher leaves.
     """
 
     parameters: int
@@ -64,6 +64,9 @@ class Cost:
     """The network as published, as torchscan 0.1.1 counts it; a layer that it does not know counts nothing."""
     original_discriminator_gflops: float
     """One judgement of what the method gives to it for one image, as torchscan 0.1.1 counts it."""
+    step_gflops: float = 0.0
+    """A training step for one image of each batch: every pass of the network and of all players, those that take
+    gradients thrice; 2 per multiply-accumulate."""
 
 
 def network_cost(network: Network) -> Cost:
@@ -84,17 +87,25 @@ def network_cost(network: Network) -> Cost:
 
 def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Iterable[Judgement]) -> Cost:
     """The cost of a network and of the players that are trained beside it, each judgement counted once."""
-    ours = original = 0
-    for module, _, full in judgements:
-        player, (inputs, named) = copy.deepcopy(module).to("meta"), _tensors(full, "meta")
-        ours += multiply_add_operations(player, *inputs, **named)
-        original += torchscan_operations(player, *inputs, **named)
+    counted = list(map(_judged, judgements))
     return replace(
         cost,
         discriminator_parameters=sum(map(parameters, players)),
-        discriminator_gflops=ours / 1e9,
-        original_discriminator_gflops=original / 1e9,
+        discriminator_gflops=sum(ours for ours, _ in counted) / 1e9,
+        original_discriminator_gflops=sum(original for _, original in counted) / 1e9,
     )
+
+
+def judged_gflops(judgement: Judgement) -> float:
+    """One judgement at full size; 2 per multiply-accumulate."""
+    return _judged(judgement)[0] / 1e9
+
+
+def _judged(judgement: Judgement) -> tuple[int, int]:
+    """Operations of a judgement at full size, by torch's count and by torchscan's."""
+    player, (inputs, named) = copy.deepcopy(judgement.module).to("meta"), _tensors(judgement.full, "meta")
+    ours = multiply_add_operations(player, *inputs, **named)
+    return ours, torchscan_operations(player, *inputs, **named)
 
 
 def estimated_network_gflops(network: Network) -> float:

@@ -1,19 +1,28 @@
-"""What every network is: from images to a prediction."""
+"""What every network is: from images to a prediction; and what every architecture is: the description of one."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal, Self
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from platform.networks.hyperparameters import check
+
+Domain = Literal["source", "target"]
+"""Where images come from, for networks that treat the two differently."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """Logits at 1/8 of the image, rounded up, of the final classifier and of the auxiliary ones."""
+    """What a network makes of a batch of images, at its own stride: 1/8 of the image for a BiSeNet, rounded up."""
 
     logits: Float[Tensor, "batch classes rows columns"]
     auxiliary: tuple[Float[Tensor, "batch classes rows columns"], ...]
-    """Logits of the heads that only training on labels needs, upsampled to 1/8; empty unless asked for."""
+    """Logits of the heads that only training on labels needs, at the size of `logits`; empty unless asked for."""
+    features: Float[Tensor, "batch channels rows columns"]
+    """What the final classifier sees."""
 
 
 class NoWeights(ValueError):
@@ -26,15 +35,37 @@ class Network(nn.Module):
     `network(images)` gives what is deployed, `network(images, auxiliary=True)` adds the heads that only training needs.
     """
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"], auxiliary: bool = False) -> Prediction:
-        """Predict logits at 1/8 of the images, rounded up; `auxiliary` adds the heads that only training needs."""
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"], domain: Domain = "target", auxiliary: bool = False
+    ) -> Prediction:
+        """Predict for images of one domain; `auxiliary` adds the heads that only training needs."""
         raise NotImplementedError
 
     def published(self) -> nn.Module:
-        """The network as its authors published it, as its cost is compared with theirs: images to logits at their size.
+        """The network as its authors published it, as its cost is compared with theirs.
 
         Itself, unless it is computed in another order here or lacks something that is never used.
         """
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(ABC):
+    """The description of a network, a frozen dataclass of its hyperparameters: `Recipe.network`."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @abstractmethod
+    def build(self) -> Network:
+        """A new network, its random weights drawn from torch's generator. Raises NoWeights."""
+
+    def bare(self) -> Self:
+        """The same without weights that are fetched: what costs are counted on."""
+        return self
+
+    def smoke(self) -> "Architecture":
+        """A small one of the same kind, for `--smoke`; itself where there is none."""
         return self
 
 

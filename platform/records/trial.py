@@ -21,11 +21,11 @@ class Trial:
     """Plain values only, so that a trial reads the same in a record, in a Ray actor and in its hash."""
 
     method: str
-    """Name of the method's class, ours or a study file's own."""
+    """Names of the methods' classes, ours or a study file's own: `FDA + Adversarial`."""
     hyperparameters: dict[str, Any]
-    """Every field of the method."""
+    """Every field of the methods."""
     recipe: dict[str, Any]
-    """Every field of the recipe."""
+    """Every field of the recipe; the network by the call that describes it: `BiSeNet18(width=0.25, ...)`."""
     shift: dict[str, Any]
     """`Shift.identity()`: what decides the images, labels, splits and groups."""
     resolved: dict[str, dict[str, Any]]
@@ -36,7 +36,9 @@ class Trial:
     threads: int
     """CPU threads: they decide the order of sums."""
     code: str
-    """`platform.training.code.training_code` of the method."""
+    """`platform.training.code.training_code` of the methods, of the network and of the shift."""
+    data: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Digests of the files that methods read, by method."""
 
     @functools.cached_property
     def id(self) -> str:

@@ -13,7 +13,6 @@ from platform.running.slots import Slots
 from platform.search.decisions import Search
 from platform.training.assignment import Assignment
 from platform.training.code import definition
-from platform.training.recipe import Recipe
 
 
 class StudySearcher(Searcher):
@@ -94,18 +93,19 @@ class StudySearcher(Searcher):
         claim = self.ledger.hand_out(ask)
         self.slots.take(ask, resources, claim)
         self.ledger.begin(ask)
-        arm = self.study.row(ask.arm).arm
+        row = self.study.row(ask.arm)
+        methods, recipe = row.filled(ask.trial.values(row.dimensions))
         return Assignment(
             ask=ask,
-            method=arm.method(**ask.trial.hyperparameters),
-            recipe=Recipe(**ask.trial.recipe),
+            methods=methods,
+            recipe=recipe,
             shift=self.study.shift,
             storage=self.ledger.store.storage,
             reported=step,
             resources=resources,
             stop=self.interruption.sign,
             claim=claim,
-            definition=definition(arm.method),
+            definition=definition(*row.code),
             mark=self.mark,
             avoided=tuple(sorted(self.slots.cluster.excluded)),
         )

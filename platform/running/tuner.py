@@ -175,7 +175,8 @@ def _tune(
     watchers: list[tune.Callback],
 ) -> None:
     for arm in study.arms.values():
-        _send_by_value(arm.method)
+        for method in arm.methods:
+            _send_by_value(method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     # Signals are ours, and so is the state that Ray Tune would write for its restore again and again.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"

@@ -19,7 +19,6 @@ from platform.search.due import Due, Wanted, due, is_complete
 from platform.search.health import ailment
 from platform.search.proposals import propose
 from platform.training.cost import cost_of
-from platform.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ class Search:
 
     def first_record(self, ask: Ask) -> Record:
         """What is known of a trial before its first step."""
-        method = self.study.row(ask.arm).arm.method(**ask.trial.hyperparameters)
-        cost = cost_of(method, Recipe(**ask.trial.recipe))
+        row = self.study.row(ask.arm)
+        cost = cost_of(*row.filled(ask.trial.values(row.dimensions)))
         return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
 
     def _verdict(self, ask: Ask, reports: tuple[Report, ...]) -> End | None:

@@ -3,7 +3,7 @@
 import operator
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -94,6 +94,29 @@ class Splits:
     target_val: Images
     """Images for selectors that need no labels; those of today do not look at images."""
     oracle: Oracle
+    few: LabelledImages | None = None
+    """The labelled target images that the shift grants to methods which read `few`; None without any."""
+
+
+def granted(splits: Splits, number: int) -> Splits:
+    """The same splits with `few`: this number of the images that are adapted to, evenly spaced, with their labels.
+
+    Raises DataError for more than there are.
+    """
+    if not number:
+        return splits
+    if number > len(splits.target_adapt):
+        raise DataError(
+            f"a shift grants at most the labels of all that is adapted to, {len(splits.target_adapt)} images, "
+            f"got {number}; lower `few`"
+        )
+    chosen = [position * len(splits.target_adapt) // number for position in range(number)]
+    adapt = splits.oracle.adapt
+    few = LabelledImages(
+        Images(adapt.images.pixels[chosen], tuple(adapt.images.names[position] for position in chosen)),
+        adapt.labels[chosen],
+    )
+    return replace(splits, few=few)
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,8 @@ class Shift(ABC):
     """The classes that the ground truth distinguishes, as groups of train ids."""
 
     name = "shift"
+    few = 0
+    """Labelled target images that it grants."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

@@ -5,15 +5,54 @@ import os
 import threading
 import weakref
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from platform.shifts.shift import CacheDamaged, Pixels
+from platform.shifts.shift import Arrays, CacheDamaged, Pixels
 
 CONTENTS = ("images", "labels")
+
+
+class Unverified(Exception):
+    """An array that is not as it was written, of arrays that do not know where they lie."""
+
+    def __init__(self, arrays: "Verified", position: int, what: str) -> None:
+        super().__init__(what)
+        self.arrays, self.position, self.what = arrays, position, what
+
+
+class Verified:
+    """uint8 arrays in an open file, with their checksums; where it lies, and what lies beside it, is not known here."""
+
+    def __init__(self, file: int, known: Mapping[str, Any]) -> None:
+        self.shape: tuple[int, ...] = tuple(known["shape"])
+        self._file = file
+        self._offset: int = known["offset"]
+        self._checksums: list[int] = known["checksums"]
+        weakref.finalize(self, os.close, file)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, positions: list[int]) -> Pixels:
+        """A copy of those at these positions, verified: whoever shares the file may have written to it.
+
+        Raises Unverified.
+        """
+        chosen = np.empty((len(positions), *self.shape[1:]), np.uint8)
+        for array, position in zip(chosen, positions, strict=True):
+            # Not through a memory map: where the file was cut off, that would end the process without a word.
+            try:
+                read = os.preadv(self._file, [array], self._offset + position * array.nbytes)
+            except OSError as error:
+                raise Unverified(self, position, str(error)) from error
+            # What was not read may be there by chance, from an earlier time.
+            if read < array.nbytes or zlib.crc32(array) != self._checksums[position]:
+                raise Unverified(self, position, f"the checksum at position {position} is another")
+        return chosen
 
 
 class Stored:
@@ -24,34 +63,42 @@ class Stored:
 
     def __init__(self, folder: Path, split: str, what: str, known: Mapping[str, Any]) -> None:
         self._folder, self._split, self._name = folder, split, f"{split}.{what}.npy"
-        self.shape: tuple[int, ...] = tuple(known["shape"])
-        self._offset: int = known["offset"]
-        self._checksums: list[int] = known["checksums"]
         try:
-            self._file = os.open(folder / self._name, os.O_RDONLY | os.O_NONBLOCK)
+            file = os.open(folder / self._name, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
-            raise self._damaged(str(error)) from error
-        weakref.finalize(self, os.close, self._file)
+            raise CacheDamaged(folder, split, self._name, str(error)) from error
+        self.nameless = Verified(file, known)
+        """The same arrays for whoever must not learn where they lie."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their number, and the shape of each."""
+        return self.nameless.shape
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return len(self.nameless)
 
     def __getitem__(self, positions: list[int]) -> Pixels:
-        """A copy of those at these positions, verified: whoever shares the file may have written to it."""
-        chosen = np.empty((len(positions), *self.shape[1:]), np.uint8)
-        for array, position in zip(chosen, positions, strict=True):
-            # Not through a memory map: where the file was cut off, that would end the process without a word.
-            try:
-                read = os.preadv(self._file, [array], self._offset + position * array.nbytes)
-            except OSError as error:
-                raise self._damaged(str(error), position) from error
-            # What was not read may be there by chance, from an earlier time.
-            if read < array.nbytes or zlib.crc32(array) != self._checksums[position]:
-                raise self._damaged(f"the checksum at position {position} is another", position)
-        return chosen
+        try:
+            return self.nameless[positions]
+        except Unverified as error:
+            raise self.damaged(error) from error
 
-    def _damaged(self, what: str, position: int | None = None) -> CacheDamaged:
-        return CacheDamaged(self._folder, self._split, self._name, what, position)
+    def damaged(self, error: Unverified) -> CacheDamaged:
+        """What `nameless` found, with the name of the file."""
+        return CacheDamaged(self._folder, self._split, self._name, error.what, error.position)
+
+
+def nameless(arrays: Arrays) -> Arrays:
+    """Arrays that do not tell where they lie."""
+    return arrays.nameless if isinstance(arrays, Stored) else arrays
+
+
+def named(error: Unverified, among: Iterable[Arrays]) -> Exception:
+    """What was found in nameless arrays, by the name of their file."""
+    owners = (arrays for arrays in among if isinstance(arrays, Stored) and arrays.nameless is error.arrays)
+    owner = next(owners, None)
+    return error if owner is None else owner.damaged(error)
 
 
 class NewSplit:

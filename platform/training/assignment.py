@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from platform.methods.method import Method
+from platform.methods.composition import Composition
 from platform.records.record import Ask, Cause, Report
 from platform.records.storage.storage import Mark, Storage
 from platform.shifts.shift import Shift
@@ -16,7 +16,7 @@ class Assignment:
     """Everything that a worker needs to train one trial."""
 
     ask: Ask
-    method: Method
+    methods: Composition
     recipe: Recipe
     shift: Shift
     storage: Storage

@@ -28,7 +28,7 @@ from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
 from platform.shifts.cache import discard, opened
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
-from platform.training.evaluation import evaluate, evaluated_splits, metrics, predictions
+from platform.training.evaluation import domain_of, evaluate, evaluated_splits, metrics, predictions
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
 Say = Callable[[str], None]
@@ -242,7 +242,7 @@ def _result(error: Exception, attempt: Attempt) -> Result:
         case DataError() | NoWeights():
             return Failure("data", _reason(error), retry=True)
     if out_of_memory(error):
-        remedy = "lower the recipe's batch or network_width, or raise Budget.gpus"
+        remedy = "lower the recipe's batch or the network's width, or raise Budget.gpus"
         return Failure("out of memory", f"{_reason(error)}; {remedy}", retry=True)
     trace = "".join(traceback.format_exception(error))
     return Failure("error", explained(error), retry=True, trace=trace)
@@ -255,16 +255,18 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         target = next(step for step in trial.evaluated_steps if step > training.step)
         training.means = run.advance(target - run.step, stopped)
     final = trial.confirms and run.step == run.steps
-    confusions = {name: evaluate(run, split, stopped) for name, split in evaluated_splits(run.splits, final).items()}
+    splits = evaluated_splits(run.splits, final)
+    confusions = {name: evaluate(run, split, domain_of(name), stopped) for name, split in splits.items()}
     if final:
         _keep_predictions(assignment, run)
     return Report(
         step=run.step,
         seconds=0.0,
+        # Whatever a method notes, the metrics that judge it are the evaluation's.
         metrics={
+            **training.means,
             **metrics(confusions, assignment.shift.groups),
             "learning_rate": run.learning_rate,
-            **training.means,
         },
         confusions={name: matrix.tolist() for name, matrix in confusions.items()},
         parts=run.parts,
@@ -283,7 +285,7 @@ def _run(assignment: Assignment, say: Say) -> TrainingRun:
     try:
         with _on_disk(assignment.shift.name):
             splits = opened(assignment.shift, say)
-        return TrainingRun(assignment.method, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
+        return TrainingRun(assignment.methods, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
     except (DataError, DiskFault, NoWeights) as error:
         if assignment.mark is None:
             raise

@@ -31,12 +31,12 @@ def training_files() -> list[Path]:
     return [file for pattern in TRAINING_CODE for file in sorted(package().glob(pattern)) if file not in other]
 
 
-def training_code(method: type) -> str:
+def training_code(*classes: type) -> str:
     """12 digits that change with the code that trains and evaluates a method, or with torch's version.
 
     See `platform.shifts.fingerprint` for what counts.
     """
-    return code_with(definition(method))
+    return code_with(definition(*classes))
 
 
 @functools.cache
@@ -54,7 +54,12 @@ def _packages_meanings() -> tuple[str, ...]:
 
 
 @functools.cache
-def definition(method: type) -> str:
+def definition(*classes: type) -> str:
+    return "".join(map(_one, classes))
+
+
+@functools.cache
+def _one(method: type) -> str:
     """What a method of the user's own means in its file, see `_definition`; empty for one of the package."""
     if method.__module__.startswith("platform."):
         return ""

@@ -1,165 +1,275 @@
-"""What a method and a recipe cost: the recipe's network, and the players of the method on what the method feeds them.
+"""What the methods of an arm and its recipe cost, counted from what they build and from one step of theirs.
 
-A method's losses are taken once, on a few made-up images, to see what each player is given. The images are as small as
-the players take them, and the network's predictions for them are those for the smallest image, enlarged: only shapes
-matter. Taken again on images twice as large, they show how each dimension grows, up to the size that costs are for. So
-a discriminator is counted on what it judges, be it probabilities at the image's size, features or pooled features.
+The losses are taken once, on a few made-up images, to see how often the network passes and what each player is given.
+The images are as small as the players take them, and the network's predictions for them are those for the smallest
+image, enlarged: only shapes matter. Taken again on images twice as large, they show how each dimension grows, up to the
+size that costs are for. So a discriminator is counted on what it judges, be it probabilities at the image's size,
+features or pooled features, and a teacher on the images that it is shown.
 """
 
+import copy
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from platform.methods.batch import Labelled, Unlabelled
-from platform.methods.method import Method, Step
+from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
+from platform.methods.composition import Composition
+from platform.methods.method import SEGMENTATION, Player
 from platform.methods.mistakes import explained
+from platform.methods.step import Step
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
-from platform.networks.network import Prediction, upsample
+from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
-"""How many times as large as the smallest images those are that a method is tried on."""
+"""How many times as large as the smallest images those are that methods are tried on."""
 BATCH = 2
-LATE = 0.999
-"""The progress that a method sees: whatever it does only after a warm-up is counted too."""
-Call = tuple[str, Arguments]
-"""A player's name, and the arguments that it was given."""
+NUMBER, LATE = 10**6, 0.999
+"""The step and the progress that methods see: whatever they do only after a warm-up is counted too."""
+WITH_GRADIENTS = 3
+"""What a pass costs with its gradients, in passes: one forward, and about two for its backward."""
+Players = tuple[dict[str, Player], ...]
+"""The players of each method."""
+
+
+class Call(NamedTuple):
+    """A call of a player."""
+
+    player: str
+    arguments: Arguments
+    passes: int
+    """What it costs, in passes for one image."""
 
 
 class Uncounted(ValueError):
-    """A method's losses raise where they are taken to count what its players cost."""
+    """Methods raise where their players are made, or their losses taken, to count what they cost."""
 
 
-def cost_of(method: Method, recipe: Recipe) -> Cost:
-    """Parameters and GFLOPs of what a method trains by a recipe. Raises Uncounted."""
-    return _cost(method, recipe.bare())
+@dataclass(frozen=True)
+class _Counted:
+    """What was seen of a step."""
+
+    judgements: tuple[Judgement, ...]
+    """The calls of players that are only trained, each different one once."""
+    passes: float
+    """Passes of the segmentation network for one image, those with gradients thrice."""
+    calls: tuple[tuple[Judgement, int], ...]
+    """All calls of players, with the passes of each."""
 
 
-def estimate_of(method: Method, recipe: Recipe) -> tuple[float, float]:
-    """`deployed_gflops` and `discriminator_gflops`, estimated for plans that cannot wait for them.
+def cost_of(methods: Composition, recipe: Recipe) -> Cost:
+    """Parameters and GFLOPs of what methods train by a recipe. Raises Uncounted."""
+    return _cost(methods, recipe.network.bare())
 
-    See `platform.networks.cost` for how near they are.
+
+def estimate_of(methods: Composition, recipe: Recipe) -> tuple[float, float, float]:
+    """`deployed_gflops`, `discriminator_gflops` and `step_gflops`, estimated for plans that cannot wait for them.
+
+    See `platform.networks.cost` for how near they are. Raises Uncounted.
     """
-    bare = recipe.bare()
-    return _network_estimate(bare), sum(map(cost.estimated_gflops, _judgements(method, bare)))
+    bare = recipe.network.bare()
+    network, counted = _network_estimate(bare), _counted(methods, bare)
+    calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
+    player = _deployed(methods, bare)
+    deployed = network if player is None else cost.estimated_network_gflops(player)
+    return deployed, sum(map(cost.estimated_gflops, counted.judgements)), counted.passes * network + calls
+
+
+def players_of(methods: Composition, recipe: Recipe) -> Players:
+    """The players of a composition, as they are before the first step. Raises Uncounted."""
+    return _players(methods, recipe.network.bare())
 
 
 @functools.lru_cache(maxsize=256)
-def _cost(method: Method, bare: Recipe) -> Cost:
-    players = _players(method)
-    return cost.with_players(_network_cost(bare), players.values(), _judgements(method, bare))
+def _cost(methods: Composition, bare: Architecture) -> Cost:
+    counted, only_trained, trained = _counted(methods, bare), _only_trained(methods, bare), _network_cost(bare)
+    deployed = _deployed(methods, bare)
+    whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
+    calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
+    return replace(
+        cost.with_players(whole, only_trained.values(), counted.judgements),
+        step_gflops=counted.passes * trained.deployed_gflops + calls,
+    )
 
 
 @functools.cache
-def _network_cost(bare: Recipe) -> Cost:
+def _network_cost(bare: Architecture) -> Cost:
     with torch.device("meta"):
-        network = bare.network().eval()
+        network = bare.build().eval()
         return cost.network_cost(network)
 
 
 @functools.cache
-def _network_estimate(bare: Recipe) -> float:
-    with torch.random.fork_rng(devices=[]):
-        return cost.estimated_network_gflops(bare.network().eval())
+def _network_estimate(bare: Architecture) -> float:
+    return cost.estimated_network_gflops(_network(bare))
 
 
 @functools.cache
-def _smallest_prediction(bare: Recipe) -> Prediction:
+def _network(bare: Architecture) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        return bare.build().eval()
+
+
+@functools.cache
+def _smallest_prediction(bare: Architecture) -> Prediction:
     """What the network predicts for one image of the smallest size, with its auxiliary heads."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        prediction: Prediction = bare.network().eval()(torch.zeros(1, 3, *SMALLEST), auxiliary=True)
+    with torch.no_grad():
+        prediction: Prediction = _network(bare)(torch.zeros(1, 3, *SMALLEST), auxiliary=True)
     return prediction
 
 
-def _players(method: Method) -> dict[str, nn.Module]:
-    with torch.random.fork_rng(devices=[]):
-        return {name: player.module.eval() for name, player in method.players().items()}
+@functools.lru_cache(maxsize=256)
+def _players(methods: Composition, bare: Architecture) -> Players:
+    with torch.random.fork_rng(devices=[]), _own_mistakes(methods):
+        players = methods.players(_network(bare), (), seed=0)
+    for each in players:
+        for player in each.values():
+            player.module.eval()
+    return players
+
+
+def _deployed(methods: Composition, bare: Architecture) -> Network | None:
+    """The player that is deployed; None for the segmentation network itself."""
+    players = (each.get(methods.deployed) for each in _players(methods, bare))
+    module = next((player.module for player in players if player is not None), None)
+    assert module is None or isinstance(module, Network)
+    return module
+
+
+def _only_trained(methods: Composition, bare: Architecture) -> dict[str, nn.Module]:
+    """The modules that are trained, or help to train, and are not deployed."""
+    modules: dict[str, nn.Module] = {SEGMENTATION: _network(bare)}
+    modules |= {name: player.module for players in _players(methods, bare) for name, player in players.items()}
+    del modules[methods.deployed]
+    return modules
 
 
 @functools.lru_cache(maxsize=256)
-def _judgements(method: Method, bare: Recipe) -> tuple[Judgement, ...]:
-    """What a method gives to its players for one image, each different call once."""
-    players = _players(method)
-    if not players:
-        return ()
-    prediction = _smallest_prediction(bare)
-    try:
-        scale, small = _smallest_calls(method, players, prediction)
+def _counted(methods: Composition, bare: Architecture) -> _Counted:
+    """One step of the methods, for one image."""
+    players, prediction = _players(methods, bare), _smallest_prediction(bare)
+    with _own_mistakes(methods):
+        scale, small, passes = _smallest_step(methods, players, prediction)
         doublings = round(math.log2(IMAGES[-1] / scale))
-        larger = _calls(method, players, prediction, 2 * scale) if doublings else small
-    except Exception as error:
-        raise Uncounted(
-            f"the cost of {type(method).__name__}'s players cannot be counted, since its losses raise "
-            f"{explained(error)}; mend the method"
-        ) from error
+        larger = _step_of(methods, players, prediction, 2 * scale)[0] if doublings else small
+    modules = {name: player.module for each in players for name, player in each.items()}
     judgements: dict[str, Judgement] = {}
-    for (name, arguments), (_, grown) in zip(small, larger, strict=True):
-        one, larger_one = _of_one(arguments), _of_one(grown)
+    calls = []
+    for call, grown in zip(small, larger, strict=True):
+        one, larger_one = _of_one(call.arguments), _of_one(grown.arguments)
         full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
-        judgements[f"{name} {full}"] = Judgement(players[name], one, full)
-    return tuple(judgements.values())
+        judgement = Judgement(modules[call.player], one, full)
+        calls.append((judgement, call.passes))
+        if call.player != methods.deployed:
+            judgements.setdefault(f"{call.player} {full}", judgement)
+    if methods.deployed != SEGMENTATION:
+        # What is trained in its place is only trained.
+        image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
+        judgements[SEGMENTATION] = Judgement(_network(bare), {0: image[0]}, {0: image[1]})
+    return _Counted(tuple(judgements.values()), passes, tuple(calls))
 
 
-def _smallest_calls(method: Method, players: Mapping[str, nn.Module], prediction: Prediction) -> tuple[int, list[Call]]:
-    """The calls for the smallest images that all players take, and how many times the smallest size those have."""
+def _smallest_step(methods: Composition, players: Players, prediction: Prediction) -> tuple[int, list[Call], float]:
+    """A step on the smallest images that all players take, and how many times the smallest size those have."""
     for scale in IMAGES[:-1]:
         try:
-            return scale, _calls(method, players, prediction, scale)
+            return scale, *_step_of(methods, players, prediction, scale)
         except (RuntimeError, ValueError):
             continue  # a convolution raises when its input is smaller than its kernel
-    return IMAGES[-1], _calls(method, players, prediction, IMAGES[-1])
+    return IMAGES[-1], *_step_of(methods, players, prediction, IMAGES[-1])
 
 
-def _calls(method: Method, players: Mapping[str, nn.Module], prediction: Prediction, scale: int) -> list[Call]:
-    """The calls of the players while a method's losses are taken on images some times as large as the smallest."""
+def _step_of(methods: Composition, players: Players, prediction: Prediction, scale: int) -> tuple[list[Call], float]:
+    """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
     calls: list[Call] = []
 
     def note(name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
         shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
-        calls.append((name, shapes))
+        calls.append(Call(name, shapes, _passes()))
 
-    hooks = {name: partial(note, name) for name in players}
-    handles = [module.register_forward_pre_hook(hooks[name], with_kwargs=True) for name, module in players.items()]
+    modules = {name: player.module for each in players for name, player in each.items()}
+    handles = [
+        module.register_forward_pre_hook(partial(note, name), with_kwargs=True) for name, module in modules.items()
+    ]
+    size = (SMALLEST[0] * scale, SMALLEST[1] * scale)
+    segment = _Enlarging(prediction, math.prod(size))
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            method.losses(_step(method, players, prediction, scale))
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            methods.losses(_step(methods, segment, size), players)
     finally:
         for handle in handles:
             handle.remove()
-    return calls
+    return calls, segment.passes
 
 
-def _step(method: Method, players: Mapping[str, nn.Module], prediction: Prediction, scale: int) -> Step:
-    size = tuple(side * scale for side in SMALLEST)
+def _step(methods: Composition, segment: "_Enlarging", size: tuple[int, int]) -> Step:
     indices = torch.arange(BATCH)
-    images = [255 * torch.rand(BATCH, 3, *size) for _ in range(2)]
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    labels = torch.zeros(BATCH, *size, dtype=torch.int64)
     return Step(
+        number=NUMBER,
         progress=LATE,
-        source=Labelled(images[0], torch.zeros(BATCH, *size, dtype=torch.int64), indices),
-        target=Unlabelled(images[1], indices) if method.sees_target else None,
-        segment=partial(_enlarged, prediction),
-        segment_target=lambda target: _enlarged(prediction, target).logits,
-        modules=players,
+        batches={
+            name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices)
+            for name in methods.reads
+        },
+        segment=segment,
+        modules={},
+        random=np.random.default_rng(0),
         auxiliary_weight=1.0,
+        images=UnlabelledImages(pixels, torch.device("cpu")),
     )
 
 
-def _enlarged(prediction: Prediction, images: Tensor) -> Prediction:
-    """A prediction for the smallest image as one for these images."""
+@dataclass
+class _Enlarging:
+    """Passes that give the prediction for the smallest image as one for these images, and are counted."""
 
-    def enlarge(logits: Tensor) -> Tensor:
-        sides = zip(logits.shape[-2:], images.shape[-2:], SMALLEST, strict=True)
-        size = tuple(math.ceil(side * image / smallest) for side, image, smallest in sides)
-        return upsample(logits, size).expand(len(images), -1, -1, -1)
+    prediction: Prediction
+    pixels: int
+    """Those of a whole image."""
+    passes: float = field(default=0.0)
 
-    return Prediction(enlarge(prediction.logits), tuple(map(enlarge, prediction.auxiliary)))
+    def __call__(self, images: Tensor, domain: Domain) -> Prediction:
+        self.passes += _passes() * len(images) / BATCH * math.prod(images.shape[-2:]) / self.pixels
+        # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.
+        nothing = 0.0 * images.mean() + torch.zeros((), requires_grad=torch.is_grad_enabled())
+
+        def enlarge(small: Tensor) -> Tensor:
+            sides = zip(small.shape[-2:], images.shape[-2:], SMALLEST, strict=True)
+            size = tuple(math.ceil(side * image / smallest) for side, image, smallest in sides)
+            return upsample(small, size).expand(len(images), -1, -1, -1) + nothing
+
+        auxiliary = tuple(map(enlarge, self.prediction.auxiliary))
+        return Prediction(enlarge(self.prediction.logits), auxiliary, enlarge(self.prediction.features))
+
+    labelled = __call__
+
+
+@contextmanager
+def _own_mistakes(methods: Composition) -> Iterator[None]:
+    """Say what a method raises, and where, in one line."""
+    try:
+        yield
+    except Exception as error:
+        raise Uncounted(
+            f"the cost of {methods.name} cannot be counted, since it raises {explained(error)}; mend the method"
+        ) from error
+
+
+def _passes() -> int:
+    return WITH_GRADIENTS if torch.is_grad_enabled() else 1
 
 
 def _of_one(arguments: Arguments) -> Arguments:

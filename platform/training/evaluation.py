@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 
 from platform.methods.batch import unlabelled_batch
-from platform.networks.network import upsample
+from platform.networks.network import Domain, upsample
 from platform.records.record import (
     EFFECTIVE_CLASSES,
     ORACLE_ACCURACY,
@@ -47,13 +47,18 @@ def metrics(confusions: dict[str, Counts], groups: Groups) -> dict[str, float]:
     }
 
 
-def evaluate(run: TrainingRun, split: LabelledImages, stopped: Callable[[], bool] = never) -> Counts:
-    """The confusion matrix over a whole split, shape (20, 20), on logits upsampled to the labels' size.
+def domain_of(split: str) -> Domain:
+    """The domain of the images of a split, by its name."""
+    return "source" if split == SOURCE_VAL else "target"
+
+
+def evaluate(run: TrainingRun, split: LabelledImages, domain: Domain, stopped: Callable[[], bool] = never) -> Counts:
+    """The confusion matrix over a whole split of a domain, shape (20, 20), on logits upsampled to the labels' size.
 
     Raises Interrupted after a batch at which `stopped` says so.
     """
     total = np.zeros((SIZE, SIZE), np.int64)
-    for positions, predicted in _predicted(run, split, range(len(split))):
+    for positions, predicted in _predicted(run, split, domain, range(len(split))):
         total += confusion(predicted, split.labels[positions])
         if stopped():
             raise Interrupted
@@ -61,23 +66,23 @@ def evaluate(run: TrainingRun, split: LabelledImages, stopped: Callable[[], bool
 
 
 def predictions(run: TrainingRun, split: LabelledImages) -> dict[str, UInt8[np.ndarray, "number height width ..."]]:
-    """Images, truth and prediction of a few images of a split, evenly spaced, by these names."""
+    """Images, truth and prediction of a few images of a target split, evenly spaced, by these names."""
     chosen = np.linspace(0, len(split) - 1, min(KEPT, len(split))).astype(int).tolist()
     return {
         "images": split.images.pixels[chosen],
         "truth": split.labels[chosen],
-        "prediction": np.concatenate([predicted for _, predicted in _predicted(run, split, chosen)]),
+        "prediction": np.concatenate([predicted for _, predicted in _predicted(run, split, "target", chosen)]),
     }
 
 
 def _predicted(
-    run: TrainingRun, split: LabelledImages, positions: Sequence[int]
+    run: TrainingRun, split: LabelledImages, domain: Domain, positions: Sequence[int]
 ) -> Iterator[tuple[list[int], UInt8[np.ndarray, "batch height width"]]]:
     """Predicted train ids at the labels' size for the images at these positions, batch by batch."""
     size = split.labels.shape[1:]
     for start in range(0, len(positions), BATCH):
         chosen = list(positions[start : start + BATCH])
-        logits = run.predict(unlabelled_batch(split.images, chosen).images)
+        logits = run.predict(unlabelled_batch(split.images, chosen).images, domain)
         # One image at a time: 19 classes at full resolution are 160 MB.
         predicted = [upsample(one[None], size).argmax(dim=1).to(torch.uint8) for one in logits]
         yield chosen, torch.cat(predicted).cpu().numpy()

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from platform.methods.hyperparameters import check, hyperparameter
-from platform.networks.bisenet import BiSeNet
-from platform.networks.network import Network
+from platform.networks.bisenet import BiSeNet18
+from platform.networks.hyperparameters import check, hyperparameter
+from platform.networks.network import Architecture
+
+PUBLISHED = BiSeNet18()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,10 @@ class Recipe:
     augmentation: Literal["none", "flip", "flip and crop"] = hyperparameter("flip")
     """Flip: horizontally, half of the images. Crop: scaled by 1 to 2, then cropped to the size."""
     batch_norm: Literal["mixed", "source", "frozen"] = hyperparameter("mixed")
-    """Whose passes update the running statistics: all (as published), the labelled ones only, or none."""
-    network_width: float = hyperparameter(1.0, above=0.0, searchable=False)
-    """Factor on every channel count of the network; 1 is the published network."""
-    pretrained: bool = hyperparameter(False, choices=(False, True), searchable=False)
-    """Whether the context path starts from ImageNet weights."""
+    """Whose passes update the running statistics: all (as published), those of the source and of labelled images, or
+    none."""
+    network: Architecture = hyperparameter(PUBLISHED, kind=Architecture)
+    """What is trained and deployed."""
 
     def schedule(self, step: int, steps: int) -> float:
         """The factor on every learning rate: min(1, (step + 1) / (warm_up * steps)) * (1 - step / steps) ** power.
@@ -44,18 +45,5 @@ class Recipe:
         rise = min(1.0, (step + 1) / (self.warm_up * steps)) if self.warm_up else 1.0
         return float(rise * (1 - step / steps) ** self.power)
 
-    def network(self) -> Network:
-        """A new network, its random weights drawn from torch's generator."""
-        return BiSeNet(width=self.network_width, pretrained=self.pretrained)
-
-    def bare(self) -> "Recipe":
-        """The default recipe with this network, not pretrained: equal for recipes whose networks cost the same."""
-        return Recipe(network_width=self.network_width)
-
     def __post_init__(self) -> None:
         check(self)
-        if self.pretrained and self.network_width != 1:
-            raise ValueError(
-                f"Recipe.pretrained must be False unless network_width is 1, got network_width={self.network_width!r}; "
-                "ImageNet weights exist for the published width only"
-            )

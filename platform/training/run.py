@@ -8,20 +8,25 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
-from platform.methods.method import SEGMENTATION, Method, Step
-from platform.networks.network import Network, Prediction
-from platform.shifts.randomness import derive
+from platform.methods.batch import UnlabelledImages
+from platform.methods.composition import Composition
+from platform.methods.method import SEGMENTATION, Player
+from platform.methods.step import Step, detached
+from platform.networks.network import Domain, Network, Prediction
+from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
-from platform.training.batches import Batches, part
+from platform.shifts.stored import Unverified, named, nameless
+from platform.training.batches import Batch, Batches, part
+from platform.training.passes import TrainingPasses, evaluating
 from platform.training.recipe import Recipe
 
 
@@ -42,20 +47,20 @@ def never() -> bool:
     return False
 
 
-class Trained(NamedTuple):
-    """A module with its optimiser."""
-
-    module: nn.Module
-    optimiser: Optimizer
-
-
 class TrainingRun:
-    """A method trained by a recipe on a shift, from one seed, for a given number of steps."""
+    """Methods trained by a recipe on a shift, from one seed, for a given number of steps."""
 
     def __init__(
-        self, method: Method, recipe: Recipe, splits: Splits, seed: int, steps: int, device: torch.device
+        self,
+        methods: Composition,
+        recipe: Recipe,
+        splits: Splits,
+        seed: int,
+        steps: int,
+        device: torch.device,
+        given: Sequence[Network] = (),
     ) -> None:
-        self.method = method
+        self.methods = methods
         self.recipe = recipe
         self.splits = splits
         self.seed = seed
@@ -68,51 +73,54 @@ class TrainingRun:
         Departures from a whole batch: batch norm normalises by a part, and a mean over the pixels that are not void is
         the mean of the parts' means.
         """
-        self._sums: dict[str, Tensor] = {}
-        self._counted = 0
-        self.batches = Batches(method, recipe, splits, seed, device)
-        self._trained = {SEGMENTATION: self._segmentation(), **self._players()}
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+        self.batches = Batches(methods, recipe, splits, seed, device)
+        torch.manual_seed(derive(seed, "network"))
+        self.network = recipe.network.build().to(device)
+        """The segmentation network."""
+        self._players = self._with_players(given)
+        self._modules = {
+            SEGMENTATION: self.network,
+            **{name: player.module for players in self._players for name, player in players.items()},
+        }
+        self._optimisers = {SEGMENTATION: _from_step_0(self._sgd()), **self._players_optimisers()}
+        self._passes = TrainingPasses(self.network, recipe.batch_norm)
         self._half_precision = device.type == "cuda"
         # One scale for all players, of whom one whose gradients overflow skips its step. Without half precision the
         # scaler passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half_precision)
 
     @property
-    def network(self) -> Network:
-        """The segmentation network."""
-        network = self._trained[SEGMENTATION].module
-        assert isinstance(network, Network)
-        return network
-
-    @property
     def learning_rate(self) -> float:
         """The segmentation network's learning rate in the last step taken."""
-        rate: float = self._trained[SEGMENTATION].optimiser.param_groups[0]["lr"]
+        rate: float = self._optimisers[SEGMENTATION].param_groups[0]["lr"]
         return rate
 
     def advance(self, steps: int, stopped: Callable[[], bool] = never) -> dict[str, float]:
-        """Take steps and return the mean of everything noted since the last return, whatever came in between.
+        """Take steps and return the means of what was noted since the last return, over the steps that noted it.
 
         Raises Interrupted after a step at which `stopped` says so, and Diverged when something is not finite: a loss at
         any step, a weight or a running statistic at the last.
         """
         for _ in range(steps):
             for name, value in self._take_step().items():
-                self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.float()
-            self._counted += 1
+                total, counted = self._sums.get(name, (torch.zeros((), device=self.device), 0))
+                self._sums[name] = total + value.float(), counted + 1
             if stopped():
                 raise Interrupted
         self._check_finite()
-        means = {name: total.item() / self._counted for name, total in self._sums.items()}
-        self._sums, self._counted = {}, 0
+        means = {name: total.item() / counted for name, (total, counted) in self._sums.items()}
+        self._sums = {}
         return means
 
     @torch.inference_mode()
-    def predict(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes rows columns"]:
-        """Logits at 1/8 of the images' size, in float32, of the network in evaluation mode; images in [0, 255]."""
-        self._set_mode(training=False)
-        with self._autocast():
-            logits: Tensor = self.network(images.to(self.device)).logits
+    def predict(
+        self, images: Float[Tensor, "batch 3 height width"], domain: Domain
+    ) -> Float[Tensor, "batch classes rows columns"]:
+        """Logits, in float32, of what is deployed, in evaluation mode; images in [0, 255]."""
+        deployed = self._modules[self.methods.deployed]
+        with evaluating(deployed), self._autocast():
+            logits: Tensor = deployed(images.to(self.device), domain=domain).logits
         return logits.float()
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
@@ -120,10 +128,10 @@ class TrainingRun:
         state = {
             "step": self.step,
             "parts": self.parts,
-            "sums": self._sums,
-            "counted": self._counted,
-            "modules": {name: trained.module.state_dict() for name, trained in self._trained.items()},
-            "optimisers": {name: trained.optimiser.state_dict() for name, trained in self._trained.items()},
+            "sums": {name: total for name, (total, _) in self._sums.items()},
+            "counted": {name: counted for name, (_, counted) in self._sums.items()},
+            "modules": {name: module.state_dict() for name, module in self._modules.items()},
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
             "scaler": self._scaler.state_dict(),
             "extra": dict(extra),
         }
@@ -139,14 +147,16 @@ class TrainingRun:
         """
         try:
             state = _loaded(saved)
-            for name, trained in self._trained.items():
-                trained.module.load_state_dict(state["modules"][name])
-                trained.optimiser.load_state_dict(state["optimisers"][name])
+            for name, module in self._modules.items():
+                module.load_state_dict(state["modules"][name])
+            for name, optimiser in self._optimisers.items():
+                optimiser.load_state_dict(state["optimisers"][name])
             # A state from a device without half precision has no scale.
             if self._half_precision and state["scaler"]:
                 self._scaler.load_state_dict(state["scaler"])
-            self._sums = {name: total.to(self.device) for name, total in state["sums"].items()}
-            self.step, self.parts, self._counted = state["step"], state["parts"], state["counted"]
+            counted = state["counted"]
+            self._sums = {name: (total.to(self.device), counted[name]) for name, total in state["sums"].items()}
+            self.step, self.parts = state["step"], state["parts"]
             extra: dict[str, Any] = state["extra"]
         except Exception as error:
             if out_of_memory(error):
@@ -157,34 +167,40 @@ class TrainingRun:
     def _take_step(self) -> dict[str, Tensor]:
         torch.manual_seed(derive(self.seed, "step", self.step))
         self._set_learning_rates()
-        # Half precision is for the networks alone: a method's translation and the augmentation stay outside it.
-        batch = self._batch()
-        for trained in self._trained.values():
-            trained.optimiser.zero_grad()
-        noted: dict[str, Tensor] = {}
-        for number in range(self.parts):
-            share = part(batch, number, self.parts)
-            self._differentiate_part(share)
-            for name, value in share.noted.items():
-                noted[name] = noted.get(name, 0) + value / self.parts
-        for trained in self._trained.values():
-            self._scaler.step(trained.optimiser)
-        self._scaler.update()
+        try:
+            # Half precision is for the networks alone: translations and the augmentation stay outside it.
+            batches = self.batches.at(self.step)
+            for optimiser in self._optimisers.values():
+                optimiser.zero_grad()
+            shares = [self._offer(part(batches, number, self.parts), number) for number in range(self.parts)]
+            for share in shares:
+                self._differentiate_part(share)
+            for name, optimiser in self._optimisers.items():
+                # The scaler refuses a player that has no gradient, as one that rests in this step.
+                if any(parameter.grad is not None for parameter in self._modules[name].parameters()):
+                    self._scaler.step(optimiser)
+            self._scaler.update()
+            noted = _mean_over(shares)
+            if self.methods.updates:
+                noted |= self._update(batches, shares)
+        except Unverified as error:
+            splits = self.splits
+            known = [splits.target_adapt.pixels, splits.source_train.images.pixels, splits.source_train.labels]
+            raise named(error, known) from error
         self.step += 1
         return noted
 
     def _differentiate_part(self, share: Step) -> None:
         """Add to each player's gradient what one of the equal parts of the batch contributes."""
         with self._autocast():
-            losses = self.method.losses(share)
-        if losses.keys() != self._trained.keys():
-            raise ValueError(
-                f"{type(self.method).__name__}.losses must give each of its players a loss, "
-                f"{', '.join(sorted(self._trained))}, got {', '.join(sorted(losses)) or 'none'}"
-            )
+            losses = self.methods.losses(share, self._players)
         # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
         for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
             self._differentiate(name, losses[name] / self.parts, keep_graph=position < len(losses) - 1)
+        # Whatever is left of the graph would stay in memory beside that of the next part.
+        kept = {name: detached(prediction) for name, prediction in share.passes.items()} if self.methods.updates else {}
+        share.passes.clear()
+        share.passes.update(kept)
         # Looked at only now, since reading a loss makes the CPU wait for the device.
         for name, loss in losses.items():
             if not torch.isfinite(loss):
@@ -192,7 +208,12 @@ class TrainingRun:
 
     def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
         """Add to a player's gradient that of its own loss with respect to its own parameters, and of nothing else."""
-        parameters = list(self._trained[name].module.parameters())
+        parameters = [parameter for parameter in self._modules[name].parameters() if parameter.requires_grad]
+        if not loss.requires_grad:
+            raise ValueError(
+                f"{self.methods.name}: the loss of {name} must depend on its parameters, got a constant at step "
+                f"{self.step + 1}; give None to leave it as it is in this step"
+            )
         gradients = torch.autograd.grad(
             self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
         )
@@ -202,75 +223,102 @@ class TrainingRun:
             elif gradient is not None:
                 parameter.grad += gradient
 
+    @torch.no_grad()
+    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step]) -> dict[str, Tensor]:
+        """Let the methods change their players after the optimisers' step; what they noted."""
+        step = self._offer(batches, len(shares))
+        passes = {name: _joined([share.passes[name] for share in shares]) for name in shares[0].passes}
+        step = replace(step, segment=self._passes.keeping(), passes=passes)
+        with self._autocast():
+            self.methods.update(step, self._players)
+        return dict(step.noted)
+
     def _check_finite(self) -> None:
-        for name, trained in self._trained.items():
-            tensors = trained.module.state_dict()
+        for name, module in self._modules.items():
+            tensors = {key: value for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+            if not tensors:
+                continue
             finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
             if not all(finite):
                 raise Diverged(f"{list(tensors)[finite.index(False)]} of the {name} is not finite at step {self.step}")
 
-    def _batch(self) -> Step:
-        source, target = self.batches.at(self.step)
+    def _offer(self, batches: Mapping[str, Batch], number: int) -> Step:
+        """The step as the methods see it, or one of its parts."""
         return Step(
+            number=self.step,
             progress=self.step / self.steps,
-            source=source,
-            target=target,
-            segment=self._segment,
-            segment_target=self._segment_target,
-            modules={name: trained.module for name, trained in self._trained.items() if name != SEGMENTATION},
+            batches=batches,
+            segment=self._passes,
+            modules={},
+            random=generator(self.seed, "method", self.step, number),
             auxiliary_weight=self.recipe.auxiliary_weight,
+            images=UnlabelledImages(nameless(self.splits.target_adapt.pixels), self.device),
         )
-
-    def _segment(self, images: Float[Tensor, "batch 3 height width"]) -> Prediction:
-        self._set_mode(training=self.recipe.batch_norm != "frozen")
-        prediction: Prediction = self.network(images, auxiliary=True)
-        return prediction
-
-    def _segment_target(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch classes rows columns"]:
-        self._set_mode(training=self.recipe.batch_norm != "frozen")
-        with _statistics_kept(self.network) if self.recipe.batch_norm == "source" else nullcontext():
-            logits: Tensor = self.network(images).logits
-        return logits
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, enabled=self._half_precision)
 
-    def _set_mode(self, training: bool) -> None:
-        if self.network.training != training:
-            self.network.train(training)
+    def _with_players(self, given: Sequence[Network]) -> tuple[dict[str, Player], ...]:
+        """The methods' players, on this device; those without an optimiser take no gradient."""
+        players = self.methods.players(self.network, given, derive(self.seed, "players"))
+        for each in players:
+            for player in each.values():
+                player.module.to(self.device)
+                if player.optimiser is None:
+                    player.module.requires_grad_(False)
+        return players
 
-    def _segmentation(self) -> Trained:
-        torch.manual_seed(derive(self.seed, "network"))
-        network = self.recipe.network().to(self.device)
-        optimiser = torch.optim.SGD(
-            network.parameters(),
+    def _players_optimisers(self) -> dict[str, Optimizer]:
+        return {
+            name: _from_step_0(player.optimiser(player.module.parameters()))
+            for players in self._players
+            for name, player in players.items()
+            if player.optimiser is not None
+        }
+
+    def _sgd(self) -> Optimizer:
+        return torch.optim.SGD(
+            self.network.parameters(),
             lr=self.recipe.learning_rate,
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
         )
-        return _from_step_0(network, optimiser)
-
-    def _players(self) -> dict[str, Trained]:
-        torch.manual_seed(derive(self.seed, "players"))
-        trained = {}
-        for name, player in self.method.players().items():
-            module = player.module.to(self.device)
-            trained[name] = _from_step_0(module, player.optimiser(module.parameters()))
-        return trained
 
     def _set_learning_rates(self) -> None:
-        for trained in self._trained.values():
-            for group in trained.optimiser.param_groups:
+        for optimiser in self._optimisers.values():
+            for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * self.recipe.schedule(self.step, self.steps)
 
 
-def _from_step_0(module: nn.Module, optimiser: Optimizer) -> Trained:
+def _from_step_0(optimiser: Optimizer) -> Optimizer:
     """Note the learning rates of step 0 under the name that torch's own schedulers use."""
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
-    return Trained(module, optimiser)
+    return optimiser
+
+
+def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:
+    """The mean of each scalar over the parts of a step that noted it."""
+    noted: dict[str, list[Tensor]] = {}
+    for share in shares:
+        for name, value in share.noted.items():
+            noted.setdefault(name, []).append(value)
+    return {
+        name: values[0] if len(values) == 1 else torch.stack([value.float() for value in values]).mean()
+        for name, values in noted.items()
+    }
+
+
+def _joined(predictions: Sequence[Prediction]) -> Prediction:
+    """The predictions for the parts of a batch as one for the batch."""
+    if len(predictions) == 1:
+        return predictions[0]
+    auxiliary = zip(*(prediction.auxiliary for prediction in predictions), strict=True)
+    return Prediction(
+        torch.cat([prediction.logits for prediction in predictions]),
+        tuple(map(torch.cat, auxiliary)),
+        torch.cat([prediction.features for prediction in predictions]),
+    )
 
 
 def _loaded(saved: bytes) -> dict[str, Any]:
@@ -289,19 +337,6 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     )
-
-
-@contextmanager
-def _statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True
 
 
 def make_deterministic(threads: int) -> None:

@@ -30,6 +30,7 @@ STUDY = """
 from dataclasses import dataclass
 from platform.methods import Method
 from platform.methods.method import SEGMENTATION
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Study
 import helper
@@ -45,7 +46,7 @@ class Own(Method):
 
 study = Study(
     shift=town(size=(32, 64), source_images=(8, 3), target_images=(8, 3, 3)),
-    arms={{"own": Arm(Own, network_width=0.125)}},
+    arms={{"own": Arm(Own, network=BiSeNet18(width=0.125))}},
     reference="own",
     budget=Budget(steps=6, evaluations=2),
     seeds=2,

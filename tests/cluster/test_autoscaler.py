@@ -32,6 +32,7 @@ CLUSTER = {
 STUDY = '''"""How many trials wait?"""
 
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
@@ -41,7 +42,7 @@ study = Study(
     reference="source only",
     budget=Budget(steps=4, evaluations=2, cpus=CPUS),
     seeds=6,
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 '''
 

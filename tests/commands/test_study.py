@@ -16,6 +16,7 @@ from tests.support.refusals import refused
 
 HEAD = """
 from platform.methods import FDA, Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 budget = Budget(steps=4, evaluations=2)
@@ -47,7 +48,7 @@ MISTAKES = {
     "misspelt study field": (study(seedz="3"), ["seedz", "Did you mean 'seeds'?"]),
     "value out of range": (study("{'a': Arm(FDA, beta=0.7)}"), ["FDA.beta must be", "below 0.5", "0.7"]),
     "range on a field that takes none": (
-        study("{'a': Arm(FDA, network_width=Uniform(0.1, 1.0))}"),
+        study("{'a': Arm(FDA, network=BiSeNet18(width=Uniform)(0.1, 1.0))}"),
         ["network_width", "takes no range"],
     ),
     "empty range": (study("{'a': Arm(FDA, beta=Uniform(0.2, 0.1))}"), ["Uniform(0.2, 0.1)", "empty"]),

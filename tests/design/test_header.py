@@ -4,13 +4,14 @@ from dataclasses import asdict
 
 from platform.design.header import header
 from platform.methods import Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.study import Arm, Recipe
 from platform.training.cost import cost_of
 from tests.support.planned_study import ARMS, study
 
 
 def test_the_header_holds_what_a_table_needs() -> None:
-    planned = study(recipe=Recipe(network_width=0.25))
+    planned = study(recipe=Recipe(network=BiSeNet18(width=0.25)))
     told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
     assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
     assert (told.reference, told.select, told.seeds) == ("source only", "source/miou", 5)
@@ -21,7 +22,7 @@ def test_the_header_holds_what_a_table_needs() -> None:
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
     assert [arm.warm_up for arm in told.arms] == [0.0] * 5
-    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network_width=0.25)))
+    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network=BiSeNet18(width=0.25))))
     unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
     assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)
 

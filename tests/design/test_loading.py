@@ -12,6 +12,7 @@ from tests.support.nasty_names import REFUSED
 
 IMPORTS = """\
 from platform.methods import FDA, Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 """
@@ -113,7 +114,7 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         ("Study(town())\n", 1, "TypeError: Study.__init__() takes 1 positional argument"),
         ("Arm(FDA, beta=0.7)\n", 1, "FDA.beta must be at least 0.0 and below 0.5, got 0.7"),
         ("Arm(FDA, beta=LogUniform(0.1, 0.7))\n", 1, "FDA.beta must be"),
-        ("Arm(FDA, network_width=Uniform(0.1, 0.7))\n", 1, "Recipe.network_width takes no range"),
+        ("Arm(FDA, network=BiSeNet18(width=Uniform)(0.1, 0.7))\n", 1, "Recipe.network_width takes no range"),
         ("Budget(steps=Integers(1, 7), evaluations=1)\n", 1, "only the fields of an Arm take ranges"),
         ("ASHA(trials=3, grace=Uniform(0.1, 0.7))\n", 1, "only the fields of an Arm take ranges"),
         ("Recipe(learning_rate=Uniform(0.1, 0.7))\n", 1, "Recipe.learning_rate must be"),

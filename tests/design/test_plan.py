@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, Method, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
@@ -153,11 +154,11 @@ fda
 
 def test_the_text_says_what_differs_from_the_usual() -> None:
     arms = {"source only": Arm(SourceOnly), "FDA": Arm(FDA, batch=8)}
-    recipe = Recipe(network_width=0.25, augmentation="none")
+    recipe = Recipe(network=BiSeNet18(width=0.25), augmentation="none")
     text = describe(study(arms=arms, search=None, select="oracle/miou", recipe=recipe, shift=town()), "fda")
     assert "rungs   none, nothing is searched" in text
     assert "select  oracle/miou, which uses target labels" in text
-    assert "recipe  augmentation='none', network_width=0.25, the rest at its defaults" in text
+    assert "recipe  augmentation='none', network=BiSeNet18(width=0.25), the rest at its defaults" in text
     assert "beta   0.01, band 0" in text, "what the default means at this size"
     assert "batch  8" in text
     assert "none, no trial is stopped" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
@@ -179,10 +180,10 @@ def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
 @pytest.mark.parametrize(
     ("method", "recipe"),
     [
-        (SourceOnly(), Recipe(network_width=0.25)),
-        (SourceOnly(), Recipe(network_width=0.25, momentum=0.0)),
-        (Adversarial(width=32), Recipe(network_width=0.25)),
-        (Adversarial(separable=True), Recipe(network_width=0.25)),
+        (SourceOnly(), Recipe(network=BiSeNet18(width=0.25))),
+        (SourceOnly(), Recipe(network=BiSeNet18(width=0.25), momentum=0.0)),
+        (Adversarial(width=32), Recipe(network=BiSeNet18(width=0.25))),
+        (Adversarial(separable=True), Recipe(network=BiSeNet18(width=0.25))),
     ],
     ids=["source only", "without momentum", "adversarial", "lightweight adversarial"],
 )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from platform.methods import FDA, Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, Recipe, Study
@@ -12,7 +13,7 @@ from platform.study import ASHA, Arm, Budget, Integers, LogUniform, Recipe, Stud
 ARMS = {
     "source only": Arm(SourceOnly),
     "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1), eta=1.5, learning_rate=LogUniform(1e-3, 0.1)),
-    "own recipe": Arm(FDA, network_width=1.0, pretrained=True, batch=Integers(2, 16), momentum=0.5),
+    "own recipe": Arm(FDA, network=BiSeNet18(width=1.0), pretrained=True, batch=Integers(2, 16), momentum=0.5),
     "adversarial": Arm(Adversarial, width=16),
 }
 

@@ -14,6 +14,7 @@ from platform import methods
 from platform.design.arm import resolved
 from platform.design.budget import Slot
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.networks import BiSeNet18
 from platform.records.trial import SEARCH_SEED
 from platform.shifts import gta5_to_cityscapes, town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
@@ -90,7 +91,7 @@ def test_an_arm_survives_pickling_and_cannot_be_changed() -> None:
         (lambda: Arm(FDA, batch=True), ["Recipe.batch must be of type int, got True"]),
         (lambda: Arm(FDA, augmentation="flop"), ["Recipe.augmentation must be one of 'none', 'flip'", "'flop'"]),
         (lambda: Arm(Adversarial, separable=1), ["Adversarial.separable must be", "got 1"]),
-        (lambda: Arm(FDA, network_width=Uniform(0.1, 1)), ["Recipe.network_width takes no range", "an arm"]),
+        (lambda: Arm(FDA, network=BiSeNet18(width=Uniform)(0.1, 1)), ["Recipe.network_width takes no range", "an arm"]),
         (lambda: Arm(FDA, pretrained=OneOf(False, True)), ["Recipe.pretrained takes no range"]),
         (lambda: Arm(Adversarial, width=LogUniform(1, 64)), ["of type int", "gives float", "use Integers or OneOf"]),
         (lambda: Arm(FDA, beta=Integers(0, 1)), ["of type float", "gives int", "use LogUniform, Uniform or OneOf"]),
@@ -309,12 +310,14 @@ def test_a_study_refuses(changes: dict[str, Any], parts: list[str]) -> None:
 
 
 def test_weights_that_no_network_of_that_width_has_are_refused_before_anything_runs() -> None:
-    words = "Recipe.pretrained must be False unless network_width is 1, got network_width=0.25"
-    refused(lambda: Recipe(pretrained=True, network_width=0.25), words)
-    narrow, wide = Recipe(network_width=0.25), Recipe(pretrained=True)
+    words = "Recipe.pretrained must be False unless network_width is 1, got network=BiSeNet18(width=0.25)"
+    refused(lambda: Recipe(pretrained=True, network=BiSeNet18(width=0.25)), words)
+    narrow, wide = Recipe(network=BiSeNet18(width=0.25)), Recipe(pretrained=True)
     refused(lambda: study({"FDA": Arm(FDA, pretrained=True)}, recipe=narrow), f"arm 'FDA': {words}")
-    refused(lambda: study({"FDA": Arm(FDA, network_width=0.25)}, recipe=wide), f"arm 'FDA': {words}")
-    study({"FDA": Arm(FDA, network_width=0.25, pretrained=False), "source only": Arm(SourceOnly)}, recipe=wide)
+    refused(lambda: study({"FDA": Arm(FDA, network=BiSeNet18(width=0.25))}, recipe=wide), f"arm 'FDA': {words}")
+    study(
+        {"FDA": Arm(FDA, network=BiSeNet18(width=0.25), pretrained=False), "source only": Arm(SourceOnly)}, recipe=wide
+    )
 
 
 @pytest.mark.parametrize(
@@ -390,7 +393,7 @@ def test_an_arm_costs_what_its_networks_cost() -> None:
         "source only": Arm(SourceOnly),
         "full": Arm(Adversarial),
         "light": Arm(Adversarial, separable=True),
-        "target": Arm(TargetSupervised, network_width=0.25),
+        "target": Arm(TargetSupervised, network=BiSeNet18(width=0.25)),
     }
     planned = study(arms)
     assert planned.row("source only").cost.parameters == 12_581_672

@@ -26,6 +26,7 @@ import torch
 
 from platform.design.header import header as header_of
 from platform.methods import Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.records.ledger import Ledger
 from platform.records.provenance import COMMIT_VARIABLE, ROOT
 from platform.records.storage.tokens import CLAIM
@@ -59,7 +60,7 @@ STUDY = Study(
     search=ASHA(trials=STARTUP + 1, grace=0.5, reduction=2, smoothing=1),
     budget=Budget(steps=2, evaluations=2),
     seeds=1,
-    recipe=Recipe(network_width=0.02, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.02), batch=2),
 )
 CALLS = ("open", "mkdir", "write", "ftruncate", "fsync", "replace", "unlink")
 """How `platform.records.storage.files` and the ledger's locks change a folder."""

@@ -14,6 +14,7 @@ NAME = "v1.2 (β) #1 50%;&'"
 TEXT = f'''"""Do names survive? \\x1b[31m{{}} & <b>$x_1$</b>"""
 
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
@@ -29,7 +30,7 @@ study = Study(
     reference=names[0],
     budget=Budget(steps=1, evaluations=1),
     seeds=1,
-    recipe=Recipe(network_width=0.0625, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.0625), batch=2),
 )
 '''
 

@@ -12,8 +12,8 @@ import torch
 
 import platform.methods
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
-from platform.methods.hyperparameters import check_decorated, field_names, rule_of
 from platform.methods.method import SEGMENTATION
+from platform.networks.hyperparameters import check_declared, field_names, rule_of
 from platform.shifts.shift import Oracle
 from platform.training.evaluation import evaluate, predictions
 from platform.training.recipe import Recipe
@@ -147,7 +147,7 @@ def test_a_step_asks_once_whether_to_stop(method: Method) -> None:
 def test_evaluating_does_not_change_the_training(method: Method) -> None:
     evaluated, undisturbed = training_run(method), training_run(method)
     for _ in range(3):
-        evaluate(evaluated, evaluated.splits.source_val)
+        evaluate(evaluated, evaluated.splits.source_val, "source")
         predictions(evaluated, evaluated.splits.oracle.test)
         evaluated.advance(1)
         undisturbed.advance(1)
@@ -207,7 +207,7 @@ def test_nothing_is_kept_from_one_run_to_the_next(method: Method) -> None:
 @every_method
 def test_hyperparameters_are_frozen_checked_and_described(method: Method) -> None:
     kind = type(method)
-    check_decorated(kind)
+    check_declared(kind)
     assert kind.__doc__
     assert hash(method) == hash(dataclasses.replace(method))
     shared = {*field_names(kind)} & {*field_names(Recipe)}

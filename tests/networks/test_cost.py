@@ -12,6 +12,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from platform.methods import SEGMENTATION, Adversarial, Method, Player, SourceOnly, Step, hyperparameter
+from platform.networks import BiSeNet18
 from platform.networks.bisenet import BiSeNet, PublishedOrder
 from platform.networks.cost import Cost, layer_operations, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
@@ -22,7 +23,7 @@ from platform.training.cost import Uncounted, cost_of, estimate_of
 
 def cost(width: float, discriminator: tuple[int, bool] | None) -> Cost:
     """The cost of a network of a width and of a discriminator (width, separable), if any."""
-    return cost_of(method_with(discriminator), Recipe(network_width=width))
+    return cost_of(method_with(discriminator), Recipe(network=BiSeNet18(width=width)))
 
 
 def method_with(discriminator: tuple[int, bool] | None) -> Method:
@@ -244,7 +245,7 @@ def test_counting_is_cached_plain_and_draws_no_random_number() -> None:
 @pytest.mark.parametrize("discriminator", [None, (64, False), (64, True), (16, False), (16, True)])
 def test_the_estimate_is_near_the_cost(width: float, discriminator: tuple[int, bool] | None) -> None:
     exact = cost(width, discriminator)
-    assert estimate_of(method_with(discriminator), Recipe(network_width=width)) == pytest.approx(
+    assert estimate_of(method_with(discriminator), Recipe(network=BiSeNet18(width=width))) == pytest.approx(
         (exact.deployed_gflops, exact.discriminator_gflops), rel=0.03
     )
 
@@ -279,10 +280,10 @@ class Decoded(Method):
 
 
 def test_the_estimate_knows_layers_that_torchscan_does_not() -> None:
-    exact = cost_of(Decoded(), Recipe(network_width=0.125))
+    exact = cost_of(Decoded(), Recipe(network=BiSeNet18(width=0.125)))
     eighth = 64 * 128
     assert exact.discriminator_gflops * 1e9 == 2 * eighth * (19 * 32 * 16 + 4 * (32 * 64 + 64))
-    estimated = estimate_of(Decoded(), Recipe(network_width=0.125))
+    estimated = estimate_of(Decoded(), Recipe(network=BiSeNet18(width=0.125)))
     assert estimated == pytest.approx((exact.deployed_gflops, exact.discriminator_gflops), rel=0.03)
 
 
@@ -328,7 +329,7 @@ class SeveralLevels(Method):
 
 
 def test_players_are_counted_on_what_their_method_gives_them() -> None:
-    counted = cost_of(SeveralLevels(), Recipe(network_width=0.125))
+    counted = cost_of(SeveralLevels(), Recipe(network=BiSeNet18(width=0.125)))
     deep, eighth, whole = Discriminator(width=16), torch.zeros(1, 19, 64, 128), torch.zeros(1, 19, 512, 1024)
     levels = nn.Conv2d(19, 2, 3, padding=1, bias=False)
     expected = (
@@ -344,7 +345,7 @@ def test_players_are_counted_on_what_their_method_gives_them() -> None:
     assert counted.discriminator_parameters == own
     assert counted.original_discriminator_gflops > counted.discriminator_gflops / 2
     assert counted.gflops == cost(0.125, None).gflops
-    estimated = estimate_of(SeveralLevels(), Recipe(network_width=0.125))
+    estimated = estimate_of(SeveralLevels(), Recipe(network=BiSeNet18(width=0.125)))
     assert estimated == pytest.approx((counted.deployed_gflops, counted.discriminator_gflops), rel=0.05)
 
 
@@ -359,4 +360,4 @@ def test_counting_says_a_methods_own_mistake_and_its_place() -> None:
             raise ValueError("my own mistake")
 
     with pytest.raises(Uncounted, match=r"Broken.*my own mistake at test_cost.py:\d+"):
-        cost_of(Broken(), Recipe(network_width=0.125))
+        cost_of(Broken(), Recipe(network=BiSeNet18(width=0.125)))

@@ -6,6 +6,7 @@ import pytest
 
 from platform.design.header import header
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.records.record import Ask, End, Phase, Record, Report, State
 from platform.search.due import is_complete, wanted
 from platform.shifts import town
@@ -18,7 +19,7 @@ SMALL = Study(
     search=ASHA(trials=2),
     budget=Budget(steps=4, evaluations=2),
     seeds=2,
-    recipe=Recipe(network_width=0.125),
+    recipe=Recipe(network=BiSeNet18(width=0.125)),
 )
 HEADER = header(SMALL, "small", "", {}, "", "")
 BEST, WORSE = 0.02, 0.01

@@ -187,7 +187,7 @@ def real_reports(
     reports = []
     for _ in range(evaluations):
         means = run.advance(steps // evaluations)
-        classes = effective_classes(evaluate(run, run.splits.oracle.val))
+        classes = effective_classes(evaluate(run, run.splits.oracle.val, "target"))
         reports.append(Report(run.step, 1.0, {"target/effective_classes": classes, **means}, {}))
     return reports
 

@@ -1,6 +1,5 @@
 """Assignments of tiny trials, attempts at them, and what those leave behind."""
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 
 from platform.methods import Method, SourceOnly
+from platform.networks import BiSeNet18
+from platform.networks.hyperparameters import field_values, recorded
 from platform.records.record import Ask, Report
 from platform.records.storage.storage import Folder
 from platform.records.storage.tokens import CLAIM
@@ -23,7 +24,7 @@ from platform.training.assignment import Assignment, Failure, Node, Result
 from platform.training.attempt import Attempt, take_step
 from platform.training.code import definition, training_code
 from platform.training.recipe import Recipe
-from tests.support.tiny_splits import NETWORK_WIDTH
+from tests.support.tiny_splits import NETWORK_WIDTH, composition
 
 TOWN = town(size=(32, 64), source_images=(8, 3), target_images=(8, 3, 3))
 STEPS, EVALUATIONS = 6, 2
@@ -54,24 +55,25 @@ def unopenable(error: Exception) -> Unopenable:
 
 
 def assignment(results: Path, method: Method | None = None, seed: int = 1, **changes: Any) -> Assignment:
-    method = method or SourceOnly()
-    recipe = Recipe(network_width=NETWORK_WIDTH, learning_rate=0.01, batch=changes.pop("batch", 4))
+    methods = composition(method or SourceOnly())
+    classes = (*map(type, methods.methods), BiSeNet18, type(TOWN))
+    recipe = Recipe(network=BiSeNet18(width=NETWORK_WIDTH), learning_rate=0.01, batch=changes.pop("batch", 4))
     trial = Trial(
-        method=type(method).__name__,
-        hyperparameters=dataclasses.asdict(method),
-        recipe=dataclasses.asdict(recipe),
+        method=methods.name,
+        hyperparameters=methods.values,
+        recipe={name: recorded(value) for name, value in field_values(recipe).items()},
         shift=TOWN.identity(),
         resolved={},
         seed=seed,
         steps=STEPS,
         evaluations=EVALUATIONS,
         threads=1,
-        code=training_code(type(method)),
+        code=training_code(*classes),
     )
     ask = Ask("an arm", "confirm" if seed else "search", 0, trial)
     made = Assignment(
         ask,
-        method,
+        methods,
         recipe,
         TOWN,
         Folder(results),
@@ -79,7 +81,7 @@ def assignment(results: Path, method: Method | None = None, seed: int = 1, **cha
         resources={"CPU": 1.0},
         stop="stop",
         claim="mine",
-        definition=definition(type(method)),
+        definition=definition(*classes),
     )
     with suppress(NotADirectoryError):
         folder_of(made).mkdir(parents=True, exist_ok=True)

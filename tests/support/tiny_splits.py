@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from platform.methods import Method
-from platform.networks.bisenet import BiSeNet
+from platform.methods.composition import Composition
+from platform.networks.bisenet import BiSeNet, BiSeNet18
 from platform.shifts.labels import NUM_CLASSES, VOID
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training.recipe import Recipe
@@ -71,13 +72,18 @@ def splits(source: int = 7, target: int = 5) -> Splits:
 
 
 def recipe(**values: Any) -> Recipe:
-    return Recipe(**{"batch": 2, "network_width": NETWORK_WIDTH, "learning_rate": 0.01, **values})
+    return Recipe(**{"batch": 2, "network": BiSeNet18(width=NETWORK_WIDTH), "learning_rate": 0.01, **values})
 
 
 def training_run(
-    method: Method, data: Splits | None = None, seed: int = 1, steps: int = 20, **recipe_values: Any
+    method: Method | Composition, data: Splits | None = None, seed: int = 1, steps: int = 20, **recipe_values: Any
 ) -> TrainingRun:
-    return TrainingRun(method, recipe(**recipe_values), data or splits(), seed, steps, CPU)
+    return TrainingRun(composition(method), recipe(**recipe_values), data or splits(), seed, steps, CPU)
+
+
+def composition(method: Method | Composition) -> Composition:
+    """One method as an arm's."""
+    return method if isinstance(method, Composition) else Composition((method,))
 
 
 def with_sealed_oracle(data: Splits) -> Splits:

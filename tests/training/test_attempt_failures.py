@@ -17,6 +17,7 @@ from torch import Tensor
 
 from platform.methods import Adversarial, SourceOnly
 from platform.methods.method import Step
+from platform.networks import BiSeNet18
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import leave_mark
 from platform.records.store import CHECKPOINT
@@ -306,7 +307,7 @@ def test_without_weights_a_node_of_a_cluster_is_unfit_and_one_machine_says_why(
     damaged.parent.mkdir(parents=True)
     damaged.touch()
     alone = assignment(tmp_path / "results", batch=4)
-    alone = replace(alone, recipe=replace(alone.recipe, pretrained=True, network_width=1.0))
+    alone = replace(alone, recipe=replace(alone.recipe, pretrained=True, network=BiSeNet18(width=1.0)))
     failure = failure_of(take_step(attempt(alone)))
     assert (failure.cause, failure.retry) == ("data", True)
     assert str(damaged) in failure.reason

@@ -28,9 +28,9 @@ def test_evaluation_is_interrupted_between_batches() -> None:
         return len(asked) == 2
 
     with pytest.raises(Interrupted):
-        evaluate(run, split, after_two_batches)
+        evaluate(run, split, "target", after_two_batches)
     assert len(asked) == 2
-    assert evaluate(run, split, after_two_batches).sum() == all_of(split.labels).size
+    assert evaluate(run, split, "target", after_two_batches).sum() == all_of(split.labels).size
 
 
 def by_hand(run: TrainingRun, split: LabelledImages) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_evaluate_counts_every_pixel_at_the_labels_resolution(label_size: tuple[
     run = training_run(SourceOnly())
     run.advance(2)
     split = LabelledImages(images(9, 5), labelled(9, 5, label_size).labels)
-    counts = evaluate(run, split)
+    counts = evaluate(run, split, "target")
     assert counts.dtype == np.int64
     assert counts.sum() == all_of(split.labels).size
     np.testing.assert_array_equal(counts, by_hand(run, split))
@@ -75,4 +75,4 @@ def test_predictions_of_a_few_images(length: int, chosen: list[int]) -> None:
         for truth, predicted in zip(np.where(kept["truth"] == VOID, 19, kept["truth"]), kept["prediction"], strict=True)
     )
     if length <= 4:
-        np.testing.assert_array_equal(evaluate(run, few), expected)
+        np.testing.assert_array_equal(evaluate(run, few, "target"), expected)

@@ -83,7 +83,7 @@ def test_twenty_steps_give_the_weights_of_before(name: str) -> None:
     weights = [(f"{player}.{key}", value) for player, values in modules for key, value in values.items()]
     assert digest(weights) == before["weights"]
     assert noted == before["noted"]
-    confusion = evaluate(run, run.splits.source_val)
+    confusion = evaluate(run, run.splits.source_val, "source")
     assert int((confusion * np.arange(confusion.size).reshape(confusion.shape)).sum()) == before["confusion"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from platform.methods.hyperparameters import rule_of
+from platform.networks.hyperparameters import rule_of
 from platform.training.recipe import Recipe
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly
 from platform.methods.method import SEGMENTATION, Step
+from platform.networks import BiSeNet18
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
 from platform.training.run import Damaged, Diverged, make_deterministic, out_of_memory
@@ -267,7 +268,7 @@ def test_a_damaged_state_is_refused_or_harmless() -> None:
 
 def test_a_state_of_another_network_is_refused() -> None:
     with pytest.raises(Damaged, match="size mismatch"):
-        training_run(SourceOnly()).restore(training_run(SourceOnly(), network_width=0.125).save({}))
+        training_run(SourceOnly()).restore(training_run(SourceOnly(), network=BiSeNet18(width=0.125)).save({}))
     with pytest.raises(Damaged, match="discriminator"):
         training_run(Adversarial(width=4)).restore(training_run(SourceOnly()).save({}))
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from platform.commands.terminal.screen import COLUMNS
-from platform.design.arm import resolved
 from platform.design.plan import plan
 from platform.design.row import Row
 from platform.design.study import Study
@@ -73,10 +72,10 @@ def _settings(row: Row) -> dict[str, str]:
         bounds = sorted(dimension.integer.of(end) for end in dimension.range.ends()) if dimension.integer else []
         meaning = f", {dimension.integer.name} {bounds[0]} to {bounds[-1]}" if dimension.integer else ""
         settings[field] = f"{dimension.range}{meaning}"
-    method, _ = row.filled({})
-    meanings = resolved(method, row.shift.size)
+    methods, _ = row.filled({})
+    meanings = arm.resolved(methods.values, row.shift.size)
     # A field that acts through an integer is shown at its default too: what it means depends on the size.
-    fixed = dict(arm.fields) | {field: getattr(method, field) for field in meanings}
+    fixed = dict(arm.fields) | {field: methods.values[field] for field in meanings}
     for field in (field for field in fixed if field not in row.dimensions):
         meaning = "".join(f", {integer} {number}" for integer, number in meanings.get(field, {}).items())
         settings[field] = f"{fixed[field]}{meaning}"

@@ -12,7 +12,7 @@ Departures: D judges the target once per step, and both losses use that judgemen
 unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, means no ramp, as published.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,10 +21,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from platform.methods.hyperparameters import hyperparameter
-from platform.methods.method import SEGMENTATION, Method, Player, Step
+from platform.methods.method import SEGMENTATION, Method, Player
+from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
-from platform.networks.network import upsample
+from platform.networks.hyperparameters import hyperparameter
+from platform.networks.network import Network, upsample
 
 SOURCE, TARGET = 0.0, 1.0
 DISCRIMINATOR = "discriminator"
@@ -49,24 +50,22 @@ class Adversarial(Method):
     def warm_up(self) -> float:
         return self.ramp
 
-    def players(self) -> Mapping[str, Player]:
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
         adam = partial(torch.optim.Adam, lr=self.discriminator_learning_rate, betas=(0.9, 0.99))
         return {DISCRIMINATOR: Player(Discriminator(width=self.width, separable=self.separable), adam)}
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
-        assert step.target is not None
         discriminator = step.modules[DISCRIMINATOR]
         size = step.source.images.shape[-2:]
 
-        prediction = step.segment(step.source.images)
-        source = discriminator(probabilities(prediction.logits, size).detach())
-        target = discriminator(probabilities(step.segment_target(step.target.images), size))
+        source = discriminator(probabilities(step.prediction.logits, size).detach())
+        target = discriminator(probabilities(step.target_prediction.logits, size))
 
         step.note("discriminator/spread", torch.cat([source, target]).detach().float().std(correction=0))
         fooling = step.term("adversarial", judged_as(target, SOURCE))
         telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
         return {
-            SEGMENTATION: step.cross_entropy(prediction) + self._weight(step.progress) * fooling,
+            SEGMENTATION: self._weight(step.progress) * fooling,
             DISCRIMINATOR: step.term("discriminator", telling_apart),
         }
 

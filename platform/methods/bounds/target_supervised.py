@@ -1,13 +1,13 @@
 """Target supervised: the upper bound of every comparison, trained on labels that adaptation does not have."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from platform.methods.bounds.source_only import SourceOnly
+from platform.methods.method import Method
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetSupervised(SourceOnly):
-    """min CE(S(x_t), y_t): the same training as source only, on the labelled adapt split of the target."""
+class TargetSupervised(Method):
+    """min CE(S(x_t), y_t): the same training as source only, on the labels of all that is adapted to."""
 
-    labelled: ClassVar[Literal["source", "target"]] = "target"
+    reads: ClassVar[frozenset[str]] = frozenset({"oracle"})

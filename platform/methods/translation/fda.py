@@ -26,8 +26,9 @@ from jaxtyping import Complex, Float, Float32
 from torch import Tensor
 
 from platform.methods.batch import Labelled, Unlabelled
-from platform.methods.hyperparameters import hyperparameter
-from platform.methods.method import SEGMENTATION, Integer, Method, Step
+from platform.methods.method import SEGMENTATION, Integer, Method
+from platform.methods.step import Step
+from platform.networks.hyperparameters import hyperparameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +61,10 @@ class FDA(Method):
         return lend_amplitudes(source.images, amplitudes, b)
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
-        assert step.target is not None
-        loss = step.cross_entropy(step.segment(step.source.images))
-        if self.entropy_weight > 0:
-            entropy = robust_entropy(step.segment_target(step.target.images), self.eta)
-            loss = loss + self.entropy_weight * step.term("entropy", entropy)
-        return {SEGMENTATION: loss}
+        if self.entropy_weight == 0:
+            return {}
+        entropy = robust_entropy(step.target_prediction.logits, self.eta)
+        return {SEGMENTATION: self.entropy_weight * step.term("entropy", entropy)}
 
 
 def band(beta: float, shorter: int) -> int:

@@ -15,6 +15,7 @@ STUDY = '''"""Where do trials run?"""
 import os
 
 from platform.methods import FDA, Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts.shift import DataError, Splits
 from platform.shifts.town import Town, town
 from platform.study import Arm, Budget, Recipe, Study
@@ -37,7 +38,7 @@ study = Study(
     reference="source only",
     budget={budget},
     seeds={seeds},
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 '''
 

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
@@ -56,7 +57,7 @@ study = Study(
     reference="First",
     budget=Budget(steps=REPORTS, evaluations=REPORTS),
     seeds=1,
-    recipe=Recipe(network_width=0.0625, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.0625), batch=2),
 )
 '''
 

@@ -24,6 +24,7 @@ NAME = "small"
 TEXT = '''"""Does a fault change anything?"""
 
 from platform.methods import Adversarial, SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -37,7 +38,7 @@ study = Study(
     search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2),
     budget=Budget(steps=16, evaluations=8),
     seeds=2,
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 '''
 
@@ -94,7 +95,7 @@ class Undisturbed:
         splits = {"source/val": run.splits.source_val, "target/val": run.splits.oracle.val}
         if step == trial.steps and trial.seed != SEARCH_SEED:
             splits["target/test"] = run.splits.oracle.test
-        confusions = {name: evaluate(run, split) for name, split in splits.items()}
+        confusions = {name: evaluate(run, split, "target") for name, split in splits.items()}
         source, target = (
             cityscapes(confusions[name], self.study.shift.groups) for name in ("source/val", "target/val")
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from platform.methods.hyperparameters import check, check_value, hyperparameter, rule_of, unknown_field
+from platform.networks.hyperparameters import check, check_value, hyperparameter, rule_of, unknown_field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 from typing import Literal
-from platform.methods.hyperparameters import check, hyperparameter
+from platform.networks.hyperparameters import check, hyperparameter
 
 Kind = Literal["plain", "fancy"]
 

@@ -20,10 +20,10 @@ def hyperparameter(
     at_most: float | None = None,
     below: float | None = None,
     choices: Sequence[Any] | None = None,
-    searchable: bool = True,
+    kind: type | None = None,
 ) -> Any:
-    """Declare a dataclass field with the values it may take; `searchable` fields may be given a range by a study."""
-    rule = Rule(at_least, above, at_most, below, None if choices is None else tuple(choices), searchable)
+    """Declare a dataclass field with the values it may take; `kind` where they need not be of the default's type."""
+    rule = Rule(at_least, above, at_most, below, None if choices is None else tuple(choices), kind)
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
@@ -36,7 +36,7 @@ class Rule:
     at_most: float | None
     below: float | None
     choices: tuple[Any, ...] | None
-    searchable: bool
+    kind: type | None
 
     def __str__(self) -> str:
         if self.choices is not None:
@@ -84,14 +84,22 @@ def _meant(cls: type, name: str, text: str) -> Any:
         ) from error
 
 
-def check_decorated(cls: type) -> None:
-    """Raise ValueError if hyperparameters of the class are no fields, since a class or a base is not a dataclass."""
+def check_declared(cls: type) -> None:
+    """Raise ValueError unless the class is a frozen dataclass whose defaults satisfy their own rules."""
+    remedy = "write @dataclass(frozen=True, kw_only=True) above it"
     for base in cls.__mro__:
         if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            raise ValueError(f"{base.__name__} declares hyperparameters but is not a dataclass; {remedy}")
+    parameters = vars(cls).get("__dataclass_params__")
+    if parameters is not None and not parameters.frozen:
+        raise ValueError(f"{cls.__name__} must be a frozen dataclass, since its fields decide a trial's id; {remedy}")
+    for field in dataclasses.fields(cls):
+        if field.default is dataclasses.MISSING:
             raise ValueError(
-                f"{base.__name__} declares hyperparameters but is not a dataclass; "
-                "write @dataclass(frozen=True, kw_only=True) above it"
+                f"{cls.__name__}.{field.name} must have a default, which is the first trial of a search; "
+                "declare it with hyperparameter(default, at_least=...)"
             )
+        check_value(cls, field.name, field.default)
 
 
 def check(instance: Any) -> None:
@@ -110,10 +118,13 @@ def check_value(cls: type, name: str, value: Any) -> None:
     """Raise ValueError unless `value` has the type of the field's default and satisfies its rule."""
     rule = rule_of(cls, name)
     default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
-    expected: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
+    expected: tuple[type, ...] = (int, float) if isinstance(default, float) else (rule.kind or type(default),)
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         kind = " or ".join(sorted({kind.__name__ for kind in expected}, reverse=True))
-        raise ValueError(f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}")
+        call = f"; call it: {value.__name__}()" if isinstance(value, type) and issubclass(value, expected) else ""
+        raise ValueError(
+            f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}{call}"
+        )
     finite = not isinstance(value, float) or math.isfinite(value)
     if not (finite and rule.admits(value)):
         wanted = str(rule) if finite else "finite"
@@ -135,3 +146,8 @@ def field_names(cls: type) -> list[str]:
 def field_values(instance: Any) -> dict[str, Any]:
     """The values of a dataclass's fields by name."""
     return {name: getattr(instance, name) for name in field_names(type(instance))}
+
+
+def recorded(value: Any) -> Any:
+    """A value as records have it: what has fields of its own, as a network's description, by the call that makes it."""
+    return repr(value) if dataclasses.is_dataclass(value) else value

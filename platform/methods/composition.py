@@ -1,0 +1,177 @@
+"""The methods of one arm as one: translations in turn, losses added, players side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from platform.methods.batch import Labelled, Unlabelled
+from platform.methods.method import SEGMENTATION, Method, Player
+from platform.methods.step import Step
+from platform.networks.hyperparameters import field_names, field_values
+from platform.networks.network import Network
+from platform.shifts.shift import LabelledImages
+
+READS = frozenset({"source", "target", "few", "oracle"})
+Memory = dict[int, dict[int, Tensor]]
+"""What each method, by its position, keeps of target images, by their index."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One method or several, acting together."""
+
+    methods: tuple[Method, ...]
+
+    @property
+    def name(self) -> str:
+        """`FDA + Adversarial`."""
+        return " + ".join(type(method).__name__ for method in self.methods)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What any of the methods reads."""
+        return frozenset().union(*(reads_of(type(method)) for method in self.methods))
+
+    @property
+    def deployed(self) -> str:
+        """The player that is evaluated and deployed."""
+        named = (type(method).deployed for method in self.methods)
+        return next((name for name in named if name != SEGMENTATION), SEGMENTATION)
+
+    @property
+    def warm_up(self) -> float:
+        """Fraction of the steps before all act at full strength."""
+        return max(method.warm_up for method in self.methods)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The hyperparameters of all methods."""
+        return {name: value for method in self.methods for name, value in field_values(method).items()}
+
+    def data(self) -> dict[str, str]:
+        """Digests of the files that methods read, by method. Raises ValueError without them."""
+        read = {type(method).__name__: method.data() for method in self.methods}
+        return {name: digest for name, digest in read.items() if digest is not None}
+
+    def players(self, network: Network, given: Sequence[Network], seed: int) -> tuple[dict[str, Player], ...]:
+        """The players of each method; each draws its weights from `seed`, whichever methods are beside it."""
+        players = []
+        for method in self.methods:
+            torch.manual_seed(seed)
+            players.append(dict(method.players(network, given)))
+        names = [name for each in players for name in each]
+        if taken := sorted({name for name in names if names.count(name) > 1} | ({SEGMENTATION} & {*names})):
+            raise ValueError(f"{self.name}: each player must have a name of its own, got {taken[0]!r} twice; rename it")
+        modules: dict[str, nn.Module] = {name: player.module for each in players for name, player in each.items()}
+        if not isinstance((modules | {SEGMENTATION: network}).get(self.deployed), Network):
+            raise ValueError(
+                f"{self.name}.deployed must name a player that is a Network, of {', '.join([SEGMENTATION, *names])}, "
+                f"got {self.deployed!r}"
+            )
+        return tuple(players)
+
+    def weights(self, labelled: LabelledImages) -> Float[np.ndarray, " number"] | None:
+        """How often each source image is drawn, as shares that add up to 1."""
+        given = [(method, weights) for method in self.methods if (weights := method.weights(labelled)) is not None]
+        if not given:
+            return None
+        if len(given) > 1:
+            names = " and ".join(type(method).__name__ for method, _ in given)
+            raise ValueError(f"one method of an arm may say how often images are drawn, got {names}; leave one out")
+        weights = np.asarray(given[0][1], np.float64)
+        if (
+            weights.shape != (len(labelled),)
+            or not np.isfinite(weights).all()
+            or (weights < 0).any()
+            or not weights.any()
+        ):
+            raise ValueError(
+                f"{type(given[0][0]).__name__}.weights must be {len(labelled)} finite numbers of at least 0, one for "
+                f"each source image and not all of them 0, got shape {weights.shape}"
+            )
+        shares: Float[np.ndarray, " number"] = weights / weights.sum()
+        return shares
+
+    def translate(self, source: Labelled, target: Unlabelled | None, memory: Memory) -> Labelled:
+        """The source batch, translated by each method in turn."""
+        for position, method in enumerate(self.methods):
+            own = memory.setdefault(position, {})
+            shown = target if "target" in reads_of(type(method)) else None
+            source = replace(source, images=method.translate(source, shown, own))
+        return source
+
+    def losses(self, step: Step, players: Sequence[Mapping[str, Player]]) -> dict[str, Tensor]:
+        """The loss of each player that has one, that of the segmentation network with the labelled cross-entropy."""
+        total: dict[str, Tensor | None] = {SEGMENTATION: step.supervised()}
+        for method, own in zip(self.methods, players, strict=True):
+            given = method.losses(_seen(step, method, own))
+            _check_losses(method, given, {name for name, player in own.items() if player.optimiser is not None})
+            for name, loss in given.items():
+                before = total.get(name)
+                total[name] = loss if before is None else before if loss is None else before + loss
+        return {name: loss for name, loss in total.items() if loss is not None}
+
+    def update(self, step: Step, players: Sequence[Mapping[str, Player]]) -> None:
+        """Let each method change its players."""
+        for method, own in zip(self.methods, players, strict=True):
+            method.update(_seen(step, method, own))
+
+    @property
+    def updates(self) -> bool:
+        """Whether any method changes its players after a step."""
+        return any(type(method).update is not Method.update for method in self.methods)
+
+
+def check_together(methods: Sequence[type[Method]]) -> None:
+    """Raise ValueError unless these classes can be the methods of one arm."""
+    names = [method.__name__ for method in methods]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the methods of an arm must differ, got {repeated[0]} twice; leave one out")
+    owners: dict[str, str] = {}
+    for method in methods:
+        reads_of(method)
+        for field in field_names(method):
+            if field in owners:
+                raise ValueError(
+                    f"the methods of an arm must have different fields, got {field!r} of both {owners[field]} and "
+                    f"{method.__name__}; derive a class that names it otherwise"
+                )
+            owners[field] = method.__name__
+    if len(deployed := {method.deployed for method in methods} - {SEGMENTATION}) > 1:
+        raise ValueError(f"one player of an arm is deployed, got {' and '.join(sorted(deployed))}; leave one out")
+
+
+def reads_of(method: type[Method]) -> frozenset[str]:
+    """What a method reads: a constant of its class, which no instance can compute otherwise. Raises ValueError."""
+    reads = next(vars(base)["reads"] for base in method.__mro__ if "reads" in vars(base))
+    if not isinstance(reads, frozenset) or not reads <= READS or not reads:
+        raise ValueError(
+            f"{method.__name__}.reads must be a frozenset of some of {', '.join(sorted(READS))}, got {reads!r}; "
+            'write reads = frozenset({"source", "target"})'
+        )
+    return reads
+
+
+def _seen(step: Step, method: Method, players: Mapping[str, Player]) -> Step:
+    return step.seen_by(reads_of(type(method)), {name: player.module for name, player in players.items()})
+
+
+def _check_losses(method: Method, losses: Mapping[str, Tensor | None], trained: set[str]) -> None:
+    name = type(method).__name__
+    if not isinstance(losses, Mapping):
+        raise ValueError(f"{name}.losses must return a loss for each player, by its name, got {losses!r}")
+    if not trained <= losses.keys() <= trained | {SEGMENTATION}:
+        wanted = ", ".join(sorted(trained)) or "no player of its own"
+        raise ValueError(
+            f"{name}.losses must give a loss, or None, to each player that has an optimiser, {wanted}, and may give "
+            f"one to {SEGMENTATION}, got {', '.join(sorted(losses)) or 'none'}"
+        )
+    for player, loss in losses.items():
+        if loss is not None and not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.is_floating_point()):
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise ValueError(f"{name}.losses must give {player} one real number, as a tensor, or None, got {got}")

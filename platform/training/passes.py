@@ -1,0 +1,69 @@
+"""Passes of the segmentation network in training: functions of the network, and of the recipe's batch norm, alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from platform.networks.network import Domain, Network, Prediction
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True)
+class TrainingPasses:
+    """The passes that a step offers."""
+
+    network: Network
+    batch_norm: str
+    """`Recipe.batch_norm`."""
+    keeps_statistics: bool = False
+    """Whether no pass at all updates the running statistics of batch norm."""
+
+    def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
+        """A pass of images of one domain."""
+        return self._pass(images, domain, updates=self.batch_norm == "mixed" or domain == "source")
+
+    def labelled(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
+        """A pass of images that are trained on their labels."""
+        return self._pass(images, domain, updates=True)
+
+    def keeping(self) -> "TrainingPasses":
+        """The same passes, of which none updates a statistic."""
+        return replace(self, keeps_statistics=True)
+
+    def _pass(self, images: Tensor, domain: Domain, updates: bool) -> Prediction:
+        training = self.batch_norm != "frozen"
+        if self.network.training != training:
+            self.network.train(training)
+        with nullcontext() if updates and not self.keeps_statistics else _statistics_kept(self.network):
+            prediction: Prediction = self.network(images, domain=domain, auxiliary=True)
+        return prediction
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
+    layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
+    tracked = [layer for layer in layers if layer.track_running_stats]
+    for layer in tracked:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in tracked:
+            layer.track_running_stats = True
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Have a module, and all within it, in evaluation mode; then each as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
