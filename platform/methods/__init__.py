@@ -1,21 +1,31 @@
 """The methods of adaptation, each a frozen dataclass of its hyperparameters, in a folder by family."""
 
-from platform.methods.adversarial import Adversarial
+from platform.methods.adversarial import DANN, AdvEnt, Adversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
+from platform.methods.discrepancy import CORAL
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
+from platform.methods.self_training import DACS, MinEnt, RareClassSampling
 from platform.methods.step import Step, cross_entropy
-from platform.methods.translation import FDA
+from platform.methods.translation import FDA, LabTransfer
 from platform.networks.hyperparameters import hyperparameter
 
 __all__ = [
-    "Adversarial",
+    "CORAL",
+    "DACS",
+    "DANN",
     "FDA",
+    "SEGMENTATION",
+    "AdvEnt",
+    "Adversarial",
     "Integer",
+    "LabTransfer",
     "Labelled",
     "Method",
+    "MinEnt",
+    "MultiLevelAdversarial",
     "Player",
-    "SEGMENTATION",
+    "RareClassSampling",
     "SourceOnly",
     "Step",
     "TargetSupervised",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.networks.network import Domain, Prediction, upsample
+from platform.networks.network import Domain, Network, Prediction, upsample
 from platform.shifts.labels import VOID
 
 SCALAR_NAME = re.compile(
@@ -47,6 +47,8 @@ class Step:
     """Fraction of the run's steps that were taken before this one, in [0, 1)."""
     batches: Mapping[str, Labelled | Unlabelled]
     """The batches that the method reads, after translation and augmentation."""
+    network: Network
+    """The segmentation network, for what copies or averages it."""
     segment: Passes
     """`segment(images, domain)`: the segmentation network with its auxiliary heads."""
     modules: Mapping[str, nn.Module]

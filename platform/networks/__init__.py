@@ -1,7 +1,8 @@
-"""The networks, and what they cost."""
+"""What is trained, and what it costs."""
 
 from platform.networks.bisenet import BiSeNet18
 from platform.networks.hyperparameters import hyperparameter
+from platform.networks.lraspp import LRASPP
 from platform.networks.network import Architecture, Network, NoWeights, Prediction, upsample
 
-__all__ = ["Architecture", "BiSeNet18", "Network", "NoWeights", "Prediction", "hyperparameter", "upsample"]
+__all__ = ["LRASPP", "Architecture", "BiSeNet18", "Network", "NoWeights", "Prediction", "hyperparameter", "upsample"]

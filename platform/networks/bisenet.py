@@ -14,22 +14,18 @@ not be divisible by 32. One changes the function on purpose: images are normalis
 """
 
 import math
-import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from platform.networks import imagenet
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import Architecture, Domain, Network, NoWeights, Prediction, upsample
+from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
 from platform.shifts.labels import NUM_CLASSES
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-"""Mean of red, green and blue in ImageNet, on the scale [0, 255]."""
-IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
-"""Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
 IMAGENET_CLASSES = 1000
 
 
@@ -104,8 +100,8 @@ class BiSeNet(Network):
         self.auxiliary_classifiers = nn.ModuleList(
             [nn.Conv2d(sixteenth, num_classes, 1), nn.Conv2d(thirty_second, num_classes, 1)]
         )
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(imagenet.DEVIATION).view(3, 1, 1), persistent=False)
         if pretrained:
             load_imagenet_weights(self.context_path)
 
@@ -258,28 +254,14 @@ class FeatureFusion(nn.Module):
 
 
 def load_imagenet_weights(context_path: ContextPath) -> None:
-    """Load torchvision's ImageNet weights of ResNet-18, from torch hub's checkpoint folder or downloaded into it.
-
-    Raises NoWeights when they cannot be downloaded, or when the file in the folder is not what its name says.
-    """
+    """Load torchvision's ImageNet weights of ResNet-18. Raises NoWeights."""
     # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
     from torchvision.models.resnet import ResNet18_Weights
 
-    weights = ResNet18_Weights.IMAGENET1K_V1
-    file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
-    try:
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    def take(state: Mapping[str, Tensor]) -> None:
         context_path.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
-    except OSError as error:
-        raise NoWeights(
-            f"the ImageNet weights of ResNet-18 are not at {file} and cannot be downloaded ({error}): "
-            f"place {weights.url} there, or set pretrained=False"
-        ) from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise NoWeights(
-            f"{file} does not hold the ImageNet weights of ResNet-18: "
-            f"replace it by {weights.url}, delete it to have it downloaded, or set pretrained=False"
-        ) from error
+
+    imagenet.load(ResNet18_Weights.IMAGENET1K_V1, "ResNet-18", take)
 
 
 def _residual_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from platform.networks.modes import evaluating
 from platform.networks.network import Network
 
 SIZE = (512, 1024)
@@ -103,7 +104,7 @@ def judged_gflops(judgement: Judgement) -> float:
 
 def _judged(judgement: Judgement) -> tuple[int, int]:
     """Operations of a judgement at full size, by torch's count and by torchscan's."""
-    player, (inputs, named) = copy.deepcopy(judgement.module).to("meta"), _tensors(judgement.full, "meta")
+    player, (inputs, named) = copy.deepcopy(judgement.module).to("meta").eval(), _tensors(judgement.full, "meta")
     ours = multiply_add_operations(player, *inputs, **named)
     return ours, torchscan_operations(player, *inputs, **named)
 
@@ -124,7 +125,8 @@ def estimated_gflops(judgement: Judgement) -> float:
     """
     inputs, named = _tensors(judgement.small, "cpu")
     small, full = _numbers(judgement.small), _numbers(judgement.full)
-    return layer_operations(judgement.module, *inputs, **named) * (full / small if small else 1) / 1e9
+    with evaluating(judgement.module):
+        return layer_operations(judgement.module, *inputs, **named) * (full / small if small else 1) / 1e9
 
 
 def called_parameters(module: nn.Module, *inputs: Any) -> int:

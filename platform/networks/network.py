@@ -4,11 +4,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Self
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from platform.networks.hyperparameters import check
+from platform.networks.modes import evaluating
 
 Domain = Literal["source", "target"]
 """Where images come from, for networks that treat the two differently."""
@@ -67,6 +69,14 @@ class Architecture(ABC):
     def smoke(self) -> "Architecture":
         """A small one of the same kind, for `--smoke`; itself where there is none."""
         return self
+
+
+def feature_channels(network: Network) -> int:
+    """How many channels the features of a network's predictions have, by a pass of a small image."""
+    device = next(network.parameters()).device
+    with evaluating(network), torch.no_grad():
+        prediction: Prediction = network(torch.zeros(1, 3, 64, 64, device=device))
+    return prediction.features.shape[1]
 
 
 def upsample(

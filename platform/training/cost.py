@@ -156,11 +156,11 @@ def _only_trained(methods: Composition, bare: Architecture) -> dict[str, nn.Modu
 @functools.lru_cache(maxsize=256)
 def _counted(methods: Composition, bare: Architecture) -> _Counted:
     """One step of the methods, for one image."""
-    players, prediction = _players(methods, bare), _smallest_prediction(bare)
+    players = _players(methods, bare)
     with _own_mistakes(methods):
-        scale, small, passes = _smallest_step(methods, players, prediction)
+        scale, small, passes = _smallest_step(methods, players, bare)
         doublings = round(math.log2(IMAGES[-1] / scale))
-        larger = _step_of(methods, players, prediction, 2 * scale)[0] if doublings else small
+        larger = _step_of(methods, players, bare, 2 * scale)[0] if doublings else small
     modules = {name: player.module for each in players for name, player in each.items()}
     judgements: dict[str, Judgement] = {}
     calls = []
@@ -178,17 +178,17 @@ def _counted(methods: Composition, bare: Architecture) -> _Counted:
     return _Counted(tuple(judgements.values()), passes, tuple(calls))
 
 
-def _smallest_step(methods: Composition, players: Players, prediction: Prediction) -> tuple[int, list[Call], float]:
+def _smallest_step(methods: Composition, players: Players, bare: Architecture) -> tuple[int, list[Call], float]:
     """A step on the smallest images that all players take, and how many times the smallest size those have."""
     for scale in IMAGES[:-1]:
         try:
-            return scale, *_step_of(methods, players, prediction, scale)
+            return scale, *_step_of(methods, players, bare, scale)
         except (RuntimeError, ValueError):
             continue  # a convolution raises when its input is smaller than its kernel
-    return IMAGES[-1], *_step_of(methods, players, prediction, IMAGES[-1])
+    return IMAGES[-1], *_step_of(methods, players, bare, IMAGES[-1])
 
 
-def _step_of(methods: Composition, players: Players, prediction: Prediction, scale: int) -> tuple[list[Call], float]:
+def _step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
     """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
     calls: list[Call] = []
 
@@ -202,17 +202,17 @@ def _step_of(methods: Composition, players: Players, prediction: Prediction, sca
         module.register_forward_pre_hook(partial(note, name), with_kwargs=True) for name, module in modules.items()
     ]
     size = (SMALLEST[0] * scale, SMALLEST[1] * scale)
-    segment = _Enlarging(prediction, math.prod(size))
+    segment = _Enlarging(_smallest_prediction(bare), math.prod(size))
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            methods.losses(_step(methods, segment, size), players)
+            methods.losses(_step(methods, _network(bare), segment, size), players)
     finally:
         for handle in handles:
             handle.remove()
     return calls, segment.passes
 
 
-def _step(methods: Composition, segment: "_Enlarging", size: tuple[int, int]) -> Step:
+def _step(methods: Composition, network: Network, segment: "_Enlarging", size: tuple[int, int]) -> Step:
     indices = torch.arange(BATCH)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
@@ -224,6 +224,7 @@ def _step(methods: Composition, segment: "_Enlarging", size: tuple[int, int]) ->
             name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices)
             for name in methods.reads
         },
+        network=network,
         segment=segment,
         modules={},
         random=np.random.default_rng(0),

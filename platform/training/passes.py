@@ -1,15 +1,13 @@
 """Passes of the segmentation network in training: functions of the network, and of the recipe's batch norm, alone."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from platform.networks.modes import statistics_kept
 from platform.networks.network import Domain, Network, Prediction
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
@@ -38,32 +36,6 @@ class TrainingPasses:
         training = self.batch_norm != "frozen"
         if self.network.training != training:
             self.network.train(training)
-        with nullcontext() if updates and not self.keeps_statistics else _statistics_kept(self.network):
+        with nullcontext() if updates and not self.keeps_statistics else statistics_kept(self.network):
             prediction: Prediction = self.network(images, domain=domain, auxiliary=True)
         return prediction
-
-
-@contextmanager
-def _statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
-    layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
-    tracked = [layer for layer in layers if layer.track_running_stats]
-    for layer in tracked:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in tracked:
-            layer.track_running_stats = True
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Have a module, and all within it, in evaluation mode; then each as it was."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

@@ -21,12 +21,13 @@ from platform.methods.batch import UnlabelledImages
 from platform.methods.composition import Composition
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Step, detached
+from platform.networks.modes import evaluating
 from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
 from platform.shifts.stored import Unverified, named, nameless
 from platform.training.batches import Batch, Batches, part
-from platform.training.passes import TrainingPasses, evaluating
+from platform.training.passes import TrainingPasses
 from platform.training.recipe import Recipe
 
 
@@ -85,6 +86,9 @@ class TrainingRun:
         }
         self._optimisers = {SEGMENTATION: _from_step_0(self._sgd()), **self._players_optimisers()}
         self._passes = TrainingPasses(self.network, recipe.batch_norm)
+        self._adapt = (
+            UnlabelledImages(nameless(splits.target_adapt.pixels), device) if "target" in methods.reads else None
+        )
         self._half_precision = device.type == "cuda"
         # One scale for all players, of whom one whose gradients overflow skips its step. Without half precision the
         # scaler passes everything through.
@@ -184,9 +188,8 @@ class TrainingRun:
             if self.methods.updates:
                 noted |= self._update(batches, shares)
         except Unverified as error:
-            splits = self.splits
-            known = [splits.target_adapt.pixels, splits.source_train.images.pixels, splits.source_train.labels]
-            raise named(error, known) from error
+            target, source = self.splits.target_adapt, self.splits.source_train
+            raise named(error, [target.pixels, source.images.pixels, source.labels]) from error
         self.step += 1
         return noted
 
@@ -248,11 +251,12 @@ class TrainingRun:
             number=self.step,
             progress=self.step / self.steps,
             batches=batches,
+            network=self.network,
             segment=self._passes,
             modules={},
             random=generator(self.seed, "method", self.step, number),
             auxiliary_weight=self.recipe.auxiliary_weight,
-            images=UnlabelledImages(nameless(self.splits.target_adapt.pixels), self.device),
+            images=self._adapt,
         )
 
     def _autocast(self) -> torch.autocast:

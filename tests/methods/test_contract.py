@@ -11,7 +11,23 @@ import pytest
 import torch
 
 import platform.methods
-from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.methods import (
+    CORAL,
+    DACS,
+    DANN,
+    FDA,
+    AdvEnt,
+    Adversarial,
+    Labelled,
+    LabTransfer,
+    Method,
+    MinEnt,
+    MultiLevelAdversarial,
+    RareClassSampling,
+    SourceOnly,
+    TargetSupervised,
+)
+from platform.methods.composition import Composition
 from platform.methods.method import SEGMENTATION
 from platform.networks.hyperparameters import check_declared, field_names, rule_of
 from platform.shifts.shift import Oracle
@@ -27,10 +43,37 @@ METHODS: list[Method] = [
     Adversarial(width=4, separable=True, lambda_adv=0.1),
     FDA(beta=0.1),
     FDA(beta=0.0, entropy_weight=0.0),
+    AdvEnt(width=4),
+    AdvEnt(width=4, criterion="least squares", lambda_adv=0.01),
+    MultiLevelAdversarial(width=4),
+    DANN(hidden=4),
+    MinEnt(lambda_ent=0.1),
+    DACS(threshold=0.05),
+    RareClassSampling(),
+    CORAL(),
+    LabTransfer(),
 ]
+COMPOSED = [
+    Composition((FDA(beta=0.1), Adversarial(width=4))),
+    Composition((LabTransfer(), RareClassSampling(), DACS(threshold=0.05), MinEnt())),
+]
+ACTING = [Composition((method,)) for method in METHODS] + COMPOSED
+WEIGHTLESS = [
+    Adversarial(width=4, lambda_adv=0.0),
+    AdvEnt(width=4, lambda_adv=0.0),
+    MultiLevelAdversarial(width=4, lambda_adv=0.0, auxiliary_lambda_adv=0.0),
+    DANN(hidden=4, lambda_dann=0.0),
+    MinEnt(lambda_ent=0.0),
+    CORAL(lambda_coral=0.0),
+    DACS(lambda_mix=0.0),
+]
+"""Methods whose equation is then that of source only."""
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
-every_adaptation = pytest.mark.parametrize("method", [m for m in METHODS if m.labelled == "source"], ids=str)
+every_adaptation = pytest.mark.parametrize("method", [m for m in METHODS if "oracle" not in m.reads], ids=str)
+every_composition = pytest.mark.parametrize(
+    "methods", ACTING, ids=lambda methods: " + ".join(map(str, methods.methods))
+)
 
 
 def test_no_method_is_left_out() -> None:
@@ -41,15 +84,15 @@ def test_no_method_is_left_out() -> None:
     assert not missing, f"add an instance of {', '.join(sorted(kind.__name__ for kind in missing))} to METHODS"
 
 
-@every_method
-def test_every_player_gets_a_finite_gradient_that_is_not_zero(method: Method) -> None:
-    run = training_run(method)
+@every_composition
+def test_every_player_with_an_optimiser_gets_a_finite_gradient_that_is_not_zero(methods: Composition) -> None:
+    run = training_run(methods)
+    run.step = 1  # some weights rise from 0 at the first step
     losses = run.advance(1)
     assert "loss/cross_entropy" in losses
     assert all(math.isfinite(value) for value in losses.values())
-    assert run._trained.keys() == {SEGMENTATION, *method.players()}
-    for trained in run._trained.values():
-        every = list(trained.module.parameters())
+    for name in run._optimisers:
+        every = list(run._modules[name].parameters())
         gradients = [parameter.grad for parameter in every if parameter.grad is not None]
         assert len(gradients) == len(every)
         assert all(gradient.isfinite().all() for gradient in gradients)
@@ -77,9 +120,9 @@ def test_training_lowers_the_cross_entropy(method: Method) -> None:
     assert run.advance(10)["loss/cross_entropy"] < first
 
 
-@every_method
-def test_a_seed_decides_everything(method: Method) -> None:
-    first, second = training_run(method), training_run(method)
+@every_composition
+def test_a_seed_decides_everything(methods: Composition) -> None:
+    first, second = training_run(methods), training_run(methods)
     assert first.advance(3) == second.advance(3)
     assert_same(state(first), state(second))
 
@@ -95,57 +138,61 @@ def test_another_seed_gives_another_run(method: Method) -> None:
     )
 
 
-@every_method
+@every_composition
 @pytest.mark.parametrize("interruption", [0, 1, 4])
-def test_a_restored_run_goes_on_as_the_uninterrupted_one(method: Method, interruption: int) -> None:
+def test_a_restored_run_goes_on_as_the_uninterrupted_one(methods: Composition, interruption: int) -> None:
     """Weights, batch-norm buffers, momentum, Adam's moments, learning rates, the data's order, what is remembered."""
-    uninterrupted = training_run(method, augmentation="flip and crop")
+    uninterrupted = training_run(methods, augmentation="flip and crop")
     uninterrupted.advance(interruption)
     saved = uninterrupted.save({"report": {"step": interruption}})
     expected = uninterrupted.advance(6 - interruption)
 
     torch.manual_seed(12345)
-    restored = training_run(pickle.loads(pickle.dumps(method)), augmentation="flip and crop")
+    restored = training_run(pickle.loads(pickle.dumps(methods)), augmentation="flip and crop")
     assert restored.restore(saved) == {"report": {"step": interruption}}
     assert restored.step == interruption
     assert restored.advance(6 - interruption) == expected
     assert_same(state(restored), state(uninterrupted))
-    for index, remembered in restored.batches.memory.items():
-        assert torch.equal(remembered, uninterrupted.batches.memory[index])
+    for position, memory in restored.batches.memory.items():
+        for index, remembered in memory.items():
+            assert torch.equal(remembered, uninterrupted.batches.memory[position][index])
 
 
-@every_method
+@every_composition
 @pytest.mark.parametrize("parts", [1, 2])
-def test_interrupted_at_every_step_a_run_notes_and_learns_the_same(method: Method, parts: int) -> None:
-    """Bit for bit: the means, too, are those of an interval that was never interrupted."""
-    uninterrupted = training_run(method, batch=4)
+def test_interrupted_at_every_step_a_run_notes_and_learns_the_same(methods: Composition, parts: int) -> None:
+    """Bit for bit: the means, too, are those of an interval that was never interrupted.
+
+    A method that keeps what it remembers anywhere but in its players goes on otherwise after a restart.
+    """
+    uninterrupted = training_run(methods, batch=4)
     uninterrupted.parts = parts
     expected = [uninterrupted.advance(3), uninterrupted.advance(2)]
 
-    run = training_run(method, batch=4)
+    run = training_run(methods, batch=4)
     run.parts = parts
     means = []
     for target in (3, 5):
         for _ in range(run.step, target):
             with pytest.raises(Interrupted):
                 run.advance(target - run.step, stopped=lambda: True)
-            saved, run = run.save({}), training_run(method, batch=4)
+            saved, run = run.save({}), training_run(methods, batch=4)
             run.restore(saved)
         means.append(run.advance(target - run.step))
     assert means == expected
     assert_same(state(run), state(uninterrupted))
 
 
-@every_method
-def test_a_step_asks_once_whether_to_stop(method: Method) -> None:
-    run, asked = training_run(method), itertools.count()
+@every_composition
+def test_a_step_asks_once_whether_to_stop(methods: Composition) -> None:
+    run, asked = training_run(methods), itertools.count()
     run.advance(3, stopped=lambda: next(asked) < 0)
     assert next(asked) == 3
 
 
-@every_method
-def test_evaluating_does_not_change_the_training(method: Method) -> None:
-    evaluated, undisturbed = training_run(method), training_run(method)
+@every_composition
+def test_evaluating_does_not_change_the_training(methods: Composition) -> None:
+    evaluated, undisturbed = training_run(methods), training_run(methods)
     for _ in range(3):
         evaluate(evaluated, evaluated.splits.source_val, "source")
         predictions(evaluated, evaluated.splits.oracle.test)
@@ -158,9 +205,10 @@ def test_evaluating_does_not_change_the_training(method: Method) -> None:
 def test_the_same_seed_gives_the_same_initial_network_and_labelled_batches(method: Method) -> None:
     run, reference = training_run(method, seed=3), training_run(SourceOnly(), seed=3)
     assert_same(parameters(run), parameters(reference))
-    for step in range(6):
-        run.step = reference.step = step
-        batch, expected = run._batch().source, reference._batch().source
+    for step in range(6) if type(method).weights is Method.weights else ():
+        batch, expected = run.batches.at(step)["source"], reference.batches.at(step)["source"]
+        assert isinstance(batch, Labelled)
+        assert isinstance(expected, Labelled)
         assert torch.equal(batch.indices, expected.indices)
         assert torch.equal(batch.labels, expected.labels)
         assert batch.images.shape == expected.images.shape
@@ -170,7 +218,7 @@ def test_the_same_seed_gives_the_same_initial_network_and_labelled_batches(metho
 def test_target_labels_are_out_of_reach(method: Method) -> None:
     run = training_run(method, with_sealed_oracle(splits()))
     run.advance(2)
-    target = run._batch().target
+    target = run.batches.at(2).get("target")
     if target is not None:
         assert {field.name for field in dataclasses.fields(target)} == {"images", "indices"}
 
@@ -185,10 +233,31 @@ def test_the_supervised_upper_bound_touches_the_labels_of_the_adapt_split_only()
         training_run(TargetSupervised(), with_sealed_oracle(data))
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if not m.sees_target], ids=str)
+@pytest.mark.parametrize("method", [m for m in METHODS if "target" not in m.reads], ids=str)
 def test_a_method_that_does_not_look_at_the_target_is_not_shown_it(method: Method) -> None:
     data = dataclasses.replace(splits(), target_adapt=Sealed("target_adapt"))  # type: ignore[arg-type]
     training_run(method, data).advance(2)
+
+
+@pytest.mark.parametrize("method", WEIGHTLESS, ids=str)
+def test_without_weight_a_method_is_source_only_bit_for_bit(method: Method) -> None:
+    """Passes of the target update no statistic here, so that nothing of them is left but a loss times 0."""
+    run, reference = (training_run(each, batch_norm="source") for each in (method, SourceOnly()))
+    noted, expected = run.advance(4), reference.advance(4)
+    assert noted["loss/cross_entropy"] == expected["loss/cross_entropy"]
+    assert_same(state(run)["modules"][SEGMENTATION], state(reference)["modules"][SEGMENTATION])
+
+
+@every_composition
+def test_losses_change_no_state(methods: Composition) -> None:
+    """They are taken once for each part of a batch; what changes state belongs to `update`."""
+    run = training_run(methods)
+    run.advance(1)
+    before = pickle.dumps(state(run)["modules"])
+    modules = pickle.loads(before)
+    step = run._offer(run.batches.at(1), 0)
+    methods.losses(dataclasses.replace(step, segment=run._passes.keeping()), run._players)
+    assert_same(state(run)["modules"], modules)
 
 
 @every_method

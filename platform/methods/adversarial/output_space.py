@@ -14,20 +14,17 @@ unchanged weights, which gives the same gradients. The ramp is ours; 0, the defa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from platform.methods.adversarial.judgement import SOURCE, TARGET, adam, judged_as, probabilities, spread
 from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import Network, upsample
+from platform.networks.network import Network
 
-SOURCE, TARGET = 0.0, 1.0
 DISCRIMINATOR = "discriminator"
 
 
@@ -51,8 +48,8 @@ class Adversarial(Method):
         return self.ramp
 
     def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
-        adam = partial(torch.optim.Adam, lr=self.discriminator_learning_rate, betas=(0.9, 0.99))
-        return {DISCRIMINATOR: Player(Discriminator(width=self.width, separable=self.separable), adam)}
+        judge = Discriminator(width=self.width, separable=self.separable)
+        return {DISCRIMINATOR: Player(judge, adam(self.discriminator_learning_rate))}
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         discriminator = step.modules[DISCRIMINATOR]
@@ -61,7 +58,7 @@ class Adversarial(Method):
         source = discriminator(probabilities(step.prediction.logits, size).detach())
         target = discriminator(probabilities(step.target_prediction.logits, size))
 
-        step.note("discriminator/spread", torch.cat([source, target]).detach().float().std(correction=0))
+        step.note("discriminator/spread", spread(source, target))
         fooling = step.term("adversarial", judged_as(target, SOURCE))
         telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
         return {
@@ -71,15 +68,3 @@ class Adversarial(Method):
 
     def _weight(self, progress: float) -> float:
         return self.lambda_adv * min(1.0, progress / self.ramp) if self.ramp else self.lambda_adv
-
-
-def probabilities(
-    logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
-) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
-    """Softmax over classes of logits upsampled to `size` = (height, width)."""
-    return torch.softmax(upsample(logits, size), dim=1)
-
-
-def judged_as(judgement: Float[Tensor, "batch 1 rows columns"], domain: float) -> Float[Tensor, ""]:
-    """BCE(judgement, domain): mean binary cross-entropy of the discriminator's logits against one domain."""
-    return functional.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, domain))

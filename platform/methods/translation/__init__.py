@@ -1,5 +1,6 @@
-"""Adaptation by source images in the target's style."""
+"""Methods that give the source the looks of the target."""
 
 from platform.methods.translation.fda import FDA
+from platform.methods.translation.lab import LabTransfer
 
-__all__ = ["FDA"]
+__all__ = ["FDA", "LabTransfer"]

@@ -1,0 +1,46 @@
+"""What adversarial methods share: what a discriminator sees, how its judgement is scored, how it is trained."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from platform.networks.network import upsample
+
+SOURCE, TARGET = 0.0, 1.0
+Criterion = Literal["cross-entropy", "least squares"]
+
+
+def adam(learning_rate: float) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    """Adam with betas (0.9, 0.99), by which AdaptSegNet and ADVENT train their discriminators."""
+    return partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99))
+
+
+def probabilities(
+    logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
+) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
+    """Softmax over classes of logits upsampled to `size` = (height, width)."""
+    return torch.softmax(upsample(logits, size), dim=1)
+
+
+def judged_as(
+    judgement: Float[Tensor, "batch 1 rows columns"], domain: float, criterion: Criterion = "cross-entropy"
+) -> Float[Tensor, ""]:
+    """BCE(judgement, domain): mean binary cross-entropy of the discriminator's logits against one domain.
+
+    With least squares, mean((judgement - domain)^2) (Mao et al., LSGAN, ICCV 2017, arXiv 1611.04076).
+    """
+    truth = torch.full_like(judgement, domain)
+    if criterion == "least squares":
+        return functional.mse_loss(judgement, truth)
+    return functional.binary_cross_entropy_with_logits(judgement, truth)
+
+
+def spread(source: Float[Tensor, "batch 1 rows columns"], target: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+    """Standard deviation of the judgements: near 0, the discriminator says the same of everything."""
+    return torch.cat([source, target]).detach().float().std(correction=0)

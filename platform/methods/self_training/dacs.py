@@ -1,0 +1,85 @@
+"""Domain adaptation by cross-domain mixed sampling (Tranheden et al., DACS, WACV 2021, arXiv 2007.08702).
+
+A teacher T, the average of the networks S of past steps, labels the target: y_t = argmax T(x_t). Half of the classes of
+a source image, M, are pasted into a target image (Olsson et al., ClassMix, WACV 2021, arXiv 2007.07936), with labels:
+
+    x_m = M x_s + (1 - M) x_t,    y_m = M y_s + (1 - M) y_t
+    min  CE(S(x_s), y_s) + lambda_mix * mean( w * CE(S(augmented(x_m)), y_m) ),    w = M + (1 - M) q
+    T <- a T + (1 - a) S  after every step,    a = min(1 - 1 / (number + 1), decay)
+
+with q the fraction of the batch's target pixels that the teacher is sure of beyond `threshold`. Pixels without a class
+count nothing. As published, T averages parameters alone, and normalises by the batch that it sees.
+
+Departure: what is mixed was flipped or cropped by the recipe before, and its size is the shift's (published crops 512).
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from platform.methods.method import SEGMENTATION, Method, Player
+from platform.methods.self_training.strong_augmentation import strongly_augmented
+from platform.methods.step import Step, cross_entropy
+from platform.networks.hyperparameters import hyperparameter
+from platform.networks.modes import statistics_kept
+from platform.networks.network import Network, upsample
+from platform.shifts.labels import VOID
+
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DACS(Method):
+    """Train on source objects pasted into target images that an averaged teacher has labelled."""
+
+    lambda_mix: float = hyperparameter(1.0, at_least=0.0)
+    """Weight of the cross-entropy of mixed images."""
+    threshold: float = hyperparameter(0.968, at_least=0.0, at_most=1.0)
+    """Probability from which the teacher is sure of a pixel."""
+    decay: float = hyperparameter(0.99, at_least=0.0, below=1.0)
+    """How much of the teacher is kept at each step, at most."""
+
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+        return {TEACHER: Player(copy.deepcopy(network))}
+
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        source, target = step.source, step.target
+        labels, confidence = self._taught(step)
+        pasted = torch.stack([half_of_the_classes(each, step.random) for each in source.labels])
+        mixed_labels = torch.where(pasted, source.labels, labels)
+        weights = torch.where(pasted, 1.0, confidence)
+        mixed = torch.where(pasted[:, None], source.images, target.images)
+        prediction = step.segment(strongly_augmented(mixed, step.random), "target")
+        step.note("teacher/confidence", confidence)
+        return {
+            SEGMENTATION: self.lambda_mix * step.term("mix", cross_entropy(prediction.logits, mixed_labels, weights))
+        }
+
+    def update(self, step: Step) -> None:
+        kept = min(1 - 1 / (step.number + 1), self.decay)
+        for average, parameter in zip(step.modules[TEACHER].parameters(), step.network.parameters(), strict=True):
+            average.lerp_(parameter, 1 - kept)
+
+    @torch.no_grad()
+    def _taught(self, step: Step) -> tuple[Int64[Tensor, "batch height width"], Float[Tensor, ""]]:
+        """The teacher's labels of the target, and the fraction of pixels that it is sure of."""
+        teacher, images = step.modules[TEACHER], step.target.images
+        teacher.train()
+        with statistics_kept(teacher):
+            logits = teacher(images, domain="target").logits
+        surest = upsample(logits.float(), images.shape[-2:]).softmax(dim=1).max(dim=1)
+        return surest.indices, (surest.values >= self.threshold).float().mean()
+
+
+def half_of_the_classes(
+    labels: Int64[Tensor, "height width"], random: np.random.Generator
+) -> Bool[Tensor, "height width"]:
+    """The pixels of a random half of the classes of an image, rounded up."""
+    classes = [train_id for train_id in torch.unique(labels).tolist() if train_id != VOID]
+    chosen = random.permutation(classes)[: (len(classes) + 1) // 2]
+    return torch.isin(labels, torch.as_tensor(chosen, dtype=labels.dtype, device=labels.device))

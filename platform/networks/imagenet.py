@@ -1,0 +1,39 @@
+"""ImageNet: how its images are normalised, and the weights that torchvision trained on it."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from platform.networks.network import NoWeights
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
+
+MEAN = (123.675, 116.28, 103.53)
+"""Mean of red, green and blue in ImageNet, on the scale [0, 255]."""
+DEVIATION = (58.395, 57.12, 57.375)
+"""Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
+
+
+def load(weights: "WeightsEnum", name: str, into: Callable[[Mapping[str, Tensor]], object]) -> None:
+    """Hand over torchvision's weights of a network, from torch hub's checkpoint folder or downloaded into it.
+
+    Raises NoWeights when they cannot be downloaded, or when the file in the folder is not what its name says.
+    """
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+    try:
+        into(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except OSError as error:
+        raise NoWeights(
+            f"the ImageNet weights of {name} are not at {file} and cannot be downloaded ({error}): "
+            f"place {weights.url} there, or set pretrained=False"
+        ) from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise NoWeights(
+            f"{file} does not hold the ImageNet weights of {name}: "
+            f"replace it by {weights.url}, delete it to have it downloaded, or set pretrained=False"
+        ) from error

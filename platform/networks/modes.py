@@ -1,0 +1,33 @@
+"""How a network is passed through, and left as it was: in evaluation, or without updating batch norm's statistics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@contextmanager
+def statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
+    layers = [layer for layer in network.modules() if isinstance(layer, NORMS) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Have a module, and all within it, in evaluation mode; then each as it was."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
