@@ -147,7 +147,7 @@ def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obje
         values = ask.trial.hyperparameters | ask.trial.recipe
         row = study.row(ask.arm)
         chosen = {name: values[name] for name in row.dimensions if name in values}
-        now = row.trial(chosen, ask.trial.seed, identity)
+        now = row.trial(chosen, ask.trial.seed, identity, ask.trial.after)
         end = ledger.ended(ask)
         if now.id != ask.trial.id and end is not None and end.retry:
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial

@@ -282,7 +282,7 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
         study=ledger.study,
         select=study.select,
         selector=lambda arm: study.row(arm).selector,
-        planned={row.name: (row.search_trials, row.confirm_trials) for row in study.rows},
+        planned={row.name: (row.search_trials, len(row.confirm_numbers)) for row in study.rows},
         steps=study.budget.steps,
         ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
         owed=tracker.owed,

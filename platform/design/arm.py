@@ -29,6 +29,8 @@ class Arm:
     fields: Mapping[str, Any]
     share: Share
     """What its trials take of a node, where that differs from the budget; given by `on`."""
+    follows: tuple[str, ...]
+    """The arms whose trials its own begin from, seed by seed; given by `after`."""
 
     def __init__(self, *methods: type[Method], **values: Any) -> None:
         for method in methods or (None,):
@@ -44,6 +46,7 @@ class Arm:
         object.__setattr__(self, "methods", methods)
         object.__setattr__(self, "fields", MappingProxyType(values))
         object.__setattr__(self, "share", Share())
+        object.__setattr__(self, "follows", ())
         check_name("the name of an arm's methods", self.name, LONGEST_NAME)
         for name, value in values.items():
             self._check(name, value)
@@ -69,11 +72,21 @@ class Arm:
         Raises ValueError where `Budget` would.
         """
         share = Share(gpus=gpus, cpus=cpus, memory=memory)
-        return _arm(self.methods, dict(self.fields), replace(self.share, **share.given))
+        return _arm(self.methods, dict(self.fields), replace(self.share, **share.given), self.follows)
+
+    def after(self, *arms: str) -> "Arm":
+        """The same row, each of its trials beginning from the complete trial of these arms that has its seed.
+
+        `Arm(AdaBN).after("source only")`: the methods are given the networks that those deploy. Raises ValueError.
+        """
+        if not arms or not all(isinstance(plain(arm), str) for arm in arms) or len(set(arms)) < len(arms):
+            raise ValueError(f'after must be given names of arms, each once, got {arms!r}; write .after("source only")')
+        return _arm(self.methods, dict(self.fields), self.share, tuple(map(plain, arms)))
 
     def without(self, names: Collection[str]) -> "Arm":
         """The same methods with neither values nor ranges for these fields, and no share of their own."""
-        return Arm(*self.methods, **{name: value for name, value in self.fields.items() if name not in names})
+        kept = {name: value for name, value in self.fields.items() if name not in names}
+        return _arm(self.methods, kept, Share(), self.follows)
 
     def with_networks(self, changed: Callable[[Architecture], Architecture]) -> "Arm":
         """The same arm, any networks of its own changed."""
@@ -85,7 +98,7 @@ class Arm:
             network = OneOf(*several) if len(several) > 1 else several[0]
         else:
             network = changed(network)
-        return _arm(self.methods, {**self.fields, "network": network}, self.share)
+        return _arm(self.methods, {**self.fields, "network": network}, self.share, self.follows)
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -121,7 +134,7 @@ class Arm:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arm, (self.methods, dict(self.fields), self.share)
+        return _arm, (self.methods, dict(self.fields), self.share, self.follows)
 
     def _check(self, name: str, value: Any) -> None:
         owner: type = next((method for method in self.methods if name in field_names(method)), Recipe)
@@ -142,10 +155,11 @@ class Arm:
             check_value(owner, name, end)
 
 
-def _arm(methods: tuple[type[Method], ...], values: dict[str, Any], share: Share) -> Arm:
-    """An arm with its share: the constructor's keywords are fields of the methods and the recipe alone."""
+def _arm(methods: tuple[type[Method], ...], values: dict[str, Any], share: Share, follows: tuple[str, ...]) -> Arm:
+    """An arm with what is no field: the constructor's keywords are fields of the methods and the recipe alone."""
     arm = Arm(*methods, **values)
     object.__setattr__(arm, "share", share)
+    object.__setattr__(arm, "follows", follows)
     return arm
 
 

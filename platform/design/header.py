@@ -20,12 +20,15 @@ def header(
             ArmHeader(
                 name=row.name,
                 method=row.arm.name,
-                supervised=row.arm.supervised,
+                supervised=row.supervised,
                 select=row.selector,
                 searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
                 search_trials=row.search_trials,
                 warm_up=row.arm.warm_up(row.recipe),
                 cost=asdict(row.cost),
+                after=row.arm.follows,
+                starts_searches=row.starts_searches,
+                few=row.few,
             )
             for row in study.rows
         ),

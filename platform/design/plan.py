@@ -16,6 +16,7 @@ from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
 from platform.networks.network import Architecture
 from platform.training.cost import estimate_of, players_of
+from platform.training.given import Given
 from platform.training.recipe import Recipe
 
 GPU_TERAFLOPS = 5.0
@@ -56,7 +57,7 @@ class Plan:
     @property
     def kept_bytes(self) -> int:
         """Disk space of the checkpoints that stay when the study is done: one for each confirm trial."""
-        return sum(planned.row.confirm_trials * planned.checkpoint_bytes for planned in self.rows)
+        return sum(len(planned.row.confirm_numbers) * planned.checkpoint_bytes for planned in self.rows)
 
     @property
     def running_bytes(self) -> int:
@@ -80,7 +81,8 @@ def plan(study: Study) -> Plan:
         steps_at_most=sum(row.trials for row in study.rows) * steps,
         # At least one search trial of each row is never stopped.
         steps_at_least=sum(
-            row.confirm_trials * steps + (steps + (row.search_trials - 1) * first_rung if row.search_trials else 0)
+            len(row.confirm_numbers) * steps
+            + (steps + (row.search_trials - 1) * first_rung if row.search_trials else 0)
             for row in study.rows
         ),
         hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
@@ -91,20 +93,20 @@ def plan(study: Study) -> Plan:
 
 def _planned(row: Row) -> PlannedRow:
     methods, recipe = row.filled({})
-    gflops = estimate_of(methods, recipe)[2]
+    gflops = estimate_of(methods, recipe, row.given_at_defaults)[2]
     pixels = math.prod(row.shift.size) / math.prod(SIZE)
     return PlannedRow(
         row=row,
         petaflops=row.trials * row.budget.steps * recipe.batch * gflops * pixels / 1e6,
-        checkpoint_bytes=_checkpoint_bytes(methods, recipe),
+        checkpoint_bytes=_checkpoint_bytes(methods, recipe, row.given_at_defaults),
     )
 
 
-def _checkpoint_bytes(methods: Composition, recipe: Recipe) -> int:
+def _checkpoint_bytes(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> int:
     """Weights and buffers of all players, and what their optimisers keep."""
     momentum = partial(torch.optim.SGD, lr=1.0, momentum=recipe.momentum)
     network = _network_bytes(recipe.network.bare(), _kept(momentum))
-    players = (player for each in players_of(methods, recipe) for player in each.values())
+    players = (player for each in players_of(methods, recipe, given) for player in each.values())
     return network + sum(_bytes(player.module, _kept(player.optimiser)) for player in players)
 
 

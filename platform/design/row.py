@@ -13,10 +13,11 @@ from platform.design.ranges import Dimension, OneOf
 from platform.methods.composition import Composition
 from platform.networks.cost import Cost
 from platform.networks.hyperparameters import field_values, recorded
-from platform.records.trial import Trial
+from platform.records.trial import START_NUMBER, Trial
 from platform.shifts.shift import Shift
 from platform.training.code import training_code
 from platform.training.cost import cost_of
+from platform.training.given import Given
 from platform.training.recipe import Recipe
 
 
@@ -33,7 +34,12 @@ class Row:
     search: ASHA | None
     select: str
     """The study's selector."""
-    confirm_trials: int
+    seeds: int
+    """Seeds that count for the table."""
+    given: tuple["Row", ...] = ()
+    """The rows that it comes after."""
+    starts_searches: bool = False
+    """Whether search trials of another row begin from a trial of it, which is one more than its seeds."""
 
     @property
     def selector(self) -> str:
@@ -64,9 +70,29 @@ class Row:
         return int(min(self.search.trials, points + bool(self.defaults_outside)))
 
     @property
+    def confirm_numbers(self) -> tuple[int, ...]:
+        """The numbers of the confirm trials: those of the seeds, and the one that other rows' searches begin from."""
+        return (*range(self.seeds), *([START_NUMBER] if self.starts_searches else []))
+
+    @property
     def trials(self) -> int:
         """The number of search and confirm trials."""
-        return self.search_trials + self.confirm_trials
+        return self.search_trials + len(self.confirm_numbers)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it, or a row that it comes after, trains on target labels that adaptation does not have."""
+        return self.arm.supervised or any(row.supervised for row in self.given)
+
+    @property
+    def few(self) -> int:
+        """Labelled target images that it, or a row that it comes after, trains on, of those that the shift grants."""
+        return max([self.shift.few if "few" in self.arm.reads else 0, *(row.few for row in self.given)])
+
+    @functools.cached_property
+    def given_at_defaults(self) -> tuple[Given, ...]:
+        """What its trials begin from, at the defaults of what is searched: what costs are counted from."""
+        return tuple(Given(*row.filled({}), row.given_at_defaults) for row in self.given)
 
     @functools.cached_property
     def defaults(self) -> dict[str, Any]:
@@ -97,8 +123,10 @@ class Row:
         meant = {field: self.dimensions[field].meant(value) for field, value in chosen.items()}
         return self.arm.filled(meant, self.recipe)
 
-    def trial(self, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any]) -> Trial:
-        """The trial for chosen values of the ranges; those not chosen stand at their defaults."""
+    def trial(
+        self, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any], after: tuple[str, ...] = ()
+    ) -> Trial:
+        """The trial for chosen values of the ranges, those not chosen at their defaults, that begins from others."""
         methods, recipe = self.filled(chosen)
         return Trial(
             method=self.arm.name,
@@ -112,6 +140,7 @@ class Row:
             threads=self.slot.cpus,
             code=training_code(*self.code),
             data=methods.data(),
+            after=after,
         )
 
     @property
@@ -124,4 +153,4 @@ class Row:
     @property
     def cost(self) -> Cost:
         """Parameters and GFLOPs of the networks, at the defaults of what is searched."""
-        return cost_of(*self.filled({}))
+        return cost_of(*self.filled({}), self.given_at_defaults)

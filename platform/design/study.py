@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import graphlib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -81,11 +82,22 @@ class Study:
                 arm.filled({}, self.recipe)
             except ValueError as error:
                 raise ValueError(f"arm {name!r}: {error}") from error
-        if self.reference not in list(self.arms):
-            near = difflib.get_close_matches(str(self.reference), self.arms, n=1)
+        self._require_arm("Study.reference", self.reference)
+        for name, arm in self.arms.items():
+            for followed in arm.follows:
+                self._require_arm(f"arm {name!r}: what it comes after", followed)
+        try:
+            graphlib.TopologicalSorter({name: arm.follows for name, arm in self.arms.items()}).prepare()
+        except graphlib.CycleError as error:
+            circle = " after ".join(map(repr, error.args[1][::-1]))
+            raise ValueError(f"an arm must not come after itself, got {circle}; leave one `after` out") from error
+
+    def _require_arm(self, what: str, name: str) -> None:
+        if name not in list(self.arms):
+            near = difflib.get_close_matches(str(name), self.arms, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             names = ", ".join(map(repr, self.arms))
-            raise ValueError(f"Study.reference must be one of the arms, {names}, got {self.reference!r}.{hint}")
+            raise ValueError(f"{what} must be one of the arms, {names}, got {name!r}.{hint}")
 
     @functools.cached_property
     def rungs(self) -> tuple[int, ...]:
@@ -100,19 +112,26 @@ class Study:
     @functools.cached_property
     def rows(self) -> tuple[Row, ...]:
         """The arms, each with what the study gives to all of them."""
-        return tuple(
-            Row(
+        made: dict[str, Row] = {}
+        for name in graphlib.TopologicalSorter({name: arm.follows for name, arm in self.arms.items()}).static_order():
+            made[name] = Row(
                 name=name,
-                arm=arm,
+                arm=self.arms[name],
                 shift=self.shift,
                 recipe=self.recipe,
                 budget=self.budget,
                 search=self.search,
                 select=self.select,
-                confirm_trials=self.seeds,
+                seeds=self.seeds,
+                given=tuple(made[followed] for followed in self.arms[name].follows),
+                starts_searches=self._starts_searches(name),
             )
-            for name, arm in self.arms.items()
-        )
+        return tuple(made[name] for name in self.arms)
+
+    def _starts_searches(self, name: str) -> bool:
+        """Whether search trials of another arm begin from a trial of this one, or from one that begins from it."""
+        after = (other for other, arm in self.arms.items() if name in arm.follows)
+        return any(self.arms[other].ranges or self._starts_searches(other) for other in after)
 
     def row(self, name: str) -> Row:
         """The row of an arm."""

@@ -3,7 +3,7 @@
 from platform.methods.adversarial import DANN, AdvEnt, Adversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
-from platform.methods.discrepancy import CORAL
+from platform.methods.discrepancy import CORAL, AdaBN
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
 from platform.methods.self_training import DACS, MinEnt, RareClassSampling
 from platform.methods.step import Step, cross_entropy
@@ -16,6 +16,7 @@ __all__ = [
     "DANN",
     "FDA",
     "SEGMENTATION",
+    "AdaBN",
     "AdvEnt",
     "Adversarial",
     "Integer",

@@ -58,6 +58,19 @@ class Composition:
         read = {type(method).__name__: method.data() for method in self.methods}
         return {name: digest for name, digest in read.items() if digest is not None}
 
+    def start(self, network: Network, given: Sequence[Network]) -> None:
+        """Change the network before its first step: each method that says how, else as all of them do."""
+        own = [method for method in self.methods if type(method).start is not Method.start]
+        for method in own or self.methods[:1]:
+            method.start(network, given)
+
+    def deployed_of(self, network: Network, players: Sequence[Mapping[str, Player]]) -> Network:
+        """The network that is evaluated and deployed."""
+        modules = (each[self.deployed].module for each in players if self.deployed in each)
+        deployed = next(modules, network)
+        assert isinstance(deployed, Network)
+        return deployed
+
     def players(self, network: Network, given: Sequence[Network], seed: int) -> tuple[dict[str, Player], ...]:
         """The players of each method; each draws its weights from `seed`, whichever methods are beside it."""
         players = []

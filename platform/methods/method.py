@@ -64,6 +64,20 @@ class Method:
         """The integer through which a field acts at an image size (height, width); None for most fields."""
         return None
 
+    def start(self, network: Network, given: Sequence[Network]) -> None:
+        """Change the segmentation network before its first step: it takes the weights of the first that it is given.
+
+        `given` are the networks of the arms that this one comes after. Raises ValueError for another network's weights.
+        """
+        if given:
+            try:
+                network.load_state_dict(given[0].state_dict())
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{type(self).__name__} must begin from weights of its own network, got another network's; give "
+                    "both rows the same, or override `start`"
+                ) from error
+
     def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
         """The method's own modules by name: discriminators, teachers, prototypes.
 

@@ -128,7 +128,7 @@ class ArmHeader:
     name: str
     method: str
     supervised: bool
-    """Whether the method trains on target labels: an upper bound, not an adaptation."""
+    """Whether it, or an arm that it comes after, trains on all target labels: an upper bound, not an adaptation."""
     select: str
     """The metric that stops and picks this arm's trials."""
     searched: dict[str, str]
@@ -139,6 +139,12 @@ class ArmHeader:
     """The longest warm-up that a trial of the arm may have, a fraction of the steps: no rung lies in it."""
     cost: dict[str, int | float]
     """The fields of `platform.networks.cost.Cost`, at the defaults of what is searched."""
+    after: tuple[str, ...] = ()
+    """The arms whose confirm trials its trials begin from."""
+    starts_searches: bool = False
+    """Whether search trials of another arm begin from a trial of it."""
+    few: int = 0
+    """Labelled target images that it, or an arm that it comes after, trains on; an upper bound's are not counted."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 SEARCH_SEED = 0
 """Every search trial trains on this seed; confirm trials on 1, 2, ..., which the search never sees."""
+START_NUMBER = 10**6 - 1
+"""The number of the confirm trial that the search trials of a row which comes after begin from; no table counts it."""
 
 
 def confirm_seed(number: int) -> int:
@@ -39,6 +41,11 @@ class Trial:
     """`platform.training.code.training_code` of the methods, of the network and of the shift."""
     data: dict[str, str] = dataclasses.field(default_factory=dict)
     """Digests of the files that methods read, by method."""
+    after: tuple[str, ...] = ()
+    """Ids of the trials of other rows that it begins from, of its own seed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "after", tuple(self.after))
 
     @functools.cached_property
     def id(self) -> str:
@@ -63,6 +70,11 @@ class Trial:
     def confirms(self) -> bool:
         """Whether this is a confirm trial: on a fresh seed, and scored on the sealed test split."""
         return self.seed != SEARCH_SEED
+
+
+def start_seed(seed: int) -> int:
+    """The seed of the trials from which one of this seed begins: its own, unless it searches."""
+    return confirm_seed(START_NUMBER) if seed == SEARCH_SEED else seed
 
 
 def evaluated_steps(steps: int, evaluations: int) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Rec
     runs = runs_by_arm(header, asks, records)
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
     reference = scored[header.reference]
-    rows = tuple(_row(header, arm, runs[arm.name], scored[arm.name], reference) for arm in header.arms)
+    rows = tuple(_row(header, arm, runs, scored[arm.name], reference) for arm in header.arms)
     absent = {position for arm in scored.values() for run in arm.values() for position in run.cityscapes.absent}
     return Table(
         header=header,
@@ -75,7 +75,10 @@ def _cost(values: Mapping[str, Any]) -> Cost:
     return Cost(**{field.name: values.get(field.name, math.nan) for field in dataclasses.fields(Cost)})
 
 
-def _row(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scored: _BySeed, reference: _BySeed) -> Row:
+def _row(
+    header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns], scored: _BySeed, reference: _BySeed
+) -> Row:
+    runs = by_arm[arm.name]
     # A searched width changes the cost: what the chosen configuration costs, its own runs say.
     cost: Mapping[str, Any] = next((run.record.cost for run in runs.confirm if run.record), arm.cost)
     return Row(
@@ -88,7 +91,7 @@ def _row(header: StudyHeader, arm: ArmHeader, runs: ArmRuns, scored: _BySeed, re
         scores=_scores(scored, len(header.groups)),
         difference=_difference(scored, reference),
         cost=_cost(cost),
-        effort=_effort(runs),
+        effort=_effort(runs, [run for name in _ancestors(header, arm) for run in by_arm[name].all]),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
     )
 
@@ -121,8 +124,15 @@ def _difference(scored: _BySeed, reference: _BySeed) -> Difference:
     return Difference(len(paired), miou, miou_ci)
 
 
-def _effort(runs: ArmRuns) -> Effort:
-    by_id = {run.record.trial.id: run.record for run in runs.all if run.record}
+def _ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
+    """The arms that an arm comes after, and those that they come after."""
+    known = {other.name: other for other in header.arms}
+    near = [known[name] for name in arm.after if name in known]
+    return {other.name for other in near}.union(*(_ancestors(header, other) for other in near))
+
+
+def _effort(runs: ArmRuns, before: Sequence[Run]) -> Effort:
+    by_id = {run.record.trial.id: run.record for run in (*before, *runs.all) if run.record}
     return Effort(
         trials=len(runs.search),
         stopped=sum(run.state == "stopped" for run in runs.search),

@@ -75,4 +75,4 @@ def _runs(asks: Sequence[Ask], records: Mapping[str, Record]) -> tuple[Run, ...]
 
 
 def _configuration(trial: Trial) -> str:
-    return dataclasses.replace(trial, seed=SEARCH_SEED).id
+    return dataclasses.replace(trial, seed=SEARCH_SEED, after=()).id

@@ -58,7 +58,7 @@ class Effort:
     stopped: int
     """Search trials that the search ended early."""
     hours: float
-    """Training and evaluation of all the arm's trials."""
+    """Training and evaluation of all the arm's trials, and of those of the arms that it comes after."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Row:
     arm: str
     method: str
     supervised: bool
-    """Whether the method trains on target labels."""
+    """Whether it, or an arm that it comes after, trains on all target labels."""
     selected_by: str
     """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
     searched: str

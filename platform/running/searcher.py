@@ -106,6 +106,7 @@ class StudySearcher(Searcher):
             stop=self.interruption.sign,
             claim=claim,
             definition=definition(*row.code),
+            given=self.search.given(ask),
             mark=self.mark,
             avoided=tuple(sorted(self.slots.cluster.excluded)),
         )

@@ -19,6 +19,7 @@ from platform.search.due import Due, Wanted, due, is_complete
 from platform.search.health import ailment
 from platform.search.proposals import propose
 from platform.training.cost import cost_of
+from platform.training.given import Given
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Search:
     def next_ask(self, arm: str) -> Ask | None:
         """The next trial of an arm: search trials, then the confirm trials of the best; None for now, or for good."""
         row = self.study.row(arm)
-        due_trial = due(_wanted(row), self.ledger.asked(arm), self.ledger.records)
+        due_trial = due(_wanted(row), self.ledger.asks, self.ledger.records)
         if due_trial is None:
             return None
         if due_trial.phase == "confirm":
@@ -76,8 +77,19 @@ class Search:
     def first_record(self, ask: Ask) -> Record:
         """What is known of a trial before its first step."""
         row = self.study.row(ask.arm)
-        cost = cost_of(*row.filled(ask.trial.values(row.dimensions)))
+        cost = cost_of(*row.filled(ask.trial.values(row.dimensions)), self.given(ask))
         return Record(trial=ask.trial, provenance=provenance(), cost=asdict(cost))
+
+    def given(self, ask: Ask) -> tuple[Given, ...]:
+        """The trials that a trial begins from, in the order of the arms that its own comes after."""
+        return tuple(
+            self._given(next(other for other in self.ledger.asks if (other.arm, other.trial.id) == (row.name, start)))
+            for row, start in zip(self.study.row(ask.arm).given, ask.trial.after, strict=True)
+        )
+
+    def _given(self, ask: Ask) -> Given:
+        row = self.study.row(ask.arm)
+        return Given(*row.filled(ask.trial.values(row.dimensions)), self.given(ask), ask.trial.id)
 
     def _verdict(self, ask: Ask, reports: tuple[Report, ...]) -> End | None:
         """How a trial ends at the last of these reports, None when it goes on."""
@@ -113,8 +125,9 @@ class Search:
         return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
 
     def _ask(self, row: Row, due_trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
-        return Ask(row.name, due_trial.phase, due_trial.number, row.trial(values, seed, self.identity))
+        trial = row.trial(values, seed, self.identity, due_trial.after)
+        return Ask(row.name, due_trial.phase, due_trial.number, trial)
 
 
 def _wanted(row: Row) -> Wanted:
-    return Wanted(row.name, row.search_trials, row.confirm_trials, row.selector, row.dimensions)
+    return Wanted(row.name, row.search_trials, row.confirm_numbers, row.selector, row.dimensions, row.arm.follows)

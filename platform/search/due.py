@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from platform.design import asha
 from platform.records.record import Ask, Phase, Record, StudyHeader
-from platform.records.trial import confirm_seed
+from platform.records.trial import SEARCH_SEED, START_NUMBER, confirm_seed, start_seed
 
 
 class Wanted(NamedTuple):
@@ -16,15 +16,27 @@ class Wanted(NamedTuple):
 
     arm: str
     search_trials: int
-    confirm_trials: int
+    confirm_numbers: Collection[int]
     select: str
     searched: Collection[str]
     """The names of the fields that hold ranges."""
+    after: tuple[str, ...] = ()
+    """The arms whose confirm trials its trials begin from."""
 
 
 def wanted(header: StudyHeader) -> list[Wanted]:
     """What a study asks for, by its header."""
-    return [Wanted(arm.name, arm.search_trials, header.seeds, arm.select, arm.searched) for arm in header.arms]
+    return [
+        Wanted(
+            arm.name,
+            arm.search_trials,
+            (*range(header.seeds), *([START_NUMBER] if arm.starts_searches else [])),
+            arm.select,
+            arm.searched,
+            tuple(arm.after),
+        )
+        for arm in header.arms
+    ]
 
 
 class Due(NamedTuple):
@@ -34,21 +46,27 @@ class Due(NamedTuple):
     number: int
     values: Mapping[str, Any]
     """What was chosen for the searched fields, for a confirm trial."""
+    after: tuple[str, ...] = ()
+    """The trials that it begins from."""
 
 
 def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
     """Whether the records, by trial id, hold all that is wanted: every trial has ended, and none is due."""
-    return all(_is_complete(each, [ask for ask in asks if ask.arm == each.arm], records) for each in wanted)
+    ended = all(records[ask.trial.id].end is not None for ask in asks)
+    return ended and all(due(each, asks, records) is None for each in wanted)
 
 
 def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> Due | None:
-    """The trial to ask for after an arm's asks: its search trials, then the confirm trials of the best of them.
+    """The trial of an arm to ask for after these asks: its search trials, then the confirm trials of the best of them.
 
-    None while a search trial goes on; and for good when all confirm trials were asked for, or all search trials failed.
+    None while a search trial, or whatever the trial would begin from, goes on; and for good when all confirm trials
+    were asked for, when all search trials failed, or what trials would begin from.
     """
-    search = [ask for ask in asks if ask.phase == "search"]
+    own = [ask for ask in asks if ask.arm == wanted.arm]
+    search = [ask for ask in own if ask.phase == "search"]
     if len(search) < wanted.search_trials:
-        return Due("search", _free(search), {})
+        after = _starts(wanted.after, start_seed(SEARCH_SEED), asks, records)
+        return None if after is None else Due("search", _free(search), {}, after)
     if any(records[ask.trial.id].end is None for ask in search):
         return None
     winner = best(search, records, wanted.select)
@@ -56,9 +74,27 @@ def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> D
         return None
     values = {} if winner is None else winner.trial.values(wanted.searched)
     # Told apart by what was chosen: to make a trial and hash it, for every seed and at every report, takes far longer.
-    confirmed = {ask.trial.seed for ask in asks if ask.phase == "confirm" and ask.trial.values(values) == values}
-    left = (number for number in range(wanted.confirm_trials) if confirm_seed(number) not in confirmed)
-    return next((Due("confirm", number, values) for number in left), None)
+    confirmed = {ask.trial.seed for ask in own if ask.phase == "confirm" and ask.trial.values(values) == values}
+    for number in wanted.confirm_numbers:
+        if (seed := confirm_seed(number)) not in confirmed:
+            after = _starts(wanted.after, start_seed(seed), asks, records)
+            if after is not None:
+                return Due("confirm", number, values, after)
+    return None
+
+
+def _starts(
+    arms: Sequence[str], seed: int, asks: Sequence[Ask], records: Mapping[str, Record]
+) -> tuple[str, ...] | None:
+    """The ids of the complete confirm trials of these arms with a seed; None where one is missing."""
+    found = []
+    for arm in arms:
+        confirmed = [ask for ask in asks if (ask.arm, ask.phase, ask.trial.seed) == (arm, "confirm", seed)]
+        end = records[confirmed[-1].trial.id].end if confirmed else None
+        if end is None or end.state != "complete":
+            return None
+        found.append(confirmed[-1].trial.id)
+    return tuple(found)
 
 
 def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask | None:
@@ -70,10 +106,6 @@ def best(asks: Sequence[Ask], records: Mapping[str, Record], select: str) -> Ask
     last = [records[ask.trial.id].reports[-1] for ask in healthy]
     number = asha.best([(report.step, report.metrics[select]) for report in last])
     return None if number is None else healthy[number]
-
-
-def _is_complete(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
-    return all(records[ask.trial.id].end is not None for ask in asks) and due(wanted, asks, records) is None
 
 
 def _free(asks: Sequence[Ask]) -> int:

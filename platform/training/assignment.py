@@ -8,6 +8,7 @@ from platform.methods.composition import Composition
 from platform.records.record import Ask, Cause, Report
 from platform.records.storage.storage import Mark, Storage
 from platform.shifts.shift import Shift
+from platform.training.given import Given
 from platform.training.recipe import Recipe
 
 
@@ -30,6 +31,8 @@ class Assignment:
     """What the trial's claim file holds as long as this worker may write."""
     definition: str = ""
     """What a study file's own method means, as `platform.training.code` has it: workers cannot read the file."""
+    given: tuple[Given, ...] = ()
+    """The trials that it begins from."""
     mark: Mark | None = None
     """What this node must see in the storage; None on one machine."""
     avoided: tuple[str, ...] = ()

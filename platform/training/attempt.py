@@ -29,6 +29,7 @@ from platform.shifts.cache import discard, opened
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
 from platform.training.evaluation import domain_of, evaluate, evaluated_splits, metrics, predictions
+from platform.training.given import StartLost, trained
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
 Say = Callable[[str], None]
@@ -285,12 +286,21 @@ def _run(assignment: Assignment, say: Say) -> TrainingRun:
     try:
         with _on_disk(assignment.shift.name):
             splits = opened(assignment.shift, say)
-        return TrainingRun(assignment.methods, assignment.recipe, splits, trial.seed, trial.steps, _device(assignment))
+        if (read := assignment.methods.data()) != trial.data:
+            raise DataError(f"files that methods read must be as the study was planned with, {trial.data}, got {read}")
+        device = _device(assignment)
+        given = [trained(each, partial(_checkpoint_of, assignment), device) for each in assignment.given]
+        return TrainingRun(assignment.methods, assignment.recipe, splits, trial.seed, trial.steps, device, given)
     except (DataError, DiskFault, NoWeights) as error:
-        if assignment.mark is None:
+        if assignment.mark is None or isinstance(error, StartLost):
             raise
         # Another node of the cluster may have the data or the weights, or a disk that takes them.
         raise Unfit(_reason(error)) from error
+
+
+def _checkpoint_of(assignment: Assignment, trial_id: str) -> bytes:
+    """What another trial has left. Raises OSError."""
+    return assignment.storage.read(trial_file(trial_id, CHECKPOINT))
 
 
 def _device(assignment: Assignment) -> torch.device:

@@ -28,6 +28,7 @@ from platform.methods.step import Step
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
 from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.training.given import Given, untrained
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
@@ -66,33 +67,50 @@ class _Counted:
     """All calls of players, with the passes of each."""
 
 
-def cost_of(methods: Composition, recipe: Recipe) -> Cost:
+def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Cost:
     """Parameters and GFLOPs of what methods train by a recipe. Raises Uncounted."""
-    return _cost(methods, recipe.network.bare())
+    return _cost(_acting(methods, recipe, given))
 
 
-def estimate_of(methods: Composition, recipe: Recipe) -> tuple[float, float, float]:
+def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> tuple[float, float, float]:
     """`deployed_gflops`, `discriminator_gflops` and `step_gflops`, estimated for plans that cannot wait for them.
 
     See `platform.networks.cost` for how near they are. Raises Uncounted.
     """
-    bare = recipe.network.bare()
-    network, counted = _network_estimate(bare), _counted(methods, bare)
+    acting = _acting(methods, recipe, given)
+    network, counted = _network_estimate(acting.bare), _counted(acting)
     calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
-    player = _deployed(methods, bare)
+    player = _deployed(acting)
     deployed = network if player is None else cost.estimated_network_gflops(player)
     return deployed, sum(map(cost.estimated_gflops, counted.judgements)), counted.passes * network + calls
 
 
-def players_of(methods: Composition, recipe: Recipe) -> Players:
+def players_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Players:
     """The players of a composition, as they are before the first step. Raises Uncounted."""
-    return _players(methods, recipe.network.bare())
+    return _players(_acting(methods, recipe, given))
+
+
+class _Acting(NamedTuple):
+    """Methods, the network that they train and the trials that they begin from, of all that costs depend on."""
+
+    methods: Composition
+    bare: Architecture
+    given: tuple[Given, ...]
+
+
+def _acting(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> _Acting:
+    return _Acting(methods, recipe.network.bare(), tuple(map(_bare, given)))
+
+
+def _bare(given: Given) -> Given:
+    """The same without what costs do not depend on."""
+    return Given(given.methods, Recipe(network=given.recipe.network.bare()), tuple(map(_bare, given.given)))
 
 
 @functools.lru_cache(maxsize=256)
-def _cost(methods: Composition, bare: Architecture) -> Cost:
-    counted, only_trained, trained = _counted(methods, bare), _only_trained(methods, bare), _network_cost(bare)
-    deployed = _deployed(methods, bare)
+def _cost(acting: _Acting) -> Cost:
+    counted, only_trained, trained = _counted(acting), _only_trained(acting), _network_cost(acting.bare)
+    deployed = _deployed(acting)
     whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
     calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
     return replace(
@@ -128,35 +146,38 @@ def _smallest_prediction(bare: Architecture) -> Prediction:
 
 
 @functools.lru_cache(maxsize=256)
-def _players(methods: Composition, bare: Architecture) -> Players:
+def _players(acting: _Acting) -> Players:
+    methods = acting.methods
     with torch.random.fork_rng(devices=[]), _own_mistakes(methods):
-        players = methods.players(_network(bare), (), seed=0)
+        given = [untrained(each) for each in acting.given]
+        network = acting.bare.build()
+        methods.start(network, given)
+        players = methods.players(network, given, seed=0)
     for each in players:
         for player in each.values():
             player.module.eval()
     return players
 
 
-def _deployed(methods: Composition, bare: Architecture) -> Network | None:
+def _deployed(acting: _Acting) -> Network | None:
     """The player that is deployed; None for the segmentation network itself."""
-    players = (each.get(methods.deployed) for each in _players(methods, bare))
-    module = next((player.module for player in players if player is not None), None)
-    assert module is None or isinstance(module, Network)
-    return module
+    network = _network(acting.bare)
+    deployed = acting.methods.deployed_of(network, _players(acting))
+    return None if deployed is network else deployed
 
 
-def _only_trained(methods: Composition, bare: Architecture) -> dict[str, nn.Module]:
+def _only_trained(acting: _Acting) -> dict[str, nn.Module]:
     """The modules that are trained, or help to train, and are not deployed."""
-    modules: dict[str, nn.Module] = {SEGMENTATION: _network(bare)}
-    modules |= {name: player.module for players in _players(methods, bare) for name, player in players.items()}
-    del modules[methods.deployed]
+    modules: dict[str, nn.Module] = {SEGMENTATION: _network(acting.bare)}
+    modules |= {name: player.module for players in _players(acting) for name, player in players.items()}
+    del modules[acting.methods.deployed]
     return modules
 
 
 @functools.lru_cache(maxsize=256)
-def _counted(methods: Composition, bare: Architecture) -> _Counted:
+def _counted(acting: _Acting) -> _Counted:
     """One step of the methods, for one image."""
-    players = _players(methods, bare)
+    methods, bare, players = acting.methods, acting.bare, _players(acting)
     with _own_mistakes(methods):
         scale, small, passes = _smallest_step(methods, players, bare)
         doublings = round(math.log2(IMAGES[-1] / scale))
@@ -202,10 +223,16 @@ def _step_of(methods: Composition, players: Players, bare: Architecture, scale: 
         module.register_forward_pre_hook(partial(note, name), with_kwargs=True) for name, module in modules.items()
     ]
     size = (SMALLEST[0] * scale, SMALLEST[1] * scale)
-    segment = _Enlarging(_smallest_prediction(bare), math.prod(size))
+    network, segment = copy.deepcopy(_network(bare)), _Enlarging(_smallest_prediction(bare), math.prod(size))
+    handles.append(network.register_forward_pre_hook(lambda _, inputs: segment.count(inputs[0])))
+    step = _step(methods, network, segment, size)
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            methods.losses(_step(methods, _network(bare), segment, size), players)
+        with torch.random.fork_rng(devices=[]):
+            with torch.enable_grad():
+                methods.losses(step, players)
+            if methods.updates:
+                with torch.no_grad():
+                    methods.update(replace(step, noted={}), players)
     finally:
         for handle in handles:
             handle.remove()
@@ -243,7 +270,7 @@ class _Enlarging:
     passes: float = field(default=0.0)
 
     def __call__(self, images: Tensor, domain: Domain) -> Prediction:
-        self.passes += _passes() * len(images) / BATCH * math.prod(images.shape[-2:]) / self.pixels
+        self.count(images)
         # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.
         nothing = 0.0 * images.mean() + torch.zeros((), requires_grad=torch.is_grad_enabled())
 
@@ -256,6 +283,10 @@ class _Enlarging:
         return Prediction(enlarge(self.prediction.logits), auxiliary, enlarge(self.prediction.features))
 
     labelled = __call__
+
+    def count(self, images: Tensor) -> None:
+        """Count a pass of these images."""
+        self.passes += _passes() * len(images) / BATCH * math.prod(images.shape[-2:]) / self.pixels
 
 
 @contextmanager

@@ -79,6 +79,7 @@ class TrainingRun:
         torch.manual_seed(derive(seed, "network"))
         self.network = recipe.network.build().to(device)
         """The segmentation network."""
+        methods.start(self.network, given)
         self._players = self._with_players(given)
         self._modules = {
             SEGMENTATION: self.network,
@@ -150,7 +151,7 @@ class TrainingRun:
         tensors and plain values.
         """
         try:
-            state = _loaded(saved)
+            state = loaded(saved)
             for name, module in self._modules.items():
                 module.load_state_dict(state["modules"][name])
             for name, optimiser in self._optimisers.items():
@@ -325,7 +326,7 @@ def _joined(predictions: Sequence[Prediction]) -> Prediction:
     )
 
 
-def _loaded(saved: bytes) -> dict[str, Any]:
+def loaded(saved: bytes) -> dict[str, Any]:
     """A saved state on the CPU, its checksums checked first, since torch checks none."""
     with zipfile.ZipFile(io.BytesIO(saved)) as archive:
         damaged = archive.testzip()

@@ -7,6 +7,7 @@ from platform.commands.terminal.screen import COLUMNS
 from platform.design.plan import plan
 from platform.design.row import Row
 from platform.design.study import Study
+from platform.records.trial import START_NUMBER, confirm_seed
 from platform.results.lines import hanging, padded
 from platform.running.placement import Offer, at_a_time
 from platform.training.recipe import Recipe
@@ -16,11 +17,13 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     """The plan as text for an 80-column terminal, and how many trials a cluster takes at a time."""
     planned, budget = plan(study), study.budget
     search = sum(row.search_trials for row in study.rows)
-    confirm = sum(row.confirm_trials for row in study.rows)
+    confirm = sum(row.seeds for row in study.rows)
+    starts = sum(row.starts_searches for row in study.rows)
     height, width = study.shift.size
     facts = {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
-        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})",
+        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})"
+        + (f" + {starts} that searches begin from (seed {confirm_seed(START_NUMBER):,})" if starts else ""),
         "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
         f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
         "rungs": _rungs(study),
@@ -37,7 +40,7 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     blocks = [[name, *_fields(facts, indent=2)]]
     for row in study.rows:
         title = row.name + (" (reference)" if row.name == study.reference else "")
-        counts = f"{row.search_trials} search + {row.confirm_trials} confirm"
+        counts = f"{row.search_trials} search + {len(row.confirm_numbers)} confirm"
         title_lines = hanging(title, COLUMNS - len(counts) - 4, "  ", "  ")
         title_lines[0] = f"{padded(title_lines[0], COLUMNS - len(counts) - 2)}  {counts}"
         blocks.append([*title_lines, *_fields(_settings(row), indent=6)])
@@ -67,7 +70,9 @@ def _trials_at_a_time(study: Study, offer: Offer) -> str:
 
 def _settings(row: Row) -> dict[str, str]:
     """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
-    arm, settings = row.arm, {}
+    arm, settings = row.arm, dict[str, str]()
+    if arm.follows:
+        settings["after"] = ", ".join(arm.follows) + ": each trial begins from theirs of its seed"
     for field, dimension in row.dimensions.items():
         bounds = sorted(dimension.integer.of(end) for end in dimension.range.ends()) if dimension.integer else []
         meaning = f", {dimension.integer.name} {bounds[0]} to {bounds[-1]}" if dimension.integer else ""

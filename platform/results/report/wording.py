@@ -105,7 +105,10 @@ def early_stopping(table: Table) -> list[str]:
 def upper_bound(table: Table) -> list[str]:
     """What the dagger means, where a row has one."""
     selectors = sorted({row.selected_by for row in table.rows if row.supervised})
-    return [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
+    bounds = [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
+    return bounds + [
+        f"{arm.name} trains on the labels of {arm.few} target images." for arm in table.header.arms if arm.few
+    ]
 
 
 def interval(table: Table) -> str:

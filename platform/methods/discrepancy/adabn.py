@@ -1,0 +1,47 @@
+"""Adaptive batch normalisation (Li et al., AdaBN, ICLR workshops 2017, arXiv 1603.04779).
+
+Nothing is trained: a network that was trained on the source takes the target's statistics,
+
+    mean_l, variance_l  <-  those of the inputs of batch norm l, over the target's images
+
+which here are the averages over the batches of all steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from platform.methods.method import Method
+from platform.methods.step import Step
+from platform.networks.modes import NORMS
+from platform.networks.network import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaBN(Method):
+    """Normalise by the target's statistics: `Arm(AdaBN).after("source only")`."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"target"})
+
+    def start(self, network: Network, given: Sequence[Network]) -> None:
+        if not given:
+            raise ValueError('AdaBN adapts a trained network; write Arm(AdaBN).after("source only")')
+        super().start(network, given)
+        for layer in norms(network):
+            layer.reset_running_stats()
+            # Without a momentum, the statistics are the average over all passes.
+            layer.momentum = None
+
+    def update(self, step: Step) -> None:
+        step.network.train()
+        step.network(step.target.images, domain="target")
+
+
+def norms(network: Network) -> list[nn.BatchNorm2d]:
+    """The layers of batch norm. Raises ValueError without any, since nothing could be adapted."""
+    layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
+    if not layers:
+        raise ValueError("AdaBN needs a network with batch norm, got one without; take another method")
+    return layers  # type: ignore[return-value]
