@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from platform.methods import FDA, Adversarial, SourceOnly
-from platform.methods.method import Step
+from platform.methods.step import Step
 from platform.records.provenance import ROOT
 from platform.records.record import Report
 from platform.records.storage.tokens import CLAIM

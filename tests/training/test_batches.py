@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
-from platform.methods.method import Step
+from platform.methods.step import Step
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
 from platform.training.run import TrainingRun
 from tests.support.arrays import all_of
 from tests.support.tiny_splits import (
     splits,
+    step_of,
     training_run,
 )
 
@@ -22,9 +23,9 @@ from tests.support.tiny_splits import (
 def orders(run: TrainingRun, steps: int) -> tuple[list[int], list[int]]:
     labelled_order, target_order = [], []
     for run.step in range(steps):
-        batch = run._batch()
+        batch = step_of(run)
         labelled_order += batch.source.indices.tolist()
-        target_order += [] if batch.target is None else batch.target.indices.tolist()
+        target_order += batch.target.indices.tolist()
     return labelled_order, target_order
 
 
@@ -69,10 +70,10 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
         whole, halved = (training_run(method, data, batch=4, batch_norm="frozen") for _ in range(2))
         halved.parts = 2
         for run in (whole, halved):
-            for trained in run._trained.values():
-                trained.module.double()
+            for module in run._modules.values():
+                module.double()
         expected, found = whole.advance(1), halved.advance(1)
-        for name in whole._trained:
+        for name in whole._modules:
             for left, right in zip(gradients(halved, name), gradients(whole, name), strict=True):
                 torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-9)
         expected.pop("discriminator/spread", None)
@@ -81,7 +82,7 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
 
 
 def gradients(run: TrainingRun, name: str) -> list[Tensor]:
-    return [parameter.grad for parameter in run._trained[name].module.parameters() if parameter.grad is not None]
+    return [parameter.grad for parameter in run._modules[name].parameters() if parameter.grad is not None]
 
 
 def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
@@ -90,7 +91,6 @@ def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Numbered(FDA):
         def losses(self, step: Step) -> dict[str, Tensor]:
-            assert step.target is not None
             losses = dict(super().losses(step))
             step.note("number", torch.tensor(float(len(seen))))
             indices = step.source.indices.tolist() + step.target.indices.tolist()
@@ -98,8 +98,7 @@ def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
             return losses
 
     run = training_run(Numbered(beta=0.1), batch=4)
-    batch = run._batch()
-    assert batch.target is not None
+    batch = step_of(run)
     source, target = batch.source.indices.tolist(), batch.target.indices.tolist()
     run.parts = 2
     means = run.advance(1)

@@ -10,15 +10,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
-from platform.methods.method import Step
+from platform.methods.step import Step
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import (
     CPU,
     assert_same,
+    composition,
     parameters,
     recipe,
     splits,
     state,
+    step_of,
     training_run,
 )
 
@@ -103,7 +105,7 @@ class Watched(FDA):
 def test_translation_and_augmentation_stay_out_of_half_precision() -> None:
     Watched.seen.clear()
     run = half_precision_run(Watched(beta=0.1))
-    expected = run._batch().source.images
+    expected = step_of(run).source.images
     run.advance(1)
     (seen,) = Watched.seen
     assert seen.dtype == torch.float32
@@ -111,6 +113,6 @@ def test_translation_and_augmentation_stay_out_of_half_precision() -> None:
 
 
 def test_without_a_gpu_precision_is_full() -> None:
-    run = TrainingRun(SourceOnly(), recipe(), splits(), 1, 2, CPU)
+    run = TrainingRun(composition(SourceOnly()), recipe(), splits(), 1, 2, CPU)
     assert not run._half_precision
     assert not run._scaler.is_enabled()
