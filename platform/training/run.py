@@ -175,11 +175,11 @@ class TrainingRun:
             shares = [self._offer(part(batches, number, self.parts), number) for number in range(self.parts)]
             for share in shares:
                 self._differentiate_part(share)
-            for name, optimiser in self._optimisers.items():
-                # The scaler refuses a player that has no gradient, as one that rests in this step.
-                if any(parameter.grad is not None for parameter in self._modules[name].parameters()):
+            # The scaler refuses a player that has no gradient, as one that rests in this step, and a step without any.
+            if stepping := [optimiser for optimiser in self._optimisers.values() if _has_gradient(optimiser)]:
+                for optimiser in stepping:
                     self._scaler.step(optimiser)
-            self._scaler.update()
+                self._scaler.update()
             noted = _mean_over(shares)
             if self.methods.updates:
                 noted |= self._update(batches, shares)
@@ -295,6 +295,10 @@ def _from_step_0(optimiser: Optimizer) -> Optimizer:
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
     return optimiser
+
+
+def _has_gradient(optimiser: Optimizer) -> bool:
+    return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:
