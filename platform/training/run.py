@@ -182,7 +182,7 @@ class TrainingRun:
                 self._scaler.update()
             noted = _mean_over(shares)
             if self.methods.updates:
-                noted |= self._update(batches, shares)
+                self._update(batches, shares, noted)
         except Unverified as error:
             splits = self.splits
             known = [splits.target_adapt.pixels, splits.source_train.images.pixels, splits.source_train.labels]
@@ -224,14 +224,13 @@ class TrainingRun:
                 parameter.grad += gradient
 
     @torch.no_grad()
-    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step]) -> dict[str, Tensor]:
-        """Let the methods change their players after the optimisers' step; what they noted."""
+    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step], noted: dict[str, Tensor]) -> None:
+        """Let the methods change their players after the optimisers' step, and note what the losses did not."""
         step = self._offer(batches, len(shares))
         passes = {name: _joined([share.passes[name] for share in shares]) for name in shares[0].passes}
-        step = replace(step, segment=self._passes.keeping(), passes=passes)
+        step = replace(step, segment=self._passes.keeping(), passes=passes, noted=noted)
         with self._autocast():
             self.methods.update(step, self._players)
-        return dict(step.noted)
 
     def _check_finite(self) -> None:
         for name, module in self._modules.items():
