@@ -83,6 +83,12 @@ class Teaching(SourceOnly):
         return {"teacher": Player(self.teacher(network))}
 
 
+def weight_of(step: Step, name: str) -> Tensor:
+    judge = step.modules[name]
+    assert isinstance(judge, nn.Linear)
+    return judge.weight
+
+
 # Translations, losses, players
 
 
@@ -124,10 +130,10 @@ def test_losses_are_added_to_the_cross_entropy_and_to_each_other() -> None:
     alone = seen_losses(SourceOnly())
 
     def one(step: Step) -> dict[str, Tensor]:
-        return {SEGMENTATION: 3 * step.prediction.logits.square().mean(), "judge": step.modules["judge"].weight.sum()}
+        return {SEGMENTATION: 3 * step.prediction.logits.square().mean(), "judge": weight_of(step, "judge").sum()}
 
     def two(step: Step) -> dict[str, Tensor]:
-        return {SEGMENTATION: step.prediction.logits.square().mean(), "other": step.modules["other"].weight.sum()}
+        return {SEGMENTATION: step.prediction.logits.square().mean(), "other": weight_of(step, "other").sum()}
 
     first, second = seen_losses(Adding(of=one)), seen_losses(Other(of=two))
     both = seen_losses(Adding(of=one), Other(of=two))
@@ -263,11 +269,11 @@ WHOLE = "Adding.losses must give judge one real number, as a tensor, or None, go
         (lambda step: None, "Adding.losses must return a loss for each player, by its name, got None"),
         (lambda step: torch.ones(()), "Adding.losses must return a loss for each player, by its name, got tensor(1.)"),
         (lambda step: {"judge": 1.0}, f"{WHOLE}1.0"),
-        (lambda step: {"judge": step.modules["judge"].weight[0]}, f"{WHOLE}a tensor of shape (1,)"),
+        (lambda step: {"judge": weight_of(step, "judge")[0]}, f"{WHOLE}a tensor of shape (1,)"),
         (lambda step: {"judge": torch.ones(2, 3)}, f"{WHOLE}a tensor of shape (2, 3)"),
         (lambda step: {"judge": torch.ones((), dtype=torch.int64)}, f"{WHOLE}a tensor of shape ()"),
         (
-            lambda step: {"judge": None, "jugde": step.modules["judge"].weight.sum()},
+            lambda step: {"judge": None, "jugde": weight_of(step, "judge").sum()},
             "Adding.losses must give a loss, or None, to each player that has an optimiser, judge, and may give one to "
             "segmentation, got judge, jugde",
         ),
