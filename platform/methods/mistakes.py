@@ -8,7 +8,11 @@ from platform.records.one_line import one_line
 
 LIBRARIES = ("<", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 """How the names of files begin that are neither a method's nor ours; of code that is in no file: `<string>`."""
-RUNS_METHODS = ("platform.methods.method", "platform.networks.", "platform.training.")
+RUNS_METHODS = (
+    *(f"platform.methods.{name}" for name in ("batch", "composition", "method", "step")),
+    "platform.networks.",
+    "platform.training.",
+)
 """How the names of modules begin that a method is called by, or calls."""
 LONGEST = 1000
 """Characters of what was raised."""

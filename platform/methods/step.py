@@ -101,8 +101,9 @@ class Step:
     @property
     def target_prediction(self) -> Prediction:
         """The network's prediction for the target batch: one pass, however many terms use it."""
+        images = self.target.images
         if "target" not in self.passes:
-            self.passes["target"] = self.segment(self.target.images, "target")
+            self.passes["target"] = self.segment(images, "target")
         return self.passes["target"]
 
     def note(self, name: str, value: Float[Tensor, ""]) -> Float[Tensor, ""]:

@@ -180,14 +180,14 @@ class TrainingRun:
             shares = [self._offer(part(batches, number, self.parts), number) for number in range(self.parts)]
             for share in shares:
                 self._differentiate_part(share)
-            for name, optimiser in self._optimisers.items():
-                # The scaler refuses a player that has no gradient, as one that rests in this step.
-                if any(parameter.grad is not None for parameter in self._modules[name].parameters()):
+            # The scaler refuses a player that has no gradient, as one that rests in this step, and a step without any.
+            if stepping := [optimiser for optimiser in self._optimisers.values() if _has_gradient(optimiser)]:
+                for optimiser in stepping:
                     self._scaler.step(optimiser)
-            self._scaler.update()
+                self._scaler.update()
             noted = _mean_over(shares)
             if self.methods.updates:
-                noted |= self._update(batches, shares)
+                self._update(batches, shares, noted)
         except Unverified as error:
             target, source = self.splits.target_adapt, self.splits.source_train
             raise named(error, [target.pixels, source.images.pixels, source.labels]) from error
@@ -228,14 +228,13 @@ class TrainingRun:
                 parameter.grad += gradient
 
     @torch.no_grad()
-    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step]) -> dict[str, Tensor]:
-        """Let the methods change their players after the optimisers' step; what they noted."""
+    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step], noted: dict[str, Tensor]) -> None:
+        """Let the methods change their players after the optimisers' step, and note what the losses did not."""
         step = self._offer(batches, len(shares))
         passes = {name: _joined([share.passes[name] for share in shares]) for name in shares[0].passes}
-        step = replace(step, segment=self._passes.keeping(), passes=passes)
+        step = replace(step, segment=self._passes.keeping(), passes=passes, noted=noted)
         with self._autocast():
             self.methods.update(step, self._players)
-        return dict(step.noted)
 
     def _check_finite(self) -> None:
         for name, module in self._modules.items():
@@ -300,6 +299,10 @@ def _from_step_0(optimiser: Optimizer) -> Optimizer:
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
     return optimiser
+
+
+def _has_gradient(optimiser: Optimizer) -> bool:
+    return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:

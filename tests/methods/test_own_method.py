@@ -1,4 +1,4 @@
-"""A study file's own method, written from `platform.methods` alone, is a method like any other."""
+"""A study file's own method, written from the faces of rooms alone, is a method like any other."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.tiny_splits import assert_same, recipe, state, training_run
 
 STUDY = '''"""Does a classifier of the domain's colours help?"""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,6 +31,7 @@ from platform.methods import (
     cross_entropy,
     hyperparameter,
 )
+from platform.networks import Network
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Study, Uniform
 
@@ -51,12 +52,13 @@ class Colours(Method):
     def integer(cls, field: str, size: tuple[int, int]) -> Integer | None:
         return Integer("channels", int, float) if field == "channels" else None
 
-    def players(self) -> Mapping[str, Player]:
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
         channels = int(self.channels)
         classifier = nn.Sequential(nn.Conv2d(3, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
         return {"classifier": Player(classifier, partial(torch.optim.Adam, lr=1e-3))}
 
-    def translate(self, source: Labelled, target: Unlabelled, memory: MutableMapping[int, Tensor]) -> Tensor:
+    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
+        assert target is not None
         for index, image in zip(target.indices.tolist(), target.images, strict=True):
             memory.setdefault(index, image.mean((1, 2)))
         wanted = torch.stack([memory[index] for index in target.indices.tolist()])[:, :, None, None]
@@ -64,15 +66,14 @@ class Colours(Method):
 
     def losses(self, step: Step) -> Mapping[str, Tensor]:
         classify = step.modules["classifier"]
-        logits = step.segment_target(step.target.images)
+        logits = step.target_prediction.logits
         guesses = logits.detach().argmax(1)
         taught = step.term("pseudo", cross_entropy(logits, guesses))
         step.note("pseudo/classes", torch.tensor(float(guesses.unique().numel())))
         source = classify(step.source.images / 255).mean()
         target = classify(step.target.images / 255).mean()
-        supervised = step.cross_entropy(step.segment(step.source.images))
         return {
-            SEGMENTATION: supervised + self.weight * taught,
+            SEGMENTATION: self.weight * taught,
             "classifier": step.term("classifier", torch.sigmoid(source - target)),
         }
 
@@ -91,20 +92,27 @@ study = Study(
 def own(tmp_path: Path) -> type[Method]:
     """The method of the study file."""
     (tmp_path / "colours.py").write_text(STUDY)
-    return load(tmp_path / "colours.py").study.arms["colours"].method
+    (method,) = load(tmp_path / "colours.py").study.arms["colours"].methods
+    return method
 
 
-def test_it_is_written_from_the_face_of_the_methods_alone() -> None:
+def test_it_is_written_from_the_faces_of_rooms_alone() -> None:
     ours = [line for line in STUDY.splitlines() if line.startswith("from platform.")]
-    assert [line.split()[1] for line in ours] == ["platform.methods", "platform.shifts", "platform.study"]
+    assert [line.split()[1] for line in ours] == [
+        "platform.methods",
+        "platform.networks",
+        "platform.shifts",
+        "platform.study",
+    ]
 
 
 def test_it_trains_all_its_players_and_notes_what_it_says(own: type[Method]) -> None:
     run = training_run(own())
     noted = run.advance(2)
     assert noted.keys() == {"loss/cross_entropy", "loss/pseudo", "loss/classifier", "pseudo/classes"}
-    assert run._trained.keys() == {"segmentation", "classifier"}
-    assert all(len(kept) == 3 for kept in run.batches.memory.values())
+    assert run._modules.keys() == run._optimisers.keys() == {"segmentation", "classifier"}
+    assert run.batches.memory.keys() == {0}
+    assert all(len(kept) == 3 for kept in run.batches.memory[0].values())
 
 
 def test_it_goes_on_from_a_checkpoint_as_if_never_interrupted(own: type[Method]) -> None:

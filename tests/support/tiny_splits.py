@@ -10,6 +10,7 @@ from torch import Tensor
 
 from platform.methods import Method
 from platform.methods.composition import Composition
+from platform.methods.step import Step
 from platform.networks.bisenet import BiSeNet, BiSeNet18
 from platform.shifts.labels import NUM_CLASSES, VOID
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
@@ -84,6 +85,11 @@ def training_run(
 def composition(method: Method | Composition) -> Composition:
     """One method as an arm's."""
     return method if isinstance(method, Composition) else Composition((method,))
+
+
+def step_of(run: TrainingRun) -> Step:
+    """The next step, as the first of its parts is offered to the methods of a run."""
+    return run._offer(run.batches.at(run.step), 0)
 
 
 def with_sealed_oracle(data: Splits) -> Splits:

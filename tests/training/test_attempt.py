@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly
-from platform.methods.method import Step
+from platform.methods.step import Step
 from platform.records.provenance import ROOT
 from platform.records.record import Report
 from platform.records.storage.tokens import CLAIM
@@ -30,6 +31,7 @@ from tests.support.attempts import (
     assignment,
     attempt,
     checkpoint_of,
+    failure_of,
     folder_of,
     left,
     numbers,
@@ -114,6 +116,63 @@ def test_a_worker_removes_what_a_killed_one_left_half_written(tmp_path: Path) ->
     (folder_of(assigned) / "record.jsonl").write_bytes(b"kept")
     take_step(attempt(assigned))
     assert left(assigned) == {CHECKPOINT, "record.jsonl"}
+
+
+# What a method cannot say of itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boasting(SourceOnly):
+    """Notes what evaluation says, or writes it down past `note`."""
+
+    name: str
+    directly: bool
+    in_update: bool
+
+    def __post_init__(self) -> None:
+        """Nothing is checked: the fields are the test's."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        if not self.in_update:
+            self._boast(step)
+        return {}
+
+    def update(self, step: Step) -> None:
+        if self.in_update:
+            self._boast(step)
+
+    def _boast(self, step: Step) -> None:
+        if self.directly:
+            step.noted[self.name] = torch.ones(())
+        else:
+            step.note(self.name, torch.ones(()))
+
+
+EVALUATED = (
+    *("source/miou", "source/accuracy", "oracle/miou", "oracle/accuracy", "target/effective_classes"),
+    "learning_rate",
+)
+
+
+@pytest.mark.parametrize("in_update", [False, True])
+@pytest.mark.parametrize("name", [*EVALUATED, "oracle/x", "test/miou", "final/miou", "loss/cross_entropy"])
+def test_a_method_that_notes_what_evaluation_says_is_refused(tmp_path: Path, name: str, in_update: bool) -> None:
+    boasting = Boasting(name=name, directly=False, in_update=in_update)
+    failure = failure_of(take_step(attempt(assignment(tmp_path, boasting))))
+    assert failure.cause == "error"
+    assert repr(name) in failure.reason
+    assert f" at {Path(__file__).name}:" in failure.reason, "the method's own line is named"
+
+
+@pytest.mark.parametrize("in_update", [False, True])
+@pytest.mark.parametrize("name", EVALUATED)
+def test_a_method_that_writes_its_notes_itself_changes_nothing_that_evaluation_says(
+    tmp_path: Path, name: str, in_update: bool
+) -> None:
+    boasting = Boasting(name=name, directly=True, in_update=in_update)
+    report = report_of(take_step(attempt(assignment(tmp_path, boasting))))
+    assert report.metrics[name] != 1
+    assert numbers(report) == undisturbed(SourceOnly())[0]
 
 
 # Interruption

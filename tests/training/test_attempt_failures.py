@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from platform.methods import Adversarial, SourceOnly
-from platform.methods.method import Step
+from platform.methods import SEGMENTATION, Adversarial, SourceOnly
+from platform.methods.step import Step
 from platform.networks import BiSeNet18
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import leave_mark
@@ -43,6 +43,7 @@ from tests.support.attempts import (
     unopenable,
 )
 from tests.support.small_disk import mounted
+from tests.support.tiny_splits import composition
 
 SMALL = 4_194_304
 """Bytes of the small disk."""
@@ -217,7 +218,7 @@ def in_halves(steps: int, whole: int) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         assigned = assignment(Path(folder))
     seed, recipe = assigned.ask.trial.seed, assigned.recipe
-    run = TrainingRun(Adversarial(width=4), recipe, TOWN.open(), seed, STEPS, torch.device("cpu"))
+    run = TrainingRun(composition(Adversarial(width=4)), recipe, TOWN.open(), seed, STEPS, torch.device("cpu"))
     means = []
     for begin in range(0, steps, STEPS // EVALUATIONS):
         run.parts = 1 if begin < whole else 2
@@ -244,7 +245,7 @@ def test_a_trial_that_runs_out_of_memory_goes_on_in_halves_from_its_checkpoint(
 def test_a_trial_in_halves_stays_in_halves_in_another_worker(tmp_path: Path) -> None:
     assigned = assignment(tmp_path, Greedy(width=4))
     report_of(take_step(attempt(assigned)))
-    again = attempt(replace(assigned, reported=3, method=Greedy(width=4, most=4)))
+    again = attempt(replace(assigned, reported=3, methods=composition(Greedy(width=4, most=4))))
     report = report_of(take_step(again))
     assert report.parts == 2
     means = in_halves(STEPS, 0)[1]
@@ -257,7 +258,7 @@ def test_out_of_memory_for_good_names_the_remedy(tmp_path: Path, batch: int, mos
     failure = failure_of(take_step(busy))
     assert (failure.cause, failure.retry, failure.trace) == ("out of memory", True, "")
     assert "can't allocate memory" in failure.reason
-    assert "lower the recipe's batch or network_width, or raise Budget.gpus" in failure.reason
+    assert "lower the recipe's batch or the network's width, or raise Budget.gpus" in failure.reason
     assert not breaks_worker(failure)
 
 
@@ -282,7 +283,7 @@ class Exploding(SourceOnly):
     """Has an infinite loss."""
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        return {name: loss * torch.inf for name, loss in super().losses(step).items()}
+        return {SEGMENTATION: step.prediction.logits.square().sum() * torch.inf}
 
 
 def test_divergence_is_not_tried_again(tmp_path: Path) -> None:
@@ -307,7 +308,7 @@ def test_without_weights_a_node_of_a_cluster_is_unfit_and_one_machine_says_why(
     damaged.parent.mkdir(parents=True)
     damaged.touch()
     alone = assignment(tmp_path / "results", batch=4)
-    alone = replace(alone, recipe=replace(alone.recipe, pretrained=True, network=BiSeNet18(width=1.0)))
+    alone = replace(alone, recipe=replace(alone.recipe, network=BiSeNet18(pretrained=True)))
     failure = failure_of(take_step(attempt(alone)))
     assert (failure.cause, failure.retry) == ("data", True)
     assert str(damaged) in failure.reason
@@ -329,12 +330,18 @@ def test_an_unknown_error_has_a_trace_and_breaks_the_worker(tmp_path: Path, erro
 
 @dataclass(frozen=True, kw_only=True)
 class Blind(SourceOnly):
-    """Is shown no target images, and uses them."""
+    """Reads no target images, and uses them."""
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        if step.target is None:
-            raise AssertionError
-        return dict(super().losses(step))
+        return {SEGMENTATION: step.target_prediction.logits.mean()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wordless(SourceOnly):
+    """Raises an error that says nothing."""
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        raise AssertionError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,8 +349,8 @@ class Flat(SourceOnly):
     """Gives the network images without a height."""
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        step.segment(step.source.images.flatten(2))
-        return dict(super().losses(step))
+        step.segment(step.source.images.flatten(2), "source")
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,8 +358,7 @@ class Misspelt(SourceOnly):
     """Calls the network's player by another name."""
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        (loss,) = super().losses(step).values()
-        return {"segmentatoin": loss}
+        return {"segmentatoin": step.prediction.logits.mean()}
 
 
 def line_of(method: type, code: str) -> str:
@@ -365,8 +371,13 @@ def line_of(method: type, code: str) -> str:
 def test_an_error_is_named_with_the_line_of_the_method_that_raised_it(tmp_path: Path) -> None:
     failure = failure_of(take_step(attempt(assignment(tmp_path, Broken(error="RuntimeError")))))
     assert failure.reason == f"RuntimeError: line one line two at {line_of(Broken, 'raise ')}"
+    failure = failure_of(take_step(attempt(assignment(tmp_path, Wordless()))))
+    assert failure.reason == f"AssertionError at {line_of(Wordless, 'raise ')}"
     failure = failure_of(take_step(attempt(assignment(tmp_path, Blind()))))
-    assert failure.reason == f"AssertionError at {line_of(Blind, 'raise ')}"
+    assert failure.reason == (
+        "ValueError: a method sees what its `reads` names, source, and asked for target; add it to `reads` "
+        f"at {line_of(Blind, 'step.target_prediction')}"
+    )
     failure = failure_of(take_step(attempt(assignment(tmp_path, Flat()))))
     assert failure.reason.endswith(f" at {line_of(Flat, 'step.segment(')}"), "not of the network, and not torch's"
 
@@ -374,7 +385,8 @@ def test_an_error_is_named_with_the_line_of_the_method_that_raised_it(tmp_path: 
 def test_losses_of_other_players_are_named(tmp_path: Path) -> None:
     failure = failure_of(take_step(attempt(assignment(tmp_path, Misspelt()))))
     words = (
-        "ValueError: Misspelt.losses must give each of its players a loss, segmentation, got segmentatoin at run.py:"
+        "ValueError: Misspelt.losses must give a loss, or None, to each player that has an optimiser, no player of its "
+        "own, and may give one to segmentation, got segmentatoin at composition.py:"
     )
     assert failure.cause == "error"
     assert failure.reason.startswith(words)

@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
-from platform.methods.method import Step
+from platform.methods.batch import Labelled
+from platform.methods.step import Step
 from platform.shifts.labels import VOID
-from platform.shifts.shift import LabelledImages
+from platform.shifts.shift import LabelledImages, granted
 from platform.training.run import TrainingRun
 from tests.support.arrays import all_of
+from tests.support.own_methods import Few
 from tests.support.tiny_splits import (
+    Sealed,
+    assert_same,
     splits,
+    state,
+    step_of,
     training_run,
 )
 
@@ -22,9 +28,9 @@ from tests.support.tiny_splits import (
 def orders(run: TrainingRun, steps: int) -> tuple[list[int], list[int]]:
     labelled_order, target_order = [], []
     for run.step in range(steps):
-        batch = run._batch()
+        batch = step_of(run)
         labelled_order += batch.source.indices.tolist()
-        target_order += [] if batch.target is None else batch.target.indices.tolist()
+        target_order += batch.target.indices.tolist()
     return labelled_order, target_order
 
 
@@ -69,10 +75,10 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
         whole, halved = (training_run(method, data, batch=4, batch_norm="frozen") for _ in range(2))
         halved.parts = 2
         for run in (whole, halved):
-            for trained in run._trained.values():
-                trained.module.double()
+            for module in run._modules.values():
+                module.double()
         expected, found = whole.advance(1), halved.advance(1)
-        for name in whole._trained:
+        for name in whole._modules:
             for left, right in zip(gradients(halved, name), gradients(whole, name), strict=True):
                 torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-9)
         expected.pop("discriminator/spread", None)
@@ -81,7 +87,7 @@ def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
 
 
 def gradients(run: TrainingRun, name: str) -> list[Tensor]:
-    return [parameter.grad for parameter in run._trained[name].module.parameters() if parameter.grad is not None]
+    return [parameter.grad for parameter in run._modules[name].parameters() if parameter.grad is not None]
 
 
 def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
@@ -90,7 +96,6 @@ def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Numbered(FDA):
         def losses(self, step: Step) -> dict[str, Tensor]:
-            assert step.target is not None
             losses = dict(super().losses(step))
             step.note("number", torch.tensor(float(len(seen))))
             indices = step.source.indices.tolist() + step.target.indices.tolist()
@@ -98,8 +103,7 @@ def test_halves_hold_the_same_images_and_their_terms_are_averaged() -> None:
             return losses
 
     run = training_run(Numbered(beta=0.1), batch=4)
-    batch = run._batch()
-    assert batch.target is not None
+    batch = step_of(run)
     source, target = batch.source.indices.tolist(), batch.target.indices.tolist()
     run.parts = 2
     means = run.advance(1)
@@ -114,3 +118,124 @@ def test_a_restored_run_stays_in_halves() -> None:
     restored = training_run(SourceOnly(), batch=4)
     restored.restore(run.save({}))
     assert restored.parts == 2
+
+
+# Weights of source images
+
+
+@dataclass(frozen=True, kw_only=True)
+class RareOften(FDA):
+    """Draws the images with the sixth class nine times as often as the others."""
+
+    def weights(self, labelled: LabelledImages) -> np.ndarray:
+        return np.where(holding(labelled), 9.0, 1.0)
+
+
+def holding(labelled: LabelledImages) -> np.ndarray:
+    """Which images hold the sixth class."""
+    return (all_of(labelled.labels) == 5).any(axis=(1, 2))
+
+
+def test_images_with_weight_are_drawn_by_it() -> None:
+    data = splits(source=12)
+    often = holding(data.source_train)
+    assert 0 < often.sum() < 12
+    drawn, _ = orders(training_run(RareOften(), data, batch=4), 300)
+    shares = np.bincount(drawn, minlength=12) / len(drawn)
+    weights = np.where(often, 9.0, 1.0)
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)
+
+
+def test_an_image_of_weight_0_is_never_drawn() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class FirstTwo(SourceOnly):
+        def weights(self, labelled: LabelledImages) -> np.ndarray:
+            return np.array([1, 2] + [0] * (len(labelled) - 2))
+
+    run = training_run(FirstTwo())
+    drawn = [index for step in range(30) for index in run.batches.at(step)["source"].indices.tolist()]
+    assert set(drawn) == {0, 1}
+    assert drawn.count(1) > drawn.count(0)
+
+
+def test_drawing_by_weight_belongs_to_the_seed_and_leaves_the_target_as_it_was() -> None:
+    first, again, other = (orders(training_run(RareOften(), seed=seed), 20) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1] == orders(training_run(FDA()), 20)[1]
+
+
+@pytest.mark.parametrize("interruption", [1, 3])
+def test_a_run_that_draws_by_weight_is_resumed_bit_for_bit(interruption: int) -> None:
+    uninterrupted, restored = training_run(RareOften()), training_run(RareOften())
+    uninterrupted.advance(interruption)
+    restored.restore(uninterrupted.save({}))
+    assert restored.advance(3) == uninterrupted.advance(3)
+    assert_same(state(restored), state(uninterrupted))
+
+
+def test_weights_are_asked_for_once() -> None:
+    asked: list[int] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Counting(SourceOnly):
+        def weights(self, labelled: LabelledImages) -> np.ndarray:
+            asked.append(len(labelled))
+            return np.ones(len(labelled))
+
+    training_run(Counting()).advance(3)
+    assert asked == [7]
+
+
+# The few labelled target images
+
+
+def test_a_method_that_reads_few_is_given_batches_of_what_the_shift_grants() -> None:
+    data = granted(splits(target=5), 3)
+    run = training_run(Few(), data)
+    shown = [run.batches.at(step)["few"] for step in range(9)]
+    indices = [batch.indices.tolist() for batch in shown]
+    assert sorted(index for pair in indices[:3] for index in pair) == [0, 0, 1, 1, 2, 2]
+    assert len({tuple(pair) for pair in indices}) > 2
+    plain = training_run(Few(), data, augmentation="none").batches.at(0)["few"]
+    assert isinstance(plain, Labelled)
+    for image, labels, index in zip(plain.images, plain.labels, plain.indices.tolist(), strict=True):
+        position = (0, 1, 3)[index]
+        adapted = all_of(data.target_adapt.pixels)[position]
+        assert torch.equal(image, torch.from_numpy(adapted.copy()).permute(2, 0, 1).float())
+        assert torch.equal(labels, torch.from_numpy(all_of(data.oracle.adapt.labels)[position].copy()).long())
+
+
+def test_fewer_than_a_batch_are_repeated() -> None:
+    run = training_run(Few(), granted(splits(), 1), batch=4)
+    batch = run.batches.at(0)["few"]
+    assert batch.indices.tolist() == [0] * 4
+    run.parts = 2
+    run.advance(2)
+
+
+def test_the_cross_entropy_of_the_few_is_added_and_noted() -> None:
+    alone, few = training_run(FDA(entropy_weight=0.0, beta=0.0)), training_run(Few(), granted(splits(), 2))
+    expected, noted = alone.advance(1), few.advance(1)
+    assert noted.keys() == {"loss/cross_entropy", "loss/cross_entropy/few"}
+    assert noted["loss/cross_entropy/few"] > 0
+    assert expected.keys() == {"loss/cross_entropy"}
+    step = step_of(few)
+    whole = few.methods.losses(step, few._players)["segmentation"].item()
+    by_hand = [
+        step.cross_entropy(prediction, batch.labels).item()
+        for prediction, batch in ((step.prediction, step.source), (step.few_prediction, step.few))
+    ]
+    assert whole == pytest.approx(sum(by_hand))
+
+
+def test_a_shift_that_grants_none_is_refused_to_a_method_that_reads_few() -> None:
+    words = "^Few reads labelled target images, and the shift grants none; set few$"
+    with pytest.raises(ValueError, match=words):
+        training_run(Few())
+
+
+def test_methods_that_do_not_read_few_are_not_shown_it() -> None:
+    data = replace(splits(), few=Sealed("few"))  # type: ignore[arg-type]
+    for method in (SourceOnly(), FDA(), TargetSupervised()):
+        training_run(method, data).advance(1)

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from platform.methods import SourceOnly
+from platform.methods import Method, SourceOnly
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
-from platform.training.evaluation import evaluate, predictions
+from platform.training.evaluation import domain_of, evaluate, evaluated_splits, predictions
 from platform.training.run import Interrupted, TrainingRun
 from tests.support.arrays import all_of
+from tests.support.own_methods import TEACHER, MeanTeacher
 from tests.support.tiny_splits import (
     SIZE,
     images,
@@ -76,3 +78,70 @@ def test_predictions_of_a_few_images(length: int, chosen: list[int]) -> None:
     )
     if length <= 4:
         np.testing.assert_array_equal(evaluate(run, few, "target"), expected)
+
+
+# What is deployed
+
+
+def test_what_is_deployed_is_what_is_evaluated() -> None:
+    run = training_run(MeanTeacher())
+    run.advance(3)
+    split = labelled(4, 5)
+    found, kept = evaluate(run, split, "target"), predictions(run, split)["prediction"]
+    of_the_teacher = evaluate(deploying(run, run._modules[TEACHER]), split, "target")
+    of_the_network = evaluate(deploying(run, run.network), split, "target")
+    np.testing.assert_array_equal(found, of_the_teacher)
+    assert not np.array_equal(found, of_the_network)
+    np.testing.assert_array_equal(kept, predictions(deploying(run, run._modules[TEACHER]), split)["prediction"])
+
+
+def deploying(run: TrainingRun, module: nn.Module) -> TrainingRun:
+    """A run that deploys a copy of a module as its network."""
+    other = training_run(SourceOnly())
+    other.network.load_state_dict(module.state_dict())
+    return other
+
+
+@pytest.mark.parametrize("method", [SourceOnly(), MeanTeacher()], ids=str)
+def test_evaluation_leaves_every_module_in_the_mode_it_was_in(method: Method) -> None:
+    """Those within a module included, and those that are not evaluated."""
+    run = training_run(method)
+    run.advance(1)
+    for module in run._modules.values():
+        module.get_submodule("context_path").eval()
+        module.get_submodule("context_path.layer1").train()
+    before = modes(run)
+    assert set(before.values()) == {True, False}
+    seen: list[bool] = []
+    watched = run._modules[run.methods.deployed].get_submodule("context_path.layer1")
+    watched.register_forward_hook(lambda module, *_: seen.append(module.training))
+    evaluate(run, labelled(3, 5), "target")
+    predictions(run, labelled(3, 5))
+    assert modes(run) == before
+    assert set(seen) == {False}
+
+
+def test_an_evaluation_that_is_interrupted_leaves_the_modes_too() -> None:
+    run = training_run(MeanTeacher())
+    run.advance(1)
+    before = modes(run)
+    with pytest.raises(Interrupted):
+        evaluate(run, labelled(20, 5), "target", lambda: True)
+    assert modes(run) == before
+
+
+def modes(run: TrainingRun) -> dict[str, bool]:
+    return {
+        f"{player}.{name}": module.training
+        for player, whole in run._modules.items()
+        for name, module in whole.named_modules()
+    }
+
+
+def test_images_are_shown_with_the_domain_that_they_are_of() -> None:
+    run, shown = training_run(SourceOnly()), list[str]()
+    run.network.register_forward_pre_hook(lambda module, inputs, named: shown.append(named["domain"]), with_kwargs=True)
+    for name, split in evaluated_splits(run.splits, final=True).items():
+        evaluate(run, split, domain_of(name))
+    predictions(run, run.splits.oracle.test)
+    assert shown == ["source", "target", "target", "target"]

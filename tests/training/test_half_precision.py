@@ -10,15 +10,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
-from platform.methods.method import Step
+from platform.methods.step import Step
 from platform.training.run import TrainingRun
+from tests.support.own_methods import MeanTeacher, OfTheTarget, Scripted, judged
 from tests.support.tiny_splits import (
     CPU,
     assert_same,
+    composition,
     parameters,
     recipe,
     splits,
     state,
+    step_of,
     training_run,
 )
 
@@ -103,14 +106,42 @@ class Watched(FDA):
 def test_translation_and_augmentation_stay_out_of_half_precision() -> None:
     Watched.seen.clear()
     run = half_precision_run(Watched(beta=0.1))
-    expected = run._batch().source.images
+    expected = step_of(run).source.images
     run.advance(1)
     (seen,) = Watched.seen
     assert seen.dtype == torch.float32
     assert torch.equal(seen, expected)
 
 
+PLAYERS = {
+    "none in this step": Scripted(),
+    "none in some steps": Scripted(loss=lambda step: {"judge": None if step.number % 2 else judged(step)}),
+    "none of the network": OfTheTarget(loss=lambda step: {"judge": judged(step)}),
+    "none of the network, and of the judge in some steps": OfTheTarget(
+        loss=lambda step: {"judge": None if step.number % 2 else judged(step)}
+    ),
+    "none at all": OfTheTarget(),
+    "one through a frozen player": Scripted(loss=lambda step: {"judge": judged(step) * judged(step, "frozen")}),
+    "a teacher": MeanTeacher(),
+}
+"""Methods of which a player has no gradient, by who has no loss."""
+
+
+@pytest.mark.parametrize("method", PLAYERS.values(), ids=PLAYERS.keys())
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_scaler_takes_players_without_a_gradient(method: Method, parts: int) -> None:
+    """By itself it asserts that whoever steps has one, and that somebody stepped."""
+    half, full = half_precision_run(method), training_run(method, batch=4)
+    half.parts = full.parts = parts
+    before = {name: [parameter.clone() for parameter in module.parameters()] for name, module in half._modules.items()}
+    assert half.advance(5).keys() == full.advance(5).keys()
+    for name, module in half._modules.items():
+        moved = [not torch.equal(*pair) for pair in zip(module.parameters(), before[name], strict=True)]
+        in_full = [not torch.equal(*pair) for pair in zip(full._modules[name].parameters(), before[name], strict=True)]
+        assert any(moved) == any(in_full), name
+
+
 def test_without_a_gpu_precision_is_full() -> None:
-    run = TrainingRun(SourceOnly(), recipe(), splits(), 1, 2, CPU)
+    run = TrainingRun(composition(SourceOnly()), recipe(), splits(), 1, 2, CPU)
     assert not run._half_precision
     assert not run._scaler.is_enabled()

@@ -2,12 +2,11 @@
 
 import math
 import re
-from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from platform.networks.hyperparameters import rule_of
+from platform.networks import BiSeNet18
 from platform.training.recipe import Recipe
 
 
@@ -16,7 +15,7 @@ def test_defaults_are_those_of_the_original_study() -> None:
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay, recipe.power) == (2.5e-2, 0.9, 1e-4, 0.9)
     assert (recipe.batch, recipe.auxiliary_weight, recipe.batch_norm) == (4, 1.0, "mixed")
     assert recipe.warm_up == 0.0
-    assert (recipe.network_width, recipe.pretrained, recipe.augmentation) == (1.0, False, "flip")
+    assert (recipe.network, recipe.augmentation) == (BiSeNet18(width=1.0, pretrained=False), "flip")
 
 
 @pytest.mark.parametrize(
@@ -38,18 +37,21 @@ def test_defaults_are_those_of_the_original_study() -> None:
             "Recipe.batch_norm must be one of 'mixed', 'source', 'frozen', got 'target'; its default is 'mixed'",
         ),
         ({"warm_up": 1.0}, "Recipe.warm_up must be at least 0.0 and below 1.0, got 1.0; its default is 0.0"),
-        ({"pretrained": 1}, "Recipe.pretrained must be of type bool, got 1; its default is False"),
-        ({"network_width": 0.0}, "Recipe.network_width must be above 0.0, got 0.0; its default is 1.0"),
+        (
+            {"network": "BiSeNet18"},
+            "Recipe.network must be of type Architecture, got 'BiSeNet18'; "
+            "its default is BiSeNet18(width=1.0, pretrained=False)",
+        ),
+        (
+            {"network": BiSeNet18},
+            "Recipe.network must be of type Architecture, got <class 'platform.networks.bisenet.BiSeNet18'>; "
+            "its default is BiSeNet18(width=1.0, pretrained=False); call it: BiSeNet18()",
+        ),
     ],
 )
 def test_what_it_refuses(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Recipe(**values)
-
-
-def test_the_network_itself_is_not_searched() -> None:
-    fixed = {field.name for field in fields(Recipe) if not rule_of(Recipe, field.name).searchable}
-    assert fixed == {"network_width", "pretrained"}
 
 
 def test_without_warm_up_the_schedule_is_the_decay_alone() -> None:

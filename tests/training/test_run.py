@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly
-from platform.methods.method import SEGMENTATION, Step
+from platform.methods.method import SEGMENTATION
+from platform.methods.step import Step
 from platform.networks import BiSeNet18
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
@@ -22,10 +23,12 @@ from platform.training.run import Damaged, Diverged, make_deterministic, out_of_
 from tests.support.tiny_splits import (
     assert_same,
     bisenet,
+    composition,
     parameters,
     running_statistics,
     splits,
     state,
+    step_of,
     training_run,
 )
 
@@ -40,7 +43,7 @@ def test_every_learning_rate_decays_polynomially_by_step(power: float) -> None:
         run.advance(1)
         assert run.learning_rate == pytest.approx(0.02 * decay)
         for name, initial in ((SEGMENTATION, 0.02), ("discriminator", 1e-4)):
-            (group,) = run._trained[name].optimiser.param_groups
+            (group,) = run._optimisers[name].param_groups
             assert group["lr"] == pytest.approx(initial * decay)
     assert run.step == run.steps
 
@@ -104,7 +107,7 @@ def test_every_learning_rate_warms_up() -> None:
         run.advance(1)
         assert run.step == step + 1
         for name, initial in ((SEGMENTATION, 0.02), ("discriminator", 1e-4)):
-            assert run._trained[name].optimiser.param_groups[0]["lr"] == pytest.approx(initial * factor)
+            assert run._optimisers[name].param_groups[0]["lr"] == pytest.approx(initial * factor)
 
 
 # Data
@@ -119,8 +122,7 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
     run = training_run(Adversarial(width=4), batch_norm=batch_norm)
     convolution = copy.deepcopy(bisenet(run).context_path.conv1)
     statistics = running_statistics(run)
-    batch = run._batch()
-    assert batch.target is not None
+    batch = step_of(run)
     mean, variance = statistics["context_path.bn1.running_mean"], statistics["context_path.bn1.running_var"]
     for images_ in (batch.source.images, batch.target.images)[:passes]:
         with torch.no_grad():
@@ -142,13 +144,13 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
 def test_the_target_is_normalised_by_its_own_batch(batch_norm: str) -> None:
     """Shifting and stretching all target images changes nothing behind the first norm, up to its epsilon."""
     run = training_run(FDA(), batch_norm=batch_norm)
-    target = run._batch().target
-    assert target is not None
+    step = step_of(run)
+    target = step.target
     with torch.no_grad():
-        plain = run._segment_target(target.images)
+        plain = step.segment(target.images, "target")
         before = running_statistics(run)
-        stretched = run._segment_target(bisenet(run).mean + 1.5 * (target.images - bisenet(run).mean))
-    torch.testing.assert_close(plain, stretched, atol=0.05, rtol=0.05)
+        stretched = step.segment(bisenet(run).mean + 1.5 * (target.images - bisenet(run).mean), "target")
+    torch.testing.assert_close(plain.logits, stretched.logits, atol=0.05, rtol=0.05)
     assert run.network.training
     assert all(layer.track_running_stats for layer in run.network.modules() if isinstance(layer, torch.nn.BatchNorm2d))
     if batch_norm == "source":
@@ -182,7 +184,7 @@ def test_the_message_names_the_player_that_diverged() -> None:
             losses = super().losses(step)
             return {SEGMENTATION: losses[SEGMENTATION], "discriminator": losses["discriminator"] * torch.inf}
 
-    run.method = Broken(width=4)
+    run.methods = composition(Broken(width=4))
     with pytest.raises(Diverged, match="the discriminator loss is inf at step 1"):
         run.advance(1)
 
@@ -205,13 +207,13 @@ def test_weights_and_statistics_that_are_not_finite_end_the_run_at_the_end_of_an
     name: str, tensor: str
 ) -> None:
     run = training_run(Adversarial(width=4))
-    trained = run._trained[name]
+    module, optimiser = run._modules[name], run._optimisers[name]
 
     def poison(*_: object) -> None:
         if run.step == 2:  # behind the last losses of the interval
-            trained.module.state_dict()[tensor].view(-1)[0] = torch.inf
+            module.state_dict()[tensor].view(-1)[0] = torch.inf
 
-    trained.optimiser.register_step_post_hook(poison)
+    optimiser.register_step_post_hook(poison)
     run.advance(2)
     with pytest.raises(Diverged, match=rf"^{tensor} of the {name} is not finite at step 3$"):
         run.advance(1)
@@ -325,13 +327,3 @@ def test_training_needs_no_warning_to_be_deterministic(recwarn: pytest.WarningsR
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)
     assert [str(warning.message) for warning in recwarn if "deterministic" in str(warning.message)] == []
-
-
-def test_a_method_must_give_every_player_a_loss() -> None:
-    @dataclass(frozen=True, kw_only=True)
-    class Forgetful(Adversarial):
-        def losses(self, step: Step) -> dict[str, Tensor]:
-            return {SEGMENTATION: super().losses(step)[SEGMENTATION]}
-
-    with pytest.raises(ValueError, match="each of its players a loss, discriminator, segmentation, got segmentation"):
-        training_run(Forgetful(width=4)).advance(1)

@@ -11,16 +11,26 @@ from torch.nn import functional
 
 from platform.methods import Adversarial, SourceOnly
 from platform.methods.adversarial.output_space import DISCRIMINATOR, judged_as, probabilities
-from platform.methods.method import SEGMENTATION, Step, cross_entropy
+from platform.methods.method import SEGMENTATION
+from platform.methods.step import Step, cross_entropy
 from platform.networks.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
 from platform.networks.network import upsample
 from platform.training.run import TrainingRun
-from tests.support.tiny_splits import SIZE, assert_same, bisenet, parameters, running_statistics, state, training_run
+from tests.support.tiny_splits import (
+    SIZE,
+    assert_same,
+    bisenet,
+    parameters,
+    running_statistics,
+    state,
+    step_of,
+    training_run,
+)
 
 
 def discriminator_of(run: TrainingRun) -> Discriminator:
-    module = run._trained[DISCRIMINATOR].module
+    module = run._modules[DISCRIMINATOR]
     assert isinstance(module, Discriminator)
     return module
 
@@ -36,7 +46,6 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
 def published_step(network: BiSeNet, discriminator: Discriminator, step: Step, lambda_adv: float) -> None:
     """AdaptSegNet's loop: D frozen and judging the target for S, then D judging both domains' detached predictions."""
     size = step.source.images.shape[-2:]
-    assert step.target is not None
     for parameter in discriminator.parameters():
         parameter.requires_grad = False
     source = network(step.source.images, auxiliary=True)
@@ -65,7 +74,7 @@ def test_gradients_equal_those_of_the_published_three_passes(
     run = training_run(Adversarial(width=8, lambda_adv=0.5, separable=separable), batch=4)
     network, discriminator = bisenet(run).to(dtype), discriminator_of(run).to(dtype)
     expected_network, expected_discriminator = copy.deepcopy(network), copy.deepcopy(discriminator)
-    published_step(expected_network, expected_discriminator, run._batch(), 0.5)
+    published_step(expected_network, expected_discriminator, step_of(run), 0.5)
 
     run.advance(1)
     for module, expected in ((network, expected_network), (discriminator, expected_discriminator)):
@@ -129,8 +138,8 @@ def test_sides_of_the_losses(judgement: float) -> None:
 
 def test_the_segmentation_loss_is_weighed_by_lambda() -> None:
     run = training_run(Adversarial(width=4, lambda_adv=0.3), auxiliary_weight=0.0)
-    step = run._batch()
-    losses = run.method.losses(step)
+    step = step_of(run)
+    losses = run.methods.losses(step, run._players)
     assert losses.keys() == {SEGMENTATION, DISCRIMINATOR}
     expected = step.noted["loss/cross_entropy"] + 0.3 * step.noted["loss/adversarial"]
     torch.testing.assert_close(losses[SEGMENTATION].detach(), expected)
@@ -141,9 +150,9 @@ def test_the_segmentation_loss_is_weighed_by_lambda() -> None:
 def test_the_weight_rises_over_the_ramp(ramp: float) -> None:
     run = training_run(Adversarial(width=4, lambda_adv=0.3, ramp=ramp), auxiliary_weight=0.0, steps=10)
     for position in range(10):
-        step = run._batch()
+        step = step_of(run)
         assert step.progress == position / 10
-        loss = run.method.losses(step)[SEGMENTATION].detach()
+        loss = run.methods.losses(step, run._players)[SEGMENTATION].detach()
         weight = 0.3 * (min(1.0, position / 10 / ramp) if ramp else 1.0)
         expected = step.noted["loss/cross_entropy"] + weight * step.noted["loss/adversarial"]
         torch.testing.assert_close(loss, expected)
@@ -188,7 +197,7 @@ def test_the_discriminator_is_as_its_fields_say() -> None:
     run = training_run(Adversarial(width=6, separable=True, discriminator_learning_rate=3e-4), steps=10)
     expected = sum(parameter.numel() for parameter in Discriminator(width=6, separable=True).parameters())
     assert sum(parameter.numel() for parameter in discriminator_of(run).parameters()) == expected
-    optimiser = run._trained[DISCRIMINATOR].optimiser
+    optimiser = run._optimisers[DISCRIMINATOR]
     assert isinstance(optimiser, torch.optim.Adam)
     assert optimiser.defaults["betas"] == (0.9, 0.99)
     for step in range(4):

@@ -14,7 +14,7 @@ from platform.methods.translation.fda import band, lend_amplitudes, low_frequenc
 from platform.shifts.randomness import generator
 from platform.training.augmentation import augment
 from tests.support.arrays import all_of
-from tests.support.tiny_splits import SIZE, images_of, labelled, splits, training_run
+from tests.support.tiny_splits import SIZE, images_of, labelled, splits, step_of, training_run
 
 CASES = [
     (height, width, b)
@@ -201,8 +201,7 @@ def test_a_run_lends_to_the_raw_source_and_augments_afterwards() -> None:
     run = training_run(FDA(beta=0.1), data, augmentation="flip")
     for step in range(6):
         run.step = step
-        batch = run._batch()
-        assert batch.target is not None
+        batch = step_of(run)
         source = labelled_batch(data.source_train, batch.source.indices.tolist())
         target = unlabelled_batch(data.target_adapt, batch.target.indices.tolist())
         lent = torch.from_numpy(published(source.images.double().numpy(), target.images.double().numpy(), 3).real)
@@ -254,5 +253,5 @@ def test_a_target_of_the_same_amplitudes_teaches_what_the_source_alone_teaches()
     data = replace(data, source_train=replace(labelled(6, 0), images=shifted[0]), target_adapt=shifted[1])
     lent = training_run(FDA(beta=0.3, entropy_weight=0.0), data, learning_rate=1e-3, batch=4)
     alone = training_run(SourceOnly(), data, learning_rate=1e-3, batch=4)
-    torch.testing.assert_close(lent._batch().source.images, alone._batch().source.images, atol=1e-3, rtol=0)
+    torch.testing.assert_close(step_of(lent).source.images, step_of(alone).source.images, atol=1e-3, rtol=0)
     assert lent.advance(4) == pytest.approx(alone.advance(4), rel=1e-3)

@@ -1,6 +1,7 @@
 """The study that the faults strike, and each of its trials as it is when nothing disturbs it."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +11,13 @@ from torch import Tensor
 
 from platform import methods
 from platform.design.loading import load
+from platform.methods.composition import Composition
 from platform.records.record import Confusion
 from platform.records.trial import SEARCH_SEED, Trial
 from platform.scores.metrics import cityscapes, effective_classes
 from platform.shifts.shift import Pixels
 from platform.study import Study
 from platform.training.evaluation import evaluate, predictions
-from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun, make_deterministic
 
 NAME = "small"
@@ -80,9 +81,11 @@ class Undisturbed:
         threads = torch.get_num_threads()
         make_deterministic(trial.threads)
         try:
-            method = getattr(methods, trial.method)(**trial.hyperparameters)
+            method = Composition((getattr(methods, trial.method)(**trial.hyperparameters),))
+            # A trial knows its network by the call that makes it; no arm of this study has one of its own.
+            recipe = replace(self.study.recipe, **{**trial.recipe, "network": self.study.recipe.network})
             splits = self.study.shift.open()
-            run = TrainingRun(method, Recipe(**trial.recipe), splits, trial.seed, trial.steps, torch.device("cpu"))
+            run = TrainingRun(method, recipe, splits, trial.seed, trial.steps, torch.device("cpu"))
             reports = tuple(self._report(run, trial, step) for step in trial.evaluated_steps)
             saved = torch.load(io.BytesIO(run.save({})), weights_only=True)
             return Trained(reports, saved["modules"], predictions(run, splits.oracle.test))
@@ -95,7 +98,9 @@ class Undisturbed:
         splits = {"source/val": run.splits.source_val, "target/val": run.splits.oracle.val}
         if step == trial.steps and trial.seed != SEARCH_SEED:
             splits["target/test"] = run.splits.oracle.test
-        confusions = {name: evaluate(run, split, "target") for name, split in splits.items()}
+        confusions = {
+            name: evaluate(run, split, "source" if name == "source/val" else "target") for name, split in splits.items()
+        }
         source, target = (
             cityscapes(confusions[name], self.study.shift.groups) for name in ("source/val", "target/val")
         )
