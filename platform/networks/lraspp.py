@@ -1,8 +1,8 @@
 """LR-ASPP on MobileNetV3-Large (Howard et al., ICCV 2019, arXiv 1905.02244), as torchvision builds it.
 
 Features at 1/8 of the image, and at 1/16 after a squeeze-and-excite attention, go to classes by a 1x1 convolution each,
-and add up. torchvision's own departures: dilation keeps 1/16 where the backbone would go to 1/32, and the attention pools
-over the whole image (published: windows of 49 x 49 with stride 16 x 20).
+and add up. torchvision's own departures: dilation keeps 1/16 where the backbone would go to 1/32, and the attention
+pools over the whole image (published: windows of 49 x 49 with stride 16 x 20).
 """
 
 from collections.abc import Mapping
