@@ -79,6 +79,11 @@ def feature_channels(network: Network) -> int:
     return prediction.features.shape[1]
 
 
+def single_precision(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The same numbers in float32, unless they are in float64: bfloat16 has eight bits, float16 ends at 65504."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def upsample(
     logits: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
 ) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:

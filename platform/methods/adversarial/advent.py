@@ -6,7 +6,8 @@ and I(x) = -p(x) log p(x) / log C, the weighted self-information, whose sum over
     S:  min  CE(S(x_s), y_s) + lambda_adv * BCE(D(I(x_t)), source)
     D:  min  (BCE(D(I(x_s)), source) + BCE(D(I(x_t)), target)) / 2
 
-`criterion="least squares"` puts (D - domain)^2 in the place of BCE, as the paper's appendix and AdaptSegNet's code try.
+`criterion="least squares"` puts (D - domain)^2 in the place of BCE, as AdaptSegNet's code offers, there with
+lambda_adv = 0.01.
 
 Departures: the level of the auxiliary classifier is left out. D judges the target once per step, see `Adversarial`.
 """
@@ -23,7 +24,7 @@ from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import Network
+from platform.networks.network import Network, single_precision
 
 DISCRIMINATOR = "discriminator"
 LEAST = 1e-30
@@ -66,5 +67,5 @@ def self_information(
     p: Float[Tensor, "batch classes height width"],
 ) -> Float[Tensor, "batch classes height width"]:
     """-p log p / log C, each in [0, 1]; in float32, since half precision knows no probability below 6e-8."""
-    p = p.float()
+    p = single_precision(p)
     return -p * (p + LEAST).log() / math.log(p.shape[1])

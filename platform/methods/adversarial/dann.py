@@ -6,10 +6,11 @@ With f(x) the features that the final classifier sees, D a classifier of the dom
     S:  min  CE(S(x_s), y_s) - strength(progress) * lambda_dann * L
     D:  min  L,     strength(progress) = 2 / (1 + exp(-10 * progress)) - 1
 
-which is what the published gradient reversal does.
+which is what the published gradient reversal does. L is the mean over a batch of both domains, as in the authors' code;
+the JMLR paper writes the sum of the domains' means, which is twice that.
 
-Departures: D is 1x1 convolutions, since features are maps here (published: three linear layers on a vector); it
-descends by Adam, as the other discriminators do, with its own learning rate.
+Departures: D is two 1x1 convolutions, since features are maps here (published: three linear layers on a vector, with
+dropout); it descends by Adam, as the other discriminators do, with its own learning rate.
 """
 
 import math
@@ -33,7 +34,7 @@ class DANN(Method):
     """Make the features of both domains look alike to a classifier of the domain."""
 
     lambda_dann: float = hyperparameter(1.0, at_least=0.0)
-    """Weight of the reversed loss at full strength; published 1, for features of images as a whole."""
+    """Weight of the reversed loss at full strength; 1 in the papers and 0.1 in the authors' code, for whole images."""
     hidden: int = hyperparameter(64, at_least=1)
     """Channels between the classifier's two layers."""
     classifier_learning_rate: float = hyperparameter(1e-4, above=0.0)

@@ -17,7 +17,7 @@ from torch import Tensor
 from platform.methods.method import SEGMENTATION, Method
 from platform.methods.step import Step
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import upsample
+from platform.networks.network import single_precision, upsample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class MinEnt(Method):
     """Weight of the entropy."""
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
-        logits = upsample(step.target_prediction.logits, step.target.images.shape[-2:])
+        logits = upsample(single_precision(step.target_prediction.logits), step.target.images.shape[-2:])
         return {SEGMENTATION: self.lambda_ent * step.term("shannon_entropy", entropy(logits).mean())}
 
 

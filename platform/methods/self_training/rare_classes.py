@@ -6,8 +6,8 @@ With f_c the fraction of the source's labelled pixels that are of class c, a cla
 
 and then an image, evenly among the N_c that hold it: an image has the probability sum_c [c in image] P(c) / N_c.
 
-Departures: one pixel suffices for an image to hold a class (published: 3000 of a crop, which is drawn again until it
-has them); the recipe's augmentation crops without looking at classes.
+Departures: one pixel suffices for an image to hold a class (published: more than 3000); the recipe's augmentation crops
+without looking at classes (published: up to ten crops, until one holds more than 1500 pixels of the class).
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,14 @@ def pixels_of_classes(labelled: LabelledImages) -> Int64[np.ndarray, "number cla
 
 
 def shares(pixels: Int64[np.ndarray, "number classes"], temperature: float) -> Float[np.ndarray, " number"]:
-    """The probability of each image; one without any class is never drawn."""
+    """The probability of each image; one without any class is never drawn.
+
+    Raises ValueError where no image has any.
+    """
+    if not pixels.any():
+        raise ValueError(
+            "RareClassSampling needs pixels with a class, and every pixel of the source is void; leave it out"
+        )
     held = pixels[:, pixels.any(axis=0)]
     exponents = (1 - held.sum(axis=0) / held.sum()) / temperature
     drawn = np.exp(exponents - exponents.max())
