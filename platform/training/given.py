@@ -7,9 +7,13 @@ import torch
 
 from platform.methods.composition import Composition
 from platform.networks.network import Network
+from platform.records.one_line import one_line
 from platform.shifts.shift import DataError
 from platform.training.recipe import Recipe
-from platform.training.run import Damaged, loaded
+from platform.training.run import Damaged, loaded, out_of_memory
+
+LONGEST = 200
+"""Characters of what was raised."""
 
 
 class StartLost(DataError):
@@ -46,9 +50,11 @@ def trained(given: Given, read: Callable[[str], bytes], device: torch.device) ->
         if state["extra"]["trial"] != given.trial:
             raise Damaged(f"of trial {state['extra']['trial']!r}")
         network.load_state_dict(state["modules"][given.methods.deployed])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:
+        if out_of_memory(error):
+            raise
         raise StartLost(
             f"a trial that begins from trial {given.trial} needs its checkpoint, which is gone or damaged "
-            f"({type(error).__name__}: {error}); bring it back, or start the study over with --fresh"
+            f"({type(error).__name__}: {one_line(error, LONGEST)}); bring it back, or start the study over with --fresh"
         ) from error
     return network.to(device).eval().requires_grad_(False)

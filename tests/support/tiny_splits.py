@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from platform.methods import Method
+from platform.methods import AdaBN, Method
 from platform.methods.composition import Composition
 from platform.methods.step import Step
 from platform.networks.bisenet import BiSeNet, BiSeNet18
@@ -79,7 +79,9 @@ def recipe(**values: Any) -> Recipe:
 def training_run(
     method: Method | Composition, data: Splits | None = None, seed: int = 1, steps: int = 20, **recipe_values: Any
 ) -> TrainingRun:
-    return TrainingRun(composition(method), recipe(**recipe_values), data or splits(), seed, steps, CPU)
+    methods, by = composition(method), recipe(**recipe_values)
+    given = [by.network.build()] if any(type(each) is AdaBN for each in methods.methods) else []
+    return TrainingRun(methods, by, data or splits(), seed, steps, CPU, given)
 
 
 def composition(method: Method | Composition) -> Composition:

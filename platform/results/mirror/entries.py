@@ -75,6 +75,7 @@ def settings(copy: Copy) -> dict[str, str]:
     settings: dict[str, Any] = {"arm": copy.ask.arm, "method": trial.method, **trial.recipe}
     settings |= trial.hyperparameters | resolved
     settings |= {"seed": trial.seed, "steps": trial.steps, "evaluations": trial.evaluations}
+    settings |= {"after": " ".join(trial.after)} if trial.after else {}
     settings |= {f"cost/{name}": f"{value:.10g}" for name, value in copy.record.cost.items()}
     return fitting(settings, LONGEST_PARAM)
 

@@ -48,17 +48,17 @@ def count(value: int) -> str:
 
 
 def trained_only(cost: str) -> str:
-    """What the discriminator adds to a cost, empty without one."""
+    """What is only trained adds to a cost, empty where nothing is."""
     return f" + {cost}" if cost.strip("0.") else ""
 
 
 def parameters(row: Row) -> str:
-    """The network's parameters, plus the discriminator's."""
+    """The network's parameters, plus those of what is only trained."""
     return count(row.cost.parameters) + trained_only(count(row.cost.discriminator_parameters))
 
 
 def gflops(row: Row) -> str:
-    """The network's GFLOPs, plus the discriminator's."""
+    """The network's GFLOPs, plus those of what is only trained."""
     return f"{row.cost.gflops:.4g}" + trained_only(f"{row.cost.discriminator_gflops:.4g}")
 
 
@@ -82,7 +82,7 @@ def reading(table: Table) -> list[str]:
         f"Budget: {header.steps:,} steps a run; {search}. Selected by {header.select}.",
         *early_stopping(table),
         "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
-        "plus, the discriminator's, which is trained and never deployed.",
+        "plus, those of what is only trained and never deployed: discriminators, teachers.",
         *upper_bound(table),
     ]
 
