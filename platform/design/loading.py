@@ -20,6 +20,7 @@ from platform.networks.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
 from platform.records.store import RESERVED
+from platform.training.definition import definition
 
 UNKNOWN_ARGUMENT = re.compile(
     r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"
@@ -60,6 +61,12 @@ def load(path: Path) -> StudyFile:
         remedy = "split it into one file each" if studies else "write study = Study(...) in it"
         raise StudyFileError(f"{path}: a study file must define exactly one Study, {found}; {remedy}")
     study = next(value for value in vars(module).values() if isinstance(value, Study))
+    try:
+        for row in study.rows:
+            # Before anything runs, which may fill what the code remembers.
+            definition(*row.code)
+    except ValueError as error:
+        raise StudyFileError(f"{path}: {one_line(error, LONGEST)}") from error
     paragraph = (module.__doc__ or "").strip().split("\n\n")[0]
     # macOS takes names apart, é into e and its accent: the study is the same on every machine.
     name = unicodedata.normalize("NFC", path.stem)

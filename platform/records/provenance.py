@@ -2,10 +2,12 @@
 
 import functools
 import importlib.metadata
+import json
 import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -18,10 +20,38 @@ COMMIT_VARIABLE = "PLATFORM_GIT_COMMIT"
 JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray for what a Ray job runs: the checkout is then a copy that Ray deletes, and workers have it already."""
 
+LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
 
 def package() -> Path:
     """The folder that modules of this package are imported from: the checkout's, or that of a run's copy of it."""
     return Path(platform.__path__[0])
+
+
+def is_library(place: Path) -> bool:
+    """Whether a top-level module's file, or a package's folder, is Python's or installed, unless in editable mode."""
+    named = {"site-packages", "dist-packages"} & set(place.parts)
+    if named or any(place.is_relative_to(library) for library in LIBRARIES):
+        return True
+    # What is installed elsewhere has its metadata beside it, and to read all that there are takes half a second.
+    beside = any(place.parent.glob("*.dist-info")) or any(place.parent.glob("*.egg-info"))
+    return beside and place.stem in _installed()
+
+
+@functools.cache
+def _installed() -> set[str]:
+    """The top-level names of installed distributions, wherever they lie, but for editable ones."""
+    return {
+        name
+        for name, distributions in importlib.metadata.packages_distributions().items()
+        if not all(map(_is_editable, distributions))
+    }
+
+
+def _is_editable(distribution: str) -> bool:
+    files = importlib.metadata.files(distribution) or ()
+    said = next((file for file in files if file.name == "direct_url.json"), None)
+    return said is not None and bool(json.loads(said.read_text(encoding="utf-8")).get("dir_info", {}).get("editable"))
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from platform.running.placement import refusal
 from platform.running.slots import Slots
 from platform.search.decisions import Search
 from platform.training.assignment import Assignment
-from platform.training.code import definition
+from platform.training.definition import definition
 
 
 class StudySearcher(Searcher):

@@ -9,8 +9,8 @@ from pathlib import Path
 def fingerprint(files: Iterable[Path], *more: str) -> str:
     """12 hexadecimal digits that change when what the files say changes, or any of the texts `more`.
 
-    Comments, docstrings, layout, annotations of functions, import statements and the files' names and folders do not
-    count; what an imported name stands for does, wherever it is used.
+    Comments, docstrings, layout, annotations of functions and inside them, import statements and the files' names and
+    folders do not count; what an imported name stands for does, wherever it is used.
     """
     return digest(*meanings(files), *more)
 
@@ -53,6 +53,7 @@ class _Meant(ast.NodeTransformer):
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
+        self.in_function = False
 
     def visit_Import(self, node: ast.Import) -> None:
         return None
@@ -68,8 +69,32 @@ class _Meant(ast.NodeTransformer):
         return ast.arg(node.arg)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         node.returns = None
-        return self.generic_visit(node)
+        return self._within(node, in_function=True)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._within(node, in_function=False)
+
+    def _within(self, node: ast.AST, in_function: bool) -> ast.AST:
+        before, self.in_function = self.in_function, in_function
+        try:
+            return self.generic_visit(node)
+        finally:
+            self.in_function = before
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        # Those of a class make a dataclass's fields; Python never evaluates a function's.
+        if not self.in_function:
+            return self.generic_visit(node)
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.Assign([node.target], node.value))
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.Name(self.names.get(node.id, node.id), node.ctx)

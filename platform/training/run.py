@@ -26,7 +26,7 @@ from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
 from platform.shifts.stored import Unverified, named, nameless
-from platform.training.batches import Batch, Batches, part
+from platform.training.data.batches import Batch, Batches, part
 from platform.training.passes import TrainingPasses
 from platform.training.recipe import Recipe
 

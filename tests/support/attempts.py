@@ -22,7 +22,8 @@ from platform.shifts import town
 from platform.shifts.shift import Shift, Splits
 from platform.training.assignment import Assignment, Failure, Node, Result
 from platform.training.attempt import Attempt, take_step
-from platform.training.code import definition, training_code
+from platform.training.code import training_code
+from platform.training.definition import definition
 from platform.training.recipe import Recipe
 from tests.support.tiny_splits import NETWORK_WIDTH, composition
 

@@ -3,13 +3,10 @@
 Saving a file while a study runs changes neither what its workers import nor what this process still has to import.
 """
 
-import importlib.metadata
-import json
 import linecache
 import os
 import shutil
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from platform.records.provenance import package
+from platform.records.provenance import is_library, package
 from platform.running.machine.private import private_folder
 
 STUDY = "study"
 """The copy of the study file."""
 SHIPPED_BYTES = 2**20
 """The size up to which a cluster's workers get what lies beside the user's modules and is no code."""
-LIBRARIES = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 
 
 class Edited(ValueError):
@@ -79,18 +75,15 @@ def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
     They are neither Python's, nor installed (unless in editable mode), nor this package's, nor loaded by hand, as a
     study file is.
     """
-    found: dict[str, list[Path]] = {}
-    for name, module in list(sys.modules.items()):
-        if "." not in name and name not in ("__main__", package().name):
-            found[name] = [
-                place
-                for place in _places(module)
-                if place.stem == name
-                and not _is_library(place)
-                and not (elsewhere_than is not None and place.resolve().is_relative_to(elsewhere_than))
-            ]
-    installed = _installed() if any(found.values()) else set()
-    return [place for name, places in found.items() if name not in installed for place in places]
+    return [
+        place
+        for name, module in list(sys.modules.items())
+        if "." not in name and name not in ("__main__", package().name)
+        for place in _places(module)
+        if place.stem == name
+        and not is_library(place)
+        and not (elsewhere_than is not None and place.resolve().is_relative_to(elsewhere_than))
+    ]
 
 
 def _places(module: ModuleType) -> list[Path]:
@@ -101,26 +94,6 @@ def _places(module: ModuleType) -> list[Path]:
     except Exception:  # whatever an object does that somebody put among the modules
         return []
     return [folder for folder in folders if folder.is_dir()] or [file] * (file.suffix == ".py" and file.is_file())
-
-
-def _is_library(place: Path) -> bool:
-    named = {"site-packages", "dist-packages"} & set(place.parts)
-    return bool(named) or any(place.is_relative_to(library) for library in LIBRARIES)
-
-
-def _installed() -> set[str]:
-    """The top-level names of installed distributions, wherever they lie, but for editable ones."""
-    return {
-        name
-        for name, distributions in importlib.metadata.packages_distributions().items()
-        if not all(map(_is_editable, distributions))
-    }
-
-
-def _is_editable(distribution: str) -> bool:
-    files = importlib.metadata.files(distribution) or ()
-    said = next((file for file in files if file.name == "direct_url.json"), None)
-    return said is not None and bool(json.loads(said.read_text(encoding="utf-8")).get("dir_info", {}).get("editable"))
 
 
 def _copied(root: Path, ships: bool) -> Code:

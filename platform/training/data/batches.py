@@ -16,7 +16,7 @@ from platform.methods.composition import Composition, Memory
 from platform.shifts.randomness import generator
 from platform.shifts.shift import Images, LabelledImages, Splits
 from platform.shifts.stored import nameless
-from platform.training.augmentation import augment
+from platform.training.data.augmentation import augment
 from platform.training.recipe import Recipe
 
 Batch = Labelled | Unlabelled

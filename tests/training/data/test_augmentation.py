@@ -7,7 +7,7 @@ from torch import Tensor
 
 from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
-from platform.training.augmentation import LARGEST_SCALE, augment
+from platform.training.data.augmentation import LARGEST_SCALE, augment
 
 HEIGHT, WIDTH = 32, 64
 
