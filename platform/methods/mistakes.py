@@ -8,7 +8,14 @@ from platform.records.one_line import one_line
 
 LIBRARIES = ("<", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 """How the names of files begin that are neither a method's nor ours; of code that is in no file: `<string>`."""
-RUNS_METHODS = ("platform.methods.method", "platform.networks.", "platform.training.")
+RUNS_METHODS = (
+    "platform.methods.method",
+    "platform.methods.composition",
+    "platform.methods.step",
+    "platform.methods.batch",
+    "platform.networks.",
+    "platform.training.",
+)
 """How the names of modules begin that a method is called by, or calls."""
 LONGEST = 1000
 """Characters of what was raised."""
