@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from platform.methods.batch import Labelled
-from platform.methods.method import cross_entropy
+from platform.methods.step import cross_entropy
 from platform.networks.bisenet import BiSeNet
 from platform.networks.network import Prediction, upsample
 from platform.records.provenance import ROOT
@@ -172,7 +172,9 @@ def test_every_axis_of_an_annotation_is_seen() -> None:
 WRONG: dict[str, Callable[[], object]] = {
     "networks: three axes instead of four": lambda: upsample(zeros(2, 19, 4), (8, 8)),
     "networks: a grey image": lambda: BiSeNet(width=1 / 64)(zeros(2, 1, 32, 32)),
-    "networks: auxiliary logits of another size": lambda: Prediction(zeros(2, 19, 4, 8), (zeros(2, 19, 2, 4),)),
+    "networks: auxiliary logits of another size": lambda: Prediction(
+        zeros(2, 19, 4, 8), (zeros(2, 19, 2, 4),), zeros(2, 8, 4, 8)
+    ),
     "methods: labels of another batch": lambda: cross_entropy(zeros(2, 19, 4, 8), train_ids(3, 32, 64)),
     "methods: labels that are not integers": lambda: cross_entropy(zeros(2, 19, 4, 8), zeros(2, 32, 64)),
     "methods: labels of another size": lambda: Labelled(zeros(2, 3, 8, 8), train_ids(2, 8, 9), train_ids(2)),
@@ -191,7 +193,7 @@ def test_production_checks_no_shape() -> None:
     code = (
         "import sys, torch, platform.methods, platform.training.run\n"
         "from platform.networks.network import Prediction\n"
-        "Prediction(torch.zeros(1), ())\n"
+        "Prediction(torch.zeros(1), (), torch.zeros(1))\n"
         "print([name for name in ('beartype', 'typeguard') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

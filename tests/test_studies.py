@@ -11,6 +11,8 @@ from platform.design.header import header
 from platform.design.loading import load
 from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.methods.composition import Composition
+from platform.networks import BiSeNet18
 from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
@@ -52,7 +54,7 @@ def test_a_study_is_fair_and_bounded(path: Path) -> None:
     assert len({row.search_trials for row in study.rows}) == 1, "every row gets the same search"
     assert study.seeds >= 3
     assert not study.select.startswith("oracle/")
-    assert any(arm.method is SourceOnly for arm in study.arms.values()), "a lower bound"
+    assert any(arm.methods == (SourceOnly,) for arm in study.arms.values()), "a lower bound"
     assert all("learning_rate" in arm.ranges for arm in study.arms.values())
     assert all(len(arm.ranges) <= 5 for arm in study.arms.values())
 
@@ -88,7 +90,7 @@ def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
     for row in small.rows:
         trial = row.trial({}, 0, small.shift.identity())
         assert trial.steps == 4
-        assert Recipe(**trial.recipe).network_width < 0.2
+        assert trial.recipe["network"] == repr(BiSeNet18(width=0.125))
         assert row.search_trials <= 2
 
 
@@ -96,21 +98,21 @@ def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
 def test_no_two_rows_are_the_same(path: Path) -> None:
     study = load(path).study
     for one, other in itertools.combinations(study.arms.values(), 2):
-        assert (one.method, dict(one.fields)) != (other.method, dict(other.fields))
+        assert (one.methods, dict(one.fields)) != (other.methods, dict(other.fields))
 
 
 def test_the_comparison_has_the_original_studys_rows_and_the_one_it_lacked() -> None:
     study = named("comparison")
-    rows = {name: (arm.method, arm.fields.get("separable", False)) for name, arm in study.arms.items()}
+    rows = {name: (arm.methods, arm.fields.get("separable", False)) for name, arm in study.arms.items()}
     assert rows == {
-        "source only": (SourceOnly, False),
-        "adversarial": (Adversarial, False),
-        "lightweight adversarial": (Adversarial, True),
-        "FDA": (FDA, False),
-        "target supervised": (TargetSupervised, False),
+        "source only": ((SourceOnly,), False),
+        "adversarial": ((Adversarial,), False),
+        "lightweight adversarial": ((Adversarial,), True),
+        "FDA": ((FDA,), False),
+        "target supervised": ((TargetSupervised,), False),
     }
     assert study.shift.size == (512, 1024)
-    assert study.recipe.pretrained
+    assert study.recipe.network == BiSeNet18(pretrained=True)
     assert study.row("adversarial").cost.discriminator_parameters == 2_781_121
     assert study.row("lightweight adversarial").cost.discriminator_parameters == 191_364
 
@@ -122,20 +124,20 @@ def test_the_small_comparison_has_the_same_rows_at_a_laptops_size() -> None:
     }
     assert (small.reference, small.select) == (full.reference, full.select)
     assert (small.shift.size, small.shift.groups) == ((96, 128), CAMVID_11)
-    assert (small.recipe.network_width, small.recipe.pretrained, small.seeds) == (0.25, False, 3)
+    assert (small.recipe.network, small.seeds) == (BiSeNet18(width=0.25), 3)
     assert small.budget.gpus == 0
     assert plan(small).hours < 1, "on one core"
 
 
 def test_the_bands_of_the_beta_study_are_those_it_means() -> None:
     study = named("fda_beta")
-    bands = [row.trial({}, 1, {}).resolved["beta"]["band"] for row in study.rows if row.arm.method is FDA]
+    bands = [row.trial({}, 1, {}).resolved["beta"]["band"] for row in study.rows if row.arm.methods == (FDA,)]
     assert bands == [0, 1, 5, 25, 46]
 
 
 def test_the_weight_study_spans_the_published_value() -> None:
     arms = named("lambda_adv").arms.values()
-    weights = [arm.fields["lambda_adv"] for arm in arms if arm.method is Adversarial]
+    weights = [arm.fields["lambda_adv"] for arm in arms if arm.methods == (Adversarial,)]
     assert weights == sorted(weights)
     assert weights[0] == 0
     assert Adversarial().lambda_adv in weights
@@ -147,11 +149,11 @@ def test_the_discriminator_study_crosses_kind_and_width() -> None:
     kinds = {
         name: (arm.fields["width"], arm.fields["separable"])
         for name, arm in study.arms.items()
-        if arm.method is Adversarial
+        if arm.methods == (Adversarial,)
     }
     assert set(kinds.values()) == set(itertools.product((16, 32, 64), (False, True)))
     for name, (width, separable) in kinds.items():
-        assert study.row(name).cost == cost_of(Adversarial(width=width, separable=separable), Recipe())
+        assert study.row(name).cost == cost_of(Composition((Adversarial(width=width, separable=separable),)), Recipe())
     assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)
 
 

@@ -146,7 +146,8 @@ class Arm:
             return
         default = next(entry.default for entry in fields(owner) if entry.name == name)
         kind = rule_of(owner, name).kind or type(default)
-        if not any(issubclass(kind, taken) for taken in value.takes):
+        # Python takes a truth value for a whole number.
+        if not any(kind is taken or (taken is not int and issubclass(kind, taken)) for taken in value.takes):
             kinds = " or ".join(taken.__name__ for taken in value.takes)
             raise ValueError(
                 f"{owner.__name__}.{name} is of type {kind.__name__}, but {value} gives {kinds}; use {_fitting(kind)}"

@@ -120,8 +120,7 @@ class Row:
 
         The values may be those that records have.
         """
-        meant = {field: self.dimensions[field].meant(value) for field, value in chosen.items()}
-        return self.arm.filled(meant, self.recipe)
+        return self.arm.filled({field: self._meant(field, value) for field, value in chosen.items()}, self.recipe)
 
     def trial(
         self, chosen: Mapping[str, Any], seed: int, shift_identity: dict[str, Any], after: tuple[str, ...] = ()
@@ -149,6 +148,11 @@ class Row:
         networks = self.arm.fields.get("network", self.recipe.network)
         several = networks.values if isinstance(networks, OneOf) else (networks,)
         return (*self.arm.methods, *dict.fromkeys(map(type, several)), type(self.shift))
+
+    def _meant(self, field: str, value: Any) -> Any:
+        """A field's value, for what records have of it; the default may lie outside of the range."""
+        meant, default = self.dimensions[field].meant(value), self.defaults[field]
+        return default if meant == recorded(default) else meant
 
     @property
     def cost(self) -> Cost:

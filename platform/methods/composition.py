@@ -118,7 +118,7 @@ class Composition:
             source = replace(source, images=method.translate(source, shown, own))
         return source
 
-    def losses(self, step: Step, players: Sequence[Mapping[str, Player]]) -> dict[str, Tensor]:
+    def losses(self, step: Step, players: Sequence[Mapping[str, Player]]) -> dict[str, Float[Tensor, ""]]:
         """The loss of each player that has one, that of the segmentation network with the labelled cross-entropy."""
         total: dict[str, Tensor | None] = {SEGMENTATION: step.supervised()}
         for method, own in zip(self.methods, players, strict=True):

@@ -36,7 +36,7 @@ MISTAKES = {
         HEAD
         + "class Broken(Adversarial):\n    def losses(self, step):\n        raise RuntimeError('sizes differ')\n\n"
         + study("{'a': Arm(Broken)}").removeprefix(HEAD),
-        ["Broken's players cannot be counted", "RuntimeError: sizes differ at mistake.py:8"],
+        ["the cost of Broken cannot be counted", "RuntimeError: sizes differ at mistake.py:9"],
     ),
     "does not import": ("import platform.studdy\n", ["No module named 'platform.studdy'"]),
     "imports what has moved": (
@@ -47,9 +47,9 @@ MISTAKES = {
     "misspelt arm field": (study("{'a': Arm(FDA, betta=0.1)}"), ["betta", "Did you mean 'beta'?"]),
     "misspelt study field": (study(seedz="3"), ["seedz", "Did you mean 'seeds'?"]),
     "value out of range": (study("{'a': Arm(FDA, beta=0.7)}"), ["FDA.beta must be", "below 0.5", "0.7"]),
-    "range on a field that takes none": (
-        study("{'a': Arm(FDA, network=BiSeNet18(width=Uniform)(0.1, 1.0))}"),
-        ["network_width", "takes no range"],
+    "range within a network": (
+        study("{'a': Arm(FDA, network=BiSeNet18(width=Uniform(0.1, 1.0)))}"),
+        ["BiSeNet18.width must be of type int or float", "Uniform(0.1, 1.0)"],
     ),
     "empty range": (study("{'a': Arm(FDA, beta=Uniform(0.2, 0.1))}"), ["Uniform(0.2, 0.1)", "empty"]),
     "unknown selector": (study(select="'source/mIoU'"), ["source/mIoU", "Did you mean 'source/miou'?"]),

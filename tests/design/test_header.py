@@ -8,6 +8,7 @@ from platform.networks import BiSeNet18
 from platform.study import Arm, Recipe
 from platform.training.cost import cost_of
 from tests.support.planned_study import ARMS, study
+from tests.support.tiny_splits import composition
 
 
 def test_the_header_holds_what_a_table_needs() -> None:
@@ -22,7 +23,7 @@ def test_the_header_holds_what_a_table_needs() -> None:
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
     assert [arm.warm_up for arm in told.arms] == [0.0] * 5
-    assert told.arms[1].cost == asdict(cost_of(Adversarial(), Recipe(network=BiSeNet18(width=0.25))))
+    assert told.arms[1].cost == asdict(cost_of(composition(Adversarial()), Recipe(network=BiSeNet18(width=0.25))))
     unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")
     assert (unsearched.search_trials, unsearched.rungs, unsearched.reduction, unsearched.smoothing) == (0, (), 0, 0)
 

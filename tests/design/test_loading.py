@@ -45,7 +45,7 @@ def test_a_study_file_gives_its_study_with_its_name_question_and_text(tmp_path: 
     path.write_text(text)
     file = load(path)
     assert (file.name, file.question, file.path, file.source) == ("question", "How wide should it be?", path, text)
-    assert file.study.arms["FDA"].method is FDA
+    assert file.study.arms["FDA"].methods == (FDA,)
 
 
 def test_a_file_without_a_docstring_asks_nothing(tmp_path: Path) -> None:
@@ -114,7 +114,10 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         ("Study(town())\n", 1, "TypeError: Study.__init__() takes 1 positional argument"),
         ("Arm(FDA, beta=0.7)\n", 1, "FDA.beta must be at least 0.0 and below 0.5, got 0.7"),
         ("Arm(FDA, beta=LogUniform(0.1, 0.7))\n", 1, "FDA.beta must be"),
-        ("Arm(FDA, network=BiSeNet18(width=Uniform)(0.1, 0.7))\n", 1, "Recipe.network_width takes no range"),
+        ("Arm(FDA, network=BiSeNet18(width=Uniform(0.1, 0.7)))\n", 1, "BiSeNet18.width must be of type int or float"),
+        ("Arm(FDA, network=Uniform(0.1, 0.7))\n", 1, "Recipe.network is of type Architecture, but Uniform(0.1, 0.7)"),
+        ("Arm(FDA, network=BiSeNet18)\n", 1, "call it: BiSeNet18()"),
+        ("Arm(FDA, FDA)\n", 1, "the methods of an arm must differ, got FDA twice"),
         ("Budget(steps=Integers(1, 7), evaluations=1)\n", 1, "only the fields of an Arm take ranges"),
         ("ASHA(trials=3, grace=Uniform(0.1, 0.7))\n", 1, "only the fields of an Arm take ranges"),
         ("Recipe(learning_rate=Uniform(0.1, 0.7))\n", 1, "Recipe.learning_rate must be"),

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
-from platform.methods import FDA, Adversarial, Method, SourceOnly
+from platform.methods import FDA, Adversarial, SourceOnly
 from platform.networks import BiSeNet18
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
@@ -19,6 +19,8 @@ from platform.training.cost import cost_of
 from platform.training.run import TrainingRun
 from tests.support.nasty_names import NASTY
 from tests.support.planned_study import ARMS, LEARNING_RATE, study
+from tests.support.taught import Beside, Deploying, Descending, Mean
+from tests.support.tiny_splits import composition
 
 
 def test_rows_trials_and_steps() -> None:
@@ -53,7 +55,7 @@ def test_nothing_is_stopped_without_rungs() -> None:
 def test_the_cost_is_that_of_every_pass() -> None:
     planned = plan(study())
     # One image of 256 x 512 is a quarter of what costs are counted for; a step takes 3 forward passes' operations.
-    whole = cost_of(Adversarial(), Recipe())
+    whole = cost_of(composition(Adversarial()), Recipe())
     network, discriminator = whole.deployed_gflops / 4, whole.discriminator_gflops / 4
     forward = {
         "source only": 4 * network,
@@ -158,7 +160,10 @@ def test_the_text_says_what_differs_from_the_usual() -> None:
     text = describe(study(arms=arms, search=None, select="oracle/miou", recipe=recipe, shift=town()), "fda")
     assert "rungs   none, nothing is searched" in text
     assert "select  oracle/miou, which uses target labels" in text
-    assert "recipe  augmentation='none', network=BiSeNet18(width=0.25), the rest at its defaults" in text
+    recipe_line = (
+        "recipe augmentation='none', network=BiSeNet18(width=0.25, pretrained=False), the rest at its defaults"
+    )
+    assert recipe_line in " ".join(text.split())
     assert "beta   0.01, band 0" in text, "what the default means at this size"
     assert "batch  8" in text
     assert "none, no trial is stopped" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
@@ -178,20 +183,30 @@ def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "recipe"),
+    ("arm", "momentum"),
     [
-        (SourceOnly(), Recipe(network=BiSeNet18(width=0.25))),
-        (SourceOnly(), Recipe(network=BiSeNet18(width=0.25), momentum=0.0)),
-        (Adversarial(width=32), Recipe(network=BiSeNet18(width=0.25))),
-        (Adversarial(separable=True), Recipe(network=BiSeNet18(width=0.25))),
+        (Arm(SourceOnly), 0.9),
+        (Arm(SourceOnly), 0.0),
+        (Arm(Adversarial, width=32), 0.9),
+        (Arm(Adversarial, separable=True), 0.9),
+        (Arm(Mean), 0.9),
+        (Arm(Deploying), 0.9),
+        (Arm(Beside), 0.9),
+        (Arm(Descending, kind="plain"), 0.9),
+        (Arm(Descending, kind="momentum"), 0.9),
+        (Arm(Descending, kind="Adam"), 0.9),
+        (Arm(Descending, kind="AMSGrad"), 0.0),
+        (Arm(Mean, Descending, Adversarial, width=32), 0.9),
     ],
-    ids=["source only", "without momentum", "adversarial", "lightweight adversarial"],
+    ids=lambda value: (
+        " ".join([value.name, *map(str, value.fields.values())]) if isinstance(value, Arm) else str(value)
+    ),
 )
-def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) -> None:
-    fields = {name: value for name, value in vars(method).items() if type(method)().__dict__[name] != value}
-    shift = town()
-    row = study(shift=shift, arms={"row": Arm(type(method), **fields)}, reference="row", search=None, recipe=recipe)
-    run = TrainingRun(method, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
+def test_a_checkpoint_takes_the_planned_space(arm: Arm, momentum: float) -> None:
+    shift, recipe = town(), Recipe(network=BiSeNet18(width=0.25), momentum=momentum)
+    row = study(shift=shift, arms={"row": arm}, reference="row", search=None, recipe=recipe)
+    methods, recipe = row.rows[0].filled({})
+    run = TrainingRun(methods, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
     run.advance(1)
     assert plan(row).rows[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
 
@@ -199,7 +214,7 @@ def test_a_checkpoint_takes_the_planned_space(method: Method, recipe: Recipe) ->
 def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one() -> None:
     planned = plan(study())
     by_name = {each.row.name: each.checkpoint_bytes for each in planned.rows}
-    counted = cost_of(Adversarial(), Recipe())
+    counted = cost_of(composition(Adversarial()), Recipe())
     network, discriminator = 4 * counted.parameters, 4 * counted.discriminator_parameters
     # The published count has an ImageNet classifier of half a million parameters, which nothing here trains.
     assert by_name["source only"] == pytest.approx(2 * (network - 4 * 513_000), rel=0.01)

@@ -13,7 +13,7 @@ from platform.study import ASHA, Arm, Budget, Integers, LogUniform, Recipe, Stud
 ARMS = {
     "source only": Arm(SourceOnly),
     "FDA": Arm(FDA, beta=LogUniform(0.01, 0.1), eta=1.5, learning_rate=LogUniform(1e-3, 0.1)),
-    "own recipe": Arm(FDA, network=BiSeNet18(width=1.0), pretrained=True, batch=Integers(2, 16), momentum=0.5),
+    "own recipe": Arm(FDA, network=BiSeNet18(pretrained=True), batch=Integers(2, 16), momentum=0.5),
     "adversarial": Arm(Adversarial, width=16),
 }
 
@@ -27,7 +27,7 @@ def study(**changes: Any) -> Study:
         "select": "oracle/miou",
         "search": ASHA(trials=12),
         "budget": Budget(steps=20_000, evaluations=20, gpus=0.5, cpus=2),
-        "recipe": Recipe(pretrained=True, weight_decay=5e-4, batch=16),
+        "recipe": Recipe(network=BiSeNet18(pretrained=True), weight_decay=5e-4, batch=16),
     }
     return Study(**{**fine, **changes})
 
@@ -35,7 +35,7 @@ def study(**changes: Any) -> Study:
 def test_rows_reference_and_selector_stay() -> None:
     small = study().smoke()
     assert list(small.arms) == list(ARMS)
-    assert [arm.method for arm in small.arms.values()] == [arm.method for arm in ARMS.values()]
+    assert [arm.methods for arm in small.arms.values()] == [arm.methods for arm in ARMS.values()]
     assert (small.reference, small.select) == ("FDA", "oracle/miou")
     assert small.arms["FDA"].fields == ARMS["FDA"].fields
     assert small.shift.groups == CAMVID_11
@@ -62,7 +62,7 @@ def test_a_rung_is_passed_after_a_usual_warm_up_too(ramp: float) -> None:
 @pytest.mark.parametrize("name", ARMS)
 def test_every_row_becomes_small_whatever_its_own_recipe(name: str) -> None:
     _, recipe = study().smoke().row(name).filled({})
-    assert (recipe.network_width, recipe.batch, recipe.pretrained) == (0.125, 2, False)
+    assert (recipe.network, recipe.batch) == (BiSeNet18(width=0.125), 2)
     assert recipe.weight_decay == 5e-4
     assert recipe.momentum == (0.5 if name == "own recipe" else 0.9)
 

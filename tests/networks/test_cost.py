@@ -11,19 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet18
 
-from platform.methods import SEGMENTATION, Adversarial, Method, Player, SourceOnly, Step, hyperparameter
+from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
 from platform.networks.bisenet import BiSeNet, PublishedOrder
 from platform.networks.cost import Cost, layer_operations, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
 from platform.networks.network import upsample
 from platform.study import Recipe
-from platform.training.cost import Uncounted, cost_of, estimate_of
+from platform.training.cost import cost_of, estimate_of
+from tests.support.tiny_splits import composition
 
 
 def cost(width: float, discriminator: tuple[int, bool] | None) -> Cost:
     """The cost of a network of a width and of a discriminator (width, separable), if any."""
-    return cost_of(method_with(discriminator), Recipe(network=BiSeNet18(width=width)))
+    return cost_of(composition(method_with(discriminator)), Recipe(network=BiSeNet18(width=width)))
 
 
 def method_with(discriminator: tuple[int, bool] | None) -> Method:
@@ -80,8 +81,20 @@ def test_the_published_figures() -> None:
         discriminator_gflops=30.878,
         original_gflops=51.423,
         original_discriminator_gflops=30.912,
+        step_gflops=490.622,
     )
     assert dataclasses.asdict(cost(1.0, (64, False))) == pytest.approx(dataclasses.asdict(expected), abs=5e-4, rel=0)
+
+
+def test_a_step_takes_each_pass_thrice_for_its_gradients() -> None:
+    """One pass of the source; for the adversary, one of each domain, and a judgement of each."""
+    alone, adversarial = cost(1.0, None), cost(1.0, (64, False))
+    assert alone.step_gflops == pytest.approx(3 * alone.deployed_gflops)
+    both = 3 * (2 * adversarial.deployed_gflops + 2 * adversarial.discriminator_gflops)
+    assert adversarial.step_gflops == pytest.approx(both)
+    translated = cost_of(composition(FDA()), Recipe())
+    assert translated.step_gflops == pytest.approx(3 * 2 * translated.deployed_gflops), "it passes the target too"
+    assert cost_of(composition(TargetSupervised()), Recipe()) == alone
 
 
 def test_the_published_figures_of_the_separable_discriminator() -> None:
@@ -245,119 +258,6 @@ def test_counting_is_cached_plain_and_draws_no_random_number() -> None:
 @pytest.mark.parametrize("discriminator", [None, (64, False), (64, True), (16, False), (16, True)])
 def test_the_estimate_is_near_the_cost(width: float, discriminator: tuple[int, bool] | None) -> None:
     exact = cost(width, discriminator)
-    assert estimate_of(method_with(discriminator), Recipe(network=BiSeNet18(width=width))) == pytest.approx(
-        (exact.deployed_gflops, exact.discriminator_gflops), rel=0.03
-    )
-
-
-# Methods of a study file's own
-
-
-class Decoder(nn.Module):
-    """Judges each pixel: a transposed convolution, then linear layers over the channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(19, 32, 4, stride=2, padding=1)
-        self.layers = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        judgement: Tensor = self.layers(self.up(x).movedim(1, -1))
-        return judgement
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Decoded(Method):
-    """Judges the target's logits by a decoder."""
-
-    def players(self) -> dict[str, Player]:
-        return {"decoder": Player(Decoder(), torch.optim.SGD)}
-
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        assert step.target is not None
-        loss = step.modules["decoder"](step.segment_target(step.target.images)).mean()
-        return {SEGMENTATION: loss, "decoder": loss}
-
-
-def test_the_estimate_knows_layers_that_torchscan_does_not() -> None:
-    exact = cost_of(Decoded(), Recipe(network=BiSeNet18(width=0.125)))
-    eighth = 64 * 128
-    assert exact.discriminator_gflops * 1e9 == 2 * eighth * (19 * 32 * 16 + 4 * (32 * 64 + 64))
-    estimated = estimate_of(Decoded(), Recipe(network=BiSeNet18(width=0.125)))
-    assert estimated == pytest.approx((exact.deployed_gflops, exact.discriminator_gflops), rel=0.03)
-
-
-class Pooled(nn.Module):
-    """Judges the mean of a map over its pixels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(channels, 8), nn.GELU(), nn.Linear(8, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        judgement: Tensor = self.layers(x.mean((2, 3)))
-        return judgement
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SeveralLevels(Method):
-    """Judges logits at 1/8 of the image by the published discriminator, two more levels, and a pooled vector."""
-
-    width: int = hyperparameter(16, at_least=1)
-
-    def players(self) -> dict[str, Player]:
-        modules: dict[str, nn.Module] = {
-            "deep": Discriminator(width=self.width),
-            "levels": nn.Conv2d(19, 2, 3, padding=1, bias=False),
-            "pooled": nn.Linear(19, 3),
-            "of features": Pooled(19),
-            "never called": nn.Linear(5, 5),
-        }
-        return {name: Player(module, torch.optim.SGD) for name, module in modules.items()}
-
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        assert step.target is not None
-        prediction = step.segment(step.source.images)
-        target = step.segment_target(step.target.images)
-        both = torch.cat([prediction.logits, target])
-        for level in prediction.auxiliary:
-            step.modules["levels"](level)
-        step.modules["levels"](upsample(prediction.logits, step.source.images.shape[-2:]))
-        step.modules["pooled"](input=both.mean((2, 3)))
-        loss = step.modules["deep"](both).mean() + step.modules["of features"](both).mean()
-        return {SEGMENTATION: loss, "deep": loss}
-
-
-def test_players_are_counted_on_what_their_method_gives_them() -> None:
-    counted = cost_of(SeveralLevels(), Recipe(network=BiSeNet18(width=0.125)))
-    deep, eighth, whole = Discriminator(width=16), torch.zeros(1, 19, 64, 128), torch.zeros(1, 19, 512, 1024)
-    levels = nn.Conv2d(19, 2, 3, padding=1, bias=False)
-    expected = (
-        multiply_add_operations(deep, eighth)
-        # Two auxiliary heads at 1/8 are one judgement, and the image's size is another.
-        + multiply_add_operations(levels, eighth)
-        + multiply_add_operations(levels, whole)
-        + 2 * 19 * 3
-        + 2 * (19 * 8 + 8)
-    )
-    assert counted.discriminator_gflops * 1e9 == expected
-    own = parameters(deep) + parameters(levels) + 20 * 3 + (20 * 8 + 9) + 30
-    assert counted.discriminator_parameters == own
-    assert counted.original_discriminator_gflops > counted.discriminator_gflops / 2
-    assert counted.gflops == cost(0.125, None).gflops
-    estimated = estimate_of(SeveralLevels(), Recipe(network=BiSeNet18(width=0.125)))
-    assert estimated == pytest.approx((counted.deployed_gflops, counted.discriminator_gflops), rel=0.05)
-
-
-def test_what_a_method_does_late_is_counted() -> None:
-    assert cost_of(Adversarial(ramp=0.9, width=8), Recipe()) == cost_of(Adversarial(width=8), Recipe())
-
-
-def test_counting_says_a_methods_own_mistake_and_its_place() -> None:
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Broken(SeveralLevels):
-        def losses(self, step: Step) -> dict[str, Tensor]:
-            raise ValueError("my own mistake")
-
-    with pytest.raises(Uncounted, match=r"Broken.*my own mistake at test_cost.py:\d+"):
-        cost_of(Broken(), Recipe(network=BiSeNet18(width=0.125)))
+    assert estimate_of(
+        composition(method_with(discriminator)), Recipe(network=BiSeNet18(width=width))
+    ) == pytest.approx((exact.deployed_gflops, exact.discriminator_gflops, exact.step_gflops), rel=0.03)

@@ -22,7 +22,7 @@ class Example:
     free: float = hyperparameter(0.0)
     count: int = hyperparameter(4, at_least=2)
     switch: bool = hyperparameter(False, choices=(False, True))
-    mode: str = hyperparameter("slow", choices=("slow", "fast"), searchable=False)
+    mode: str = hyperparameter("slow", choices=("slow", "fast"))
     level: int = hyperparameter(1, choices=(1, 2, 4))
 
     def __post_init__(self) -> None:
@@ -114,7 +114,6 @@ def test_rules_say_what_they_demand() -> None:
         "one of 'slow', 'fast'",
         "one of 1, 2, 4",
     ]
-    assert [field.name for field in fields(Example) if not rule_of(Example, field.name).searchable] == ["mode"]
 
 
 TEXTS = """

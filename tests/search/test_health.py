@@ -12,6 +12,7 @@ import torch
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.methods.method import Player
+from platform.networks import Network
 from platform.records.record import Report
 from platform.scores.metrics import effective_classes
 from platform.search.health import PERSISTENCE, ailment
@@ -201,9 +202,9 @@ def test_real_predictions_that_entropy_collapses() -> None:
 class Forgetful(Adversarial):
     """Its discriminator's weights decay to nothing."""
 
-    def players(self) -> Mapping[str, Player]:
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
         adam = partial(torch.optim.Adam, lr=0.02, weight_decay=100.0)
-        return {name: player._replace(optimiser=adam) for name, player in super().players().items()}
+        return {name: player._replace(optimiser=adam) for name, player in super().players(network, given).items()}
 
 
 def test_a_real_discriminator_that_forgets() -> None:
