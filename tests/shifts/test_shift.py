@@ -23,7 +23,7 @@ def test_what_is_granted_is_a_copy_that_leads_to_no_other_label() -> None:
     data = splits()
     few = granted(data, 2).few
     assert few is not None
-    assert not np.shares_memory(few.labels, data.oracle.adapt.labels)  # type: ignore[arg-type]
+    assert not np.shares_memory(few.labels, data.oracle.adapt.labels)
 
 
 def test_of_a_cache_on_disk_too(tmp_path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import gc
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from platform.shifts.shift import Arrays, LabelledImages, Oracle, Shift, Splits
 from platform.shifts.stored import Stored, Verified
@@ -68,11 +70,12 @@ def _children(found: Any) -> Iterator[tuple[str, Any]]:
                 yield from (("element", element) for element in found.flat)
         case Tensor():
             yield from _of_tensor(found)
+        case Node():
+            yield from _of_graph(found)
         case _:
             # Whatever containers, iterators, generators, caches and cells hold, be they written in C.
             yield from (("holds", each) for each in gc.get_referents(found))
-    if hasattr(found, "grad_fn") or not isinstance(found, Tensor):
-        yield from _attributes(found)
+    yield from _attributes(found)
 
 
 def _attributes(found: Any) -> Iterator[tuple[str, Any]]:
@@ -90,7 +93,9 @@ class Slotted:
     """Has a slot, by which others are known."""
 
     __slots__ = ("held",)
-    held: Any
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
 
 
 def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -115,19 +120,17 @@ def _of_tensor(tensor: Tensor) -> Iterator[tuple[str, Any]]:
     yield "hooks", tensor._backward_hooks
     if tensor.is_leaf:
         yield "grad", tensor.grad
-    nodes, seen = [tensor.grad_fn], set[Any]()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        nodes += [before for before, _ in node.next_functions]
-        for name in dir(node):
-            if name.startswith("_saved_"):
-                try:
-                    yield name, getattr(node, name)
-                except RuntimeError:
-                    continue  # freed by the backward pass
+    yield "graph", tensor.grad_fn
+
+
+def _of_graph(node: Node) -> Iterator[tuple[str, Any]]:
+    """What a step of the forward pass keeps for the backward pass, and the steps before it."""
+    yield from (("before", before) for before, _ in node.next_functions)
+    for name in dir(node):
+        if name.startswith("_saved_"):
+            # Nothing is there any more once the backward pass was made.
+            with suppress(RuntimeError):
+                yield name, getattr(node, name)
 
 
 class Forbidden:

@@ -127,12 +127,6 @@ class Holding:
         return looks_up()
 
 
-def in_a_slot(bait: Any) -> Slotted:
-    slotted = Slotted()
-    slotted.held = bait
-    return slotted
-
-
 def in_a_class(bait: Any) -> type:
     return type("Own", (Holding,), {"shared": bait, "__module__": __name__})
 
@@ -172,7 +166,13 @@ def in_a_hook(bait: Any) -> nn.Module:
 
 def in_a_tensors_hook(bait: Any) -> torch.Tensor:
     tensor = torch.ones(1, requires_grad=True)
-    tensor.register_hook(lambda gradient: None if bait else gradient)
+    tensor.register_hook(lambda gradient: None if bait else gradient)  # type: ignore[no-untyped-call]
+    return tensor
+
+
+def in_a_tensors_attribute(bait: Any) -> torch.Tensor:
+    tensor = torch.ones(1)
+    tensor.held = bait  # type: ignore[attr-defined]
     return tensor
 
 
@@ -183,7 +183,7 @@ def weakly(bait: Any) -> Any:
 
 PLACES: dict[str, Callable[[Any], Any]] = {
     "an attribute": Holding,
-    "a slot": in_a_slot,
+    "a slot": Slotted,
     "a closure": lambda bait: lambda: bait,
     "a default": lambda bait: lambda held=bait: held,
     "a keyword's default": lambda bait: lambda *, held=bait: held,
@@ -206,7 +206,7 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "a module's hook": in_a_hook,
     "a tensor's hook": in_a_tensors_hook,
     "a weak reference": weakly,
-    "a tensor's attribute": lambda bait: setattr(tensor := torch.ones(1), "held", bait) or tensor,
+    "a tensor's attribute": in_a_tensors_attribute,
 }
 BAITS: dict[str, Callable[[Splits], Any]] = {
     "the splits": lambda data: data,

@@ -68,7 +68,7 @@ def test_a_loss_for_a_player_without_an_optimiser_is_refused(loss: float | None)
 def test_a_player_without_an_optimiser_that_is_not_finite_ends_the_run() -> None:
     def spoil(step: Step) -> None:
         if step.number == 1:
-            step.modules["frozen"].bias.fill_(torch.nan)  # type: ignore[operator, union-attr]
+            step.modules["frozen"].bias.fill_(torch.nan)  # type: ignore[operator]
 
     run = training_run(Scripted(after=spoil))
     run.advance(1)

@@ -133,7 +133,8 @@ class RareOften(FDA):
 
 def holding(labelled: LabelledImages) -> np.ndarray:
     """Which images hold the sixth class."""
-    return (all_of(labelled.labels) == 5).any(axis=(1, 2))
+    held: np.ndarray = (all_of(labelled.labels) == 5).any(axis=(1, 2))
+    return held
 
 
 def test_images_with_weight_are_drawn_by_it() -> None:
