@@ -8,7 +8,7 @@ a source image, M, are pasted into a target image (Olsson et al., ClassMix, WACV
     T <- a T + (1 - a) S  after every step,    a = min(1 - 1 / (number + 1), decay)
 
 with q the fraction of the batch's target pixels whose probability by the teacher is at least `threshold`. As published,
-T averages parameters alone, and normalises by the batch that it sees.
+T averages parameters alone, and normalises by the batch that it sees, as S does in training.
 
 Departures: void is no class that could be pasted (in the published code it is one, whose pixels then count nothing).
 What is mixed was flipped or cropped by the recipe before, and its size is the shift's (published crops 512).
@@ -70,7 +70,7 @@ class DACS(Method):
     def _taught(self, step: Step) -> tuple[Int64[Tensor, "batch height width"], Float[Tensor, ""]]:
         """The teacher's labels of the target, and the fraction of pixels that it is sure of."""
         teacher, images = step.modules[TEACHER], step.target.images
-        teacher.train()
+        teacher.train(step.network.training)
         with statistics_kept(teacher):
             logits = teacher(images, domain="target").logits
         surest = upsample(logits.float(), images.shape[-2:]).softmax(dim=1).max(dim=1)
