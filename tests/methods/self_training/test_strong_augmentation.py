@@ -1,0 +1,152 @@
+"""The colour jitter and the blur of mixed images: what they do to a pixel, how much is drawn, and how often."""
+
+import colorsys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from platform.methods.self_training import strong_augmentation
+from platform.methods.self_training.strong_augmentation import strongly_augmented
+
+GREY = np.array([0.2989, 0.587, 0.114])
+"""The grey of a colour, by ITU-R 601-2."""
+
+
+class Drawn(np.random.Generator):
+    """A generator whose draws a test decides."""
+
+    def __init__(self, uniform: Sequence[Any] = (), order: Sequence[int] = (), random: float = 0.999) -> None:
+        super().__init__(np.random.PCG64(0))
+        self._drawn = list(uniform), list(order), random
+
+    def uniform(self, *_: Any) -> Any:
+        return self._drawn[0].pop(0)
+
+    def permutation(self, *_: Any) -> Any:
+        return self._drawn[1]
+
+    def random(self, *_: Any) -> Any:
+        return self._drawn[2]
+
+
+def image(seed: int = 0, size: tuple[int, int] = (24, 32)) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).random((3, *size)))
+
+
+def jittered(x: Tensor, order: list[int], factors: tuple[float, float, float] = (1, 1, 1), hue: float = 0.0) -> Tensor:
+    return strong_augmentation._jittered(x, Drawn([np.array(factors), hue], order))
+
+
+def brighter(x: np.ndarray, factor: float) -> np.ndarray:
+    return np.clip(x * factor, 0, 1)
+
+
+def contrasted(x: np.ndarray, factor: float) -> np.ndarray:
+    return np.clip(factor * x + (1 - factor) * np.tensordot(GREY, x, 1).mean(), 0, 1)
+
+
+def saturated(x: np.ndarray, factor: float) -> np.ndarray:
+    return np.clip(factor * x + (1 - factor) * np.tensordot(GREY, x, 1), 0, 1)
+
+
+def turned(x: np.ndarray, hue: float) -> np.ndarray:
+    result = np.empty_like(x)
+    for row, column in np.ndindex(x.shape[1:]):
+        h, s, v = colorsys.rgb_to_hsv(*x[:, row, column])
+        result[:, row, column] = colorsys.hsv_to_rgb((h + hue) % 1, s, v)
+    return result
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.0, 1.25])
+def test_each_change_is_the_equation_of_its_colour(factor: float) -> None:
+    x = image()
+    for position, change in enumerate((brighter, contrasted, saturated)):
+        factors = [1.0, 1.0, 1.0]
+        factors[position] = factor
+        result = jittered(x, [position], (factors[0], factors[1], factors[2]))
+        np.testing.assert_allclose(result.numpy(), change(x.numpy(), factor), atol=1e-3)
+
+
+@pytest.mark.parametrize("hue", [-0.25, 0.0, 0.1, 0.25])
+def test_a_change_of_hue_turns_it(hue: float) -> None:
+    x = image()
+    np.testing.assert_allclose(jittered(x, [3], hue=hue).numpy(), turned(x.numpy(), hue), atol=1e-6)
+
+
+def test_the_changes_are_made_in_the_order_that_is_drawn() -> None:
+    x = image()
+    expected = contrasted(turned(saturated(brighter(x.numpy(), 1.2), 0.8), 0.1), 1.25)
+    np.testing.assert_allclose(jittered(x, [0, 2, 3, 1], (1.2, 1.25, 0.8), 0.1).numpy(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.15, 0.4, 0.62, 0.63, 1.15])
+def test_the_blur_is_a_gaussian_that_is_mirrored_at_the_border(sigma: float) -> None:
+    """Against a window of 17 pixels, which leaves nothing out: within half a grey level."""
+
+    x = image()
+    offsets = np.arange(-8, 9)
+    weights = np.exp(-(offsets**2) / (2 * sigma**2))
+    weights /= weights.sum()
+    padded = np.pad(x.numpy(), ((0, 0), (8, 8), (8, 8)), mode="reflect")
+    rows = sum(w * padded[:, 8 + o : 8 + o + 24] for w, o in zip(weights, offsets, strict=True))
+    expected = sum(w * rows[..., 8 + o : 8 + o + 32] for w, o in zip(weights, offsets, strict=True))
+    result = strong_augmentation._blurred(x, Drawn([sigma]))
+    np.testing.assert_allclose(result.numpy(), expected, atol=0.5 / 255)
+
+
+def test_eight_of_ten_batches_are_jittered_and_half_are_blurred_whichever_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(strong_augmentation, "_jittered", lambda x, _: x + 1)
+    monkeypatch.setattr(strong_augmentation, "_blurred", lambda x, _: x + 2)
+    random, black, draws = np.random.default_rng(0), torch.zeros(2, 3, 1, 1), 4000
+    counted = np.zeros(4)
+    for _ in range(draws):
+        done = strongly_augmented(black, random) / 255
+        assert done.unique().numel() == 1
+        counted[int(done.max())] += 1
+    expected = np.array([0.2 * 0.5, 0.8 * 0.5, 0.2 * 0.5, 0.8 * 0.5])
+    assert (np.abs(counted / draws - expected) <= 5 * np.sqrt(expected * (1 - expected) / draws)).all()
+
+
+def test_each_image_is_changed_by_amounts_of_its_own_within_the_published_ranges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torchvision.transforms.v2 import functional
+
+    used: dict[str, list[float]] = {name: [] for name in ("brightness", "contrast", "saturation", "hue", "blur")}
+    for name, values in list(used.items())[:4]:
+        monkeypatch.setattr(
+            functional, f"adjust_{name}", lambda x, factor, values=values: (values.append(factor), x)[1]
+        )
+    monkeypatch.setattr(functional, "gaussian_blur", lambda x, _, sigmas: (used["blur"].append(sigmas[0]), x)[1])
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        strongly_augmented(torch.zeros(2, 3, 1, 1), random)
+    limits = {"brightness": (0.75, 1.25), "contrast": (0.75, 1.25), "saturation": (0.75, 1.25)}
+    for name, (low, high) in {**limits, "hue": (-0.25, 0.25), "blur": (0.15, 1.15)}.items():
+        values = np.array(used[name])
+        assert len(values) % 2 == 0
+        assert (values[::2] != values[1::2]).all()
+        assert low <= values.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, abs=0.06)
+
+
+def test_colours_that_no_screen_has_are_clipped_first() -> None:
+    x = 355 * torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - 50
+    for seed in range(20):
+        result = strongly_augmented(x, np.random.default_rng(seed))
+        assert result.dtype == torch.float32
+        assert (result >= 0).all()
+        assert (result <= 255.001).all()
+        torch.testing.assert_close(result, strongly_augmented(x.clamp(0, 255), np.random.default_rng(seed)))
+
+
+def test_one_image_that_is_neither_jittered_nor_blurred_stays_as_it_is() -> None:
+    x = 255 * image(3).float()[None]
+    torch.testing.assert_close(strongly_augmented(x, Drawn(random=0.8)), x)
