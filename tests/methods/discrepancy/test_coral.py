@@ -37,7 +37,7 @@ def published_loss(source: np.ndarray, target: np.ndarray) -> float:
     for i in range(channels):
         for j in range(channels):
             total += difference[i, j] ** 2
-    return total / (4 * channels**2)
+    return float(total / (4 * channels**2))
 
 
 def published_gradient(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -45,8 +45,9 @@ def published_gradient(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     n, channels = source.shape
     ones = np.ones((n, 1))
     centred = (source.T - (ones.T @ source).T @ ones.T / n).T
-    result: np.ndarray = centred @ (published_covariance(source) - published_covariance(target))
-    return result / (channels**2 * (n - 1))
+    gradient: np.ndarray = centred @ (published_covariance(source) - published_covariance(target))
+    gradient /= channels**2 * (n - 1)
+    return gradient
 
 
 @pytest.mark.parametrize("size", [(2, 5, 3, 4), (1, 19, 4, 8), (4, 3, 1, 1), (1, 1, 1, 2), (2, 16, 1, 3)])

@@ -40,7 +40,8 @@ def jittered(x: Tensor, order: list[int], factors: tuple[float, float, float] = 
 
 def grey(x: np.ndarray) -> np.ndarray:
     """The grey of colours, by ITU-R 601-2."""
-    return 0.2989 * x[0] + 0.587 * x[1] + 0.114 * x[2]
+    weighed: np.ndarray = 0.2989 * x[0] + 0.587 * x[1] + 0.114 * x[2]
+    return weighed
 
 
 def brighter(x: np.ndarray, factor: float) -> np.ndarray:
@@ -48,7 +49,8 @@ def brighter(x: np.ndarray, factor: float) -> np.ndarray:
 
 
 def contrasted(x: np.ndarray, factor: float) -> np.ndarray:
-    return np.clip(factor * x + (1 - factor) * grey(x).mean(), 0, 1)
+    blended: np.ndarray = factor * x + (1 - factor) * grey(x).mean()
+    return blended.clip(0, 1)
 
 
 def saturated(x: np.ndarray, factor: float) -> np.ndarray:
