@@ -1,40 +1,24 @@
 """BiSeNet against the published order of operations, and its context path against torchvision's ResNet-18."""
 
-import pickle
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.transforms.functional import normalize
 
 from platform.networks.bisenet import BiSeNet
 from platform.networks.network import upsample
+from tests.support.weights import no_weights, randomise
 
-Network = TypeVar("Network", bound=nn.Module)
+NO_WEIGHTS = no_weights(resnet18(num_classes=10))
 
 
 def images(batch: int = 2, height: int = 64, width: int = 128, seed: int = 0) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
-
-
-def randomise(network: Network) -> Network:
-    """Give batch norm statistics and scales that are not those of initialisation, so that nothing is an identity."""
-    generator = torch.Generator().manual_seed(7)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_var is not None
-            assert module.running_mean is not None
-            for tensor in (module.running_var, module.weight.data):
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-            for tensor in (module.running_mean, module.bias.data):
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) - 0.5)
-    return network
 
 
 def network(width: float = 0.25, seed: int = 0) -> BiSeNet:
@@ -236,21 +220,9 @@ def test_upsampling_is_bilinear_between_pixel_centres() -> None:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where torch hub, with a folder of its own, looks for ResNet-18's weights."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return folder / Path(ResNet18_Weights.IMAGENET1K_V1.url).name
-
-
-@pytest.fixture
-def unreachable() -> Iterator[None]:
-    """Downloads go through a proxy that nobody listens on, whether this machine has a network or not."""
-    closed = urllib.request.ProxyHandler({"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"})
-    urllib.request.install_opener(urllib.request.build_opener(closed))
-    yield
-    urllib.request.install_opener(None)
+def checkpoint(checkpoints: Path) -> Path:
+    """Where torch hub looks for ResNet-18's weights."""
+    return checkpoints / Path(ResNet18_Weights.IMAGENET1K_V1.url).name
 
 
 def test_pretrained_loads_the_context_path_only(checkpoint: Path) -> None:
@@ -274,17 +246,7 @@ def test_weights_that_cannot_be_downloaded(checkpoint: Path) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(b"<html>not found</html>"),
-        lambda path: torch.save({"conv1.weight": torch.zeros(1)}, path),
-        lambda path: torch.save(resnet18(num_classes=10), path),
-        lambda path: path.write_bytes(pickle.dumps(print, protocol=2)),
-    ],
-    ids=["empty", "page", "other weights", "whole module", "pickled function"],
-)
+@pytest.mark.parametrize("write", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
 def test_weights_that_are_none(checkpoint: Path, write: Callable[[Path], object]) -> None:
     write(checkpoint)
     with pytest.raises(ValueError, match="does not hold the ImageNet weights") as error:
