@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -39,9 +40,9 @@ from platform.running.interruption import Interruption
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
 from platform.running.workers.code import Code
+from platform.running.workers.parcel import PARCEL, assigned
 from platform.scores.metrics import SIZE
 from platform.study import Study
-from platform.training.assignment import Assignment
 
 NODES, GPUS = 8, 8
 ARMS, TRIALS = 5, 200
@@ -76,11 +77,11 @@ class Sleeper(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([config["assignment"].resources])
+        return tune.PlacementGroupFactory([config[PARCEL].assignment.resources])
 
     def setup(self, config: dict[str, Any]) -> None:
         assert "torch" not in sys.modules, "64 of these would not fit into memory"
-        self._job: Job = config["assignment"]
+        self._job: Job = config[PARCEL].assignment
         self._left = iter(self._job.ask.trial.evaluated_steps)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -186,8 +187,9 @@ def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
                 figures.refusals.append(spent)
                 return suggested
             figures.suggestions.append(spent)
-            assignment: Assignment = suggested["assignment"]
-            return {"assignment": Job(assignment.ask, assignment.resources, assignment.name, assignment.claim, seconds)}
+            assignment = assigned(suggested)
+            job = Job(assignment.ask, assignment.resources, assignment.name, assignment.claim, seconds)
+            return {PARCEL: SimpleNamespace(assignment=job)}
 
     class TimedScheduler(StudyScheduler):
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

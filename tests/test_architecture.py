@@ -247,6 +247,8 @@ def test_every_unstated_encoding_is_seen(code: str) -> None:
 
 PIPES = {"sys.stdin.buffer", "self._popen.stdout"}
 """Between a process and the one that it started: nobody else writes there."""
+PARCELS = {"self.content"}
+"""What Ray has brought to a worker, which it would have unpickled itself."""
 
 
 @every_module
@@ -258,7 +260,8 @@ def test_no_file_is_unpickled(path: Path) -> None:
         assert options.get("allow_pickle", "False") == "False", line
         assert options.get("weights_only", "True") == "True", line
         assert "weights_only" in options or name not in {"torch.load", "load_state_dict_from_url"}, line
-        assert not name.endswith(("read_pickle", "Unpickler", "pickle.loads")), line
+        assert not name.endswith(("read_pickle", "Unpickler")), line
+        assert not name.endswith("pickle.loads") or ast.unparse(call.args[0]) in PARCELS, line
         assert not name.endswith("pickle.load") or ast.unparse(call.args[0]) in PIPES, line
 
 

@@ -1,5 +1,6 @@
 """What a study command refuses before it trains, each in one line: the rule, the value, the remedy."""
 
+import json
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from platform.records.storage.storage import Storage
 from platform.records.store import Store
 from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
+from platform.shifts.shift import Shift
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
 """How long the machine of a Ray address may take to answer, and Ray itself."""
@@ -66,6 +68,40 @@ def check_weights(study: Study) -> None:
         if network != network.bare():
             with bad_input():
                 network.build()
+
+
+def check_identity(shift: Shift, identity: Any) -> None:
+    """Raise BadInput unless the identity of a shift of the user's own goes into records, and holds what tables read."""
+    try:
+        held = dict(identity)
+        json.dumps(held, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"a shift's identity must be JSON, got {_whose(shift)}: {one_line(error)}; mend that") from error
+    lacking = [name for name in ("name", "size", "groups") if name not in held]
+    if lacking:
+        raise BadInput(
+            f"a shift's identity must hold its name, size and groups, got {_whose(shift)} without {lacking[0]!r}; "
+            f"add {lacking[0]!r}: self.{lacking[0]}"
+        )
+
+
+def check_sendable(study: Study) -> None:
+    """Raise BadInput where the shift, or an arm's method, has something that cannot be sent to workers."""
+    # Whatever trains needs Ray, and importing it takes seconds.
+    from platform.running.workers.parcel import obstacle
+
+    parts: dict[str, object] = {_whose(study.shift): study.shift}
+    parts |= {f"{row.arm.name} of arm {row.name!r}": row.filled({})[0] for row in study.rows}
+    for name, part in parts.items():
+        if (said := obstacle(part)) is not None:
+            raise BadInput(
+                f"shifts and methods must be such that workers can be sent them, got {name}: {said}; "
+                "make that where it is used, as in open() or losses()"
+            )
+
+
+def _whose(shift: Shift) -> str:
+    return f"the shift {type(shift).__name__}"
 
 
 def check_answers(address: str) -> None:

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import Any, Literal, TextIO
 
 from platform import shifts
+from platform.commands.beside import load
 from platform.commands.exits import (
     COMPLETE,
     EPILOG,
@@ -26,7 +27,9 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
+    check_identity,
     check_interpreter,
+    check_sendable,
     check_temporary,
     check_weights,
     check_writable,
@@ -40,7 +43,7 @@ from platform.commands.terminal.progress import Progress
 from platform.commands.terminal.text import damage_notes, shown
 from platform.commands.token import close_token
 from platform.design.header import header as header_of
-from platform.design.loading import StudyFile, StudyFileError, load
+from platform.design.loading import StudyFile, StudyFileError
 from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
@@ -181,11 +184,13 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             if fresh and (aside := set_aside(store, file.name)) is not None:
                 print(f"starting over; the results so far are in {shown(aside)}\n")
             identity = study.shift.identity()
+            check_identity(study.shift, identity)
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
             refuse_newer(store)
             refuse_changed_trials(study, ledger, identity)
             refuse_another_search(study, ledger)
+            check_sendable(study)
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
             # it by themselves, and its head may train nothing.
             if address is None:

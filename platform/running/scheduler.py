@@ -13,6 +13,7 @@ from platform.records.record import Ask, End, Report
 from platform.running.interruption import Interruption
 from platform.running.slots import Slots
 from platform.running.workers.code import Code
+from platform.running.workers.parcel import assigned
 from platform.running.workers.words import gist
 from platform.search.decisions import Search
 from platform.training.assignment import (
@@ -47,7 +48,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: RayTrial, result: dict[str, Any]) -> str:
         """Whether a trial goes on after a worker's result."""
-        assignment: Assignment = trial.config["assignment"]
+        assignment = assigned(trial.config)
         goes_on = False
         try:
             for text in result.get("said", ()):
@@ -61,7 +62,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: RayTrial) -> None:
         """A worker is gone: the searcher hands its trial out again, a bounded number of times."""
-        assignment: Assignment = trial.config["assignment"]
+        assignment = assigned(trial.config)
         try:
             ended = self.slots.ended.pop(assignment.claim, None)
             if ended is not None and self._stopping:

@@ -10,6 +10,7 @@ from platform.records.storage.storage import Mark
 from platform.running.interruption import Interruption
 from platform.running.placement import refusal
 from platform.running.slots import Slots
+from platform.running.workers.parcel import PARCEL, Parcel
 from platform.search.decisions import Search
 from platform.training.assignment import Assignment
 from platform.training.definition import definition
@@ -52,7 +53,7 @@ class StudySearcher(Searcher):
     def _suggest(self) -> Any:
         for ask in self._open_asks():
             if (assignment := self._take_up(ask)) is not None:
-                return {"assignment": assignment}
+                return {PARCEL: Parcel(assignment)}
         if self.slots.running:
             # Whoever trains may be lost, and Ray Tune asks no more after FINISHED.
             return None

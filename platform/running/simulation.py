@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from platform.running.cluster import Cluster
 from platform.running.scheduler import StudyScheduler
 from platform.running.searcher import StudySearcher
+from platform.running.workers.parcel import PARCEL, Parcel, assigned
 from platform.training.assignment import Assignment, Result
 
 MACHINE = Cluster(lambda: {"here": {"CPU": 1e6}}, {})
@@ -42,7 +43,8 @@ def run(
             suggested = searcher.suggest(f"trial {number}")
             if suggested is None or suggested == Searcher.FINISHED:
                 break
-            running.append((suggested["assignment"], worker(suggested["assignment"])))
+            assignment = assigned(suggested)
+            running.append((assignment, worker(assignment)))
         if not running or number == results:
             assert running or suggested == Searcher.FINISHED, "everything waits, and nothing runs"
             return [assignment for assignment, _ in running]
@@ -54,7 +56,7 @@ def run(
 
 def tell(scheduler: StudyScheduler, assignment: Assignment, result: Result) -> str:
     """Have the scheduler hear a worker's result, and say whether the trial goes on."""
-    trial: Any = SimpleNamespace(config={"assignment": assignment})
+    trial: Any = SimpleNamespace(config={PARCEL: Parcel(assignment)})
     return scheduler.on_trial_result(None, trial, {"result": result})
 
 
@@ -63,6 +65,6 @@ def lose(scheduler: StudyScheduler, assignment: Assignment, error: str, before: 
     with NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write(error)
         file.flush()
-        trial: Any = SimpleNamespace(config={"assignment": assignment}, error_file=file.name)
+        trial: Any = SimpleNamespace(config={PARCEL: Parcel(assignment)}, error_file=file.name)
         controller = SimpleNamespace(_resetting_trials=[trial] if before else [])
         scheduler.on_trial_error(controller, trial)

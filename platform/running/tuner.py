@@ -5,19 +5,16 @@ the others are decided as if the study had never stopped.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial as RayTrial
 
 from platform.design.study import Study
-from platform.methods.method import Method
 from platform.records.ledger import Ledger
 from platform.records.storage.locks import StudyLock
 from platform.records.storage.storage import leave_mark
@@ -39,6 +36,7 @@ from platform.running.slots import Slots
 from platform.running.worker import TrialTrainable
 from platform.running.workers.code import Code
 from platform.running.workers.edits import Edits
+from platform.running.workers.parcel import assigned
 from platform.running.workers.silence import Silence
 from platform.running.workers.starts import Starts, Waiting
 from platform.search.decisions import Search
@@ -110,7 +108,7 @@ def run(
                 waiting = Waiting(starts, interruption.say, partial(_fail, ledger))
                 silence = Silence(study.budget.silence, ledger, slots, interruption, partial(_fail, ledger))
                 watchers = [waiting, silence, Edits(code, interruption.say)]
-                _tune(study, ledger, searcher, scheduler, Halt(ledger, interruption), watchers)
+                _tune(ledger, searcher, scheduler, Halt(ledger, interruption), watchers)
             # Before Ray's folder goes: after an error its logs stay.
             _conclude(ledger)
     else:
@@ -167,16 +165,12 @@ def _too_large(study: Study, offered: Offer) -> str | None:
 
 
 def _tune(
-    study: Study,
     ledger: Ledger,
     searcher: StudySearcher,
     scheduler: StudyScheduler,
     halt: Halt,
     watchers: list[tune.Callback],
 ) -> None:
-    for arm in study.arms.values():
-        for method in arm.methods:
-            _send_by_value(method)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     # Signals are ours, and so is the state that Ray Tune would write for its restore again and again.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
@@ -211,12 +205,5 @@ def _tune(
         ).fit()
 
 
-def _send_by_value(method: type[Method]) -> None:
-    """Let workers have a method that a study file defines: they cannot import a study file."""
-    if not method.__module__.startswith("platform."):
-        ray.cloudpickle.register_pickle_by_value(sys.modules[method.__module__])  # type: ignore[no-untyped-call]
-
-
 def _name(trial: RayTrial) -> str:
-    name: str = trial.config["assignment"].name
-    return name
+    return assigned(trial.config).name

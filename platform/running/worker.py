@@ -15,7 +15,8 @@ from ray.util import get_node_ip_address
 
 from platform.records.provenance import package
 from platform.running.workers.code import users_modules
-from platform.training.assignment import Assignment, Failure, Node, Result, UnfitNode, breaks_worker
+from platform.running.workers.parcel import PARCEL, Received, assigned
+from platform.training.assignment import Failure, Node, Result, UnfitNode, breaks_worker
 from platform.training.attempt import Attempt, forget, free_memory, take_step
 from platform.training.code import code_with
 
@@ -29,7 +30,7 @@ class TrialTrainable(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """A trial's slot, on none of the nodes that it avoids."""
-        assignment: Assignment = config["assignment"]
+        assignment = assigned(config)
         others = [{NODE_LABEL: f"!in({','.join(assignment.avoided)})"}] if assignment.avoided else None
         return tune.PlacementGroupFactory([assignment.resources], bundle_label_selector=others)
 
@@ -38,34 +39,49 @@ class TrialTrainable(tune.Trainable):
         gc.freeze()
         self._broken = False
         self._imports = Imports()
-        self._attempt = Attempt(config["assignment"], this_node())
+        self._node = this_node()
+        self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial; not after a result that may have left the process or its GPU broken."""
         if self._broken:
             # Ray Tune forgets the trial that an actor refuses, while that of a lost worker is handed out again.
             os._exit(1)
-        self._attempt = Attempt(new_config["assignment"], self._attempt.node)
+        self._take(new_config)
         free_memory()
         return True
 
+    def _take(self, config: dict[str, Any]) -> None:
+        parcel: Received = config[PARCEL]
+        self._name = parcel.name
+        # The trial before is let go of only afterwards: a study file's classes are the same as long as one is there.
+        opened = parcel.opened()
+        self._attempt = opened if isinstance(opened, Failure) else Attempt(opened, self._node)
+        # Every result would carry it back.
+        self.config = {}
+
     def __repr__(self) -> str:
         # Ray names an actor in its error also when it was never set up, and a second error would hide the first.
-        return self._attempt.assignment.name if hasattr(self, "_attempt") else type(self).__name__
+        return getattr(self, "_name", type(self).__name__)
 
     def step(self) -> dict[str, Any]:
         """The result of the next step; an exception would be retried by Ray, which only a lost worker deserves."""
-        result = other_code(self._attempt) or take_step(self._attempt)
+        attempt = self._attempt
+        if isinstance(attempt, Failure):
+            # Nothing was trained that may have broken the process: the next trial need not wait for another one.
+            return {"result": attempt}
+        result = other_code(attempt) or take_step(attempt)
         if (refusal := self._imports.refusal()) is not None:
             # Whoever goes on from its checkpoint would not import anything, and take the report that it holds.
-            forget(self._attempt)
+            forget(attempt)
             result = refusal
         self._broken = breaks_worker(result)
-        said, self._attempt.said = self._attempt.said, []
+        said, attempt.said = attempt.said, []
         return {"result": result, "said": said} if said else {"result": result}
 
     def cleanup(self) -> None:
-        self._attempt.training = None
+        if isinstance(self._attempt, Attempt):
+            self._attempt.training = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: every report leaves a checkpoint under the trial's id, which outlives Ray's own bookkeeping."""

@@ -10,6 +10,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from platform.records.store import Store
+from tests.support import own_shift
 from tests.support.checkout import Checkout
 from tests.support.cluster.nodes import Watch, follow, study
 
@@ -150,3 +151,15 @@ def test_workers_of_a_cluster_import_what_the_users_path_names(
     )
     code, output = fresh_checkout.study(file, "--address", cluster.address, PYTHONPATH=str(tmp_path))
     assert code == 0, output
+
+
+def test_a_shift_of_the_users_own_is_trained_on_every_node(cluster: Cluster, fresh_checkout: Checkout) -> None:
+    """No arm has a method of the study file's, by which workers would get the file's classes anyway."""
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    fresh_checkout.write("helper.py", own_shift.HELPER)
+    file = fresh_checkout.write("nodes.py", own_shift.STUDY.replace(', "mine": Arm(Mine)', ""))
+    watch = Watch()
+    code, output = follow(fresh_checkout.start(file, "--address", cluster.address), watch.look)
+    assert code == 0, output
+    assert watch.most == {node.node_id: 1 for node in nodes}
+    assert "lost its worker" not in output

@@ -13,7 +13,7 @@ from torch import Tensor
 from platform.methods import SourceOnly
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.step import Passes, Step, cross_entropy, detached
-from platform.networks.network import Domain, Prediction, upsample
+from platform.networks.network import Domain, Network, Prediction, upsample
 from platform.shifts.labels import VOID
 
 
@@ -73,6 +73,7 @@ def step(auxiliary_weight: float = 1.0, reads: frozenset[str] = SourceOnly.reads
         number=0,
         progress=0.0,
         batches=every,
+        network=Network(),
         segment=Listed([]),
         modules={},
         random=np.random.default_rng(0),

@@ -15,6 +15,7 @@ from platform.running.cluster import HEAD, Cluster, RayFault
 from platform.running.placement import Offer, TooLarge
 from platform.running.simulation import tell
 from platform.running.tuner import check_nodes
+from platform.running.workers.parcel import assigned
 from platform.study import Arm
 from platform.training.assignment import Assignment, Node, UnfitNode
 from tests.support.simulated_study import STUDY, Simulation, report, states
@@ -44,7 +45,7 @@ def lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Simulation, dict
 
 
 def suggested(simulation: Simulation) -> Assignment:
-    assignment: Assignment = simulation.searcher.suggest("next")["assignment"]
+    assignment: Assignment = assigned(simulation.searcher.suggest("next"))
     return assignment
 
 

@@ -13,6 +13,7 @@ from platform.methods import FDA
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.record import End
 from platform.records.store import Store
+from platform.running.workers.parcel import assigned
 from platform.study import ASHA, Arm, OneOf, Study
 from platform.training.assignment import Failure
 from tests.support.simulated_study import RATE, STUDY, Simulation, states
@@ -188,7 +189,7 @@ def test_an_error_in_a_decision_ends_the_study_instead_of_hanging_it(
 
 def test_names_tell_arm_method_phase_and_number(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path)
-    names = [simulation.searcher.suggest("")["assignment"].name for _ in range(7)]
+    names = [assigned(simulation.searcher.suggest("")).name for _ in range(7)]
     assert names[0].startswith("source_only_search_0-")
     assert names[6].startswith("adversarial_search_0-")
     assert all(len(set(pair)) == 2 for pair in itertools.pairwise(names))

@@ -13,7 +13,18 @@ from platform.methods import SEGMENTATION, SourceOnly
 from platform.methods.step import Step
 from platform.networks.bisenet import BiSeNet
 from platform.running.worker import NODE_LABEL, TrialTrainable
-from tests.support.attempts import NODE, assignment, failure_of, numbers, process_as_it_was, report_of, undisturbed
+from platform.running.workers.parcel import PARCEL, Parcel
+from platform.training.attempt import Attempt
+from tests.support.attempts import (
+    NODE,
+    assignment,
+    failure_of,
+    numbers,
+    process_as_it_was,
+    report_of,
+    sent,
+    undisturbed,
+)
 
 
 @pytest.fixture
@@ -21,7 +32,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrialTra
     """A worker of a node that Ray knows nothing of, with its first trial."""
     monkeypatch.setattr("platform.running.worker.this_node", lambda: NODE)
     with process_as_it_was():
-        yield TrialTrainable({"assignment": assignment(tmp_path)})
+        yield TrialTrainable(sent(assignment(tmp_path)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +62,26 @@ def test_a_step_says_nothing_but_its_result(worker: TrialTrainable) -> None:
 def test_a_worker_takes_the_next_trial(worker: TrialTrainable, tmp_path: Path) -> None:
     worker.step()
     other = assignment(tmp_path / "other", seed=2)
-    assert worker.reset_config({"assignment": other})
+    assert worker.reset_config(sent(other))
     assert repr(worker) == other.name
     assert numbers(report_of(worker.step()["result"])) == undisturbed(SourceOnly(), seed=2)[0]
 
 
 def test_a_trial_that_fails_by_its_own_fault_leaves_its_worker_whole(worker: TrialTrainable, tmp_path: Path) -> None:
-    worker.reset_config({"assignment": assignment(tmp_path, Exploding())})
+    worker.reset_config(sent(assignment(tmp_path, Exploding())))
     assert failure_of(worker.step()["result"]).cause == "diverged"
-    assert worker.reset_config({"assignment": assignment(tmp_path)})
+    assert worker.reset_config(sent(assignment(tmp_path)))
     assert numbers(report_of(worker.step()["result"])) == undisturbed(SourceOnly())[0]
 
 
 def test_after_an_unknown_error_a_worker_ends_when_it_is_given_the_next_trial(
     worker: TrialTrainable, tmp_path: Path
 ) -> None:
-    worker.reset_config({"assignment": assignment(tmp_path, Broken())})
+    worker.reset_config(sent(assignment(tmp_path, Broken())))
     assert failure_of(worker.step()["result"]).cause == "error"
     child = os.fork()
     if child == 0:
-        worker.reset_config({"assignment": assignment(tmp_path)})
+        worker.reset_config(sent(assignment(tmp_path)))
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "its next trial is handed to another worker"
 
@@ -82,17 +93,18 @@ def test_a_worker_that_was_never_set_up_has_a_name_nevertheless() -> None:
 
 def test_a_worker_lets_go_of_its_trial(worker: TrialTrainable) -> None:
     worker.step()
-    training = worker._attempt.training
-    assert training is not None
-    assert isinstance(training.run.network, BiSeNet)
+    attempt = worker._attempt
+    assert isinstance(attempt, Attempt)
+    assert attempt.training is not None
+    assert isinstance(attempt.training.run.network, BiSeNet)
     worker.cleanup()
-    assert worker._attempt.training is None
+    assert attempt.training is None
 
 
 def test_a_trial_asks_for_its_slot_on_none_of_the_nodes_that_it_avoids(tmp_path: Path) -> None:
     assigned = assignment(tmp_path)
-    anywhere = TrialTrainable.default_resource_request({"assignment": assigned})
+    anywhere = TrialTrainable.default_resource_request({PARCEL: Parcel(assigned)})
     assert anywhere.bundles == [{"CPU": 1.0}]
-    elsewhere = TrialTrainable.default_resource_request({"assignment": replace(assigned, avoided=("a", "b"))})
+    elsewhere = TrialTrainable.default_resource_request({PARCEL: Parcel(replace(assigned, avoided=("a", "b")))})
     assert elsewhere != anywhere
     assert elsewhere._kwargs["bundle_label_selector"] == [{NODE_LABEL: "!in(a,b)"}]

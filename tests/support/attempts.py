@@ -1,5 +1,6 @@
 """Assignments of tiny trials, attempts at them, and what those leave behind."""
 
+import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from platform.records.storage.storage import Folder
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT
 from platform.records.trial import Trial
+from platform.running.workers.parcel import PARCEL, Parcel
 from platform.shifts import town
 from platform.shifts.shift import Shift, Splits
 from platform.training.assignment import Assignment, Failure, Node, Result
@@ -88,6 +90,12 @@ def assignment(results: Path, method: Method | None = None, seed: int = 1, **cha
         folder_of(made).mkdir(parents=True, exist_ok=True)
         (folder_of(made) / CLAIM).write_text(made.claim)
     return replace(made, **changes)
+
+
+def sent(assigned: Assignment) -> dict[str, Any]:
+    """The configuration of a trial as its worker gets it."""
+    config: dict[str, Any] = pickle.loads(pickle.dumps({PARCEL: Parcel(assigned)}))
+    return config
 
 
 def attempt(assigned: Assignment) -> Attempt:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from platform.methods import SEGMENTATION, SourceOnly, Step
+from platform.networks.modes import evaluating
 from platform.networks.network import Domain
-from platform.training.passes import TrainingPasses, evaluating
+from platform.training.passes import TrainingPasses
 from platform.training.run import TrainingRun
 from tests.support.own_methods import Scripted
 from tests.support.tiny_splits import assert_same, running_statistics, training_run

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platform.commands.beside import load
 from platform.commands.exits import COMPLETE, BadInput, Parser, by_signal, ending, say
 from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, answered, reach
 from platform.commands.remote.fetching import fetch_study
 from platform.commands.remote.job import Following, all_running, clock, details, exit_code, running, submit
-from platform.design.loading import StudyFileError, load
+from platform.design.loading import StudyFileError
 from platform.records.location import RESULTS
 from platform.records.one_line import one_line
 from platform.records.provenance import ROOT

@@ -86,6 +86,26 @@ def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
     ]
 
 
+def loaded_by_hand() -> list[ModuleType]:
+    """The modules that no import finds, as a study file's: their files have other names than they themselves."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.rpartition(".")[0] not in sys.modules and _is_called_otherwise(name, module)
+    ]
+
+
+def _is_called_otherwise(name: str, module: ModuleType) -> bool:
+    try:
+        file = module.__file__ or ""
+        is_itself = isinstance(module, ModuleType) and module.__name__ == name
+    except Exception:  # whatever an object does that somebody put among the modules
+        return False
+    found = name.replace(".", os.sep)
+    imported = file.endswith((f"{os.sep}{found}.py", f"{os.sep}{found}{os.sep}__init__.py"))
+    return is_itself and file.endswith(".py") and not imported and not is_library(Path(file))
+
+
 def _places(module: ModuleType) -> list[Path]:
     """The file of a module, or the folders of a package; none of what only stands for a module."""
     try:
@@ -108,7 +128,7 @@ def _copied(root: Path, ships: bool) -> Code:
         # A module may read what lies beside it.
         for folder in {top.parent for top in tops[1:] if top.is_file()}:
             for beside in folder.iterdir():
-                if beside.suffix != ".py" and not (root / beside.name).exists():
+                if beside.suffix != ".py" and beside.name != STUDY and not (root / beside.name).exists():
                     (root / beside.name).symlink_to(beside)
     return code
 

@@ -17,6 +17,7 @@ from platform.records.one_line import one_line
 from platform.records.record import Ask
 from platform.running.interruption import STOP_SECONDS, Interruption, spoken
 from platform.running.slots import Slots
+from platform.running.workers.parcel import assigned
 from platform.training.assignment import Assignment
 
 LOOK_SECONDS = 1.0
@@ -88,7 +89,7 @@ class Silence(tune.Callback):
         if self._slots.cluster.kills is not None:
             self._slots.cluster.kills.look()
         for trial, actor in list(self._workers()):
-            assignment: Assignment = trial.config["assignment"]
+            assignment = assigned(trial.config)
             sign = trial.status, trial.run_metadata.last_result.get("training_iteration")
             heard = before.get(assignment.claim)
             if heard is None or heard.sign != sign:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from platform.methods import Adversarial, SourceOnly
-from platform.methods.adversarial.output_space import DISCRIMINATOR, judged_as, probabilities
+from platform.methods.adversarial.judgement import judged_as, probabilities
+from platform.methods.adversarial.output_space import DISCRIMINATOR
 from platform.methods.method import SEGMENTATION
 from platform.methods.step import Step, cross_entropy
 from platform.networks.bisenet import BiSeNet

@@ -7,6 +7,7 @@ import pytest
 
 from platform.running.machine.memory import RECENT_SECONDS, MemoryKills
 from platform.running.simulation import lose
+from platform.running.workers.parcel import assigned
 from tests.support.simulated_study import Simulation
 
 V2, V1, MACHINE = "sys/fs/cgroup/job/memory.events", "sys/fs/cgroup/memory/job/memory.oom_control", "proc/vmstat"
@@ -39,7 +40,7 @@ def test_the_reason_of_a_loss_says_that_the_kernel_ended_a_process(tmp_path: Pat
         for losses in range(4):
             tell(tmp_path, where, 8 + losses)
             lose(simulation.scheduler, running, "The actor died unexpectedly")
-            running = simulation.searcher.suggest("again")["assignment"]
+            running = assigned(simulation.searcher.suggest("again"))
     finally:
         simulation.shared.cluster.kills = None
     end = simulation.ledger.ended(simulation.ledger.asks[0])

@@ -11,6 +11,7 @@ from platform.records.record import Report
 from platform.running.interruption import STOP_SECONDS
 from platform.running.simulation import tell
 from platform.running.workers import silence
+from platform.running.workers.parcel import PARCEL, Parcel
 from platform.running.workers.silence import NOTABLE_SECONDS, Silence
 from platform.training.assignment import Assignment
 from tests.support.simulated_study import Simulation
@@ -48,7 +49,7 @@ class Workers:
         return Trial(
             trial_id=assignment.ask.name,
             status="RUNNING",
-            config={"assignment": assignment},
+            config={PARCEL: Parcel(assignment)},
             run_metadata=SimpleNamespace(last_result={}),
         )
 
