@@ -65,7 +65,7 @@ def test_a_range_reads_as_it_is_written(range_: Range) -> None:
         (lambda: OneOf(), r"OneOf\(\) must list at least two values, got 0"),
         (lambda: OneOf(3), "must list at least two values, got 1"),
         (lambda: OneOf(3, 4, 3), "lists a value twice"),
-        (lambda: OneOf([1], [2]), "must list numbers, truth values or texts"),
+        (lambda: OneOf([1], [2]), "must list numbers, truth values, texts or networks"),
     ],
 )
 def test_a_range_that_holds_nothing_sensible_is_refused(make: type[Range], message: str) -> None:

@@ -356,6 +356,11 @@ def test_what_is_read_is_not_computed() -> None:
 
 
 def test_an_instance_cannot_read_more_than_its_class_says() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Field(Method):
+        reads: frozenset[str] = hyperparameter(frozenset({"source"}), kind=frozenset)  # type: ignore[misc]
+
+    assert Composition((Field(reads=frozenset({"oracle"})),)).reads == {"source"}
     greedy = PerInstance()
     assert greedy.reads == {"source", "target", "oracle"}
     assert Composition((greedy,)).reads == {"source"}
@@ -367,15 +372,6 @@ def test_an_instance_cannot_read_more_than_its_class_says() -> None:
             return {SEGMENTATION: step.target_prediction.logits.mean()}
 
     assert "a method sees what its `reads` names, source, and asked for target" in refused(Peeking())
-
-
-def test_a_field_called_reads_is_no_way_around() -> None:
-    @dataclass(frozen=True, kw_only=True)
-    class Field(Method):
-        reads: frozenset[str] = hyperparameter(frozenset({"source"}), kind=frozenset)  # type: ignore[misc]
-
-    wide = Field(reads=frozenset({"oracle"}))
-    assert Composition((wide,)).reads == {"source"}
 
 
 # Which classes go together

@@ -24,6 +24,7 @@ import helper
 import numpy as np
 
 from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
 from platform.shifts.shift import Images, LabelledImages, Oracle, Shift, Splits
 from platform.study import Arm, Budget, Recipe, Study
 
@@ -71,7 +72,7 @@ study = Study(
     reference="source only",
     budget=Budget(steps=4, evaluations=2),
     seeds=2,
-    recipe=Recipe(network_width=0.125, batch=2),
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
 )
 '''
 """Its first arm has a method of the package: nothing but the shift, then, makes workers need what the file defines."""

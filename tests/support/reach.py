@@ -7,15 +7,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
-from types import (
-    BuiltinFunctionType,
-    CodeType,
-    FrameType,
-    FunctionType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-)
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -95,15 +87,6 @@ def _attributes(found: Any) -> Iterator[tuple[str, Any]]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if isinstance(vars(kind).get(name), MemberDescriptorType) and hasattr(found, name):
                 yield name, getattr(found, name)
-
-
-class Slotted:
-    """Has a slot, by which others are known."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: Any) -> None:
-        self.held = held
 
 
 def _of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:

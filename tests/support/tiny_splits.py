@@ -80,7 +80,9 @@ def training_run(
     method: Method | Composition, data: Splits | None = None, seed: int = 1, steps: int = 20, **recipe_values: Any
 ) -> TrainingRun:
     methods, by = composition(method), recipe(**recipe_values)
-    given = [by.network.build()] if any(type(each) is AdaBN for each in methods.methods) else []
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        given = [by.network.build()] if any(type(each) is AdaBN for each in methods.methods) else []
     return TrainingRun(methods, by, data or splits(), seed, steps, CPU, given)
 
 

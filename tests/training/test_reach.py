@@ -20,7 +20,7 @@ from platform.shifts.shift import LabelledImages, Splits, granted
 from platform.shifts.stored import Stored, Verified
 from platform.training.run import TrainingRun
 from tests.support.own_methods import Few, MeanTeacher, Scripted
-from tests.support.reach import Slotted, ways
+from tests.support.reach import ways
 from tests.support.tiny_splits import composition, splits, training_run
 
 GIVES = ("players", "weights", "translate", "losses", "update")
@@ -125,6 +125,15 @@ class Holding:
     @property
     def computed(self) -> Any:
         return looks_up()
+
+
+class Slotted:
+    """Has a slot in place of attributes."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
 
 
 def in_a_class(bait: Any) -> type:

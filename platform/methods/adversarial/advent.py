@@ -50,9 +50,10 @@ class AdvEnt(Method):
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         discriminator = step.modules[DISCRIMINATOR]
         size = step.source.images.shape[-2:]
+        logits, target_logits = map(single_precision, (step.prediction.logits, step.target_prediction.logits))
 
-        source = discriminator(self_information(probabilities(step.prediction.logits, size)).detach())
-        target = discriminator(self_information(probabilities(step.target_prediction.logits, size)))
+        source = discriminator(self_information(probabilities(logits, size)).detach())
+        target = discriminator(self_information(probabilities(target_logits, size)))
 
         step.note("discriminator/spread", spread(source, target))
         fooling = step.term("adversarial", judged_as(target, SOURCE, self.criterion))
@@ -66,6 +67,5 @@ class AdvEnt(Method):
 def self_information(
     p: Float[Tensor, "batch classes height width"],
 ) -> Float[Tensor, "batch classes height width"]:
-    """-p log p / log C, each in [0, 1]; in float32, since half precision knows no probability below 6e-8."""
-    p = single_precision(p)
+    """-p log p / log C, each in [0, 1]; in half precision no probability below 6e-8 would be known."""
     return -p * (p + LEAST).log() / math.log(p.shape[1])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from platform.networks.network import single_precision, upsample
+from platform.networks.network import upsample
 
 SOURCE, TARGET = 0.0, 1.0
 Criterion = Literal["cross-entropy", "least squares"]
@@ -25,7 +25,7 @@ def probabilities(
     logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
 ) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
     """Softmax over classes of logits upsampled to `size` = (height, width), in float32 at least."""
-    return torch.softmax(upsample(single_precision(logits), size), dim=1)
+    return torch.softmax(upsample(logits, size), dim=1)
 
 
 def judged_as(
