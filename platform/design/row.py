@@ -148,7 +148,7 @@ class Row:
         """The classes whose code decides a trial's numbers."""
         networks = self.arm.fields.get("network", self.recipe.network)
         several = networks.values if isinstance(networks, OneOf) else (networks,)
-        return (*self.arm.methods, *dict.fromkeys(map(type, several)), type(self.shift))
+        return (*self.arm.methods, *dict.fromkeys(map(type, several)), *self.shift.classes)
 
     @property
     def cost(self) -> Cost:

@@ -2,6 +2,8 @@
 
 import ast
 import hashlib
+import inspect
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,6 +48,33 @@ def imported(tree: ast.AST) -> dict[str, str]:
                 alias.asname or alias.name: ("" if ours else f"{node.module}.") + alias.name for alias in node.names
             }
     return names
+
+
+def defined(kind: type) -> str:
+    """What a class means in its file, see `definition`. Raises OSError where there is no file."""
+    return definition(kind.__name__, inspect.getsource(sys.modules[kind.__module__]))
+
+
+def definition(name: str, source: str) -> str:
+    """What a name means in a file: its definition, and those of the file's names that it leads to.
+
+    A study file that defines a method may get another arm or another seed, and its trials stay the same.
+    """
+    tree = ast.parse(source)
+    owners: dict[str, ast.stmt] = {}
+    for statement in tree.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                owners[node.id] = statement
+        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
+            owners[statement.name] = statement
+    reached, ahead = set[str](), {name}
+    while ahead:
+        reached |= ahead
+        nodes = [node for each in ahead if each in owners for node in ast.walk(owners[each])]
+        ahead = {node.id for node in nodes if isinstance(node, ast.Name)} - reached
+    statements = [owners[each] for each in sorted(reached & owners.keys())]
+    return meaning(ast.Module(statements, []), imported(tree))
 
 
 class _Meant(ast.NodeTransformer):

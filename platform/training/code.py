@@ -1,16 +1,13 @@
 """The identity of the code that trains: part of a trial's id."""
 
-import ast
 import errno
 import functools
 import importlib.metadata
-import inspect
 import os
-import sys
 from pathlib import Path
 
 from platform.records.provenance import package
-from platform.shifts.fingerprint import digest, imported, meaning, meanings
+from platform.shifts.fingerprint import defined, digest, meanings
 
 TRAINING_CODE = (
     "methods/**/*.py",
@@ -60,29 +57,7 @@ def definition(*classes: type) -> str:
 
 @functools.cache
 def _one(method: type) -> str:
-    """What a method of the user's own means in its file, see `_definition`; empty for one of the package."""
+    """What a class of the user's own means in its file, see `defined`; empty for one of the package."""
     if method.__module__.startswith("platform."):
         return ""
-    return _definition(method.__name__, inspect.getsource(sys.modules[method.__module__]))
-
-
-def _definition(name: str, source: str) -> str:
-    """What a name means in a file: its definition, and those of the file's names that it leads to.
-
-    A study file that defines a method may get another arm or another seed, and its trials stay the same.
-    """
-    tree = ast.parse(source)
-    defined: dict[str, ast.stmt] = {}
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                defined[node.id] = statement
-        if isinstance(statement, ast.ClassDef | ast.FunctionDef):
-            defined[statement.name] = statement
-    reached, ahead = set[str](), {name}
-    while ahead:
-        reached |= ahead
-        nodes = [node for each in ahead if each in defined for node in ast.walk(defined[each])]
-        ahead = {node.id for node in nodes if isinstance(node, ast.Name)} - reached
-    statements = [defined[each] for each in sorted(reached & defined.keys())]
-    return meaning(ast.Module(statements, []), imported(tree))
+    return defined(method)

@@ -39,7 +39,7 @@ def by_hand(scores: Tensor, truth: Tensor) -> float:
 
 
 def step(auxiliary_weight: float) -> Step:
-    source = Labelled(torch.zeros(2, 3, 16, 24), labels(), torch.tensor([0, 1]))
+    source = Labelled(torch.zeros(2, 3, 16, 24), labels(), torch.tensor([0, 1]), torch.tensor([0, 0]))
     return Step(0.0, source, None, _unused, _unused, {}, auxiliary_weight)
 
 
