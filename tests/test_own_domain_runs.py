@@ -14,7 +14,7 @@ from platform.shifts.pair import Pair
 from tests.support.checkout import Checkout
 from tests.support.small_domains import Invented, write
 
-SHOWN = re.findall(r"```python\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)[0]
+SHOWN: str = re.findall(r"```python\n(.*?)```", (ROOT / "docs/data.md").read_text(), re.DOTALL)[0]
 SMALL = {
     "size=(512, 1024)": "size=(32, 64)",
     "Budget(steps=20_000, evaluations=20)": "Budget(steps=2, evaluations=2)",

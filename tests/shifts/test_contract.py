@@ -163,9 +163,15 @@ def test_what_is_missing_is_told_in_one_line(
     assert "PLATFORM_DATA" in str(refusal.value)
 
 
+def with_few(shift: Any, few: Any) -> Shift:
+    """The shift with so many labels granted: a field of most shifts, and of none that cannot grant any."""
+    granting: Shift = dataclasses.replace(shift, few=few)
+    return granting
+
+
 def test_few_labels_are_granted_of_what_is_adapted_to_and_are_part_of_the_identity(shift: Shift) -> None:
     assert (shift.few, shift.open().few) == (0, None)
-    granting = dataclasses.replace(shift, few=2)
+    granting = with_few(shift, 2)
     splits = granting.open()
     assert granting.few == 2
     assert splits.few is not None
@@ -181,24 +187,24 @@ def test_few_labels_are_granted_of_what_is_adapted_to_and_are_part_of_the_identi
 def test_few_labels_are_of_the_same_decoded_data(shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     shift.open()
-    dataclasses.replace(shift, few=2).open()
+    with_few(shift, 2).open()
     assert len([path for path in cache_folder().iterdir() if path.is_dir()]) == 1
 
 
 @pytest.mark.parametrize("few", [-1, 0.5, True, "all"])
 def test_few_is_a_whole_number(shift: Shift, few: Any) -> None:
     with pytest.raises(ValueError, match=r"few, .*, must be a whole number of at least 0"):
-        dataclasses.replace(shift, few=few)
+        with_few(shift, few)
 
 
 def test_few_is_no_more_than_what_is_adapted_to(shift: Shift) -> None:
     with pytest.raises(ValueError, match="few"):
-        dataclasses.replace(shift, few=len(shift.open().target_adapt) + 1).open()
+        with_few(shift, len(shift.open().target_adapt) + 1).open()
 
 
 def test_smoke_grants_few_labels_of_a_tiny_town(shift: Shift) -> None:
     most = len(shift.open().target_adapt)
-    tiny = dataclasses.replace(shift, few=most).smoke()
+    tiny = with_few(shift, most).smoke()
     assert 0 < tiny.few <= len(tiny.open().target_adapt)
 
 
