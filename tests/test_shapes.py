@@ -177,7 +177,7 @@ WRONG: dict[str, Callable[[], object]] = {
     ),
     "methods: labels of another batch": lambda: cross_entropy(zeros(2, 19, 4, 8), train_ids(3, 32, 64)),
     "methods: labels that are not integers": lambda: cross_entropy(zeros(2, 19, 4, 8), zeros(2, 32, 64)),
-    "methods: labels of another size": lambda: Labelled(zeros(2, 3, 8, 8), train_ids(2, 8, 9), train_ids(2)),
+    "methods: labels of another size": lambda: Labelled(zeros(2, 3, 8, 8), train_ids(2, 8, 9), *[train_ids(2)] * 2),
     "scores: a matrix without void": lambda: cityscapes(np.ones((19, 19), np.int64)),
     "scores: probabilities instead of train ids": lambda: confusion(np.ones((8, 8)), np.ones((8, 8), np.uint8)),
 }

@@ -20,7 +20,7 @@ from platform.networks.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
 from platform.records.store import RESERVED
-from platform.training.definition import definition
+from platform.shifts.definition import definition
 
 UNKNOWN_ARGUMENT = re.compile(
     r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"

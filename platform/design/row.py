@@ -147,7 +147,7 @@ class Row:
         """The classes whose code decides a trial's numbers."""
         networks = self.arm.fields.get("network", self.recipe.network)
         several = networks.values if isinstance(networks, OneOf) else (networks,)
-        return (*self.arm.methods, *dict.fromkeys(map(type, several)), type(self.shift))
+        return (*self.arm.methods, *dict.fromkeys(map(type, several)), *self.shift.classes)
 
     def _meant(self, field: str, value: Any) -> Any:
         """A field's value, for what records have of it; the default may lie outside of the range."""

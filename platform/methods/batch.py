@@ -31,6 +31,8 @@ class Labelled:
     """Train ids, 255 for void."""
     indices: Int64[Tensor, " batch"]
     """Position of each image in its split."""
+    domains: Int64[Tensor, " batch"]
+    """Which of several source domains each image comes from, counted from 0; 0 where there is one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def labelled_batch(split: LabelledImages, indices: Sequence[int]) -> Labelled:
     """The images at these positions of a split, and their labels."""
     labels = torch.from_numpy(split.labels[list(indices)]).long()
     images = unlabelled_batch(split.images, indices)
-    return Labelled(images.images, labels, images.indices)
+    domains = [split.domains[position] if split.domains else 0 for position in indices]
+    return Labelled(images.images, labels, images.indices, torch.tensor(domains, dtype=torch.int64))
 
 
 def unlabelled_batch(split: Images, indices: Sequence[int]) -> Unlabelled:

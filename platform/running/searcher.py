@@ -12,8 +12,8 @@ from platform.running.placement import refusal
 from platform.running.slots import Slots
 from platform.running.workers.parcel import PARCEL, Parcel
 from platform.search.decisions import Search
+from platform.shifts.definition import definition
 from platform.training.assignment import Assignment
-from platform.training.definition import definition
 
 
 class StudySearcher(Searcher):

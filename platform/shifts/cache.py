@@ -91,7 +91,7 @@ def load(folder: Path, split: str) -> LabelledImages:
     """A split that `NewSplit` wrote. Raises CacheDamaged."""
     known = described(folder, split)
     images, labels = (Stored(folder, split, what, known[what]) for what in CONTENTS)
-    return LabelledImages(Images(images, tuple(known["names"])), labels)
+    return LabelledImages(Images(images, tuple(known["names"])), labels, tuple(known.get("domains", ())))
 
 
 def opened(shift: Shift, say: Callable[[str], None]) -> Splits:

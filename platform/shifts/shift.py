@@ -69,6 +69,8 @@ class LabelledImages:
 
     images: Images
     labels: Arrays
+    domains: tuple[int, ...] = ()
+    """Which of several domains each image comes from, counted from 0; empty for a single one."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -115,8 +117,19 @@ def granted(splits: Splits, number: int) -> Splits:
     few = LabelledImages(
         Images(adapt.images.pixels[chosen], tuple(adapt.images.names[position] for position in chosen)),
         adapt.labels[chosen],
+        tuple(adapt.domains[position] for position in chosen) if adapt.domains else (),
     )
     return replace(splits, few=few)
+
+
+def check_few(few: Any, most: int | None = None) -> None:
+    """Raise ValueError unless `few` is a whole number of images, at most as many as are adapted to, where known."""
+    if type(few) is not int or few < 0 or (most is not None and few > most):
+        known = "" if most is None else f" and at most the {most} images that are adapted to"
+        raise ValueError(
+            f"few, the labelled target images that a shift grants, must be a whole number of at least 0{known}, "
+            f"got {few!r}; 0 grants none"
+        )
 
 
 @dataclass(frozen=True)
@@ -131,6 +144,11 @@ class Shift(ABC):
     name = "shift"
     few = 0
     """Labelled target images that it grants."""
+
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """The classes whose code decides what it holds."""
+        return (type(self),)
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

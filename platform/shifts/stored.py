@@ -127,17 +127,21 @@ class NewSplit:
         with self._counting:
             self._held += held
 
-    def finish(self, names: Sequence[str]) -> None:
-        """Write down the names of the images, in order, and what else `described` gives back."""
+    def finish(self, names: Sequence[str], domains: Sequence[int] = ()) -> None:
+        """Write down the names of the images, in order, which of several domains each is from, and their checksums."""
         known: dict[str, object] = {"names": list(names), "pixels": self._held.tolist()}
+        if domains:
+            known["domains"] = list(domains)
         for what, array in self._arrays.items():
             known[what] = {"shape": array.shape, "offset": array.offset, "checksums": self._checksums[what]}
         write_checked(self._folder / f"{self._split}.json", known)
 
 
 def described(folder: Path, split: str) -> dict[str, Any]:
-    """What is known of a split: `names`; `pixels`, how many its labels hold of each train id; and of its files
-    `images` and `labels` the `shape`, the `offset` in bytes and the `checksums`. Raises CacheDamaged.
+    """What is known of a split: `names`; `domains`, if they are several; `pixels`, how many its labels hold of each
+    train id; of its files `images` and `labels` the `shape`, the `offset` in bytes and the `checksums`.
+
+    Raises CacheDamaged.
     """
     known: dict[str, Any] | None = read_checked(folder / f"{split}.json")
     if known is None:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from platform.records.provenance import package
+from platform.shifts.definition import definition
 from platform.shifts.fingerprint import digest, meanings
-from platform.training.definition import definition
 
 TRAINING_CODE = (
     "methods/**/*.py",
@@ -19,9 +19,7 @@ TRAINING_CODE = (
     "shifts/randomness.py",
 )
 """What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
-DECIDES_NO_NUMBER = {"methods/mistakes.py", "networks/cost.py", "training/code.py", "training/cost.py"} | {
-    f"training/definition/{name}.py" for name in ("__init__", "following", "owners", "places", "sources")
-}
+DECIDES_NO_NUMBER = {"methods/mistakes.py", "networks/cost.py", "training/code.py", "training/cost.py"}
 """Files among these that decide no number: a better word in an error must not make anybody train again."""
 
 
@@ -34,7 +32,7 @@ def training_files() -> list[Path]:
 def training_code(*classes: type) -> str:
     """12 digits that change with the code that trains and evaluates, with the classes' own, or with torch's version.
 
-    See `platform.shifts.fingerprint` and `platform.training.definition` for what counts. Raises ValueError for classes
+    See `platform.shifts.fingerprint` and `platform.shifts.definition` for what counts. Raises ValueError for classes
     of the user's own that lead to what cannot be followed.
     """
     return code_with(definition(*classes))

@@ -244,11 +244,12 @@ def _step(methods: Composition, network: Network, segment: "_Enlarging", size: t
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
     labels = torch.zeros(BATCH, *size, dtype=torch.int64)
+    zeros = torch.zeros_like(indices)
     return Step(
         number=NUMBER,
         progress=LATE,
         batches={
-            name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices)
+            name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices, zeros)
             for name in methods.reads
         },
         network=network,

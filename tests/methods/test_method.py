@@ -14,7 +14,8 @@ def test_a_method_is_at_full_strength_from_the_start_unless_it_says_otherwise() 
 
 
 def test_a_method_that_says_nothing_adds_nothing_to_the_cross_entropy() -> None:
-    method, source = Method(), Labelled(torch.rand(2, 3, 8, 8), torch.zeros(2, 8, 8).long(), torch.arange(2))
+    positions = torch.arange(2)
+    method, source = Method(), Labelled(torch.rand(2, 3, 8, 8), torch.zeros(2, 8, 8).long(), positions, positions * 0)
     run = training_run(SourceOnly())
     assert method.players(run.network, ()) == {}
     assert method.losses(step_of(run)) == {}

@@ -64,9 +64,9 @@ def step(auxiliary_weight: float = 1.0, reads: frozenset[str] = SourceOnly.reads
     """A step of a method that reads these."""
     images, positions = torch.zeros(2, 3, 16, 24), torch.tensor([0, 1])
     every: dict[str, Labelled | Unlabelled] = {
-        "source": Labelled(images, labels(), positions),
-        "few": Labelled(images, labels(2), positions),
-        "oracle": Labelled(images, labels(3), positions),
+        "source": Labelled(images, labels(), positions, positions * 0),
+        "few": Labelled(images, labels(2), positions, positions * 0),
+        "oracle": Labelled(images, labels(3), positions, positions * 0),
         "target": Unlabelled(images, positions),
     }
     offered = Step(

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from platform.shifts import DataError, Shift, gta5_to_cityscapes, town
+from platform.shifts import DataError, Shift, gta5_to_cityscapes, pair, town, union
 from platform.shifts.labels import NUM_CLASSES, VOID, check_groups, groups
-from platform.shifts.shift import Images, LabelledImages, Splits
+from platform.shifts.shift import Images, LabelledImages, Splits, cache_folder
 from tests.support.arrays import all_of
 from tests.support.small_data_sets import lay_out
+from tests.support.small_domains import Invented
 
 
 def small_town(root: Path) -> Shift:
@@ -26,7 +27,15 @@ def small_gta5_to_cityscapes(root: Path) -> Shift:
     return gta5_to_cityscapes(root, size=(16, 32))
 
 
-SHIFTS: list[Callable[[Path], Shift]] = [small_town, small_gta5_to_cityscapes]
+def small_pair(root: Path) -> Shift:
+    return pair(Invented("game"), Invented("photographs", size=(48, 80), seed=1), size=(32, 64))
+
+
+def small_union(root: Path) -> Shift:
+    return pair(union(Invented("game"), Invented("other")), Invented("photographs", seed=1), size=(32, 64))
+
+
+SHIFTS: list[Callable[[Path], Shift]] = [small_town, small_gta5_to_cityscapes, small_pair, small_union]
 """Each makes a shift of a few small images; the folder holds small data sets as they are published."""
 NEED_DATA: list[Shift] = [gta5_to_cityscapes()]
 """Shifts that read files, without a folder."""
@@ -154,10 +163,56 @@ def test_what_is_missing_is_told_in_one_line(
     assert "PLATFORM_DATA" in str(refusal.value)
 
 
+def with_few(shift: Any, few: Any) -> Shift:
+    """The shift with so many labels granted: a field of most shifts, and of none that cannot grant any."""
+    granting: Shift = dataclasses.replace(shift, few=few)
+    return granting
+
+
+def test_few_labels_are_granted_of_what_is_adapted_to_and_are_part_of_the_identity(shift: Shift) -> None:
+    assert (shift.few, shift.open().few) == (0, None)
+    granting = with_few(shift, 2)
+    splits = granting.open()
+    assert granting.few == 2
+    assert splits.few is not None
+    assert set(splits.few.images.names) < set(splits.target_adapt.names)
+    for position, name in enumerate(splits.few.images.names):
+        at = [splits.target_adapt.names.index(name)]
+        np.testing.assert_array_equal(splits.few.images.pixels[[position]], splits.target_adapt.pixels[at])
+        np.testing.assert_array_equal(splits.few.labels[[position]], splits.oracle.adapt.labels[at])
+    assert granting.identity() == shift.identity() | {"few": 2}
+    assert "few" not in shift.identity()
+
+
+def test_few_labels_are_of_the_same_decoded_data(shift: Shift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shift.open()
+    with_few(shift, 2).open()
+    assert len([path for path in cache_folder().iterdir() if path.is_dir()]) == 1
+
+
+@pytest.mark.parametrize("few", [-1, 0.5, True, "all"])
+def test_few_is_a_whole_number(shift: Shift, few: Any) -> None:
+    with pytest.raises(ValueError, match=r"few, .*, must be a whole number of at least 0"):
+        with_few(shift, few)
+
+
+def test_few_is_no_more_than_what_is_adapted_to(shift: Shift) -> None:
+    with pytest.raises(ValueError, match="few"):
+        with_few(shift, len(shift.open().target_adapt) + 1).open()
+
+
+def test_smoke_grants_few_labels_of_a_tiny_town(shift: Shift) -> None:
+    most = len(shift.open().target_adapt)
+    tiny = with_few(shift, most).smoke()
+    assert 0 < tiny.few <= len(tiny.open().target_adapt)
+
+
 def test_sizes_and_seeds_of_other_libraries_name_the_same_shift() -> None:
     size: Any = (np.int64(64), torch.tensor(128))
     seed: Any = np.int32(3)
+    few: Any = np.uint8(2)
     theirs: Any = ((np.uint8(0),), (np.int64(1),))
-    assert town(size, seed=seed).identity() == town((64, 128), seed=3).identity()
+    assert town(size, seed=seed, few=few).identity() == town((64, 128), seed=3, few=2).identity()
     ours = gta5_to_cityscapes(size=(64, 128), groups=((0,), (1,)))
     assert gta5_to_cityscapes(size=size, groups=theirs).identity() == ours.identity()

@@ -21,11 +21,11 @@ from platform.records.store import CHECKPOINT
 from platform.records.trial import Trial
 from platform.running.workers.parcel import PARCEL, Parcel
 from platform.shifts import town
+from platform.shifts.definition import definition
 from platform.shifts.shift import Shift, Splits
 from platform.training.assignment import Assignment, Failure, Node, Result
 from platform.training.attempt import Attempt, take_step
 from platform.training.code import training_code
-from platform.training.definition import definition
 from platform.training.recipe import Recipe
 from tests.support.tiny_splits import NETWORK_WIDTH, composition
 

@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from platform.training.definition import definition
+from platform.shifts.definition import definition
 
 PREAMBLE = """
 import enum, functools, math, random, re, threading

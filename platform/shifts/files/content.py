@@ -4,11 +4,13 @@ import hashlib
 import logging
 import os
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from platform.shifts.files.listing import everything
 from platform.shifts.shift import cache_folder
 from platform.shifts.stored import read_checked, write_checked
 
@@ -47,6 +49,21 @@ def digests(root: Path, paths: Sequence[Path]) -> list[str]:
         known |= new
         _write(kept, {path: entry for path, entry in known.items() if entry[0][2] < settled})
     return [known[str(path)][1] for path in paths]
+
+
+def contents(folder: Path) -> str | None:
+    """The digest of all files below a folder, by name and content, leftovers of other programs left out.
+
+    It is the same wherever the folder lies; None where there is none. Raises ValueError for what cannot be read.
+    """
+    if not folder.is_dir():
+        return None
+    paths = everything(folder)
+    lines = [
+        os.fsencode(unicodedata.normalize("NFC", str(path.relative_to(folder)))) + b" " + found.encode()
+        for path, found in zip(paths, digests(folder.absolute(), paths), strict=True)
+    ]
+    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()[:16]
 
 
 def _read_all(paths: Sequence[Path]) -> Iterator[str]:

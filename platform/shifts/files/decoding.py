@@ -1,6 +1,7 @@
 """Pairs of images and label images, decoded into the arrays of a cache."""
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -46,7 +47,11 @@ def require_space(folder: Path, splits: Sequence[PairedFiles]) -> None:
 
     Writing to a memory map on a full disk would end the process without a message.
     """
-    needed = sum(len(split.pairs) * (3 * _area(split.size) + _area(split.label_size)) for split in splits)
+    require_room(folder, sum(len(split.pairs) * decoded_bytes(split.size, split.label_size) for split in splits))
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Raise ValueError unless a folder has room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
@@ -69,8 +74,7 @@ def decode(folder: Path, split: PairedFiles, spread: Spread) -> None:
         _require_size(pair.labels, truth.shape, (image.height, image.width), f"its image {pair.image}")
         if split.full_size:
             _require_size(pair.labels, truth.shape, split.label_size, "the split's other label images")
-        resized = np.asarray(image.resize(split.size[::-1], Image.Resampling.BILINEAR))
-        written.put(position, resized, _resized(truth, split.label_size))
+        written.put(position, resized(image, split.size), resized_labels(truth, split.label_size))
         counts: Counts = np.bincount(ids.ravel(), minlength=256)
         return counts
 
@@ -83,7 +87,13 @@ def decode(folder: Path, split: PairedFiles, spread: Spread) -> None:
     written.finish([pair.name for pair in split.pairs])
 
 
-def _resized(truth: Pixels, size: tuple[int, int]) -> Pixels:
+def resized(image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """An image at a size (height, width), each pixel the mean of what it covers."""
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def resized_labels(truth: Pixels, size: tuple[int, int]) -> Pixels:
+    """Labels at a size (height, width), each pixel as the nearest one."""
     return np.asarray(Image.fromarray(truth).resize(size[::-1], Image.Resampling.NEAREST))
 
 
@@ -95,5 +105,6 @@ def _require_size(path: Path, size: tuple[int, ...], expected: tuple[int, ...], 
         )
 
 
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+def decoded_bytes(size: tuple[int, int], label_size: tuple[int, int]) -> int:
+    """What an image and its labels take in the cache."""
+    return 3 * math.prod(size) + math.prod(label_size)

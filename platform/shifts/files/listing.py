@@ -116,6 +116,11 @@ def listed(folder: Path, endings: Collection[str], sort: Sort) -> Listing:
     return listing
 
 
+def everything(folder: Path) -> list[Path]:
+    """All files below a folder in order of names, links followed, but for leftovers. Raises ValueError."""
+    return [path for path, is_leftover in _walk(folder, (), leftover=False) if not is_leftover and path.exists()]
+
+
 def found(folder: Path, *places: str) -> Path:
     """The first of these places in a folder that is there, whatever the case of its letters; else the first."""
     for place in places:

@@ -19,7 +19,8 @@ from platform.shifts.files.images import Pair
 from platform.shifts.files.listing import Say, TooFew, found
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
-from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits, whole
+from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits, check_few, granted, whole
+from platform.shifts.town.shift import tiny
 
 MOST_HELD_OUT = 250
 """A tenth of the source and of the target's images is held out, but no more than this."""
@@ -37,16 +38,19 @@ logger = logging.getLogger(__name__)
 
 
 def gta5_to_cityscapes(
-    root: Path | str | None = None, size: tuple[int, int] = (512, 1024), groups: Groups = SINGLE_CLASSES
+    root: Path | str | None = None,
+    size: tuple[int, int] = (512, 1024),
+    groups: Groups = SINGLE_CLASSES,
+    few: int = 0,
 ) -> "GTA5ToCityscapes":
-    """GTA5 to Cityscapes with images of `size` (height, width).
+    """GTA5 to Cityscapes with images of `size` (height, width), `few` of those that are adapted to with their labels.
 
     `root` defaults to the environment variable PLATFORM_DATA, read when this is called; a plan needs no data.
     Raises ValueError when the size is not two positive integers.
     """
     root = root or os.environ.get(DATA_VARIABLE)
     place = Path(root).expanduser().absolute() if root else None
-    return GTA5ToCityscapes(size=whole(size), groups=whole(groups), root=place)
+    return GTA5ToCityscapes(size=whole(size), groups=whole(groups), root=place, few=whole(few))
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class GTA5ToCityscapes(Shift):
 
     root: Path | None
     """The folder that holds `gta5/` and `cityscapes/`; a plan needs none."""
+    few: int = 0
 
     name = "gta5_to_cityscapes"
 
@@ -68,6 +73,7 @@ class GTA5ToCityscapes(Shift):
         if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
             raise ValueError(f"size must be height and width in pixels, got {self.size!r}; the default is (512, 1024)")
         check_groups(self.groups)
+        check_few(self.few)
 
     def identity(self) -> dict[str, Any]:
         """Size, groups, and the digest of the files' contents: None where there are no files.
@@ -75,7 +81,8 @@ class GTA5ToCityscapes(Shift):
         Each file is read once; raises DataError for one that cannot be read.
         """
         groups = [list(group) for group in self.groups]
-        return {"name": self.name, "size": list(self.size), "groups": groups, "data": self._data, "decoding": DECODING}
+        known = {"name": self.name, "size": list(self.size), "groups": groups, "data": self._data, "decoding": DECODING}
+        return known | ({"few": self.few} if self.few else {})
 
     def check(self) -> None:
         """Raise DataError when a folder is missing or empty, or a file has no partner; files are read by `open`.
@@ -93,19 +100,11 @@ class GTA5ToCityscapes(Shift):
         # By the files' digest: once decoded, nobody needs to look at 55,000 files, perhaps on a slow share.
         key = hashlib.sha256(json.dumps([list(self.size), self._data, DECODING, LAYOUT]).encode()).hexdigest()[:16]
         folder = cached(f"{self.name}-{key}", self._build)
-        return splits(folder, self.groups, self._places())
+        return granted(splits(folder, self.groups, self._places()), self.few)
 
     def smoke(self) -> Shift:
         """A tiny `town` with the same groups, where it draws classes of two or more of them."""
-        from platform.shifts.town.shift import town
-
-        small = town().smoke()
-        drawn = {member for group in small.groups for member in group}
-        return (
-            small
-            if sum(not drawn.isdisjoint(group) for group in self.groups) < 2
-            else replace(small, groups=self.groups)
-        )
+        return tiny(self.groups, self.few)
 
     @functools.cached_property
     def _data(self) -> str | None:

@@ -12,7 +12,7 @@ from platform.shifts.cache import LAYOUT, SPLITS, cached, splits
 from platform.shifts.fingerprint import fingerprint
 from platform.shifts.labels import Groups, check_groups, groups
 from platform.shifts.randomness import generator
-from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, whole
+from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, check_few, granted, whole
 from platform.shifts.stored import NewSplit
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 
@@ -32,6 +32,8 @@ DRAWN = groups(
     "bus",
 )
 """The classes that stand or drive in a town."""
+SMOKE = 12
+"""Images that are adapted to where a town stands in for another shift."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Town(Shift):
     target_images: tuple[int, int, int] = (256, 48, 96)
     """Images in adapt, val and test."""
     seed: int = 0
+    few: int = 0
 
     name = "town"
 
@@ -55,6 +58,7 @@ class Town(Shift):
         _check_integers("target_images", self.target_images, ("adapt", "val", "test"), 1)
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"town: seed must be an integer of at least 0, got {self.seed!r}")
+        check_few(self.few, self.target_images[0])
 
     def identity(self) -> dict[str, Any]:
         """The fields and the renderer's fingerprint: a changed renderer is another shift, in another cache folder."""
@@ -66,6 +70,7 @@ class Town(Shift):
             "target_images": list(self.target_images),
             "seed": self.seed,
             "renderer": _renderer(),
+            **({"few": self.few} if self.few else {}),
         }
 
     def check(self) -> None:
@@ -73,13 +78,16 @@ class Town(Shift):
 
     def open(self) -> Splits:
         """The splits, in the cache; the first caller on a node renders them."""
-        pixels = {name: value for name, value in self.identity().items() if name != "groups"}
+        pixels = {name: value for name, value in self.identity().items() if name not in ("groups", "few")}
         key = hashlib.sha256(json.dumps(pixels | {"layout": LAYOUT}, sort_keys=True).encode()).hexdigest()[:12]
-        return splits(cached(f"town-{key}", self._build), self.groups, dict.fromkeys(SPLITS, self.name))
+        folder = cached(f"town-{key}", self._build)
+        return granted(splits(folder, self.groups, dict.fromkeys(SPLITS, self.name)), self.few)
 
     def smoke(self) -> "Town":
         """A town of a few small images."""
-        return replace(self, size=(64, 128), source_images=(12, 4), target_images=(12, 4, 4))
+        return replace(
+            self, size=(64, 128), source_images=(12, 4), target_images=(SMOKE, 4, 4), few=min(self.few, SMOKE)
+        )
 
     def _build(self, folder: Path) -> None:
         for domain, counts, names in (
@@ -110,9 +118,24 @@ def town(
     source_images: tuple[int, int] = (256, 48),
     target_images: tuple[int, int, int] = (256, 48, 96),
     seed: int = 0,
+    few: int = 0,
 ) -> Town:
-    """The rendered shift; images per split are (train, val) and (adapt, val, test)."""
-    return Town(whole(size), source_images=whole(source_images), target_images=whole(target_images), seed=whole(seed))
+    """The rendered shift; images per split are (train, val) and (adapt, val, test), `few` of adapt's with labels."""
+    return Town(
+        size=whole(size),
+        source_images=whole(source_images),
+        target_images=whole(target_images),
+        seed=whole(seed),
+        few=whole(few),
+    )
+
+
+def tiny(groups: Groups, few: int) -> Town:
+    """A town of a few small images with these groups, where it draws classes of two or more; else with its own."""
+    small = town().smoke()
+    drawn = {member for group in small.groups for member in group}
+    told_apart = sum(not drawn.isdisjoint(group) for group in groups)
+    return replace(small, groups=groups if told_apart >= 2 else small.groups, few=min(few, SMOKE))
 
 
 @cache

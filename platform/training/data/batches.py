@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
 from platform.methods.composition import Composition, Memory
+from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
 from platform.shifts.shift import Images, LabelledImages, Splits
 from platform.shifts.stored import nameless
@@ -26,7 +27,7 @@ Batch = Labelled | Unlabelled
 class Batches:
     """The batches that a composition of methods and a recipe make of a shift's training splits.
 
-    Raises ValueError when a training split holds less than one batch, or the shift grants no labels that are read.
+    Raises ValueError when a training split holds less than one batch, or the shift has no labels that are read.
     """
 
     methods: Composition
@@ -41,6 +42,8 @@ class Batches:
         if "few" in self.methods.reads and self.splits.few is None:
             raise ValueError(f"{self.methods.name} reads labelled target images, and the shift grants none; set few")
         whole = [split for name, split in self._splits.items() if name != "few"]
+        for name in self._splits.keys() & {"few", "oracle"}:
+            self._require_labels(name)
         smallest = min(map(len, whole), default=self.recipe.batch)
         if smallest < self.recipe.batch:
             raise ValueError(
@@ -72,6 +75,13 @@ class Batches:
             read["target"] = splits.target_adapt
         return read
 
+    def _require_labels(self, name: str) -> None:
+        """Refuse target labels that a shift does not have: void everywhere, they would train nothing without a word."""
+        split = self._splits[name]
+        assert isinstance(split, LabelledImages)
+        if all((split.labels[[position]] == VOID).all() for position in range(len(split))):
+            raise ValueError(f"{self.methods.name} reads labels of what is adapted to, which has none; leave it out")
+
     @cached_property
     def _shares(self) -> Float[np.ndarray, " number"] | None:
         """How often each source image is drawn, None for once per epoch."""
@@ -79,14 +89,14 @@ class Batches:
             return None
         source = self.splits.source_train
         images = Images(nameless(source.images.pixels), source.images.names)
-        return self.methods.weights(LabelledImages(images, nameless(source.labels)))
+        return self.methods.weights(LabelledImages(images, nameless(source.labels), source.domains))
 
     def _drawn(self, name: str, split: Images | LabelledImages, step: int) -> Batch:
         shares = self._shares if name == "source" else None
         indices = self._order(_PURPOSES[name], step, len(split)) if shares is None else self._draw(shares, step)
         if isinstance(split, LabelledImages):
             labelled = labelled_batch(split, indices)
-            return Labelled(labelled.images.to(self.device), labelled.labels.to(self.device), labelled.indices)
+            return replace(labelled, images=labelled.images.to(self.device), labels=labelled.labels.to(self.device))
         unlabelled = unlabelled_batch(split, indices)
         return replace(unlabelled, images=unlabelled.images.to(self.device))
 
@@ -124,6 +134,6 @@ def part(batches: Mapping[str, Batch], number: int, parts: int) -> dict[str, Bat
         mine = slice(number * size, (number + 1) * size)
         if isinstance(batch, Unlabelled):
             return Unlabelled(batch.images[mine], batch.indices[mine])
-        return Labelled(batch.images[mine], batch.labels[mine], batch.indices[mine])
+        return Labelled(batch.images[mine], batch.labels[mine], batch.indices[mine], batch.domains[mine])
 
     return {name: share(batch) for name, batch in batches.items()}

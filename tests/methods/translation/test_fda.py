@@ -179,7 +179,8 @@ def test_beta_acts_through_the_band() -> None:
 
 def test_a_target_image_is_transformed_once_and_remembered_small() -> None:
     method, memory = FDA(beta=0.1), dict[int, Tensor]()
-    source = Labelled(photographs(2, *SIZE, 0, torch.float32), torch.zeros(2, *SIZE).long(), torch.tensor([0, 1]))
+    labels, positions = torch.zeros(2, *SIZE).long(), torch.tensor([0, 1])
+    source = Labelled(photographs(2, *SIZE, 0, torch.float32), labels, positions, torch.zeros_like(positions))
     target = photographs(2, *SIZE, 1, torch.float32)
     first = method.translate(source, Unlabelled(target, torch.tensor([4, 7])), memory)
     assert {index: tuple(kept.shape) for index, kept in memory.items()} == {4: (3, 7, 4), 7: (3, 7, 4)}

@@ -77,7 +77,8 @@ def batch(images: Tensor, first: int = 0) -> Unlabelled:
 
 
 def labelled(images: Tensor) -> Labelled:
-    return Labelled(images, torch.zeros(len(images), *SIZE).long(), torch.arange(len(images)))
+    positions = torch.arange(len(images))
+    return Labelled(images, torch.zeros(len(images), *SIZE).long(), positions, positions * 0)
 
 
 @pytest.mark.parametrize(("rgb", "lab"), COLOURS.values(), ids=COLOURS)

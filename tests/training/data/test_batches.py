@@ -66,6 +66,15 @@ def test_a_batch_larger_than_a_split_is_refused() -> None:
         training_run(SourceOnly(), splits(source=4, target=5), batch=5)
 
 
+def test_labels_that_are_void_everywhere_are_none_to_train_on() -> None:
+    data = splits()
+    void = LabelledImages(data.target_adapt, np.full_like(all_of(data.oracle.adapt.labels), VOID))
+    without = replace(data, oracle=replace(data.oracle, adapt=void))
+    with pytest.raises(ValueError, match="reads labels of what is adapted to, which has none; leave it out"):
+        training_run(TargetSupervised(), without)
+    training_run(SourceOnly(), without)
+
+
 def test_the_gradient_of_two_halves_is_that_of_the_whole_batch() -> None:
     """Where no statistic of the batch takes part: batch norm frozen, and no void, which every mean leaves out."""
     data = splits()

@@ -12,7 +12,7 @@ import pytest
 
 from platform.methods import FDA, SourceOnly
 from platform.records.provenance import ROOT
-from platform.training.definition import definition
+from platform.shifts.definition import definition
 from tests.support.definitions import DECORATOR, NETWORK, TAKEN, TWO_FILES, edited, of, own
 
 UNRELATED = """
@@ -199,7 +199,7 @@ study = Study(shift=town(), arms={{"own": Arm(Own)}}, reference="own", budget=Bu
 """
     program = (
         "import sys; from pathlib import Path; from platform.design.loading import load; "
-        "from platform.training.definition import definition; "
+        "from platform.shifts.definition import definition; "
         "print(definition(load(Path(sys.argv[1])).study.arms['own'].method))"
     )
     processes = []

@@ -26,10 +26,10 @@ import torch
 from torch import nn
 
 from platform.records.one_line import one_line
+from platform.shifts.definition import owners, sources
+from platform.shifts.definition.owners import NOTHING, is_users, name_of, shown, stands_for
+from platform.shifts.definition.places import Place
 from platform.shifts.fingerprint import digest, meaning
-from platform.training.definition import owners, sources
-from platform.training.definition.owners import NOTHING, is_users, name_of, shown, stands_for
-from platform.training.definition.places import Place
 
 PLAIN = {type(None), bool, int, float, complex, bytes, torch.dtype, torch.device, torch.layout, torch.memory_format}
 MACHINERY = {

@@ -1,5 +1,5 @@
 """The code of the user's own that a class leads to."""
 
-from platform.training.definition.following import definition
+from platform.shifts.definition.following import definition
 
 __all__ = ["definition"]
