@@ -49,10 +49,7 @@ def test_a_study_with_a_domain_of_ones_own_ends_in_a_table(fresh_checkout: Check
     data = tmp_path / "data"
     write(data / "renderings", Invented("renderings"), ["train", "val"])
     write(data / "photographs", Invented("photographs", size=(48, 80), seed=1), ["adapt", "val", "test"])
-    # Workers import a class from a module; one of the study file itself does not reach them yet.
-    own, study = small().split("study = ")
-    (fresh_checkout.root / "streets.py").write_text(own)
-    path = fresh_checkout.write("own.py", f'"""Does it run?"""\n\nfrom streets import *\n\nstudy = {study}')
+    path = fresh_checkout.write("own.py", small())
     code, output = fresh_checkout.study(path, PLATFORM_DATA=str(data))
     assert code == 0, output
     table = pd.read_csv(fresh_checkout.root / "results/own/table.csv").set_index("arm")

@@ -80,6 +80,11 @@ class Composition:
         names = [name for each in players for name in each]
         if taken := sorted({name for name in names if names.count(name) > 1} | ({SEGMENTATION} & {*names})):
             raise ValueError(f"{self.name}: each player must have a name of its own, got {taken[0]!r} twice; rename it")
+        if any(player.module is network for each in players for player in each.values()):
+            raise ValueError(
+                f"{self.name}: a player must be a module of the method's own, got the network, which is the player "
+                f"{SEGMENTATION} already; copy it"
+            )
         modules: dict[str, nn.Module] = {name: player.module for each in players for name, player in each.items()}
         if not isinstance((modules | {SEGMENTATION: network}).get(self.deployed), Network):
             raise ValueError(
@@ -90,7 +95,8 @@ class Composition:
 
     def weights(self, labelled: LabelledImages) -> Float[np.ndarray, " number"] | None:
         """How often each source image is drawn, as shares that add up to 1."""
-        given = [(method, weights) for method in self.methods if (weights := method.weights(labelled)) is not None]
+        drawing = [method for method in self.methods if "source" in reads_of(type(method))]
+        given = [(method, weights) for method in drawing if (weights := method.weights(labelled)) is not None]
         if not given:
             return None
         if len(given) > 1:
@@ -113,8 +119,10 @@ class Composition:
     def translate(self, source: Labelled, target: Unlabelled | None, memory: Memory) -> Labelled:
         """The source batch, translated by each method in turn."""
         for position, method in enumerate(self.methods):
+            if "source" not in (reads := reads_of(type(method))):
+                continue
             own = memory.setdefault(position, {})
-            shown = target if "target" in reads_of(type(method)) else None
+            shown = target if "target" in reads else None
             source = replace(source, images=method.translate(source, shown, own))
         return source
 

@@ -116,6 +116,11 @@ class Step:
                 "a scalar's name must be up to 200 letters, digits, blanks, - _ : with single . or / between, and must "
                 f"not begin with source/, target/, oracle/, test/ or final/, got {name!r}; rename it"
             )
+        if not isinstance(value, Tensor) or value.ndim:
+            got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(
+                f"a scalar must be a tensor of one number, got {got} for {name!r}; take its mean, or wrap it"
+            )
         if name in self.noted:
             raise ValueError(f"a scalar must be noted once a step, got {name!r} twice; give each its own name")
         self.noted[name] = value.detach()

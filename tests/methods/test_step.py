@@ -1,6 +1,8 @@
 """What a step offers every method."""
 
+import inspect
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -261,6 +263,12 @@ def test_steps_do_not_share_what_they_note() -> None:
     first, second = step(1.0), step(1.0)
     first.term("one", torch.ones(()))
     assert not second.noted
+
+
+@pytest.mark.parametrize(("value", "got"), [(torch.zeros(3), "a tensor of shape (3,)"), (0.5, "0.5"), (None, "None")])
+def test_a_scalar_is_a_tensor_of_one_number(value: Any, got: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"a scalar must be a tensor of one number, got {got} for 'x/y'")):
+        inspect.unwrap(Step.note)(step(), "x/y", value)
 
 
 def test_a_scalar_is_noted_once_a_step() -> None:

@@ -32,9 +32,8 @@ class MeanTeacher(Method):
         return {SEGMENTATION: step.term("consistency", consistency)}
 
     def update(self, step: Step) -> None:
-        network = step.segment.network  # type: ignore[attr-defined]
         teacher = step.modules[TEACHER]
-        for mine, theirs in zip(teacher.parameters(), network.parameters(), strict=True):
+        for mine, theirs in zip(teacher.parameters(), step.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - self.keep)
         step.note("teacher/moved", torch.ones(()))
 

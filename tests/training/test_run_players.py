@@ -1,11 +1,14 @@
 """Players beside the network: those that descend a loss, those that rest, and those that only an update changes."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
 
-from platform.methods import SEGMENTATION, SourceOnly, Step
-from platform.networks.network import Prediction
+from platform.methods import SEGMENTATION, Method, Player, SourceOnly, Step
+from platform.networks.network import Network, Prediction
 from platform.shifts.shift import granted
 from platform.training.run import Diverged, TrainingRun
 from tests.support.own_methods import TEACHER, Few, MeanTeacher, OfTheTarget, Scripted, judged
@@ -101,6 +104,23 @@ def test_a_player_without_a_loss_in_a_step_is_left_as_it_is() -> None:
         moved = not torch.equal(after["weight"], before["weight"])
         assert moved == (number % 2 == 0)
         before = after
+
+
+def test_a_loss_that_depends_on_others_alone_is_refused() -> None:
+    """A player that never learns would stand in the table as one that does."""
+    run = training_run(Scripted(loss=lambda step: {"judge": step.target_prediction.logits.mean()}))
+    with pytest.raises(ValueError, match=r"the loss of judge must depend on its parameters, got one of others' alone"):
+        run.advance(1)
+
+
+def test_the_network_itself_is_no_player_of_a_methods_own() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Freezing(Method):
+        def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+            return {"teacher": Player(network)}
+
+    with pytest.raises(ValueError, match=r"must be a module of the method's own, got the network.*; copy it"):
+        training_run(Freezing())
 
 
 def test_a_network_without_a_loss_in_a_step_is_left_as_it_is() -> None:
