@@ -47,6 +47,8 @@ class Trial:
         decisive["hyperparameters"] = {
             name: value for name, value in self.hyperparameters.items() if name not in self.resolved
         }
+        if not self.data:
+            del decisive["data"]  # trials of versions without the field keep their ids
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
