@@ -1,4 +1,4 @@
-"""The study files of the documents on methods and networks of one's own, through the real command, as they are shown."""
+"""The studies of the documents on methods and networks of one's own, through the real command, as they are shown."""
 
 import re
 

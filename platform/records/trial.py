@@ -54,6 +54,9 @@ class Trial:
         decisive["hyperparameters"] = {
             name: value for name, value in self.hyperparameters.items() if name not in self.resolved
         }
+        for name in ("data", "after"):
+            if not decisive[name]:
+                del decisive[name]  # trials of versions without the field keep their ids
         text = json.dumps(decisive, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -223,8 +223,8 @@ class TrainingRun:
         )
         if all(gradient is None for gradient in gradients):
             raise ValueError(
-                f"{self.methods.name}: the loss of {name} must depend on its parameters, got one of others' alone at step "
-                f"{self.step + 1}; see what is detached, or give None to leave it as it is in this step"
+                f"{self.methods.name}: the loss of {name} must depend on its parameters, got one of others' alone "
+                f"at step {self.step + 1}; see what is detached, or give None to leave it as it is in this step"
             )
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if parameter.grad is None:

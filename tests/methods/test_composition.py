@@ -1,5 +1,6 @@
 """Several methods as one, and what is asked of each."""
 
+import copy
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -208,7 +209,7 @@ def test_what_is_deployed_is_a_player_that_is_a_network() -> None:
     class Misspelt(Teaching):
         deployed: ClassVar[str] = "taecher"
 
-    assert "of segmentation, teacher, got 'taecher'" in refused(Misspelt(teacher=lambda network: network))
+    assert "of segmentation, teacher, got 'taecher'" in refused(Misspelt(teacher=copy.deepcopy))
 
 
 # Weights of source images

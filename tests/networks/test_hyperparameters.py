@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from platform.networks.hyperparameters import check, check_value, hyperparameter, rule_of, unknown_field
+from platform.networks.hyperparameters import (
+    check,
+    check_declared,
+    check_value,
+    hyperparameter,
+    rule_of,
+    unknown_field,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +196,29 @@ def test_a_field_without_a_rule_is_refused_in_one_line() -> None:
 
     with pytest.raises(ValueError, match=r"^Plain\.lambda_ent has no rule; declare it with hyperparameter\(default, "):
         Plain()
+
+
+def test_a_class_whose_instances_may_change_is_refused_in_one_line() -> None:
+    @dataclass(kw_only=True)
+    class Changing:
+        rate: float = hyperparameter(0.5)
+
+    check_declared(Example)
+    with pytest.raises(ValueError, match=r"^Changing must be a frozen dataclass, .*; write @dataclass\(frozen=True, "):
+        check_declared(Changing)
+
+
+@pytest.mark.parametrize(("kind", "refused"), [(None, True), (object, False)])
+def test_a_kind_widens_what_a_field_takes_beyond_its_defaults_type(kind: type | None, refused: bool) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Wide:
+        part: Any = hyperparameter("slow", kind=kind)
+
+    if refused:
+        with pytest.raises(ValueError, match=r"^Wide.part must be of type str, got 1; its default is 'slow'$"):
+            check_value(Wide, "part", 1)
+    else:
+        check_value(Wide, "part", 1)
 
 
 def test_a_choice_has_a_type() -> None:

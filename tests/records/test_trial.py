@@ -51,6 +51,7 @@ def test_the_order_of_settings_decides_nothing() -> None:
         {"shift": TRIAL.shift | {"size": [128, 64]}},
         {"shift": TRIAL.shift | {"groups": [[0, 1], [2]]}},
         {"shift": TRIAL.shift | {"data": "0123"}},
+        {"data": {"FDA": "0123"}},
         {"resolved": {"beta": {"band": 1}}},
         {"resolved": {}},
         {"seed": 2},
@@ -67,7 +68,7 @@ def test_whatever_decides_the_outcome_decides_the_id(change: dict[str, Any]) -> 
 
 def test_every_field_is_changed_by_the_test_above() -> None:
     changed = {"method", "hyperparameters", "recipe", "shift", "resolved", "seed", "steps", "evaluations"}
-    changed |= {"threads", "code"}
+    changed |= {"threads", "code", "data"}
     assert changed == {field.name for field in dataclasses.fields(Trial)}
 
 
