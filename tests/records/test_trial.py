@@ -59,6 +59,7 @@ def test_the_order_of_settings_decides_nothing() -> None:
         {"evaluations": 5},
         {"threads": 2},
         {"code": "ba9876543210"},
+        {"after": ("0123456789ab",)},
     ],
     ids=str,
 )
@@ -68,7 +69,7 @@ def test_whatever_decides_the_outcome_decides_the_id(change: dict[str, Any]) -> 
 
 def test_every_field_is_changed_by_the_test_above() -> None:
     changed = {"method", "hyperparameters", "recipe", "shift", "resolved", "seed", "steps", "evaluations"}
-    changed |= {"threads", "code", "data"}
+    changed |= {"threads", "code", "data", "after"}
     assert changed == {field.name for field in dataclasses.fields(Trial)}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 from platform.methods import SourceOnly
-from platform.methods.hyperparameters import hyperparameter
+from platform.networks.hyperparameters import hyperparameter
 """
 OWN = """
 @dataclass(frozen=True, kw_only=True)
