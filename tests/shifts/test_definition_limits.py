@@ -200,7 +200,7 @@ study = Study(shift=town(), arms={{"own": Arm(Own)}}, reference="own", budget=Bu
     program = (
         "import sys; from pathlib import Path; from platform.design.loading import load; "
         "from platform.shifts.definition import definition; "
-        "print(definition(load(Path(sys.argv[1])).study.arms['own'].method))"
+        "print(definition(load(Path(sys.argv[1])).study.arms['own'].methods[0]))"
     )
     processes = []
     for number in range(2):

@@ -51,7 +51,7 @@ print(json.dumps({
     "names": names,
     "before": sorted(modules),
     "after": sorted({"helper", "study_own"} & sys.modules.keys()),
-    "classes": [type(first.shift) is type(second.shift), type(first.method) is type(second.method)],
+    "classes": [type(first.shift) is type(second.shift), type(first.methods.methods[0]) is type(second.methods.methods[0])],
     "mean": splits.target_adapt.pixels.mean(),
     "levels": second.shift.levels,
 }))
