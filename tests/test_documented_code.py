@@ -13,15 +13,38 @@ SHOWN = {
     "own_network": ["BiSeNet", "three", "three, wider"],
 }
 """Documents, and the rows of the study that each shows."""
+TEACHER_AND_ENSEMBLE = """
+import copy
+import torch
+from torch import nn
+from platform.methods import FDA, Player
+from platform.networks import Network, Prediction
+
+{teacher}
+{ensemble}
+
+arms = {{"source only": Arm(SourceOnly), "teacher": Arm(MeanTeacher)}}
+arms |= {{f"FDA {{beta}}": Arm(FDA, beta=beta) for beta in (0.01, 0.05, 0.09)}}
+{row}
+
+study = Study(
+    shift=town(size=(64, 64), source_images=(8, 4), target_images=(8, 4, 4)),
+    arms=arms,
+    reference="source only",
+    budget=Budget(steps=4, evaluations=2),
+    seeds=1,
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=2),
+)
+"""
 
 
-def shown(document: str) -> str:
-    (text,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{document}.md").read_text(), re.DOTALL)
-    return str(text)
+def pieces(document: str) -> list[str]:
+    """The pieces of code that a document shows; the first is a study."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{document}.md").read_text(), re.DOTALL)
 
 
 def test_a_method_of_ones_own_takes_ten_lines() -> None:
-    text = shown("own_method")
+    text = pieces("own_method")[0]
     method = text[text.index("@dataclass") : text.index("study = ")].strip().splitlines()
     assert len([line for line in method if line]) <= 10
 
@@ -29,10 +52,9 @@ def test_a_method_of_ones_own_takes_ten_lines() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("document", SHOWN)
 def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, document: str) -> None:
-    path = fresh_checkout.write(f"{document}.py", shown(document))
+    path = fresh_checkout.write(f"{document}.py", pieces(document)[0])
     code, output = fresh_checkout.study(path, "--plan")
     assert code == 0, output
-    assert "note:" not in output
     code, output = fresh_checkout.study(path, "--smoke")
     assert code == 0, output
     table = pd.read_csv(fresh_checkout.root / "results" / f"{document}-smoke" / "table.csv").set_index("arm")
@@ -43,3 +65,19 @@ def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, documen
     replayed = fresh_checkout.start(f"results/{document}-smoke", module="platform.replay")
     said, _ = replayed.communicate(timeout=300)
     assert replayed.returncode == 0, said
+
+
+@pytest.mark.slow
+def test_the_teacher_and_the_ensemble_that_are_shown_run(fresh_checkout: Checkout) -> None:
+    study, teacher, ensemble = pieces("own_method")
+    classes, row = ensemble.split("arms[")
+    more = TEACHER_AND_ENSEMBLE.format(teacher=teacher, ensemble=classes, row=f"arms[{row}")
+    path = fresh_checkout.write("shown.py", study.split("@dataclass")[0] + more)
+    code, output = fresh_checkout.study(path)
+    assert code == 0, output
+    read = pd.read_csv(fresh_checkout.root / "results" / "shown" / "table.csv").set_index("arm")
+    rows = read.to_dict("index")
+    assert rows["teacher"]["cost/discriminator_parameters"] > 0
+    assert rows["average"]["cost/discriminator_parameters"] == 0
+    assert rows["average"]["cost/deployed_parameters"] == 3 * rows["FDA 0.01"]["cost/deployed_parameters"]
+    assert rows["average"]["effort/hours"] > rows["FDA 0.01"]["effort/hours"]

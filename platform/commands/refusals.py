@@ -16,6 +16,7 @@ from platform.records.one_line import one_line, without_credentials
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Storage
 from platform.records.store import Store
+from platform.records.trial import Trial
 from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
 from platform.shifts.shift import Shift
@@ -189,8 +190,14 @@ def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obje
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial
         elif now.id != ask.trial.id:
             raise BadInput(
-                f"arm {ask.arm!r} already has trials with {_difference(asdict(ask.trial), asdict(now))}; {REMEDY}"
+                f"arm {ask.arm!r} already has trials with {_difference(_read(ask.trial), _read(now))}; {REMEDY}"
             )
+
+
+def _read(trial: Trial) -> dict[str, Any]:
+    """A trial's fields as records give them back, in which every tuple is a list."""
+    read: dict[str, Any] = json.loads(json.dumps(asdict(trial)))
+    return read
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -146,8 +146,7 @@ class Arm:
             return
         default = next(entry.default for entry in fields(owner) if entry.name == name)
         kind = rule_of(owner, name).kind or type(default)
-        # Python takes a truth value for a whole number.
-        if not any(kind is taken or (taken is not int and issubclass(kind, taken)) for taken in value.takes):
+        if not value.fits(kind):
             kinds = " or ".join(taken.__name__ for taken in value.takes)
             raise ValueError(
                 f"{owner.__name__}.{name} is of type {kind.__name__}, but {value} gives {kinds}; use {_fitting(kind)}"

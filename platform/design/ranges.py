@@ -1,14 +1,13 @@
 """Ranges that a study may put where an arm's value would stand, and checks of the numbers that take none."""
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from platform.networks.hyperparameters import recorded
-from platform.networks.network import Architecture
-from platform.records.plain import plain
+from platform.records.plain import plain, recorded
 
 if TYPE_CHECKING:
     from platform.methods.method import Integer
@@ -19,6 +18,11 @@ class Range(ABC):
 
     takes: tuple[type, ...]
     """Types of the fields that this range fits."""
+
+    def fits(self, kind: type) -> bool:
+        """Whether the range gives values of this type, which is a field's."""
+        # Python takes a truth value for a whole number.
+        return any(kind is taken or (taken is not int and issubclass(kind, taken)) for taken in self.takes)
 
     @abstractmethod
     def ends(self) -> tuple[Any, ...]:
@@ -91,7 +95,7 @@ class OneOf(Range):
     """One of the listed values."""
 
     values: tuple[Any, ...]
-    takes = (float, int, bool, str, Architecture)
+    takes = (float, int, bool, str)
 
     def __init__(self, *values: Any) -> None:
         values = tuple(map(plain, values))
@@ -100,12 +104,15 @@ class OneOf(Range):
             raise ValueError(
                 f"{self} must list at least two values, got {len(values)}; write a fixed value without OneOf"
             )
-        if not all(isinstance(value, self.takes) for value in values):
+        if not all(isinstance(value, self.takes) or self.fits(type(value)) for value in values):
             raise ValueError(
                 f"{self} must list numbers, truth values, texts or networks; give anything else an arm of its own"
             )
         if len(set(values)) < len(values):
             raise ValueError(f"{self} lists a value twice; list each once")
+
+    def fits(self, kind: type) -> bool:
+        return super().fits(kind) or dataclasses.is_dataclass(kind)
 
     def __repr__(self) -> str:
         return f"OneOf({', '.join(map(repr, self.values))})"

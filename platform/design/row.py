@@ -12,7 +12,8 @@ from platform.design.budget import Budget, Slot
 from platform.design.ranges import Dimension, OneOf
 from platform.methods.composition import Composition
 from platform.networks.cost import Cost
-from platform.networks.hyperparameters import field_values, recorded
+from platform.networks.hyperparameters import field_values
+from platform.records.plain import recorded
 from platform.records.trial import START_NUMBER, Trial
 from platform.shifts.shift import Shift
 from platform.training.code import training_code

@@ -62,7 +62,12 @@ class Composition:
         """Change the network before its first step: each method that says how, else as all of them do."""
         own = [method for method in self.methods if type(method).start is not Method.start]
         for method in own or self.methods[:1]:
-            method.start(network, given)
+            started: object = method.start(network, given)  # type: ignore[func-returns-value]
+            if started is not None:
+                raise ValueError(
+                    f"{type(method).__name__}.start must change the network that it is given, and return None, got "
+                    f"{type(started).__name__}; load what it begins from with network.load_state_dict(...)"
+                )
 
     def deployed_of(self, network: Network, players: Sequence[Mapping[str, Player]]) -> Network:
         """The network that is evaluated and deployed."""
@@ -76,7 +81,14 @@ class Composition:
         players = []
         for method in self.methods:
             torch.manual_seed(seed)
-            players.append(dict(method.players(network, given)))
+            own = dict(method.players(network, given))
+            for name, player in own.items():
+                if not isinstance(player, Player) or not isinstance(player.module, nn.Module):
+                    raise ValueError(
+                        f"{type(method).__name__}.players must give {name} as a Player of a module, got "
+                        f"{type(player).__name__}; write Player(module), or Player(module, optimiser)"
+                    )
+            players.append(own)
         names = [name for each in players for name in each]
         if taken := sorted({name for name in names if names.count(name) > 1} | ({SEGMENTATION} & {*names})):
             raise ValueError(f"{self.name}: each player must have a name of its own, got {taken[0]!r} twice; rename it")
@@ -131,7 +143,7 @@ class Composition:
         total: dict[str, Tensor | None] = {SEGMENTATION: step.supervised()}
         for method, own in zip(self.methods, players, strict=True):
             given = method.losses(_seen(step, method, own))
-            _check_losses(method, given, {name for name, player in own.items() if player.optimiser is not None})
+            _check_losses(method, given, own)
             for name, loss in given.items():
                 before = total.get(name)
                 total[name] = loss if before is None else before if loss is None else before + loss
@@ -170,10 +182,11 @@ def check_together(methods: Sequence[type[Method]]) -> None:
 def reads_of(method: type[Method]) -> frozenset[str]:
     """What a method reads: a constant of its class, which no instance can compute otherwise. Raises ValueError."""
     reads = next(vars(base)["reads"] for base in method.__mro__ if "reads" in vars(base))
-    if not isinstance(reads, frozenset) or not reads <= READS or not reads:
+    if not isinstance(reads, frozenset) or not reads <= READS:
+        named = sorted(map(str, reads)) if isinstance(reads, set | list | tuple) else ["source", "target"]
         raise ValueError(
             f"{method.__name__}.reads must be a frozenset of some of {', '.join(sorted(READS))}, got {reads!r}; "
-            'write reads = frozenset({"source", "target"})'
+            f"write reads = frozenset({{{', '.join(map(repr, named))}}})"
         )
     return reads
 
@@ -182,17 +195,32 @@ def _seen(step: Step, method: Method, players: Mapping[str, Player]) -> Step:
     return step.seen_by(reads_of(type(method)), {name: player.module for name, player in players.items()})
 
 
-def _check_losses(method: Method, losses: Mapping[str, Tensor | None], trained: set[str]) -> None:
+def _check_losses(method: Method, losses: Mapping[str, Tensor | None], players: Mapping[str, Player]) -> None:
+    """Raise ValueError for what is no loss, and unless each player that learns has one."""
     name = type(method).__name__
     if not isinstance(losses, Mapping):
         raise ValueError(f"{name}.losses must return a loss for each player, by its name, got {losses!r}")
-    if not trained <= losses.keys() <= trained | {SEGMENTATION}:
-        wanted = ", ".join(sorted(trained)) or "no player of its own"
-        raise ValueError(
-            f"{name}.losses must give a loss, or None, to each player that has an optimiser, {wanted}, and may give "
-            f"one to {SEGMENTATION}, got {', '.join(sorted(losses)) or 'none'}"
-        )
     for player, loss in losses.items():
-        if loss is not None and not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.is_floating_point()):
+        if player not in players and player != SEGMENTATION:
+            known = ", ".join([SEGMENTATION, *players])
+            raise ValueError(f"{name}.losses must name players, {known}, got {player!r}; rename it")
+        if player != SEGMENTATION and players[player].optimiser is None:
+            raise ValueError(
+                f"{name}.losses must give no loss to {player}, which has no optimiser; give it one in `players`, or "
+                "leave the loss out"
+            )
+        if loss is None:
+            continue
+        if not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.is_floating_point()):
             got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
             raise ValueError(f"{name}.losses must give {player} one real number, as a tensor, or None, got {got}")
+        if not loss.requires_grad:
+            raise ValueError(
+                f"{name}.losses must give {player} a loss that depends on what it learns, got a constant; see what is "
+                "detached, or give None to leave it as it is in this step"
+            )
+    learning = [player for player, each in players.items() if each.optimiser is not None]
+    if lacking := [player for player in learning if player not in losses]:
+        raise ValueError(
+            f"{name}.losses must give each player that has an optimiser a loss, or None, got none for {lacking[0]}"
+        )

@@ -146,8 +146,3 @@ def field_names(cls: type) -> list[str]:
 def field_values(instance: Any) -> dict[str, Any]:
     """The values of a dataclass's fields by name."""
     return {name: getattr(instance, name) for name in field_names(type(instance))}
-
-
-def recorded(value: Any) -> Any:
-    """A value as records have it: what has fields of its own, as a network's description, by the call that makes it."""
-    return repr(value) if dataclasses.is_dataclass(value) else value

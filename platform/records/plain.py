@@ -1,5 +1,6 @@
 """Texts and values as everything takes them: terminals, tables, JSON, MLflow."""
 
+import dataclasses
 import math
 import re
 import struct
@@ -63,3 +64,8 @@ def _shortest(number: float, size: int) -> float:
 
 def _shows(character: str) -> bool:
     return character.isprintable() and not INVISIBLE.match(character)
+
+
+def recorded(value: Any) -> Any:
+    """A value as records have it: what has fields of its own, as a network's description, by the call that makes it."""
+    return repr(value) if dataclasses.is_dataclass(value) else value

@@ -91,7 +91,7 @@ def _row(
         scores=_scores(scored, len(header.groups)),
         difference=_difference(scored, reference),
         cost=_cost(cost),
-        effort=_effort(runs, [run for name in _ancestors(header, arm) for run in by_arm[name].all]),
+        effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
     )
 
@@ -131,8 +131,9 @@ def _ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
     return {other.name for other in near}.union(*(_ancestors(header, other) for other in near))
 
 
-def _effort(runs: ArmRuns, before: Sequence[Run]) -> Effort:
-    by_id = {run.record.trial.id: run.record for run in (*before, *runs.all) if run.record}
+def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
+    trained = [run for each in (*before, runs) for run in (*each.all, *each.starts)]
+    by_id = {run.record.trial.id: run.record for run in trained if run.record}
     return Effort(
         trials=len(runs.search),
         stopped=sum(run.state == "stopped" for run in runs.search),

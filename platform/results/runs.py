@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from platform.records.record import TARGET_TEST, Ask, Confusion, End, Record, Report, State, StudyHeader
-from platform.records.trial import SEARCH_SEED, Trial
+from platform.records.trial import SEARCH_SEED, START_NUMBER, Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,8 @@ class ArmRuns:
     search: tuple[Run, ...]
     confirm: tuple[Run, ...]
     """All of one configuration, the last one chosen."""
+    starts: tuple[Run, ...] = ()
+    """The run that searches of other arms begin from, which no score counts."""
 
     @property
     def all(self) -> tuple[Run, ...]:
@@ -65,8 +67,10 @@ def runs_by_arm(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, 
         search = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "search")]
         confirm = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "confirm")]
         chosen = {_configuration(ask.trial) for ask in confirm[-1:]}
-        confirm = [ask for ask in confirm if ask.number < header.seeds and _configuration(ask.trial) in chosen]
-        found[arm.name] = ArmRuns(_runs(search, records), _runs(confirm, records))
+        confirm = [ask for ask in confirm if _configuration(ask.trial) in chosen]
+        counted = [ask for ask in confirm if ask.number < header.seeds]
+        starts = [ask for ask in confirm if ask.number == START_NUMBER]
+        found[arm.name] = ArmRuns(_runs(search, records), _runs(counted, records), _runs(starts, records))
     return found
 
 

@@ -31,6 +31,11 @@ class Domain(ABC):
     small: ClassVar[bool] = False
     """Whether it needs no data and takes seconds, so that `--smoke` runs on it and on no town."""
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it, or each of several domains, is small."""
+        return self.small
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """All that decides pixels, labels and splits but the code, as JSON values; files count by `contents`."""
@@ -64,6 +69,10 @@ class Union(Domain):
     """Several domains as one."""
 
     domains: tuple[Domain, ...]
+
+    @property
+    def is_small(self) -> bool:
+        return all(domain.is_small for domain in self.domains)
 
     def identity(self) -> dict[str, Any]:
         """The domains' own, in order."""

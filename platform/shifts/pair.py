@@ -95,7 +95,7 @@ class Pair(Shift):
 
     def smoke(self) -> Shift:
         """The pair itself where its domains are small; else a tiny `town`, with the same groups where it draws them."""
-        return self if self.source.small and self.target.small else tiny(self.groups, self.few)
+        return self if self.source.is_small and self.target.is_small else tiny(self.groups, self.few)
 
     @property
     def classes(self) -> tuple[type, ...]:

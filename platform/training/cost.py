@@ -28,14 +28,17 @@ from platform.methods.step import Step
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
 from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.shifts.definition import definition
+from platform.shifts.labels import NUM_CLASSES
 from platform.training.given import Given, untrained
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
 """How many times as large as the smallest images those are that methods are tried on."""
 BATCH = 2
-NUMBER, LATE = 10**6, 0.999
-"""The step and the progress that methods see: whatever they do only after a warm-up is counted too."""
+ROUND, LATE = 720_720_000, 0.999
+"""A step at which most rounds begin, and the progress that methods see: whatever they do only after a warm-up, or once
+a round has begun, is counted too. What begins a round is not: it is done every so many steps."""
 WITH_GRADIENTS = 3
 """What a pass costs with its gradients, in passes: one forward, and about two for its backward."""
 Players = tuple[dict[str, Player], ...]
@@ -79,10 +82,11 @@ def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] =
     """
     acting = _acting(methods, recipe, given)
     network, counted = _network_estimate(acting.bare), _counted(acting)
-    calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
-    player = _deployed(acting)
-    deployed = network if player is None else cost.estimated_network_gflops(player)
-    return deployed, sum(map(cost.estimated_gflops, counted.judgements)), counted.passes * network + calls
+    with _own_mistakes(acting):
+        calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
+        player = _deployed(acting)
+        deployed = network if player is None else cost.estimated_network_gflops(player)
+        return deployed, sum(map(cost.estimated_gflops, counted.judgements)), counted.passes * network + calls
 
 
 def players_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Players:
@@ -109,14 +113,16 @@ def _bare(given: Given) -> Given:
 
 @functools.lru_cache(maxsize=256)
 def _cost(acting: _Acting) -> Cost:
-    counted, only_trained, trained = _counted(acting), _only_trained(acting), _network_cost(acting.bare)
-    deployed = _deployed(acting)
-    whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
-    calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
-    return replace(
-        cost.with_players(whole, only_trained.values(), counted.judgements),
-        step_gflops=counted.passes * trained.deployed_gflops + calls,
-    )
+    counted, trained = _counted(acting), _network_cost(acting.bare)
+    only_trained = _only_trained(acting, counted.passes > 0)
+    with _own_mistakes(acting):
+        deployed = _deployed(acting)
+        whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
+        calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
+        return replace(
+            cost.with_players(whole, only_trained.values(), counted.judgements),
+            step_gflops=counted.passes * trained.deployed_gflops + calls,
+        )
 
 
 @functools.cache
@@ -139,16 +145,29 @@ def _network(bare: Architecture) -> Network:
 
 @functools.cache
 def _smallest_prediction(bare: Architecture) -> Prediction:
-    """What the network predicts for one image of the smallest size, with its auxiliary heads."""
-    with torch.no_grad():
-        prediction: Prediction = _network(bare)(torch.zeros(1, 3, *SMALLEST), auxiliary=True)
+    """What the network predicts for one image of the smallest size, with its auxiliary heads. Raises Uncounted."""
+    name = type(bare).__name__
+    try:
+        with torch.no_grad():
+            prediction = _network(bare)(torch.zeros(1, 3, *SMALLEST), auxiliary=True)
+    except Exception as error:
+        raise Uncounted(f"the network {name} cannot be tried, since it raises {explained(error)}; mend it") from error
+    if not isinstance(prediction, Prediction):
+        got = type(prediction).__name__
+        raise Uncounted(f"the network {name} must give a Prediction, got {got}; write Prediction(logits, (), features)")
+    for logits in (prediction.logits, *prediction.auxiliary):
+        if logits.shape[:2] != (1, NUM_CLASSES) or logits.ndim != 4:
+            raise Uncounted(
+                f"the network {name} must give logits of {NUM_CLASSES} classes, (batch, {NUM_CLASSES}, rows, columns), "
+                f"got shape {tuple(logits.shape)} for one image; give its last layer {NUM_CLASSES} channels"
+            )
     return prediction
 
 
 @functools.lru_cache(maxsize=256)
 def _players(acting: _Acting) -> Players:
     methods = acting.methods
-    with torch.random.fork_rng(devices=[]), _own_mistakes(methods):
+    with torch.random.fork_rng(devices=[]), _own_mistakes(acting):
         given = [untrained(each) for each in acting.given]
         network = acting.bare.build()
         methods.start(network, given)
@@ -166,11 +185,11 @@ def _deployed(acting: _Acting) -> Network | None:
     return None if deployed is network else deployed
 
 
-def _only_trained(acting: _Acting) -> dict[str, nn.Module]:
+def _only_trained(acting: _Acting, network_is_used: bool) -> dict[str, nn.Module]:
     """The modules that are trained, or help to train, and are not deployed."""
-    modules: dict[str, nn.Module] = {SEGMENTATION: _network(acting.bare)}
+    modules: dict[str, nn.Module] = {SEGMENTATION: _network(acting.bare)} if network_is_used else {}
     modules |= {name: player.module for players in _players(acting) for name, player in players.items()}
-    del modules[acting.methods.deployed]
+    modules.pop(acting.methods.deployed, None)
     return modules
 
 
@@ -178,10 +197,17 @@ def _only_trained(acting: _Acting) -> dict[str, nn.Module]:
 def _counted(acting: _Acting) -> _Counted:
     """One step of the methods, for one image."""
     methods, bare, players = acting.methods, acting.bare, _players(acting)
-    with _own_mistakes(methods):
+    code = own_code(methods)
+    with _own_mistakes(acting):
         scale, small, passes = _smallest_step(methods, players, bare)
         doublings = round(math.log2(IMAGES[-1] / scale))
         larger = _step_of(methods, players, bare, 2 * scale)[0] if doublings else small
+    if own_code(methods) != code:
+        raise Uncounted(
+            f"{methods.name} must remember in its players alone, got what its losses changed elsewhere, as in an "
+            "attribute or a dictionary, which an interrupted study would forget; make it a buffer of a player, or take "
+            "functools.cache for what can be computed again"
+        )
     modules = {name: player.module for each in players for name, player in each.items()}
     judgements: dict[str, Judgement] = {}
     calls = []
@@ -192,7 +218,7 @@ def _counted(acting: _Acting) -> _Counted:
         calls.append((judgement, call.passes))
         if call.player != methods.deployed:
             judgements.setdefault(f"{call.player} {full}", judgement)
-    if methods.deployed != SEGMENTATION:
+    if methods.deployed != SEGMENTATION and passes:
         # What is trained in its place is only trained.
         image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
         judgements[SEGMENTATION] = Judgement(_network(bare), {0: image[0]}, {0: image[1]})
@@ -225,14 +251,17 @@ def _step_of(methods: Composition, players: Players, bare: Architecture, scale: 
     size = (SMALLEST[0] * scale, SMALLEST[1] * scale)
     network, segment = copy.deepcopy(_network(bare)), _Enlarging(_smallest_prediction(bare), math.prod(size))
     handles.append(network.register_forward_pre_hook(lambda _, inputs: segment.count(inputs[0])))
-    step = _step(methods, network, segment, size)
     try:
         with torch.random.fork_rng(devices=[]):
-            with torch.enable_grad():
-                methods.losses(step, players)
-            if methods.updates:
-                with torch.no_grad():
-                    methods.update(replace(step, noted={}), players)
+            for number in (ROUND - 1, ROUND, ROUND + 1):
+                calls.clear()
+                segment.passes = 0.0
+                step = replace(_step(methods, network, segment, size), number=number)
+                with torch.enable_grad():
+                    methods.losses(step, players)
+                if methods.updates:
+                    with torch.no_grad():
+                        methods.update(step, players)
     finally:
         for handle in handles:
             handle.remove()
@@ -246,7 +275,7 @@ def _step(methods: Composition, network: Network, segment: "_Enlarging", size: t
     labels = torch.zeros(BATCH, *size, dtype=torch.int64)
     zeros = torch.zeros_like(indices)
     return Step(
-        number=NUMBER,
+        number=ROUND,
         progress=LATE,
         batches={
             name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices, zeros)
@@ -291,14 +320,23 @@ class _Enlarging:
 
 
 @contextmanager
-def _own_mistakes(methods: Composition) -> Iterator[None]:
-    """Say what a method raises, and where, in one line."""
+def _own_mistakes(acting: _Acting) -> Iterator[None]:
+    """Say what a method raises as it is tried, and where, in one line."""
     try:
         yield
+    except Uncounted:
+        raise
     except Exception as error:
-        raise Uncounted(
-            f"the cost of {methods.name} cannot be counted, since it raises {explained(error)}; mend the method"
-        ) from error
+        name = acting.methods.name
+        if type(error) is ValueError and str(error).startswith(name.split(" + ")[0]):
+            raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
+        after = ", or write .after(...), if it begins from other rows" if not acting.given else ""
+        raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; mend it{after}") from error
+
+
+def own_code(methods: Composition) -> str:
+    """What the user's code of these methods holds at this moment."""
+    return definition.__wrapped__(*map(type, methods.methods))
 
 
 def _passes() -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from platform.methods.batch import UnlabelledImages
@@ -153,6 +153,8 @@ class TrainingRun:
         try:
             state = loaded(saved)
             for name, module in self._modules.items():
+                if name not in self._optimisers:
+                    _resize(module, state["modules"][name])
                 module.load_state_dict(state["modules"][name])
             for name, optimiser in self._optimisers.items():
                 optimiser.load_state_dict(state["optimisers"][name])
@@ -213,11 +215,6 @@ class TrainingRun:
     def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
         """Add to a player's gradient that of its own loss with respect to its own parameters, and of nothing else."""
         parameters = [parameter for parameter in self._modules[name].parameters() if parameter.requires_grad]
-        if not loss.requires_grad:
-            raise ValueError(
-                f"{self.methods.name}: the loss of {name} must depend on its parameters, got a constant at step "
-                f"{self.step + 1}; give None to leave it as it is in this step"
-            )
         gradients = torch.autograd.grad(
             self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
         )
@@ -308,6 +305,14 @@ def _from_step_0(optimiser: Optimizer) -> Optimizer:
 
 def _has_gradient(optimiser: Optimizer) -> bool:
     return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
+
+
+def _resize(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a player's buffers the sizes that a saved state has: an update may have made them larger."""
+    for name, buffer in list(module.named_buffers()):
+        if name in state and state[name].shape != buffer.shape:
+            owner, _, own = name.rpartition(".")
+            setattr(module.get_submodule(owner), own, torch.empty_like(state[name], device=buffer.device))
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:

@@ -13,13 +13,13 @@ import torch
 
 from platform.methods import Method, SourceOnly
 from platform.networks import BiSeNet18
-from platform.networks.hyperparameters import field_values, recorded
+from platform.networks.hyperparameters import field_values
+from platform.records.plain import recorded
 from platform.records.record import Ask, Report
 from platform.records.storage.storage import Folder
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT
 from platform.records.trial import Trial
-from platform.running.workers.parcel import PARCEL, Parcel
 from platform.shifts import town
 from platform.shifts.definition import definition
 from platform.shifts.shift import Shift, Splits
@@ -94,6 +94,9 @@ def assignment(results: Path, method: Method | None = None, seed: int = 1, **cha
 
 def sent(assigned: Assignment) -> dict[str, Any]:
     """The configuration of a trial as its worker gets it."""
+    # It imports Ray, which an attempt does without.
+    from platform.running.workers.parcel import PARCEL, Parcel
+
     config: dict[str, Any] = pickle.loads(pickle.dumps({PARCEL: Parcel(assigned)}))
     return config
 

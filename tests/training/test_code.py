@@ -153,7 +153,7 @@ DECIDES = {
     "which metrics are reported": ("training/evaluation.py", "source.accuracy", "source.miou"),
     "how many predictions are kept": ("training/evaluation.py", "KEPT = 4", "KEPT = 5"),
     "what a metric is": ("scores/metrics.py", "np.exp(", "np.log("),
-    "the order of the images": ("training/batches.py", ".permutation(length)", ".permutation(length)[::-1]"),
+    "the order of the images": ("training/data/batches.py", ".permutation(length)", ".permutation(length)[::-1]"),
     "which pixels are void": ("shifts/labels.py", "VOID = 255", "VOID = 254"),
     "where random numbers come from": ("shifts/randomness.py", "return ", "return 1 + "),
 }
@@ -163,7 +163,7 @@ DECIDES_NOTHING = {
     "a comment": ("training/run.py", "# One scale for all players", "# A scale for all players"),
     "a docstring": ("training/evaluation.py", '"""Images that the network segments at a time."""', '"""Images."""'),
     "the layout": ("training/evaluation.py", "KEPT = 4", "KEPT = (\n    4\n)"),
-    "an import": ("training/batches.py", "import torch\n", "import json\nimport torch\n"),
+    "an import": ("training/data/batches.py", "import torch\n", "import json\nimport torch\n"),
 }
 
 

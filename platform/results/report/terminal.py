@@ -24,7 +24,7 @@ def render(table: Table, width: int = 80) -> str:
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * where its interval excludes 0.",
-        *wording.upper_bound(table),
+        *wording.beginnings(table),
     ]
     faults = [f"! {note}" for note in table.notes] + [f"  {reason}" for reason in wording.reasons(table)]
     buffer = io.StringIO()

@@ -83,7 +83,7 @@ def reading(table: Table) -> list[str]:
         *early_stopping(table),
         "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
         "plus, those of what is only trained and never deployed: discriminators, teachers.",
-        *upper_bound(table),
+        *beginnings(table),
     ]
 
 
@@ -102,13 +102,16 @@ def early_stopping(table: Table) -> list[str]:
     ]
 
 
-def upper_bound(table: Table) -> list[str]:
-    """What the dagger means, where a row has one."""
+def beginnings(table: Table) -> list[str]:
+    """What rows know or begin from that others do not: the dagger's meaning, labels, other rows' runs."""
     selectors = sorted({row.selected_by for row in table.rows if row.supervised})
     bounds = [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
-    return bounds + [
-        f"{arm.name} trains on the labels of {arm.few} target images." for arm in table.header.arms if arm.few
-    ]
+    for arm in table.header.arms:
+        if arm.after:
+            bounds.append(f"{arm.name} begins from the runs of {' and '.join(arm.after)}, seed by seed.")
+        if arm.few:
+            bounds.append(f"{arm.name} trains on the labels of {arm.few} target images.")
+    return bounds
 
 
 def interval(table: Table) -> str:

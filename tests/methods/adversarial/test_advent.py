@@ -14,6 +14,7 @@ from platform.methods.adversarial.advent import DISCRIMINATOR, self_information
 from platform.methods.adversarial.judgement import Criterion, judged_as, probabilities
 from platform.methods.method import SEGMENTATION
 from platform.networks.discriminator import Discriminator
+from platform.networks.network import single_precision
 from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, step_of, supervised
 from tests.support.tiny_splits import training_run
 
@@ -90,7 +91,7 @@ def test_half_precision_ends_before_the_softmax() -> None:
     """A probability of 0.9999 is 1 in bfloat16, and has no information there."""
     logits = torch.tensor([9.0, 0.0, -3.0]).view(1, 3, 1, 1).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        information = self_information(probabilities(logits, torch.Size((2, 2))))
+        information = self_information(probabilities(single_precision(logits), torch.Size((2, 2))))
     exponentials = np.exp([9.0, 0.0, -3.0])
     p = exponentials / exponentials.sum()
     assert information.dtype == torch.float32
