@@ -31,4 +31,6 @@ def _raised_at(error: Exception) -> str:
         file, module = frame.f_code.co_filename, frame.f_globals.get("__name__", "")
         if not file.startswith(LIBRARIES):
             lines[module.startswith(RUNS_METHODS)] = f" at {Path(file).name}:{number}"
-    return lines.get(False) or lines.get(True, "")
+    # A rule of ours says itself what is wrong, and its line would help nobody.
+    ours = "" if type(error) is ValueError else lines.get(True, "")
+    return lines.get(False, ours)
