@@ -15,7 +15,7 @@ from platform.design.study import Study
 from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
 from platform.networks.network import Architecture
-from platform.training.cost import estimate_of, players_of
+from platform.training.cost import Estimate, estimate_of, players_of
 from platform.training.given import Given
 from platform.training.recipe import Recipe
 
@@ -31,6 +31,8 @@ class PlannedRow:
     """One row, and what it takes."""
 
     row: Row
+    estimate: Estimate
+    """At the defaults of what is searched, at 512 x 1024."""
     petaflops: float
     """PFLOP to train all its trials at full length."""
     checkpoint_bytes: int
@@ -93,11 +95,12 @@ def plan(study: Study) -> Plan:
 
 def _planned(row: Row) -> PlannedRow:
     methods, recipe = row.filled({})
-    gflops = estimate_of(methods, recipe, row.given_at_defaults)[2]
+    estimate = estimate_of(methods, recipe, row.given_at_defaults)
     pixels = math.prod(row.shift.size) / math.prod(SIZE)
     return PlannedRow(
         row=row,
-        petaflops=row.trials * row.budget.steps * recipe.batch * gflops * pixels / 1e6,
+        estimate=estimate,
+        petaflops=row.trials * row.budget.steps * recipe.batch * estimate.step_gflops * pixels / 1e6,
         checkpoint_bytes=_checkpoint_bytes(methods, recipe, row.given_at_defaults),
     )
 

@@ -1,4 +1,4 @@
-"""Text broken into lines by the columns that it takes: a Chinese character takes two, an accent of its own none."""
+"""Text broken into lines by the columns that it takes, a Chinese character two; and numbers in few of them."""
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,3 +25,11 @@ def hanging(text: str, columns: int, first: str = "", rest: str = "") -> list[st
 def padded(text: str, columns: int) -> str:
     """A text filled up with blanks to a width in columns."""
     return text + " " * (columns - cell_len(text))
+
+
+def count(value: int) -> str:
+    """A count in three digits: `12.6M`."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:,.0f}{unit}"
+    return str(value)

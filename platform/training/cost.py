@@ -75,18 +75,30 @@ def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ())
     return _cost(_acting(methods, recipe, given))
 
 
-def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> tuple[float, float, float]:
-    """`deployed_gflops`, `discriminator_gflops` and `step_gflops`, estimated for plans that cannot wait for them.
+class Estimate(NamedTuple):
+    """The fields of a `Cost` that plans show, GFLOPs estimated; see `platform.networks.cost` for how near they are."""
 
-    See `platform.networks.cost` for how near they are. Raises Uncounted.
-    """
+    deployed_parameters: int
+    discriminator_parameters: int
+    deployed_gflops: float
+    discriminator_gflops: float
+    step_gflops: float
+
+
+def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Estimate:
+    """What methods cost, for plans, which cannot wait for exact counts. Raises Uncounted."""
     acting = _acting(methods, recipe, given)
     network, counted = _network_estimate(acting.bare), _counted(acting)
     with _own_mistakes(acting):
         calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
         player = _deployed(acting)
-        deployed = network if player is None else cost.estimated_network_gflops(player)
-        return deployed, sum(map(cost.estimated_gflops, counted.judgements)), counted.passes * network + calls
+        return Estimate(
+            cost.called_parameters(player or _network(acting.bare), torch.zeros(1, 3, *SMALLEST)),
+            sum(map(cost.parameters, _only_trained(acting, counted.passes > 0).values())),
+            network if player is None else cost.estimated_network_gflops(player),
+            sum(map(cost.estimated_gflops, counted.judgements)),
+            counted.passes * network + calls,
+        )
 
 
 def players_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Players:

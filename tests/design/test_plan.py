@@ -144,13 +144,17 @@ fda
 
   source only (reference)                                  12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)
+      cost           12.1M parameters deployed
 
   FDA                                                      12 search + 5 confirm
       beta  LogUniform(0.01, 0.1), band 5 to 51
+      cost  12.1M parameters deployed, 2.0 x the reference's operations a step
 
   FDA 0.05                                                 12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)
-      beta           0.05, band 25"""
+      beta           0.05, band 25
+      cost           12.1M parameters deployed, 2.0 x the reference's operations
+                     a step"""
     )
 
 

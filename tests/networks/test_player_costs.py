@@ -15,7 +15,7 @@ from platform.networks.cost import Cost, multiply_add_operations, parameters
 from platform.networks.discriminator import Discriminator
 from platform.networks.network import upsample
 from platform.study import Recipe
-from platform.training.cost import Uncounted, cost_of, estimate_of
+from platform.training.cost import Estimate, Uncounted, cost_of, estimate_of
 from tests.support.taught import Beside, Deploying, Mean
 from tests.support.tiny_splits import composition
 
@@ -54,7 +54,7 @@ def test_the_estimate_knows_layers_that_torchscan_does_not() -> None:
     eighth = 64 * 128
     assert exact.discriminator_gflops * 1e9 == 2 * eighth * (19 * 32 * 16 + 4 * (32 * 64 + 64))
     estimated = estimate_of(composition(Decoded()), RECIPE)
-    assert estimated == pytest.approx((exact.deployed_gflops, exact.discriminator_gflops, exact.step_gflops), rel=0.03)
+    assert estimated == near(exact, 0.03)
 
 
 class Pooled(nn.Module):
@@ -114,9 +114,7 @@ def test_players_are_counted_on_what_their_method_gives_them() -> None:
     assert counted.original_discriminator_gflops > counted.discriminator_gflops / 2
     assert counted.gflops == cost_of(composition(SourceOnly()), RECIPE).gflops
     estimated = estimate_of(composition(SeveralLevels()), RECIPE)
-    assert estimated == pytest.approx(
-        (counted.deployed_gflops, counted.discriminator_gflops, counted.step_gflops), rel=0.05
-    )
+    assert estimated == near(counted)
 
 
 def test_what_a_method_does_late_is_counted() -> None:
@@ -138,12 +136,12 @@ def test_counting_says_a_methods_own_mistake_and_its_place() -> None:
 # Players of every kind
 
 
-def near(counted: Cost) -> object:
+def near(counted: Cost, share: float = 0.05) -> object:
     """What an estimate must be."""
-    return pytest.approx((counted.deployed_gflops, counted.discriminator_gflops, counted.step_gflops), rel=0.05)
+    return pytest.approx(tuple(getattr(counted, name) for name in Estimate._fields), rel=share)
 
 
-def both(*methods: Method) -> tuple[Cost, tuple[float, float, float]]:
+def both(*methods: Method) -> tuple[Cost, Estimate]:
     """The cost of methods and its estimate."""
     made = Composition(methods)
     return cost_of(made, RECIPE), estimate_of(made, RECIPE)

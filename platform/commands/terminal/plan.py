@@ -8,8 +8,9 @@ from platform.design.plan import plan
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.trial import START_NUMBER, confirm_seed
-from platform.results.lines import hanging, padded
+from platform.results.lines import count, hanging, padded
 from platform.running.placement import Offer, at_a_time
+from platform.training.cost import Estimate
 from platform.training.recipe import Recipe
 
 
@@ -38,14 +39,24 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
     blocks = [[name, *_fields(facts, indent=2)]]
-    for row in study.rows:
+    reference = next(each.estimate for each in planned.rows if each.row.name == study.reference).step_gflops
+    for each in planned.rows:
+        row = each.row
         title = row.name + (" (reference)" if row.name == study.reference else "")
         counts = f"{row.search_trials} search + {len(row.confirm_numbers)} confirm"
         title_lines = hanging(title, COLUMNS - len(counts) - 4, "  ", "  ")
         title_lines[0] = f"{padded(title_lines[0], COLUMNS - len(counts) - 2)}  {counts}"
-        blocks.append([*title_lines, *_fields(_settings(row), indent=6)])
+        cost = _cost(each.estimate, 0.0 if row.name == study.reference else reference)
+        blocks.append([*title_lines, *_fields(_settings(row) | {"cost": cost}, indent=6)])
     blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in planned.warnings]
     return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _cost(estimate: Estimate, reference: float) -> str:
+    """What is deployed, what is only trained, and the operations of a step as a multiple of the reference's."""
+    trained = f" + {count(estimate.discriminator_parameters)} only trained" if estimate.discriminator_parameters else ""
+    relative = f", {estimate.step_gflops / reference:.1f} x the reference's operations a step" if reference else ""
+    return f"{count(estimate.deployed_parameters)} parameters deployed{trained}{relative}"
 
 
 def _rungs(study: Study) -> str:

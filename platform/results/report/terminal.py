@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from platform.results.lines import hanging
+from platform.results.lines import count, hanging
 from platform.results.report import wording
 from platform.results.table import FIXED, Table
 
@@ -50,7 +50,7 @@ def _scores(table: Table) -> Grid:
             delta += "  "  # keeps its digits under those of the starred ones
         miou = wording.miou(row).replace(" ± ", "±")
         accuracy = wording.number(row.scores.accuracy, ".3f")
-        cells = (wording.name(row), miou, delta, accuracy, wording.count(row.cost.parameters), f"{row.cost.gflops:.3g}")
+        cells = (wording.name(row), miou, delta, accuracy, count(row.cost.parameters), f"{row.cost.gflops:.3g}")
         grid.add_row(*map(Text, cells))
     return grid
 
@@ -58,7 +58,7 @@ def _scores(table: Table) -> Grid:
 def _efforts(table: Table) -> Grid:
     grid = _grid("arm", "discriminator", "seeds", "trials", "stopped", "failed", "hours")
     for row in table.rows:
-        discriminator = wording.count(row.cost.discriminator_parameters)
+        discriminator = count(row.cost.discriminator_parameters)
         cells = (
             wording.name(row),
             f"+{discriminator}" if row.cost.discriminator_parameters else wording.NONE,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from platform.results.lines import count
 from platform.results.table import Row, Table
 
 NONE = "–"  # noqa: RUF001
@@ -37,14 +38,6 @@ def delta(
         return "reference"
     text = escape(plus_minus(row.difference.miou, row.difference.miou_ci, "+"))
     return emphasise(text) if row.difference.excludes_zero else text
-
-
-def count(value: int) -> str:
-    """A count in three digits: `12.6M`."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:,.0f}{unit}"
-    return str(value)
 
 
 def trained_only(cost: str) -> str:
