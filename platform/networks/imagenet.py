@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from platform.networks.network import NoWeights
@@ -19,7 +20,7 @@ DEVIATION = (58.395, 57.12, 57.375)
 """Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
 
 
-def load(weights: "WeightsEnum", name: str, into: Callable[[Mapping[str, Tensor]], object]) -> None:
+def load(weights: "WeightsEnum", name: str, into: Callable[[Mapping[str, Shaped[Tensor, "..."]]], object]) -> None:
     """Hand over torchvision's weights of a network, from torch hub's checkpoint folder or downloaded into it.
 
     Raises NoWeights when they cannot be downloaded, or when the file in the folder is not what its name says.

@@ -342,7 +342,8 @@ def _own_mistakes(acting: _Acting) -> Iterator[None]:
         name = acting.methods.name
         if type(error) is ValueError and str(error).startswith(name.split(" + ")[0]):
             raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
-        after = ", or write .after(...), if it begins from other rows" if not acting.given else ""
+        begins = acting.methods.deployed != SEGMENTATION and not acting.given
+        after = ", or write .after(...), if it begins from other rows" if begins else ""
         raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; mend it{after}") from error
 
 

@@ -36,7 +36,7 @@ MISTAKES = {
         HEAD
         + "class Broken(Adversarial):\n    def losses(self, step):\n        raise RuntimeError('sizes differ')\n\n"
         + study("{'a': Arm(Broken)}").removeprefix(HEAD),
-        ["the cost of Broken cannot be counted", "RuntimeError: sizes differ at mistake.py:9"],
+        ["Broken cannot be tried", "RuntimeError: sizes differ at mistake.py:9; mend it"],
     ),
     "does not import": ("import platform.studdy\n", ["No module named 'platform.studdy'"]),
     "imports what has moved": (

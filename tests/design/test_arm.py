@@ -261,7 +261,7 @@ def test_an_arm_refuses_methods_that_do_not_go_together(make: Callable[[], Arm],
     refused(make, *parts)
 
 
-@pytest.mark.parametrize("reads", [{"source"}, frozenset(), frozenset({"source", "labels"}), "source", None])
+@pytest.mark.parametrize("reads", [{"source"}, frozenset({"source", "labels"}), "source", None])
 def test_an_arm_refuses_a_method_that_reads_what_there_is_not(reads: object) -> None:
     reading: type[Method] = type("Reading", (SourceOnly,), {"reads": reads})
     refused(lambda: Arm(FDA, reading), "Reading.reads must be a frozenset of some of few, oracle, source, target")

@@ -101,9 +101,13 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         (
             "town(sise=3)\n",
             1,
-            "town has no field 'sise'. It has: size, source_images, target_images, seed. Did you mean",
+            "town has no field 'sise'. It has: size, source_images, target_images, seed, few. Did you mean",
         ),
-        ("gta5_to_cityscapes(grups=3)\n", 1, "gta5_to_cityscapes has no field 'grups'. It has: root, size, groups."),
+        (
+            "gta5_to_cityscapes(grups=3)\n",
+            1,
+            "gta5_to_cityscapes has no field 'grups'. It has: root, size, groups, few.",
+        ),
         ("LogUniform(low=1, hihg=2)\n", 1, "Did you mean 'high'?"),
         ("import platform.study as p\np.ASHA(trails=3)\n", 2, "ASHA has no field 'trails'"),
         ("def f(a):\n    return a\nf(b=1)\n", 3, "f has no field 'b'. It has: a."),

@@ -41,6 +41,8 @@ def judged_as(
     return functional.binary_cross_entropy_with_logits(judgement, truth)
 
 
-def spread(source: Float[Tensor, "batch 1 rows columns"], target: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+def spread(
+    source: Float[Tensor, "batch 1 rows columns"], target: Float[Tensor, "batch 1 rows columns"]
+) -> Float[Tensor, ""]:
     """Standard deviation of the judgements: near 0, the discriminator says the same of everything."""
     return torch.cat([source, target]).detach().float().std(correction=0)
