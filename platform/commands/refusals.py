@@ -87,16 +87,16 @@ def check_identity(shift: Shift, identity: Any) -> None:
 
 
 def check_sendable(study: Study) -> None:
-    """Raise BadInput where the shift, or an arm's method, has something that cannot be sent to workers."""
+    """Raise BadInput where the shift, or an arm's methods or network, have something that cannot be sent to workers."""
     # Whatever trains needs Ray, and importing it takes seconds.
     from platform.running.workers.parcel import obstacle
 
     parts: dict[str, object] = {_whose(study.shift): study.shift}
-    parts |= {f"{row.arm.name} of arm {row.name!r}": row.filled({})[0] for row in study.rows}
+    parts |= {f"{row.arm.name} of arm {row.name!r}": row.filled({}) for row in study.rows}
     for name, part in parts.items():
         if (said := obstacle(part)) is not None:
             raise BadInput(
-                f"shifts and methods must be such that workers can be sent them, got {name}: {said}; "
+                f"shifts, methods and networks must be such that workers can be sent them, got {name}: {said}; "
                 "make that where it is used, as in open() or losses()"
             )
 

@@ -76,12 +76,10 @@ def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ())
 
 
 class Estimate(NamedTuple):
-    """The fields of a `Cost` that plans show, GFLOPs estimated; see `platform.networks.cost` for how near they are."""
+    """The fields of a `Cost` that plans show, GFLOPs estimated; `platform.networks.cost` says how near they are."""
 
     deployed_parameters: int
     discriminator_parameters: int
-    deployed_gflops: float
-    discriminator_gflops: float
     step_gflops: float
 
 
@@ -95,8 +93,6 @@ def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] =
         return Estimate(
             cost.called_parameters(player or _network(acting.bare), torch.zeros(1, 3, *SMALLEST)),
             sum(map(cost.parameters, _only_trained(acting, counted.passes > 0).values())),
-            network if player is None else cost.estimated_network_gflops(player),
-            sum(map(cost.estimated_gflops, counted.judgements)),
             counted.passes * network + calls,
         )
 
@@ -209,12 +205,12 @@ def _only_trained(acting: _Acting, network_is_used: bool) -> dict[str, nn.Module
 def _counted(acting: _Acting) -> _Counted:
     """One step of the methods, for one image."""
     methods, bare, players = acting.methods, acting.bare, _players(acting)
-    code = own_code(methods)
+    code = _own_code(methods)
     with _own_mistakes(acting):
         scale, small, passes = _smallest_step(methods, players, bare)
         doublings = round(math.log2(IMAGES[-1] / scale))
         larger = _step_of(methods, players, bare, 2 * scale)[0] if doublings else small
-    if own_code(methods) != code:
+    if _own_code(methods) != code:
         raise Uncounted(
             f"{methods.name} must remember in its players alone, got what its losses changed elsewhere, as in an "
             "attribute or a dictionary, which an interrupted study would forget; make it a buffer of a player, or take "
@@ -347,7 +343,7 @@ def _own_mistakes(acting: _Acting) -> Iterator[None]:
         raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; mend it{after}") from error
 
 
-def own_code(methods: Composition) -> str:
+def _own_code(methods: Composition) -> str:
     """What the user's code of these methods holds at this moment."""
     return definition.__wrapped__(*map(type, methods.methods))
 

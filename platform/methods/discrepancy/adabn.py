@@ -39,9 +39,9 @@ class AdaBN(Method):
         step.network(step.target.images, domain="target")
 
 
-def norms(network: Network) -> list[nn.BatchNorm2d]:
+def norms(network: Network) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
     """The layers of batch norm. Raises ValueError without any, since nothing could be adapted."""
     layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
     if not layers:
         raise ValueError("AdaBN needs a network with batch norm, got one without; take another method")
-    return layers  # type: ignore[return-value]
+    return layers
