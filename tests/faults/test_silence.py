@@ -20,14 +20,14 @@ import ctypes
 
 def losses(self, step):
     place = Path(os.environ["HANG"])
-    if step.progress > 0.5 and {when}:
+    if 0.5 < step.progress and step.number < REPORTS and {when}:
         place.touch()
         ctypes.PyDLL(None).sleep(100_000)
     return Telling.losses(self, step)
 
 Second.losses = losses
 """
-"""Within its second step a worker sleeps in C without giving Python's lock back."""
+"""In training (a driver tries a later step) a worker sleeps in C, within its second step, with Python's lock."""
 ONCE, ALWAYS = "not place.exists()", "True"
 
 
