@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from platform.records.store import Store
 from tests.support import checkout
 from tests.support.faults import moments
 from tests.support.faults.processes import MARK, Machine
@@ -117,7 +118,7 @@ def test_a_folder_whose_path_sockets_do_not_take(machine: Machine, tmp_path: Pat
 
 
 def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> None:
-    """A module in an archive, which no run copies: each of its workers is lost before a step, the table says why."""
+    """A module in an archive, which no run copies: the error of its import is the trial's, and no worker is lost."""
     archive = tmp_path / "helpers.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("helper.py", "half = 0.5\n")
@@ -128,5 +129,6 @@ def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> No
     command = machine.start()
     assert command.wait() == 1, command.output
     table = (machine.results / moments.NAME / "table.md").read_text()
-    reason = "worker lost 4 times since step 0, the last time with: ModuleNotFoundError: No module named 'helper'"
-    assert reason in table
+    assert "Third: all 1 trials failed, which leaves no score: 1 error" in table
+    assert "Third: ModuleNotFoundError: No module named 'helper' (" in table
+    assert Store(machine.results).journal(moments.NAME).losses == {}
