@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from platform.commands.exits import BadInput, bad_input
 from platform.design.study import Study
+from platform.methods.mistakes import explained
 from platform.records.ledger import Ledger
 from platform.records.one_line import one_line, without_credentials
 from platform.records.provenance import ROOT
@@ -19,7 +22,8 @@ from platform.records.store import Store
 from platform.records.trial import Trial
 from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
-from platform.shifts.shift import Shift
+from platform.shifts.definition.owners import is_users
+from platform.shifts.shift import DataError, Shift
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
 """How long the machine of a Ray address may take to answer, and Ray itself."""
@@ -84,6 +88,19 @@ def check_identity(shift: Shift, identity: Any) -> None:
             f"a shift's identity must hold its name, size and groups, got {_whose(shift)} without {lacking[0]!r}; "
             f"add {lacking[0]!r}: self.{lacking[0]}"
         )
+
+
+@contextmanager
+def own_mistakes(shift: Shift) -> Iterator[None]:
+    """Say what a shift of the user's raises, and where, in one line; what is wrong with data it says itself."""
+    try:
+        yield
+    except (DataError, OSError):
+        raise
+    except Exception as error:
+        if not is_users(type(shift).__module__):
+            raise
+        raise BadInput(f"{_whose(shift)} raises {explained(error)}; mend it") from error
 
 
 def check_sendable(study: Study) -> None:

@@ -33,6 +33,7 @@ from platform.commands.refusals import (
     check_temporary,
     check_weights,
     check_writable,
+    own_mistakes,
     refuse_another_search,
     refuse_changed_trials,
     refuse_newer,
@@ -167,7 +168,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     study, folder = file.study, store.study_folder(file.name)
     check_interpreter()
     check_temporary()
-    study.shift.check()
+    with own_mistakes(study.shift):
+        study.shift.check()
     check_writable(Folder(folder))
     if store.shared:
         check_writable(store.storage, file.name)
@@ -183,7 +185,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             Folder(folder).tidy("")
             if fresh and (aside := set_aside(store, file.name)) is not None:
                 print(f"starting over; the results so far are in {shown(aside)}\n")
-            identity = study.shift.identity()
+            with own_mistakes(study.shift):
+                identity = study.shift.identity()
             check_identity(study.shift, identity)
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
@@ -194,7 +197,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
             # it by themselves, and its head may train nothing.
             if address is None:
-                opened(study.shift, say)
+                with own_mistakes(study.shift):
+                    opened(study.shift, say)
             check_weights(study)
             return _train(file, ledger, identity, address, code, lock)
     except AlreadyRunning as holder:

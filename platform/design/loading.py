@@ -1,10 +1,12 @@
 """Loading a study file: a Python file that defines one `Study`."""
 
 import ast
+import dataclasses
 import difflib
 import importlib.util
 import inspect
 import linecache
+import os
 import re
 import sys
 import traceback
@@ -19,6 +21,7 @@ from platform.design.study import Study
 from platform.networks.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
+from platform.records.provenance import ROOT, is_library
 from platform.records.store import RESERVED
 from platform.shifts.definition import definition
 
@@ -127,12 +130,22 @@ def _import(path: Path, source: str) -> ModuleType:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """The file, with the line of it that the error comes from."""
+    """The file, with the line of it that the error comes from, or a helper of the user's with its own."""
     here = str(path.absolute())
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == here]
-    if isinstance(error, SyntaxError) and error.filename == here:
-        lines.append(error.lineno)
-    return f"{path}:{lines[-1]}" if lines else str(path)
+    lines = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        lines.append((error.filename, error.lineno))
+    own = [(file, line) for file, line in lines if file == here or _is_users(file)]
+    if not own:
+        return str(path)
+    file, line = own[-1]
+    return f"{path if file == here else path.parent / os.path.relpath(file, path.absolute().parent)}:{line}"
+
+
+def _is_users(file: str) -> bool:
+    """Whether a file is the user's own: neither the package's, nor Python's, nor installed."""
+    place = Path(file)
+    return place.is_file() and not (place.is_relative_to(ROOT / "platform") or is_library(place))
 
 
 def _explained(error: BaseException) -> str:
@@ -141,10 +154,18 @@ def _explained(error: BaseException) -> str:
         return "a study file must not exit; remove the call"
     text = error.msg if isinstance(error, SyntaxError) else one_line(error, LONGEST)
     if type(error) is ValueError:
-        return text
+        return text + _remedy(error)
     if isinstance(error, TypeError) and (said := _wrong_call(error, text)) is not None:
         return said
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text}{_remedy(error)}"
+
+
+def _remedy(error: BaseException) -> str:
+    """How a dataclass is declared here, where Python's own rules of them were broken."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or frames[-1].f_globals.get("__name__") != dataclasses.__name__:
+        return ""
+    return "; write @dataclass(frozen=True, kw_only=True), and each field as name: float = hyperparameter(default)"
 
 
 def _wrong_call(error: TypeError, text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ class Unlabelled:
     """RGB in [0, 255]."""
     indices: Int64[Tensor, " batch"]
     """Position of each image in its split: the key of whatever a method remembers of an image."""
+
+    if not TYPE_CHECKING:  # for which any name would then pass
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name == "labels":
+                raise AttributeError(
+                    "a target batch has no labels; `few` in `reads` gives those that the shift grants, `oracle` an "
+                    "upper bound's"
+                )
+            raise AttributeError(f"a target batch has images and indices, and no {name}")
 
 
 @dataclass(frozen=True)

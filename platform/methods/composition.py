@@ -183,7 +183,8 @@ def reads_of(method: type[Method]) -> frozenset[str]:
     """What a method reads: a constant of its class, which no instance can compute otherwise. Raises ValueError."""
     reads = next(vars(base)["reads"] for base in method.__mro__ if "reads" in vars(base))
     if not isinstance(reads, frozenset) or not reads <= READS:
-        named = sorted(map(str, reads)) if isinstance(reads, set | list | tuple) else ["source", "target"]
+        named = sorted(READS & set(map(str, reads))) if isinstance(reads, set | frozenset | list | tuple) else []
+        named = named or ["source", "target"]
         raise ValueError(
             f"{method.__name__}.reads must be a frozenset of some of {', '.join(sorted(READS))}, got {reads!r}; "
             f"write reads = frozenset({{{', '.join(map(repr, named))}}})"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from platform.shifts.labels import NUM_CLASSES, VOID
-from platform.shifts.shift import DataError, Pixels
+from platform.shifts.shift import DataError, Pixels, Shift
 
 SOURCE_SPLITS, TARGET_SPLITS = ("train", "val"), ("adapt", "val", "test")
 """The splits that a source and a target are asked for."""
@@ -122,8 +122,10 @@ def union(*domains: Domain) -> Domain:
 def require_domain(what: str, domain: object) -> None:
     """Raise ValueError for what is no domain, or has a name that is none."""
     if not isinstance(domain, Domain):
-        call = f"; call it: {domain.__name__}(...)" if isinstance(domain, type) else ""
-        raise ValueError(f"{what} must be given a Domain, got {domain!r}{call}")
+        remedy = f"call it: {domain.__name__}(...)" if isinstance(domain, type) else "derive its class from Domain"
+        if isinstance(domain, Shift):
+            remedy = "that is a shift, of two domains; give it one domain, as pair(source, target) takes them"
+        raise ValueError(f"{what} must be given a Domain, got {domain!r}; {remedy}")
     name: object = domain.name
     if not isinstance(name, str) or not name.isprintable() or name.strip() != name or "/" in name or not name:
         raise ValueError(f"a domain's name must be printable, without / and blanks around it, got {name!r}; rename it")

@@ -136,8 +136,7 @@ def _cost(acting: _Acting) -> Cost:
 @functools.cache
 def _network_cost(bare: Architecture) -> Cost:
     with torch.device("meta"):
-        network = bare.build().eval()
-        return cost.network_cost(network)
+        return cost.network_cost(_built(bare))
 
 
 @functools.cache
@@ -148,7 +147,22 @@ def _network_estimate(bare: Architecture) -> float:
 @functools.cache
 def _network(bare: Architecture) -> Network:
     with torch.random.fork_rng(devices=[]):
-        return bare.build().eval()
+        return _built(bare)
+
+
+def _built(bare: Architecture) -> Network:
+    """The network, in evaluation. Raises Uncounted."""
+    name = type(bare).__name__
+    try:
+        network: object = bare.build()
+    except Exception as error:
+        raise Uncounted(f"{name} cannot be built, since it raises {explained(error)}; mend it") from error
+    if not isinstance(network, Network):
+        got = type(network).__name__
+        raise Uncounted(
+            f"{name}.build must return a Network, got {got}; derive its class from platform.networks.Network"
+        )
+    return network.eval()
 
 
 @functools.cache
@@ -177,7 +191,7 @@ def _players(acting: _Acting) -> Players:
     methods = acting.methods
     with torch.random.fork_rng(devices=[]), _own_mistakes(acting):
         given = [untrained(each) for each in acting.given]
-        network = acting.bare.build()
+        network = _built(acting.bare).train()
         methods.start(network, given)
         players = methods.players(network, given, seed=0)
     for each in players:

@@ -172,13 +172,37 @@ def test_a_byte_order_mark_hides_no_mistake(tmp_path: Path) -> None:
     assert mistake(path) == plain
 
 
-def test_an_error_in_a_neighbour_is_placed_where_the_study_file_imports_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_in_a_neighbour_is_placed_in_the_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_neighbour.py").write_text("x = 1\n\n\n\n\n\n\ndef f(:\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = written(tmp_path, "x = 1\nimport broken_neighbour\n")
-    assert mistake(path) == f"{path}:{FIRST + 1}: SyntaxError: invalid syntax"
+    assert mistake(path) == f"{tmp_path}/broken_neighbour.py:8: SyntaxError: invalid syntax"
+    (tmp_path / "raising_neighbour.py").write_text("x = 1\ny = x / 0\n")
+    path = written(tmp_path, "import raising_neighbour\n")
+    assert mistake(path) == f"{tmp_path}/raising_neighbour.py:2: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("decorator", "field", "words"),
+    [
+        ("@dataclass", "weight: float = 1.0", "TypeError: cannot inherit non-frozen dataclass from a frozen one"),
+        ("@dataclass(frozen=True)", "layers: list = [1]", "mutable default <class 'list'>"),
+        (
+            "@dataclass(frozen=True)",
+            "weight = hyperparameter(1.0)",
+            "TypeError: 'weight' is a field but has no type annotation",
+        ),
+    ],
+)
+def test_pythons_rules_of_dataclasses_come_with_how_one_is_declared_here(
+    tmp_path: Path, decorator: str, field: str, words: str
+) -> None:
+    imports = "from dataclasses import dataclass\nfrom platform.methods import SourceOnly, hyperparameter\n"
+    said = mistake(written(tmp_path, f"{imports}\n{decorator}\nclass Mine(SourceOnly):\n    {field}\n"))
+    assert words in said
+    assert said.endswith(
+        "; write @dataclass(frozen=True, kw_only=True), and each field as name: float = hyperparameter(default)"
+    )
 
 
 def test_a_relative_path_is_placed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,4 +115,4 @@ def test_methods_see_the_domains_after_translation_and_augmentation(method: Any)
     run = training_run(method, replace(data, source_train=replace(data.source_train, domains=domains)), batch=3)
     for step in range(4):
         source = run.batches.at(step)["source"]
-        assert source.domains.tolist() == [domains[position] for position in source.indices]
+        assert source.domains.tolist() == [domains[position] for position in source.indices]  # type: ignore[union-attr]

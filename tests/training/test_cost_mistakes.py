@@ -156,3 +156,43 @@ def test_what_begins_with_a_round_is_counted() -> None:
 
     source_only = cost_of(composition(SourceOnly()), recipe()).step_gflops
     assert cost_of(composition(Rounds()), recipe()).step_gflops == pytest.approx(2 * source_only)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unbuilt(Architecture):
+    """An architecture whose `build` forgets to return its network."""
+
+    def build(self) -> Network:
+        return None  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raising(Architecture):
+    """An architecture that cannot be built."""
+
+    def build(self) -> Network:
+        raise RuntimeError("no such layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cheating(Method):
+    """Asks the target batch for labels."""
+
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        return {SEGMENTATION: step.cross_entropy(step.target_prediction, step.target.labels)}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [cost_of, estimate_of])
+def test_what_cannot_be_built_is_refused(count: Any) -> None:
+    with pytest.raises(Uncounted, match=r"^Unbuilt.build must return a Network, got NoneType; derive its class from"):
+        count(composition(SourceOnly()), Recipe(network=Unbuilt()))
+    said = (
+        r"^Raising cannot be built, since it raises RuntimeError: no such layer at test_cost_mistakes.py:\d+; mend it"
+    )
+    with pytest.raises(Uncounted, match=said):
+        count(composition(SourceOnly()), Recipe(network=Raising()))
+
+
+def test_asking_for_target_labels_names_the_rule() -> None:
+    with pytest.raises(Uncounted, match="AttributeError: a target batch has no labels; `few` in `reads` gives"):
+        estimate_of(composition(Cheating()), recipe())
