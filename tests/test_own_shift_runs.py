@@ -53,6 +53,21 @@ def test_a_module_that_workers_cannot_import_is_its_trials_reason_at_once(made: 
     assert reason in (made.root / "results/own/table.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "function",
+    ["def check(self) -> None:\n", "def identity(self) -> dict[str, Any]:\n", "def open(self) -> Splits:\n"],
+    ids=["check", "identity", "open"],
+)
+def test_what_a_shift_raises_is_one_line_with_its_place(made: Checkout, function: str) -> None:
+    text = own_shift.STUDY.replace(function, f"{function}        {{}}['stripes']\n")
+    line = text[: text.index("{}['stripes']")].count("\n") + 1
+    made.write("own.py", text)
+    code, output = made.study("studies/own.py")
+    assert code == 2, output
+    assert f"error: the shift Stripes raises KeyError: 'stripes' at own.py:{line}; mend it" in output
+    assert "Traceback" not in output
+
+
 def test_what_cannot_be_sent_is_refused_before_anything_trains(made: Checkout) -> None:
     text = own_shift.STUDY.replace("COUNT = ", "import threading\nDOOR = threading.Lock()\nCOUNT = ")
     made.write("own.py", text.replace("for seed in (2, 3, 4))", "for seed in (2, 3, 4) if DOOR)"))

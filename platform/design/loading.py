@@ -21,9 +21,9 @@ from platform.design.study import Study
 from platform.networks.hyperparameters import unknown_field
 from platform.records.one_line import one_line
 from platform.records.plain import check_name, legible
-from platform.records.provenance import ROOT, is_library
 from platform.records.store import RESERVED
 from platform.shifts.definition import definition
+from platform.shifts.definition.owners import holds_users
 
 UNKNOWN_ARGUMENT = re.compile(
     r"(?P<function>[\w.]+?)(\.__init__)?\(\) got an unexpected keyword argument '(?P<argument>\w+)'"
@@ -135,17 +135,11 @@ def _place(error: BaseException, path: Path) -> str:
     lines = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename is not None:
         lines.append((error.filename, error.lineno))
-    own = [(file, line) for file, line in lines if file == here or _is_users(file)]
+    own = [(file, line) for file, line in lines if file == here or (Path(file).is_file() and holds_users(file))]
     if not own:
         return str(path)
     file, line = own[-1]
     return f"{path if file == here else path.parent / os.path.relpath(file, path.absolute().parent)}:{line}"
-
-
-def _is_users(file: str) -> bool:
-    """Whether a file is the user's own: neither the package's, nor Python's, nor installed."""
-    place = Path(file)
-    return place.is_file() and not (place.is_relative_to(ROOT / "platform") or is_library(place))
 
 
 def _explained(error: BaseException) -> str:

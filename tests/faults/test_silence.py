@@ -20,7 +20,7 @@ import ctypes
 
 def losses(self, step):
     place = Path(os.environ["HANG"])
-    if 0.5 < step.progress and step.number < REPORTS and {when}:
+    if step.progress > 0.5 and step.number < REPORTS and {when}:
         place.touch()
         ctypes.PyDLL(None).sleep(100_000)
     return Telling.losses(self, step)

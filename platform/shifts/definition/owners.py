@@ -25,11 +25,12 @@ def is_users(module: str) -> bool:
         return False
     loaded = sys.modules.get(module) or sys.modules.get(top)
     place = _place(loaded) if loaded is not None else place_ahead(top)
-    return _holds_users(place) if place is not None else top not in sys.stdlib_module_names
+    return holds_users(place) if place is not None else top not in sys.stdlib_module_names
 
 
 @functools.lru_cache(maxsize=4096)
-def _holds_users(file: str) -> bool:
+def holds_users(file: str) -> bool:
+    """Whether a file of code is the user's own: neither the package's, nor Python's, nor installed."""
     place = Path(file)
     while (place.parent / "__init__.py").is_file():
         place = place.parent
