@@ -1,5 +1,6 @@
 """A driver without Ray, whose workers make their curves up."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,12 @@ IDENTITY = STUDY.shift.identity()
 
 
 def report(trial: Trial, step: int) -> Report:
-    """The report of a trial whose curve rises with the steps, to a height that its id decides."""
-    value = step / 16 + int(trial.id[:4], 16) / 2**18
+    """The report of a trial whose curve rises with the steps, to a height that its settings decide.
+
+    Its id would, too, but changes with the code: which trials are stopped would then be another matter of chance.
+    """
+    settings = f"{trial.method} {trial.hyperparameters} {trial.recipe['learning_rate']} {trial.seed}"
+    value = step / 16 + int(hashlib.sha256(settings.encode()).hexdigest()[:4], 16) / 2**18
     return Report(step, 0.0, {"source/miou": value, "oracle/miou": 1 - value, "target/effective_classes": 9.0}, {})
 
 
