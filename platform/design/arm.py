@@ -9,6 +9,7 @@ from platform.design.budget import Share
 from platform.design.ranges import OneOf, Range
 from platform.methods.composition import Composition, check_together, reads_of
 from platform.methods.method import Method
+from platform.methods.mistakes import check_spelling
 from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
@@ -37,6 +38,7 @@ class Arm:
             if not (isinstance(method, type) and issubclass(method, Method)):
                 raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
             check_declared(method)
+            check_spelling(method)
             if shared := [name for name in field_names(method) if name in field_names(Recipe)]:
                 raise ValueError(
                     f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"

@@ -148,7 +148,8 @@ def _explained(error: BaseException) -> str:
         return "a study file must not exit; remove the call"
     text = error.msg if isinstance(error, SyntaxError) else one_line(error, LONGEST)
     if type(error) is ValueError:
-        return text + _remedy(error)
+        # What Python offers for a list as a default is no hyperparameter here.
+        return text.removesuffix(": use default_factory") + _remedy(error)
     if isinstance(error, TypeError) and (said := _wrong_call(error, text)) is not None:
         return said
     return f"{type(error).__name__}: {text}{_remedy(error)}"

@@ -85,18 +85,19 @@ class Study:
         self._require_arm("Study.reference", self.reference)
         for name, arm in self.arms.items():
             for followed in arm.follows:
-                self._require_arm(f"arm {name!r}: what it comes after", followed)
+                self._require_arm(f"arm {name!r}: what it comes after", followed, besides=name)
         try:
             graphlib.TopologicalSorter({name: arm.follows for name, arm in self.arms.items()}).prepare()
         except graphlib.CycleError as error:
             circle = " after ".join(map(repr, error.args[1][::-1]))
             raise ValueError(f"an arm must not come after itself, got {circle}; leave one `after` out") from error
 
-    def _require_arm(self, what: str, name: str) -> None:
+    def _require_arm(self, what: str, name: str, besides: str | None = None) -> None:
         if name not in list(self.arms):
-            near = difflib.get_close_matches(str(name), self.arms, n=1)
+            offered = [arm for arm in self.arms if arm != besides]
+            near = difflib.get_close_matches(str(name), offered, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            names = ", ".join(map(repr, self.arms))
+            names = ", ".join(map(repr, offered))
             raise ValueError(f"{what} must be one of the arms, {names}, got {name!r}.{hint}")
 
     @functools.cached_property

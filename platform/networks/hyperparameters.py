@@ -121,14 +121,23 @@ def check_value(cls: type, name: str, value: Any) -> None:
     expected: tuple[type, ...] = (int, float) if isinstance(default, float) else (rule.kind or type(default),)
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         kind = " or ".join(sorted({kind.__name__ for kind in expected}, reverse=True))
-        call = f"; call it: {value.__name__}()" if isinstance(value, type) and issubclass(value, expected) else ""
         raise ValueError(
-            f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}{call}"
+            f"{cls.__name__}.{name} must be of type {kind}, got {value!r}; its default is {default!r}"
+            f"{_remedy(value, expected)}"
         )
     finite = not isinstance(value, float) or math.isfinite(value)
     if not (finite and rule.admits(value)):
         wanted = str(rule) if finite else "finite"
         raise ValueError(f"{cls.__name__}.{name} must be {wanted}, got {value!r}; its default is {default!r}")
+
+
+def _remedy(value: Any, expected: tuple[type, ...]) -> str:
+    """What helps whoever wrote a value of a wrong type, where that can be guessed."""
+    if isinstance(value, type) and issubclass(value, expected):
+        return f"; call it: {value.__name__}()"
+    if isinstance(value, list | tuple | set) and value and all(isinstance(each, expected) for each in value):
+        return f"; to search these, write OneOf({', '.join(map(repr, value))})"
+    return ""
 
 
 def unknown_field(owner: str, name: str, known: Sequence[str]) -> ValueError:

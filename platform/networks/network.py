@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from platform.networks.hyperparameters import check
+from platform.networks.hyperparameters import check, field_values
 from platform.networks.modes import evaluating
+from platform.records.plain import plain
 
 Domain = Literal["source", "target"]
 """Where images come from, for networks that treat the two differently."""
@@ -56,7 +57,14 @@ class Architecture(ABC):
     """The description of a network, a frozen dataclass of its hyperparameters: `Recipe.network`."""
 
     def __post_init__(self) -> None:
-        check(self)
+        try:
+            check(self)
+        except ValueError as error:
+            if all(isinstance(plain(value), bool | int | float | str) for value in field_values(self).values()):
+                raise
+            # A range, mostly.
+            name = type(self).__name__
+            raise ValueError(f"{error}; a search chooses among networks: OneOf({name}(...), {name}(...))") from None
 
     @abstractmethod
     def build(self) -> Network:

@@ -125,6 +125,7 @@ def test_an_arm_survives_pickling_and_cannot_be_changed() -> None:
         (lambda: Arm(dict), ["must begin with a method's class"]),  # type: ignore[arg-type]
         (lambda: Arm(FDA, beta=0.5), ["FDA.beta must be at least 0.0 and below 0.5, got 0.5", "default is 0.01"]),
         (lambda: Arm(FDA, beta="0.1"), ["FDA.beta must be", "got '0.1'"]),
+        (lambda: Arm(FDA, beta=[0.01, 0.05]), ["FDA.beta must be", "to search these, write OneOf(0.01, 0.05)"]),
         (lambda: Arm(FDA, beta=True), ["FDA.beta must be", "got True"]),
         (lambda: Arm(FDA, beta=float("nan")), ["FDA.beta must be", "got nan"]),
         (lambda: Arm(FDA, learning_rate=0), ["Recipe.learning_rate must be above 0.0, got 0"]),

@@ -54,6 +54,10 @@ def study(*arms: Arm, **changes: Any) -> Study:
             lambda: Arm(FDA, network=BiSeNet18),
             ["Recipe.network must be of type Architecture, got", "call it: BiSeNet18()"],
         ),
+        (
+            lambda: Arm(FDA, network=BiSeNet18(width=Uniform(0.1, 0.5))),  # type: ignore[arg-type]
+            ["BiSeNet18.width must be", "got Uniform(0.1, 0.5)", "networks: OneOf(BiSeNet18(...), BiSeNet18(...))"],
+        ),
         (lambda: Arm(FDA, network=0.25), ["Recipe.network must be of type Architecture, got 0.25", "BiSeNet18(width"]),
         (lambda: Arm(FDA, network=Uniform(0.1, 1)), ["Recipe.network is of type Architecture, but", "use OneOf"]),
         (lambda: Arm(FDA, network=OneOf(0.1, 1.0)), ["Recipe.network must be of type Architecture, got 0.1"]),

@@ -186,7 +186,11 @@ def test_an_error_in_a_neighbour_is_placed_in_the_neighbour(tmp_path: Path, monk
     ("decorator", "field", "words"),
     [
         ("@dataclass", "weight: float = 1.0", "TypeError: cannot inherit non-frozen dataclass from a frozen one"),
-        ("@dataclass(frozen=True)", "layers: list = [1]", "mutable default <class 'list'>"),
+        (
+            "@dataclass(frozen=True)",
+            "layers: list = [1]",
+            "mutable default <class 'list'> for field layers is not allowed; ",
+        ),
         (
             "@dataclass(frozen=True)",
             "weight = hyperparameter(1.0)",

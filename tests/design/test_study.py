@@ -204,6 +204,10 @@ def test_rungs_are_the_same_in_every_arm_and_after_the_longest_warm_up() -> None
         ({"select": "target/miou"}, ["Study.select must be one of source/miou, source/accuracy, oracle/miou"]),
         ({"select": OneOf("a", "b")}, ["Study.select must be one of"]),
         ({"reference": "source"}, ["'source only'", "got 'source'", "Did you mean 'source only'?"]),
+        (
+            {"arms": {"source only": Arm(FDA), "late": Arm(FDA).after("soon")}},
+            ["arm 'late': what it comes after must be one of the arms, 'source only', got 'soon'"],
+        ),
         ({"reference": None}, ["Study.reference must be one of the arms"]),
         ({"reference": ["source only"]}, ["Study.reference must be one of the arms"]),
         ({"arms": {}}, ["Study.arms must map at least one name to an Arm"]),

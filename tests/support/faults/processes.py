@@ -15,8 +15,8 @@ from tests.support.faults.small_study import NAME
 MARK = "FAULT_RUN"
 PATIENCE = 240
 """Seconds after which a command is called stuck; nothing is asserted of any time below it."""
-GRACE = 20
-"""Seconds that Ray's agents may take to notice that their raylet has gone."""
+GRACE = 90
+"""Seconds that what Ray started may take to notice that its raylet has gone: 21 for a worker that is starting."""
 
 
 @dataclass(frozen=True)
