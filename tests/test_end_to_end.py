@@ -41,7 +41,7 @@ study = Study(
 )
 '''
 ARMS = ["source only", "light", "FDA bands", "fixed", "target supervised"]
-COLUMNS = ["arm", "method", "supervised", "selected_by", "searched", "tuned", "scores/seeds", "scores/miou"]
+COLUMNS = ["arm", "method", "supervised", "few", "after", "selected_by", "searched", "tuned", "scores/seeds"]
 
 
 @pytest.fixture(scope="module")

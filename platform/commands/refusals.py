@@ -12,11 +12,13 @@ from dataclasses import asdict
 from typing import Any
 
 from platform.commands.exits import BadInput, bad_input
+from platform.design.loading import StudyFile
 from platform.design.study import Study
 from platform.methods.mistakes import explained
 from platform.records.ledger import Ledger
 from platform.records.one_line import one_line, without_credentials
-from platform.records.provenance import ROOT
+from platform.records.provenance import ROOT, provenance
+from platform.records.record import Ask
 from platform.records.storage.storage import Storage
 from platform.records.store import Store
 from platform.records.trial import Trial
@@ -195,8 +197,9 @@ def refuse_newer(store: Store) -> None:
         )
 
 
-def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, object]) -> None:
+def refuse_changed_trials(file: StudyFile, ledger: Ledger, identity: dict[str, object]) -> None:
     """A study that goes on must mean the same trials by its records as its file means now."""
+    study = file.study
     for ask in list(ledger.asks):
         values = ask.trial.hyperparameters | ask.trial.recipe
         row = study.row(ask.arm)
@@ -206,9 +209,21 @@ def refuse_changed_trials(study: Study, ledger: Ledger, identity: dict[str, obje
         if now.id != ask.trial.id and end is not None and end.retry:
             ledger.forget(ask)  # what stood in its way was mended, which made it another trial
         elif now.id != ask.trial.id:
-            raise BadInput(
-                f"arm {ask.arm!r} already has trials with {_difference(_read(ask.trial), _read(now))}; {REMEDY}"
-            )
+            before = _read(ask.trial)
+            difference = _difference(before, _read(now))
+            if before | {"code": now.code} == _read(now):
+                difference += f": {_changed_code(file, ledger, ask)}"
+            raise BadInput(f"arm {ask.arm!r} already has trials with {difference}; {REMEDY}")
+
+
+def _changed_code(file: StudyFile, ledger: Ledger, ask: Ask) -> str:
+    """What of all that a trial's code is made of may have changed since it was asked for."""
+    torch = ledger.records[ask.trial.id].provenance.get("torch")
+    if torch not in (None, provenance()["torch"]):
+        return f"torch was {torch}, and is {provenance()['torch']}"
+    if ledger.header is not None and ledger.header.source != file.source:
+        return f"{file.path.name} has changed since, or what it imports"
+    return f"{file.path.name} is the same; what it imports has changed, a file beside it or this checkout"
 
 
 def _read(trial: Trial) -> dict[str, Any]:

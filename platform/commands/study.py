@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("note: --smoke reads no data")
     with told(shifts.__name__):
         if options.plan:
-            return _plan(file, options.address)
+            return _plan(file, options.address, options.results)
         store = _results(options.results)
         if options.report:
             return _report(file.name, store)
@@ -130,15 +130,31 @@ def _study_file(path: Path, small: bool) -> StudyFile:
     return replace(file, name=f"{file.name}-smoke", study=file.study.smoke()) if small else file
 
 
-def _plan(file: StudyFile, address: str | None) -> int:
-    """Print the plan, and what is wrong with data that were named: a plan needs none."""
+def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
+    """Print the plan, what is wrong with data that were named, and why a run would be refused: a plan needs neither."""
     print(describe(file.study, file.name, _offer(file.study, address)))
     if os.environ.get(DATA_VARIABLE):
         try:
             file.study.shift.check()
         except DataError as error:
             say(f"note: {one_line(error, LONGEST)}")
+            return COMPLETE
+    try:
+        _compare(file, _results(results))
+    except BadInput as refused:
+        say(f"note: a run would be refused: {refused}")
     return COMPLETE
+
+
+def _compare(file: StudyFile, store: Store) -> None:
+    """Raise BadInput where the study on record is another one; nothing is asked of a network, or of data."""
+    if store.shared or store.journal(file.name).header is None:
+        return
+    with suppress(DataError):
+        identity = file.study.shift.identity()
+        ledger = Ledger(store, file.name, list(file.study.arms))
+        refuse_changed_trials(file, ledger, identity)
+        refuse_another_search(file.study, ledger)
 
 
 def _results(named: str | None) -> Store:
@@ -191,7 +207,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             ledger = Ledger(store, file.name, list(study.arms))
             _name_damages(store)
             refuse_newer(store)
-            refuse_changed_trials(study, ledger, identity)
+            refuse_changed_trials(file, ledger, identity)
             refuse_another_search(study, ledger)
             check_sendable(study)
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find

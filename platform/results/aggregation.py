@@ -85,6 +85,8 @@ def _row(
         arm=arm.name,
         method=arm.method,
         supervised=arm.supervised,
+        few=arm.few,
+        after=arm.after,
         selected_by=arm.select,
         searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),

@@ -88,6 +88,10 @@ class Row:
     method: str
     supervised: bool
     """Whether it, or an arm that it comes after, trains on all target labels."""
+    few: int
+    """Target images on whose labels it, or an arm that it comes after, trains, of those that the shift grants."""
+    after: tuple[str, ...]
+    """The arms that its trials begin from."""
     selected_by: str
     """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
     searched: str

@@ -1,6 +1,8 @@
 """Rows that come after others in the table: their hours, their dagger, the labels that they know."""
 
+import csv
 import dataclasses
+import io
 
 from platform.design.header import header
 from platform.methods import AdaBN, SourceOnly, TargetSupervised
@@ -8,7 +10,7 @@ from platform.networks import BiSeNet18
 from platform.records.record import Ask, End, Record, Report, StudyHeader
 from platform.records.trial import confirm_seed
 from platform.results.aggregation import tabulate
-from platform.results.report import wording
+from platform.results.report import comma_separated, wording
 from platform.results.table import Table
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
@@ -61,3 +63,14 @@ def test_a_row_says_how_many_target_labels_it_knows() -> None:
     arms = tuple(dataclasses.replace(arm, few=7 if arm.name == "AdaBN" else 0) for arm in HEADER.arms)
     said = wording.reading(table(dataclasses.replace(HEADER, arms=arms)))
     assert [line for line in said if "labels of" in line] == ["AdaBN trains on the labels of 7 target images."]
+
+
+def test_the_csv_says_what_a_row_begins_from_and_how_many_target_labels_it_knows() -> None:
+    arms = tuple(dataclasses.replace(arm, few=7 if arm.name == "AdaBN" else 0) for arm in HEADER.arms)
+    text = comma_separated.render(table(dataclasses.replace(HEADER, arms=arms)))
+    found = [(line["arm"], line["after"], line["few"]) for line in csv.DictReader(io.StringIO(text))]
+    assert found[:3] == [
+        ("source only", "", "0"),
+        ("AdaBN", "source only", "7"),
+        ("AdaBN twice", "AdaBN", "0"),
+    ]

@@ -1,0 +1,117 @@
+"""A study whose file, helper or checkout has changed since its trials were asked for: what is said, and what is not."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from platform.commands import refusals
+from platform.commands.beside import load
+from platform.commands.exits import BadInput
+from platform.commands.study import main
+from platform.design.header import header
+from platform.records.ledger import Ledger
+from platform.records.record import Ask
+from platform.records.store import Store
+
+STUDY = '''"""Does a weight change anything?"""
+
+from dataclasses import dataclass
+from helper import FACTOR
+from platform.methods import SourceOnly
+from platform.networks import BiSeNet18
+from platform.shifts import town
+from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(SourceOnly):
+    def losses(self, step):
+        return {"segmentation": FACTOR * step.prediction.logits.mean()}
+
+
+study = Study(
+    shift=town(size=(64, 64)),
+    arms={"mine": Arm(Weighted, learning_rate=LogUniform(1e-3, 1e-1))},
+    reference="mine",
+    search=ASHA(trials=2, reduction=2),
+    budget=Budget(steps=8, evaluations=4),
+    seeds=2,
+    recipe=Recipe(network=BiSeNet18(width=0.125), batch=4),
+)
+'''
+Written = Callable[..., Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    """Writes the study, with its helper beside it, some text replaced."""
+
+    def write(before: str = "", after: str = "", factor: float = 2.0) -> Path:
+        monkeypatch.delitem(sys.modules, "helper", raising=False)
+        (tmp_path / "helper.py").write_text(f"FACTOR = {factor}\n")
+        file = tmp_path / "changing.py"
+        file.write_text(STUDY.replace(before, after) if before else STUDY)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def results(tmp_path: Path, written: Written) -> Path:
+    """Results that hold the study's first search trial."""
+    file = load(written())
+    study, identity = file.study, file.study.shift.identity()
+    ledger = Ledger(Store(tmp_path / "results"), file.name, list(study.arms))
+    ledger.announce(header(study, file.name, file.question, identity, file.source, "2026-01-01T00:00:00+00:00"))
+    row = study.row("mine")
+    ledger.ask(Ask("mine", "search", 0, row.trial(row.defaults, 0, identity, ())))
+    return tmp_path / "results"
+
+
+def planned(file: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a plan prints besides the plan."""
+    assert main([str(file), "--plan", "--results", str(results)]) == 0
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"before": "batch=4", "after": "batch=8"},
+            "note: a run would be refused: arm 'mine' already has trials with recipe.batch = 4, which is now 8; copy",
+        ),
+        ({"before": "FACTOR *", "after": "3 * FACTOR *"}, ": changing.py has changed since, or what it imports; copy"),
+        (
+            {"factor": 3.0},
+            ": changing.py is the same; what it imports has changed, a file beside it or this checkout; copy",
+        ),
+        (
+            {"before": "reduction=2", "after": "reduction=3"},
+            "note: a run would be refused: this study has searched with reduction = 2, which is now 3; copy",
+        ),
+    ],
+)
+def test_a_plan_says_why_a_run_would_be_refused(
+    change: dict[str, str], said: str, written: Written, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in planned(written(**change), results, capsys)
+
+
+@pytest.mark.parametrize("change", [{}, {"before": "import ASHA", "after": "import  ASHA"}])
+def test_a_plan_of_a_study_that_goes_on_says_nothing_more(
+    change: dict[str, str], written: Written, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert planned(written(**change), results, capsys) == ""
+
+
+def test_another_torch_is_named(written: Written, results: Path) -> None:
+    file = load(written(factor=3.0))
+    ledger = Ledger(Store(results), file.name, list(file.study.arms))
+    record = ledger.records[ledger.asks[0].trial.id]
+    ledger.records[record.trial.id] = replace(record, provenance={"torch": "1.0"})
+    with pytest.raises(BadInput, match=r": torch was 1\.0, and is [\d.]+"):
+        refusals.refuse_changed_trials(file, ledger, file.study.shift.identity())
