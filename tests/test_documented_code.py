@@ -1,10 +1,13 @@
 """The studies of the documents on methods and networks of one's own, through the real command, as they are shown."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from platform.design.loading import load
+from platform.design.plan import plan
 from platform.records.provenance import ROOT
 from tests.support.checkout import Checkout
 
@@ -49,19 +52,22 @@ def test_a_method_of_ones_own_takes_ten_lines() -> None:
     assert len([line for line in method if line]) <= 10
 
 
+@pytest.mark.parametrize("document", SHOWN)
+def test_the_study_that_is_shown_can_be_planned(document: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{document}.py"
+    path.write_text(pieces(document)[0])
+    assert plan(load(path).study).warnings == ()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", SHOWN)
 def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, document: str) -> None:
     path = fresh_checkout.write(f"{document}.py", pieces(document)[0])
-    code, output = fresh_checkout.study(path, "--plan")
-    assert code == 0, output
     code, output = fresh_checkout.study(path, "--smoke")
     assert code == 0, output
     table = pd.read_csv(fresh_checkout.root / "results" / f"{document}-smoke" / "table.csv").set_index("arm")
     assert list(table.index) == SHOWN[document]
     assert table["scores/miou"].between(0, 1).all()
-    code, output = fresh_checkout.study(path, "--smoke", "--report")
-    assert code == 0, output
     replayed = fresh_checkout.start(f"results/{document}-smoke", module="platform.replay")
     said, _ = replayed.communicate(timeout=300)
     assert replayed.returncode == 0, said

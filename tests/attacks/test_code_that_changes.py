@@ -59,11 +59,10 @@ def study(imports: str = "", within: str = "pass") -> str:
     return STUDY.format(imports=imports, within=within)
 
 
-@pytest.fixture
-def made(tmp_path: Path, cache: Path) -> Checkout:
+def written(folder: Path, cache: Path) -> Checkout:
     """A checkout with a study whose method needs a helper on the user's PYTHONPATH, in a file read beside it."""
-    made = checkout.make(tmp_path / "checkout", cache)
-    helpers = tmp_path / "helpers"
+    made = checkout.make(folder / "checkout", cache)
+    helpers = folder / "helpers"
     helpers.mkdir()
     (helpers / "helper.py").write_text(
         "from pathlib import Path\nFACTOR = float(Path(__file__).with_name('factor.txt').read_text())\n"
@@ -72,6 +71,21 @@ def made(tmp_path: Path, cache: Path) -> Checkout:
     made.environment["PYTHONPATH"] = str(helpers)
     made.write("own.py", study())
     return made
+
+
+@pytest.fixture
+def made(tmp_path: Path, cache: Path) -> Checkout:
+    """Such a checkout for a test alone."""
+    return written(tmp_path, cache)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, list[object]]:
+    """The numbers of the study while which nothing is saved."""
+    made = written(tmp_path_factory.mktemp("undisturbed"), cache)
+    code, output = made.study("studies/own.py")
+    assert code == 0, output
+    return numbers(made.root)
 
 
 def numbers(root: Path) -> dict[str, list[object]]:
@@ -109,11 +123,8 @@ def change_the_meaning(root: Path, helpers: Path) -> None:
 
 @pytest.mark.parametrize("edit", [break_everything, change_the_meaning])
 def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
-    edit: Callable[[Path, Path], None], made: Checkout, tmp_path: Path
+    edit: Callable[[Path, Path], None], made: Checkout, tmp_path: Path, undisturbed: dict[str, list[object]]
 ) -> None:
-    undisturbed = checkout.make(tmp_path / "undisturbed", Path(made.environment["XDG_CACHE_HOME"]))
-    undisturbed.write("own.py", study())
-    assert undisturbed.study("studies/own.py", PYTHONPATH=made.environment["PYTHONPATH"])[0] == 0
     process = made.start("studies/own.py")
     assert process.stdout is not None
     # Before Ray has started: every worker imports after the edit, and so does the driver what makes the table.
@@ -122,7 +133,7 @@ def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
     rest, _ = process.communicate(timeout=300)
     assert process.returncode == 0, began + rest
     assert "changed: this run goes on with the code it began with, the next takes the new" in " ".join(rest.split())
-    assert numbers(made.root) == numbers(undisturbed.root)
+    assert numbers(made.root) == undisturbed
     assert all(numbers(made.root).values())
     assert (made.root / "results" / "own" / "table.md").is_file()
 

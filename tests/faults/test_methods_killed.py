@@ -61,29 +61,26 @@ def test_every_shipped_method_has_a_row() -> None:
     assert [name for name in sorted(methods) if f"Arm({name}" not in TEXT] == []
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[dict[str, Any], float]:
-    """What each row left behind when nothing disturbed it, and how long that took."""
-    machine = made(tmp_path_factory.mktemp("undisturbed"), cache)
-    began = time.monotonic()
-    command = machine.start()
-    assert command.wait() == 0, command.output
-    return left(machine), time.monotonic() - began
-
-
-def test_a_killed_driver_goes_on_to_the_same_numbers_and_weights(
-    tmp_path: Path, cache: Path, random: Random, undisturbed: tuple[dict[str, Any], float]
+def test_a_driver_that_is_killed_again_and_again_goes_on_to_the_same_numbers_and_weights(
+    tmp_path: Path, cache: Path, request: pytest.FixtureRequest
 ) -> None:
-    expected, seconds = undisturbed
-    machine = made(tmp_path, cache)
-    for _ in range(3):
+    undisturbed = made(tmp_path / "undisturbed", cache)
+    began = time.monotonic()
+    command = undisturbed.start()
+    assert command.wait() == 0, command.output
+    seconds = time.monotonic() - began
+    # It takes minutes: more seeds are more kills of one run.
+    kills = 1 + request.config.getoption("--seeds")
+    random = Random("methods")
+    machine = made(tmp_path / "killed", cache)
+    for _ in range(kills):
         command = machine.start()
-        if command.outlives(random.uniform(0.15, 0.6) * seconds):
+        if command.outlives(random.uniform(0.15, 1.5 / kills) * seconds):
             command.kill()
             machine.lose_power()
     command = machine.start()
     assert command.wait() == 0, command.output
-    found = left(machine)
+    found, expected = left(machine), left(undisturbed)
     assert found.keys() == expected.keys()
     for arm in expected:
         assert found[arm][0] == expected[arm][0], arm
