@@ -48,7 +48,7 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Rec
         notes=tuple(
             f"{arm.name}: {note}"
             for arm, row in zip(header.arms, rows, strict=True)
-            for note in notes_of(header, arm, row, runs[arm.name])
+            for note in notes_of(header, arm, row, runs)
         ),
     )
 

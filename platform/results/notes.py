@@ -58,16 +58,17 @@ def reasons_of(runs: Sequence[Run]) -> tuple[str, ...]:
     )
 
 
-def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, runs: ArmRuns) -> list[str]:
+def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, by_arm: Mapping[str, ArmRuns]) -> list[str]:
     """What a reader would not see from the numbers of one row."""
+    runs, lacking = by_arm[arm.name], _beginnings_that_failed(arm, by_arm)
     if not any(run.reports or run.end for run in runs.all):
-        return ["nothing ran yet"]
+        return ["nothing ran yet", *lacking]
     notes = []
     asked = len(runs.search)
     expected = asked if runs.confirm else max(asked, arm.search_trials)
     if running := expected - sum(run.state is not None for run in runs.search):
         notes.append(f"{running} of {expected} search trials have not ended")
-    notes += _failure_notes(header, row, runs)
+    notes += [*_failure_notes(header, row, runs), *lacking]
     if row.troubles.flaws:
         seeds = _seeds(flawed_runs(runs))
         notes.append(f"{counted(row.troubles.flaws)} ({seeds}): counted, since leaving seeds out would flatter the row")
@@ -79,6 +80,16 @@ def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, runs: ArmRuns) -> li
     if (paired := row.difference.seeds) < row.scores.seeds:
         shared = f"{paired} of its {row.scores.seeds} seeds" if paired else "no seed"
         notes.append(f"shares {shared} with the reference, {header.reference}")
+    return notes
+
+
+def _beginnings_that_failed(arm: ArmHeader, by_arm: Mapping[str, ArmRuns]) -> list[str]:
+    """Which of the runs that a row would begin from there are not."""
+    notes = []
+    for name in arm.after:
+        runs = by_arm.get(name)  # somebody else's records may name an arm that there is not
+        if runs is not None and (failed := failed_runs([*runs.confirm, *runs.starts])):
+            notes.append(f"begins from the runs of {name}, of which {_seeds(failed)} failed")
     return notes
 
 
@@ -96,7 +107,7 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
         notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
     again = causes_of([run for run in failed_runs(runs.all) if run.end and run.end.retry])
     if again.pop("error", 0):
-        log = f"{header.name}/log.txt"
+        log = f"{header.name}/log.txt among the results"
         notes.append(f"an error in the code, see {log} for its traceback: mend it, then run the same command")
     if again:
         notes.append(f"failed for reasons outside of the trials: {counted(again)}; the same command tries them again")

@@ -151,11 +151,26 @@ def test_an_error_in_the_code_is_to_be_mended_first() -> None:
     header, asks, records = two_arms()
     first, _, last = of(asks, "FDA", "confirm")
     records[first.trial.id] = failed(first, "error", "KeyError: 'x' at own.py:7", retry=True)
-    mend = f"an error in the code, see {header.name}/log.txt for its traceback: mend it, then run the same command"
+    log = f"{header.name}/log.txt among the results"
+    mend = f"an error in the code, see {log} for its traceback: mend it, then run the same command"
     assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}",)
     records[last.trial.id] = failed(last, "data", "cannot read frame.png", retry=True)
     again = "failed for reasons outside of the trials: 1 data; the same command tries them again"
     assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}", f"FDA: {again}")
+
+
+def test_a_row_says_which_of_the_runs_that_it_begins_from_failed() -> None:
+    header, asks, records = two_arms()
+    arms = tuple(dataclasses.replace(arm, after=("source only", "gone") * (arm.name == "FDA")) for arm in header.arms)
+    header = dataclasses.replace(header, arms=arms)
+    first, *_ = of(asks, "source only", "confirm")
+    records[first.trial.id] = failed(first, "diverged", "loss is nan at step 2")
+    lacking = "FDA: begins from the runs of source only, of which seed 1 failed"
+    assert lacking in tabulate(header, asks, records).notes
+    own = {ask.trial.id for ask in asks if ask.arm == "FDA"}
+    others = {trial: record for trial, record in records.items() if trial not in own}
+    asks = [ask for ask in asks if ask.arm != "FDA"]
+    assert tabulate(header, asks, others).notes[-2:] == ("FDA: nothing ran yet", lacking)
 
 
 def test_a_long_reason_is_cut_to_a_line() -> None:
