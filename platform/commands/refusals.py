@@ -68,6 +68,12 @@ def check_temporary() -> None:
         refuse_unsafe()
 
 
+def check_files(study: Study) -> None:
+    """Have the files that methods read, of which their trials' ids speak. Raises DataError."""
+    for row in study.rows:
+        row.filled({})[0].data()
+
+
 def check_weights(study: Study) -> None:
     """Have the weights on this machine that networks start from, before a cluster's are asked. Raises BadInput."""
     networks = dict.fromkeys(row.filled({})[1].network for row in study.rows)

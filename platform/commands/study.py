@@ -27,6 +27,7 @@ from platform.commands.exits import (
 )
 from platform.commands.refusals import (
     check_answers,
+    check_files,
     check_identity,
     check_interpreter,
     check_sendable,
@@ -133,28 +134,32 @@ def _study_file(path: Path, small: bool) -> StudyFile:
 def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
     """Print the plan, what is wrong with data that were named, and why a run would be refused: a plan needs neither."""
     print(describe(file.study, file.name, _offer(file.study, address)))
-    if os.environ.get(DATA_VARIABLE):
-        try:
-            file.study.shift.check()
-        except DataError as error:
-            say(f"note: {one_line(error, LONGEST)}")
-            return COMPLETE
     try:
+        check_files(file.study)
+        if os.environ.get(DATA_VARIABLE):
+            with own_mistakes(file.study.shift):
+                file.study.shift.check()
         _compare(file, _results(results))
+    except DataError as error:
+        say(f"note: {one_line(error, LONGEST)}")
     except BadInput as refused:
         say(f"note: a run would be refused: {refused}")
     return COMPLETE
 
 
 def _compare(file: StudyFile, store: Store) -> None:
-    """Raise BadInput where the study on record is another one; nothing is asked of a network, or of data."""
+    """Raise BadInput where the study on record is another one, as far as that is known without data or a network."""
     if store.shared or store.journal(file.name).header is None:
         return
-    with suppress(DataError):
-        identity = file.study.shift.identity()
-        ledger = Ledger(store, file.name, list(file.study.arms))
-        refuse_changed_trials(file, ledger, identity)
-        refuse_another_search(file.study, ledger)
+    try:
+        with own_mistakes(file.study.shift):
+            identity = file.study.shift.identity()
+    except DataError:
+        return
+    ledger = Ledger(store, file.name, list(file.study.arms))
+    refuse_newer(store)
+    refuse_changed_trials(file, ledger, identity)
+    refuse_another_search(file.study, ledger)
 
 
 def _results(named: str | None) -> Store:
@@ -186,6 +191,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     check_temporary()
     with own_mistakes(study.shift):
         study.shift.check()
+    check_files(study)
     check_writable(Folder(folder))
     if store.shared:
         check_writable(store.storage, file.name)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import SEGMENTATION, Method, Player
+from platform.methods.mistakes import explained
 from platform.methods.step import Step
 from platform.networks.hyperparameters import field_names, field_values
 from platform.networks.network import Network
-from platform.shifts.shift import LabelledImages
+from platform.shifts.shift import DataError, LabelledImages
 
 READS = frozenset({"source", "target", "few", "oracle"})
 Memory = dict[int, dict[int, Tensor]]
@@ -54,9 +55,19 @@ class Composition:
         return {name: value for method in self.methods for name, value in field_values(method).items()}
 
     def data(self) -> dict[str, str]:
-        """Digests of the files that methods read, by method. Raises ValueError without them."""
-        read = {type(method).__name__: method.data() for method in self.methods}
-        return {name: digest for name, digest in read.items() if digest is not None}
+        """Digests of the files that methods read, by method. Raises DataError without them."""
+        read = {}
+        for method in self.methods:
+            name = type(method).__name__
+            try:
+                digest: object = method.data()
+            except Exception as error:
+                raise DataError(f"{name}.data raises {explained(error)}; bring what it reads, or mend it") from error
+            if not isinstance(digest, str | None):
+                raise DataError(f"{name}.data must return a digest, as text, or None, got {type(digest).__name__}")
+            if digest is not None:
+                read[name] = digest
+        return read
 
     def start(self, network: Network, given: Sequence[Network]) -> None:
         """Change the network before its first step: each method that says how, else as all of them do."""

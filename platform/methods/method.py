@@ -114,5 +114,5 @@ class Method:
         """
 
     def data(self) -> str | None:
-        """A digest of the files that the method reads: part of a trial's id. Raises ValueError without them."""
+        """A digest of the files that the method reads: part of a trial's id. May raise anything without them."""
         return None

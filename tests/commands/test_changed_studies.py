@@ -108,6 +108,31 @@ def test_a_plan_of_a_study_that_goes_on_says_nothing_more(
     assert planned(written(**change), results, capsys) == ""
 
 
+@pytest.mark.parametrize("function", ["data", "identity"])
+def test_what_a_study_on_record_raises_now_is_said_in_a_line(
+    function: str, written: Written, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if function == "data":
+        change = {"before": "    def losses", "after": "    def data(self):\n        open('gone.npz')\n    def losses"}
+        said = "note: Weighted.data raises FileNotFoundError: [Errno 2] No such file or directory: 'gone.npz' at chang"
+    else:
+        shift = "class Own(type(town())):\n    def identity(self):\n        {}['name']\nstudy = Study(\n    shift=Own("
+        change = {"before": "study = Study(\n    shift=town(", "after": shift}
+        said = "note: a run would be refused: the shift Own raises KeyError: 'name' at changing.py:"
+    printed = planned(written(**change), results, capsys)
+    assert printed.startswith(said), printed
+    assert printed.count("\n") == 1
+
+
+def test_a_study_without_the_files_of_its_methods_is_refused_before_anything_trains(
+    written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written("    def losses", "    def data(self):\n        raise ValueError('no classes.npz')\n    def losses")
+    assert main([str(file), "--results", str(tmp_path / "none")]) == 2
+    assert "error: Weighted.data raises ValueError: no classes.npz at changing.py:" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_another_torch_is_named(written: Written, results: Path) -> None:
     file = load(written(factor=3.0))
     ledger = Ledger(Store(results), file.name, list(file.study.arms))
