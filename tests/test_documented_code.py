@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from platform.design.loading import load
 from platform.design.plan import plan
 from platform.records.provenance import ROOT
+from platform.records.store import CHECKPOINT, Store, trial_file
 from tests.support.checkout import Checkout
 
 SHOWN = {
@@ -86,4 +88,9 @@ def test_the_teacher_and_the_ensemble_that_are_shown_run(fresh_checkout: Checkou
     assert rows["teacher"]["cost/discriminator_parameters"] > 0
     assert rows["average"]["cost/discriminator_parameters"] == 0
     assert rows["average"]["cost/deployed_parameters"] == 3 * rows["FDA 0.01"]["cost/deployed_parameters"]
+    assert rows["average"]["cost/parameters"] == 3 * rows["FDA 0.01"]["cost/parameters"]
     assert rows["average"]["effort/hours"] > rows["FDA 0.01"]["effort/hours"]
+    store = Store(fresh_checkout.root / "results")
+    (taught,) = (ask.trial.id for ask in store.journal("shown").asks if ask.arm == "teacher")
+    state = torch.load(store.folder / trial_file(taught, CHECKPOINT), weights_only=True)["modules"]["teacher"]
+    assert all((value != 1).any() for name, value in state.items() if name.endswith("running_var"))

@@ -9,7 +9,7 @@ from platform.design.budget import Share
 from platform.design.ranges import OneOf, Range
 from platform.methods.composition import Composition, check_together, reads_of
 from platform.methods.method import Method
-from platform.methods.mistakes import check_spelling
+from platform.methods.spelling import check_spelling
 from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain

@@ -13,9 +13,12 @@ from torch.optim import Optimizer
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.composition import Composition
+from platform.methods.mistakes import explained
 from platform.networks.cost import SIZE
 from platform.networks.network import Architecture
-from platform.training.cost import Estimate, estimate_of, players_of
+from platform.records.one_line import one_line
+from platform.training.cost import Estimate, Uncounted, estimate_of
+from platform.training.cost.tried import acting_of, players_of
 from platform.training.given import Given
 from platform.training.recipe import Recipe
 
@@ -108,19 +111,28 @@ def _planned(row: Row) -> PlannedRow:
 def _checkpoint_bytes(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> int:
     """Weights and buffers of all players, and what their optimisers keep."""
     momentum = partial(torch.optim.SGD, lr=1.0, momentum=recipe.momentum)
-    network = _network_bytes(recipe.network.bare(), _kept(momentum))
-    players = (player for each in players_of(methods, recipe, given) for player in each.values())
-    return network + sum(_bytes(player.module, _kept(player.optimiser)) for player in players)
+    acting = acting_of(methods, recipe, given)
+    total = _network_bytes(acting.bare, _kept(methods.name, momentum))
+    for players in players_of(acting):
+        for name, player in players.items():
+            total += _bytes(player.module, _kept(f"{methods.name}: the player {name}", player.optimiser))
+    return total
 
 
-def _kept(optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None) -> int:
+def _kept(whose: str, optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None) -> int:
     """How many numbers an optimiser keeps for each parameter: as many as for one, of two numbers, after a step."""
     if optimiser is None:
         return 0
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.ones(2)
-    made = optimiser([parameter])
-    made.step()
+    try:
+        made = optimiser([parameter])
+        made.step()
+    except Exception as error:
+        raise Uncounted(
+            f"{whose} must have an optimiser that takes parameters, as partial(torch.optim.Adam, lr=1e-4), got "
+            f"{one_line(repr(optimiser), 100)}, which raises {explained(error)}"
+        ) from error
     kept = made.state[parameter].values()
     return sum(value.numel() == parameter.numel() for value in kept if isinstance(value, torch.Tensor))
 

@@ -92,12 +92,22 @@ class Composition:
         players = []
         for method in self.methods:
             torch.manual_seed(seed)
-            own = dict(method.players(network, given))
+            given_players: object = method.players(network, given)
+            if not isinstance(given_players, Mapping):
+                raise ValueError(
+                    f"{type(method).__name__}.players must return players by their names, got "
+                    f"{type(given_players).__name__}; write {{'teacher': Player(module)}}"
+                )
+            own = dict(given_players)
             for name, player in own.items():
-                if not isinstance(player, Player) or not isinstance(player.module, nn.Module):
+                module = player.module if isinstance(player, Player) else None
+                if not isinstance(module, nn.Module):
+                    got = (
+                        f"a Player of {type(module).__name__}" if isinstance(player, Player) else type(player).__name__
+                    )
                     raise ValueError(
-                        f"{type(method).__name__}.players must give {name} as a Player of a module, got "
-                        f"{type(player).__name__}; write Player(module), or Player(module, optimiser)"
+                        f"{type(method).__name__}.players must give {name} as a Player of a module, got {got}; write "
+                        "Player(module), or Player(module, optimiser)"
                     )
             players.append(own)
         names = [name for each in players for name in each]

@@ -19,13 +19,19 @@ TRAINING_CODE = (
     "shifts/randomness.py",
 )
 """What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
-DECIDES_NO_NUMBER = {"methods/mistakes.py", "networks/cost.py", "training/code.py", "training/cost.py"}
+DECIDES_NO_NUMBER = (
+    "methods/mistakes.py",
+    "methods/spelling.py",
+    "networks/cost.py",
+    "training/code.py",
+    "training/cost/*.py",
+)
 """Files among these that decide no number: a better word in an error must not make anybody train again."""
 
 
 def training_files() -> list[Path]:
     """The files whose code is part of every trial's id."""
-    other = {package() / name for name in DECIDES_NO_NUMBER}
+    other = {file for pattern in DECIDES_NO_NUMBER for file in package().glob(pattern)}
     return [file for pattern in TRAINING_CODE for file in sorted(package().glob(pattern)) if file not in other]
 
 

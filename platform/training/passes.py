@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -33,9 +34,16 @@ class TrainingPasses:
         return replace(self, keeps_statistics=True)
 
     def _pass(self, images: Tensor, domain: Domain, updates: bool) -> Prediction:
+        check_domain(domain)
         training = self.batch_norm != "frozen"
         if self.network.training != training:
             self.network.train(training)
         with nullcontext() if updates and not self.keeps_statistics else statistics_kept(self.network):
             prediction: Prediction = self.network(images, domain=domain, auxiliary=True)
         return prediction
+
+
+def check_domain(domain: str) -> None:
+    """Raise ValueError for a domain that there is not, which a network might take for any."""
+    if domain not in get_args(Domain):
+        raise ValueError(f"segment(images, domain) must be told 'source' or 'target', got {domain!r}; name one of them")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -154,7 +154,7 @@ class TrainingRun:
             state = loaded(saved)
             for name, module in self._modules.items():
                 if name not in self._optimisers:
-                    _resize(module, state["modules"][name])
+                    resize(module, state["modules"][name], self.device)
                 module.load_state_dict(state["modules"][name])
             for name, optimiser in self._optimisers.items():
                 optimiser.load_state_dict(state["optimisers"][name])
@@ -307,12 +307,14 @@ def _has_gradient(optimiser: Optimizer) -> bool:
     return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
 
 
-def _resize(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give a player's buffers the sizes that a saved state has: an update may have made them larger."""
-    for name, buffer in list(module.named_buffers()):
-        if name in state and state[name].shape != buffer.shape:
-            owner, _, own = name.rpartition(".")
-            setattr(module.get_submodule(owner), own, torch.empty_like(state[name], device=buffer.device))
+def resize(module: nn.Module, state: Mapping[str, Shaped[Tensor, "..."]], device: torch.device) -> None:
+    """Give a player's buffers the sizes that a saved state has: an update may have filled them, or made them larger."""
+    owners = dict(module.named_modules())
+    for name, saved in state.items():
+        owner, _, own = name.rpartition(".")
+        buffers = owners[owner]._buffers if owner in owners else {}
+        if own in buffers and ((buffer := buffers[own]) is None or buffer.shape != saved.shape):
+            buffers[own] = torch.empty_like(saved, device=device)
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
-"""Every shipped method, and rows that come after others, with the driver killed by SIGKILL: the same numbers."""
+"""Every shipped method, and rows that come after others: each trial loses its driver by SIGKILL between two reports."""
 
+import re
 import time
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -13,11 +13,20 @@ from platform.methods import Method
 from platform.records.record import Record
 from platform.records.store import CHECKPOINT, Store, trial_file
 from tests.support import checkout
-from tests.support.faults.processes import Machine
+from tests.support.faults import moments
+from tests.support.faults.processes import Command, Machine
 
 pytestmark = pytest.mark.slow
 NAME = "methods"
-TEXT = '''"""Does a driver that is killed change what a method learns?"""
+SLOTS = 6
+PLACE = "HELD"
+"""The environment variable that names the folder where trials say that they wait, and see whether they may go on."""
+TEXT = f'''"""Does a driver that is killed change what a method learns?"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 from platform.methods import (
     CORAL, DACS, DANN, FDA, AdaBN, Adversarial, AdvEnt, LabTransfer, MinEnt, MultiLevelAdversarial, RareClassSampling,
@@ -27,60 +36,83 @@ from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
+
+def held(name, method):
+    """The method, which waits in the step after its first report where it is told to."""
+
+    def losses(self, step):
+        place = os.environ.get("{PLACE}")
+        if place is not None and step.number == 3:
+            Path(place, f"{{name}}.waits").touch()
+            while not Path(place, f"{{name}}.goes on").exists():
+                time.sleep(0.01)
+        return method.losses(self, step)
+
+    return dataclass(frozen=True, kw_only=True)(type(name, (method,), {{"losses": losses}}))
+
+
 study = Study(
     shift=town(size=(64, 64), source_images=(8, 2), target_images=(8, 2, 2)),
-    arms={
-        "SourceOnly": Arm(SourceOnly),
-        "TargetSupervised": Arm(TargetSupervised),
-        "Adversarial": Arm(Adversarial, width=4),
-        "AdvEnt": Arm(AdvEnt, width=4, criterion="least squares"),
-        "MultiLevelAdversarial": Arm(MultiLevelAdversarial, width=4),
-        "DANN": Arm(DANN, hidden=4),
-        "FDA": Arm(FDA, beta=0.1),
-        "LabTransfer": Arm(LabTransfer),
-        "MinEnt": Arm(MinEnt),
-        "DACS": Arm(DACS, threshold=0.05),
-        "RareClassSampling": Arm(RareClassSampling),
-        "CORAL": Arm(CORAL),
-        "FDA and Adversarial": Arm(FDA, Adversarial, width=4),
-        "AdaBN": Arm(AdaBN).after("SourceOnly"),
-        "DACS after AdaBN": Arm(DACS, threshold=0.05).after("AdaBN"),
-        "LRASPP": Arm(SourceOnly, network=LRASPP()),
-    },
+    arms={{
+        "SourceOnly": Arm(held("SourceOnly", SourceOnly)),
+        "TargetSupervised": Arm(held("TargetSupervised", TargetSupervised)),
+        "Adversarial": Arm(held("Adversarial", Adversarial), width=4),
+        "AdvEnt": Arm(held("AdvEnt", AdvEnt), width=4, criterion="least squares"),
+        "MultiLevelAdversarial": Arm(held("MultiLevelAdversarial", MultiLevelAdversarial), width=4),
+        "DANN": Arm(held("DANN", DANN), hidden=4),
+        "FDA": Arm(held("FDA", FDA), beta=0.1),
+        "LabTransfer": Arm(held("LabTransfer", LabTransfer)),
+        "MinEnt": Arm(held("MinEnt", MinEnt)),
+        "DACS": Arm(held("DACS", DACS), threshold=0.05),
+        "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),
+        "CORAL": Arm(held("CORAL", CORAL)),
+        "Composed": Arm(held("Composed", FDA), Adversarial, width=4),
+        "AdaBN": Arm(held("AdaBN", AdaBN)).after("SourceOnly"),
+        "Thrice": Arm(held("Thrice", DACS), threshold=0.05).after("AdaBN"),
+        "LRASPP": Arm(held("LRASPP", SourceOnly), network=LRASPP()),
+    }},
     reference="SourceOnly",
     budget=Budget(steps=6, evaluations=3),
     seeds=1,
     recipe=Recipe(network=BiSeNet18(width=0.0625), batch=2),
 )
 '''
+ARMS = re.findall(r'"(\w+)": Arm', TEXT)
+AFTER = dict(re.findall(r'"(\w+)": Arm.*after\("(\w+)"\)', TEXT))
 
 
 def test_every_shipped_method_has_a_row() -> None:
     exported = {name for name, entry in vars(platform.methods).items() if isinstance(entry, type) and name != "Method"}
     methods = {name for name in exported if issubclass(vars(platform.methods)[name], Method)}
-    assert [name for name in sorted(methods) if f"Arm({name}" not in TEXT] == []
+    assert [name for name in sorted(methods) if f", {name})" not in TEXT] == []
 
 
-def test_a_driver_that_is_killed_again_and_again_goes_on_to_the_same_numbers_and_weights(
-    tmp_path: Path, cache: Path, request: pytest.FixtureRequest
-) -> None:
+def test_each_trial_goes_on_from_its_checkpoint_to_the_same_numbers_and_weights(tmp_path: Path, cache: Path) -> None:
     undisturbed = made(tmp_path / "undisturbed", cache)
-    began = time.monotonic()
     command = undisturbed.start()
     assert command.wait() == 0, command.output
-    seconds = time.monotonic() - began
-    # It takes minutes: more seeds are more kills of one run.
-    kills = 1 + request.config.getoption("--seeds")
-    random = Random("methods")
-    machine = made(tmp_path / "killed", cache)
-    for _ in range(kills):
-        command = machine.start()
-        if command.outlives(random.uniform(0.15, 1.5 / kills) * seconds):
-            command.kill()
-            machine.lose_power()
-    command = machine.start()
+    expected = left(undisturbed)
+    assert list(expected) == ARMS
+
+    machine, place = made(tmp_path / "killed", cache), tmp_path / "held"
+    place.mkdir()
+    struck: list[str] = []
+    while len(struck) < len(ARMS):
+        command = machine.start(**{PLACE: str(place)}, **moments.of(SLOTS))
+        waiting = all_that_can_wait(machine, command, place, struck)
+        command.kill()
+        machine.lose_power()
+        for arm in waiting:
+            record = records(machine)[arm]
+            assert [report.step for report in record.reports] == [2]
+            assert record.end is None
+            (place / f"{arm}.goes on").touch()
+        struck += waiting
+    command = machine.start(**{PLACE: str(place)}, **moments.of(SLOTS))
     assert command.wait() == 0, command.output
-    found, expected = left(machine), left(undisturbed)
+    assert command.output.count("goes on from 2") == len(waiting)
+
+    found = left(machine)
     assert found.keys() == expected.keys()
     for arm in expected:
         assert found[arm][0] == expected[arm][0], arm
@@ -91,21 +123,37 @@ def test_a_driver_that_is_killed_again_and_again_goes_on_to_the_same_numbers_and
         ), arm
 
 
+def all_that_can_wait(machine: Machine, command: Command, place: Path, struck: list[str]) -> list[str]:
+    """The rows that wait, as soon as all do that have a slot."""
+    while command.running:
+        done = {arm for arm, record in records(machine).items() if record.end is not None}
+        can = [arm for arm in ARMS if arm not in struck and AFTER.get(arm, arm) in {arm, *done}]
+        waiting = [arm for arm in can if (place / f"{arm}.waits").exists()]
+        if waiting and len(waiting) >= min(SLOTS, len(can)):
+            return waiting
+        time.sleep(0.05)
+    raise AssertionError(command.output)
+
+
 def made(folder: Path, cache: Path) -> Machine:
     there = checkout.make(folder / "checkout", cache)
     return Machine(there, there.write(f"{NAME}.py", TEXT))
 
 
-def left(machine: Machine) -> dict[str, Any]:
-    """The reports of each row's trial, and its players' states, by arm."""
+def records(machine: Machine) -> dict[str, Record]:
+    """What is on record of each row's trial."""
     store = Store(machine.results)
+    found = {ask.arm: store.read(ask.trial.id) for ask in store.journal(NAME).asks}
+    return {arm: record for arm, record in found.items() if record is not None}
+
+
+def left(machine: Machine) -> dict[str, Any]:
+    """The reports of each row's trial, and its players' states, in the study's order."""
     found = {}
-    for ask in store.journal(NAME).asks:
-        record = store.read(ask.trial.id)
-        assert isinstance(record, Record)
+    for arm, record in records(machine).items():
         assert record.end is not None
-        assert record.end.state == "complete", f"{ask.arm}: {record.end.reason}"
+        assert record.end.state == "complete", f"{arm}: {record.end.reason}"
         reports = [(report.step, report.metrics, report.confusions) for report in record.reports]
-        checkpoint = machine.results / trial_file(ask.trial.id, CHECKPOINT)
-        found[ask.arm] = reports, torch.load(checkpoint, weights_only=True)["modules"]
-    return found
+        checkpoint = machine.results / trial_file(record.trial.id, CHECKPOINT)
+        found[arm] = reports, torch.load(checkpoint, weights_only=True)["modules"]
+    return {arm: found[arm] for arm in ARMS if arm in found}

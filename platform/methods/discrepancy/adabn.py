@@ -4,7 +4,8 @@ Nothing is trained: a network that was trained on the source takes the target's 
 
     mean_l, variance_l  <-  those of the inputs of batch norm l, over the target's images
 
-which here are the averages over the batches of all steps.
+Departure: they are averages over the batches of all steps, so that of the variance between batches nothing is counted,
+and images are drawn as in training.
 """
 
 from collections.abc import Sequence

@@ -17,8 +17,13 @@ def run_from(given: nn.Module, steps: int = 4, **values: object) -> TrainingRun:
 
 
 def network() -> nn.Module:
+    """One that has been trained: its statistics are of other images."""
     torch.manual_seed(3)
-    return recipe().network.build()
+    built = recipe().network.build().train()
+    with torch.no_grad():
+        for _ in range(2):
+            built(255 * torch.rand(4, 3, 64, 64))
+    return built
 
 
 @pytest.mark.parametrize("batch_norm", ["mixed", "source", "frozen"])

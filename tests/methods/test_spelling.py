@@ -62,7 +62,7 @@ def nothing(self: Method, step: Step) -> dict[str, None]:
 )
 def test_a_misspelt_name_is_refused(attributes: dict[str, object], meant: str) -> None:
     name = list(attributes)[-1]
-    with pytest.raises(ValueError, match=rf"^Mine\.{name} must be called by the method.* Did you mean '{meant}'\?$"):
+    with pytest.raises(ValueError, match=rf"^Mine\.{name} must be used by the method.* Did you mean '{meant}'\?$"):
         Arm(misspelt(**attributes))
 
 

@@ -1,0 +1,163 @@
+"""What the methods of an arm and its recipe cost, counted from what they build and from one step of theirs.
+
+The losses are taken once, on a few made-up images, to see how often the network passes and what each player is given.
+Taken again on images twice as large, they show how each dimension grows, up to the size that costs are for. So a
+discriminator is counted on what it judges, be it probabilities at the image's size, features or pooled features, and a
+teacher on the images that it is shown.
+"""
+
+import copy
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from platform.methods.composition import Composition
+from platform.methods.method import SEGMENTATION
+from platform.networks import cost
+from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
+from platform.networks.network import Architecture
+from platform.training.cost.forgotten import check_remembered, held
+from platform.training.cost.tried import (
+    IMAGES,
+    Acting,
+    Call,
+    Players,
+    acting_of,
+    built,
+    deployed_of,
+    network_of,
+    own_mistakes,
+    own_network,
+    players_of,
+    step_of,
+)
+from platform.training.given import Given
+from platform.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What was seen of a step."""
+
+    judgements: tuple[Judgement, ...]
+    """The calls of players that are only trained, each different one once."""
+    passes: float
+    """Passes of the segmentation network for one image, those with gradients thrice."""
+    calls: tuple[tuple[Judgement, int], ...]
+    """All calls of players, with the passes of each."""
+
+
+def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Cost:
+    """Parameters and GFLOPs of what methods train by a recipe. Raises Uncounted."""
+    return _cost(acting_of(methods, recipe, given))
+
+
+class Estimate(NamedTuple):
+    """The fields of a `Cost` that plans show, GFLOPs estimated; `platform.networks.cost` says how near they are."""
+
+    deployed_parameters: int
+    discriminator_parameters: int
+    step_gflops: float
+
+
+def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Estimate:
+    """What methods cost, for plans, which cannot wait for exact counts. Raises Uncounted."""
+    acting = acting_of(methods, recipe, given)
+    network, counted = _network_estimate(acting.bare), _counted(acting)
+    with own_mistakes(acting):
+        calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
+        player = deployed_of(acting)
+        return Estimate(
+            cost.called_parameters(player or network_of(acting.bare), torch.zeros(1, 3, *SMALLEST)),
+            sum(map(cost.parameters, _only_trained(acting, counted.passes > 0).values())),
+            counted.passes * network + calls,
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _cost(acting: Acting) -> Cost:
+    counted, trained = _counted(acting), _network_cost(acting.bare)
+    only_trained = _only_trained(acting, counted.passes > 0)
+    with own_mistakes(acting):
+        deployed = deployed_of(acting)
+        whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
+        calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
+        return replace(
+            cost.with_players(whole, only_trained.values(), counted.judgements),
+            step_gflops=counted.passes * trained.deployed_gflops + calls,
+        )
+
+
+@functools.cache
+def _network_cost(bare: Architecture) -> Cost:
+    with own_network(bare), torch.device("meta"):
+        return cost.network_cost(built(bare))
+
+
+@functools.cache
+def _network_estimate(bare: Architecture) -> float:
+    with own_network(bare):
+        return cost.estimated_network_gflops(network_of(bare))
+
+
+def _only_trained(acting: Acting, network_is_used: bool) -> dict[str, nn.Module]:
+    """The modules that are trained, or help to train, and are not deployed."""
+    modules: dict[str, nn.Module] = {SEGMENTATION: network_of(acting.bare)} if network_is_used else {}
+    modules |= {name: player.module for players in players_of(acting) for name, player in players.items()}
+    modules.pop(acting.methods.deployed, None)
+    return modules
+
+
+@functools.lru_cache(maxsize=256)
+def _counted(acting: Acting) -> _Counted:
+    """One step of the methods, for one image."""
+    methods, bare, players = acting.methods, acting.bare, players_of(acting)
+    code = held(methods)
+    with own_mistakes(acting):
+        scale, small, passes = _smallest_step(methods, players, bare)
+        doublings = round(math.log2(IMAGES[-1] / scale))
+        larger = step_of(methods, players, bare, 2 * scale)[0] if doublings else small
+    check_remembered(acting, scale, before=code)
+    modules = {name: player.module for each in players for name, player in each.items()}
+    judgements: dict[str, Judgement] = {}
+    calls = []
+    for call, grown in zip(small, larger, strict=True):
+        one, larger_one = _of_one(call.arguments), _of_one(grown.arguments)
+        full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
+        judgement = Judgement(modules[call.player], one, full)
+        calls.append((judgement, call.passes))
+        if call.player != methods.deployed:
+            judgements.setdefault(f"{call.player} {full}", judgement)
+    if methods.deployed != SEGMENTATION and passes:
+        # What is trained in its place is only trained.
+        image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
+        judgements[SEGMENTATION] = Judgement(network_of(bare), {0: image[0]}, {0: image[1]})
+    return _Counted(tuple(judgements.values()), passes, tuple(calls))
+
+
+def _smallest_step(methods: Composition, players: Players, bare: Architecture) -> tuple[int, list[Call], float]:
+    """A step on the smallest images that all players take, and how many times the smallest size those have."""
+    for scale in IMAGES[:-1]:
+        try:
+            return scale, *step_of(methods, players, bare, scale)
+        except (RuntimeError, ValueError):
+            continue  # a convolution raises when its input is smaller than its kernel
+    return IMAGES[-1], *step_of(methods, players, bare, IMAGES[-1])
+
+
+def _of_one(arguments: Arguments) -> Arguments:
+    """The arguments for one image instead of a batch, which the first dimension counts."""
+    return {
+        key: torch.Size((1, *value[1:])) if isinstance(value, torch.Size) else value for key, value in arguments.items()
+    }
+
+
+def _full(doublings: int, small: Any, larger: Any) -> Any:
+    """The shape at full size, extrapolated from its growth over the first doubling."""
+    if not isinstance(small, torch.Size):
+        return small
+    return torch.Size(round(side * (grown / side) ** doublings) for side, grown in zip(small, larger, strict=True))

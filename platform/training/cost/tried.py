@@ -1,0 +1,291 @@
+"""Methods and networks, built and tried on a few made-up images: how costs are counted, and mistakes found early.
+
+The images are as small as the players take them, and the network's predictions for them are those for the smallest
+image, enlarged: only shapes matter.
+"""
+
+import copy
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
+from platform.methods.composition import Composition
+from platform.methods.method import SEGMENTATION, Player
+from platform.methods.mistakes import explained
+from platform.methods.step import Step
+from platform.networks.cost import SIZE, SMALLEST, Arguments
+from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.shifts.labels import NUM_CLASSES
+from platform.training.given import Given, untrained
+from platform.training.passes import check_domain
+from platform.training.recipe import Recipe
+
+IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
+"""How many times as large as the smallest images those are that methods are tried on."""
+BATCH = 2
+ROUND, LATE = 720_720_000, 0.999
+NUMBERS = (ROUND - 1, ROUND, ROUND + 1)
+"""Steps, one of them such that most rounds begin at it, and the progress that methods see: whatever they do only after
+a warm-up, or once a round has begun, is counted too. What begins a round is not: it is done every so many steps."""
+WITH_GRADIENTS = 3
+"""What a pass costs with its gradients, in passes: one forward, and about two for its backward."""
+Players = tuple[dict[str, Player], ...]
+"""The players of each method."""
+
+
+class Call(NamedTuple):
+    """A call of a player."""
+
+    player: str
+    arguments: Arguments
+    passes: int
+    """What it costs, in passes for one image."""
+
+
+class Uncounted(ValueError):
+    """Methods raise where their players are made, or their losses taken, to count what they cost."""
+
+
+class Acting(NamedTuple):
+    """Methods, the network that they train and the trials that they begin from, of all that costs depend on."""
+
+    methods: Composition
+    bare: Architecture
+    given: tuple[Given, ...]
+
+
+def acting_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> Acting:
+    """Methods and their recipe without what costs do not depend on. Raises Uncounted."""
+    return Acting(methods, _bare(recipe.network), tuple(map(_bare_given, given)))
+
+
+def _bare_given(given: Given) -> Given:
+    return Given(given.methods, Recipe(network=_bare(given.recipe.network)), tuple(map(_bare_given, given.given)))
+
+
+def _bare(architecture: Architecture) -> Architecture:
+    """The description without weights that are fetched. Raises Uncounted."""
+    with own_network(architecture):
+        bare: object = architecture.bare()
+    if not isinstance(bare, Architecture):
+        got, name = type(bare).__name__, type(architecture).__name__
+        raise Uncounted(f"{name}.bare must return an Architecture, got {got}; leave it out where nothing is fetched")
+    return bare
+
+
+@functools.cache
+def network_of(bare: Architecture) -> Network:
+    """The network that a description without fetched weights builds, in evaluation. Raises Uncounted."""
+    with torch.random.fork_rng(devices=[]):
+        return built(bare)
+
+
+@contextmanager
+def own_network(architecture: Architecture) -> Iterator[None]:
+    """Say what a network raises as it is tried, and where, in one line."""
+    try:
+        yield
+    except Uncounted:
+        raise
+    except Exception as error:
+        name = type(architecture).__name__
+        raise Uncounted(f"the network {name} cannot be tried, since it raises {explained(error)}; mend it") from error
+
+
+def built(bare: Architecture) -> Network:
+    """The network, in evaluation. Raises Uncounted."""
+    name = type(bare).__name__
+    try:
+        network: object = bare.build()
+    except Exception as error:
+        raise Uncounted(f"{name} cannot be built, since it raises {explained(error)}; mend it") from error
+    if not isinstance(network, Network):
+        got = type(network).__name__
+        raise Uncounted(
+            f"{name}.build must return a Network, got {got}; derive its class from platform.networks.Network"
+        )
+    return network.eval()
+
+
+@functools.cache
+def smallest_prediction(bare: Architecture) -> Prediction:
+    """What the network predicts for one image of the smallest size, with its auxiliary heads. Raises Uncounted."""
+    with own_network(bare):
+        return _prediction(f"the network {type(bare).__name__}", network_of(bare))
+
+
+def _prediction(name: str, network: Network) -> Prediction:
+    """What a network predicts for one image of the smallest size. Raises Uncounted for what cannot be scored."""
+    with torch.no_grad():
+        prediction: object = network(torch.zeros(1, 3, *SMALLEST), auxiliary=True)
+    if not isinstance(prediction, Prediction):
+        got = type(prediction).__name__
+        raise Uncounted(f"{name} must give a Prediction, got {got}; write Prediction(logits, (), features)")
+    for logits in (prediction.logits, *prediction.auxiliary):
+        if logits.ndim != 4 or logits.shape[:2] != (1, NUM_CLASSES):
+            raise Uncounted(
+                f"{name} must give logits of {NUM_CLASSES} classes, (batch, {NUM_CLASSES}, rows, columns), got shape "
+                f"{tuple(logits.shape)} for one image; give its last layer {NUM_CLASSES} channels"
+            )
+    features: object = prediction.features
+    if not isinstance(features, Tensor) or features.ndim != 4 or len(features) != 1:
+        got = f"shape {tuple(features.shape)}" if isinstance(features, Tensor) else type(features).__name__
+        raise Uncounted(
+            f"{name} must give features, (batch, channels, rows, columns), got {got} for one image; give what its last "
+            "layer sees"
+        )
+    return prediction
+
+
+@functools.lru_cache(maxsize=256)
+def players_of(acting: Acting) -> Players:
+    """The players of the methods, as they are before the first step. Raises Uncounted."""
+    methods = acting.methods
+    with torch.random.fork_rng(devices=[]), own_mistakes(acting):
+        given = [untrained(each) for each in acting.given]
+        network = built(acting.bare).train()
+        methods.start(network, given)
+        players = methods.players(network, given, seed=0)
+    for each in players:
+        for player in each.values():
+            player.module.eval()
+    return players
+
+
+def deployed_of(acting: Acting) -> Network | None:
+    """The player that is deployed; None for the segmentation network itself."""
+    network = network_of(acting.bare)
+    deployed = acting.methods.deployed_of(network, players_of(acting))
+    if deployed is network:
+        return None
+    _prediction(f"what {acting.methods.name} deploys, {acting.methods.deployed},", deployed)
+    return deployed
+
+
+def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
+    """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
+    calls: list[Call] = []
+
+    def note(name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
+        shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
+        calls.append(Call(name, shapes, _passes()))
+
+    modules = {name: player.module for each in players for name, player in each.items()}
+    handles = [
+        module.register_forward_pre_hook(partial(note, name), with_kwargs=True) for name, module in modules.items()
+    ]
+    network, segment = copy.deepcopy(network_of(bare)), enlarging(bare, scale)
+    handles.append(network.register_forward_pre_hook(lambda _, inputs: segment.count(inputs[0])))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            for number in NUMBERS:
+                calls.clear()
+                segment.passes = 0.0
+                take(methods, players, network, segment, number)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls, segment.passes
+
+
+def take(
+    methods: Composition, players: Players, network: Network, segment: "Enlarging", number: int
+) -> Mapping[str, Float[Tensor, ""]]:
+    """Take a step of this number, and give its losses."""
+    step = _step(methods, network, segment, number)
+    with torch.enable_grad():
+        losses = methods.losses(step, players)
+    if methods.updates:
+        with torch.no_grad():
+            methods.update(step, players)
+    return losses
+
+
+def _step(methods: Composition, network: Network, segment: "Enlarging", number: int) -> Step:
+    size = segment.size
+    indices = torch.arange(BATCH)
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    labels = torch.zeros(BATCH, *size, dtype=torch.int64)
+    zeros = torch.zeros_like(indices)
+    return Step(
+        number=number,
+        progress=LATE,
+        batches={
+            name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices, zeros)
+            for name in methods.reads
+        },
+        network=network,
+        segment=segment,
+        modules={},
+        random=np.random.default_rng(0),
+        auxiliary_weight=1.0,
+        images=UnlabelledImages(pixels, torch.device("cpu")),
+    )
+
+
+def enlarging(bare: Architecture, scale: int) -> "Enlarging":
+    """The passes of a network in a step on images some times as large as the smallest."""
+    return Enlarging(smallest_prediction(bare), (SMALLEST[0] * scale, SMALLEST[1] * scale))
+
+
+@dataclass
+class Enlarging:
+    """Passes that give the prediction for the smallest image as one for these images, and are counted."""
+
+    prediction: Prediction
+    size: tuple[int, int]
+    """Height and width of a whole image."""
+    passes: float = field(default=0.0)
+
+    def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
+        """The prediction for these images, of the right shapes."""
+        check_domain(domain)
+        self.count(images)
+        # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.
+        nothing = 0.0 * images.mean() + torch.zeros((), requires_grad=torch.is_grad_enabled())
+
+        def enlarge(small: Tensor) -> Tensor:
+            sides = zip(small.shape[-2:], images.shape[-2:], SMALLEST, strict=True)
+            size = tuple(math.ceil(side * image / smallest) for side, image, smallest in sides)
+            return upsample(small, size).expand(len(images), -1, -1, -1) + nothing
+
+        auxiliary = tuple(map(enlarge, self.prediction.auxiliary))
+        return Prediction(enlarge(self.prediction.logits), auxiliary, enlarge(self.prediction.features))
+
+    labelled = __call__
+
+    def count(self, images: Float[Tensor, "batch 3 height width"]) -> None:
+        """Count a pass of these images."""
+        self.passes += _passes() * len(images) / BATCH * math.prod(images.shape[-2:]) / math.prod(self.size)
+
+
+@contextmanager
+def own_mistakes(acting: Acting) -> Iterator[None]:
+    """Say what a method raises as it is tried, and where, in one line."""
+    try:
+        yield
+    except Uncounted:
+        raise
+    except Exception as error:
+        name = acting.methods.name
+        if type(error) is ValueError and str(error).startswith(name.split(" + ")[0]):
+            raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
+        begins = acting.methods.deployed != SEGMENTATION and not acting.given
+        after = ", or write .after(...), if it begins from other rows" if begins else ""
+        raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; mend it{after}") from error
+
+
+def _passes() -> int:
+    return WITH_GRADIENTS if torch.is_grad_enabled() else 1
