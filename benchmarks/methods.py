@@ -9,34 +9,59 @@ method's in turn, so that a machine which slows down slows both.
 import argparse
 import statistics
 import time
+from dataclasses import replace
 
 import torch
 
 from platform import methods
 from platform.methods import Method
 from platform.methods.composition import Composition
-from platform.networks import BiSeNet18
+from platform.networks import LRASPP, Architecture, BiSeNet18
+from platform.networks.cost import Cost
 from platform.shifts import town
 from platform.shifts.shift import Splits
 from platform.training.cost import cost_of
+from platform.training.given import Given
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun, make_deterministic
 
-ROWS: dict[str, tuple[Method, ...]] = {
-    "source only": (methods.SourceOnly(),),
-    "target supervised": (methods.TargetSupervised(),),
-    "rare-class sampling": (methods.RareClassSampling(),),
-    "Lab transfer": (methods.LabTransfer(),),
-    "FDA": (methods.FDA(),),
-    "MinEnt": (methods.MinEnt(),),
-    "CORAL": (methods.CORAL(),),
-    "DANN": (methods.DANN(),),
-    "adversarial, separable": (methods.Adversarial(separable=True),),
-    "adversarial": (methods.Adversarial(),),
-    "AdvEnt": (methods.AdvEnt(),),
-    "two discriminators": (methods.MultiLevelAdversarial(),),
-    "DACS": (methods.DACS(),),
-    "FDA + adversarial": (methods.FDA(), methods.Adversarial()),
+
+class Row:
+    """Methods, the network if it is not the others', and whether they begin from a run of source only."""
+
+    def __init__(self, *acting: Method, network: Architecture | None = None, after: bool = False) -> None:
+        self.composition = Composition(acting)
+        self.network = network
+        self.after = after
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """A recipe, with the row's own network."""
+        return recipe if self.network is None else replace(recipe, network=self.network)
+
+    def cost(self) -> Cost:
+        """What it costs by the published recipe."""
+        recipe = self.recipe(Recipe())
+        return cost_of(self.composition, recipe, (Given(SOURCE_ONLY, recipe),) if self.after else ())
+
+
+SOURCE_ONLY = Composition((methods.SourceOnly(),))
+ROWS = {
+    "source only": Row(methods.SourceOnly()),
+    "target supervised": Row(methods.TargetSupervised()),
+    "rare-class sampling": Row(methods.RareClassSampling()),
+    "Lab transfer": Row(methods.LabTransfer()),
+    "FDA": Row(methods.FDA()),
+    "MinEnt": Row(methods.MinEnt()),
+    "CORAL": Row(methods.CORAL()),
+    "DANN": Row(methods.DANN()),
+    "adversarial, separable": Row(methods.Adversarial(separable=True)),
+    "adversarial": Row(methods.Adversarial()),
+    "AdvEnt": Row(methods.AdvEnt()),
+    "two discriminators": Row(methods.MultiLevelAdversarial()),
+    "DACS": Row(methods.DACS()),
+    "FDA + adversarial": Row(methods.FDA(), methods.Adversarial()),
+    "AdaBN after source only": Row(methods.AdaBN(), after=True),
+    "source only, LR-ASPP": Row(methods.SourceOnly(), network=LRASPP()),
 }
 WARM, PAIRS = 3, 9
 """Steps before any is timed, and pairs of steps of which the median counts."""
@@ -52,23 +77,26 @@ def main() -> None:
     size, recipe = ((512, 1024), Recipe()) if on_gpu else ((64, 128), Recipe(network=BiSeNet18(width=0.25)))
     splits = town(size=size, source_images=(8, 2), target_images=(8, 2, 2)).open()
     make_deterministic(torch.get_num_threads())
-    name = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}, {size[0]} x {size[1]}, batch {recipe.batch}, {recipe.network}\n")
+    machine = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{machine}, {size[0]} x {size[1]}, batch {recipe.batch}, {recipe.network}\n")
     print(f"{'':24}{'deployed':>12}{'only trained':>14}{'GFLOPs a step':>15}{'relative':>10}{'time':>8}")
-    reference = cost_of(Composition(ROWS["source only"]), Recipe()).step_gflops
-    for row, acting in ROWS.items():
-        cost = cost_of(Composition(acting), Recipe())
-        seconds = relative(Composition(acting), recipe, splits, device, pairs)
+    reference = ROWS["source only"].cost().step_gflops
+    for name, row in ROWS.items():
+        cost = row.cost()
+        seconds = relative(row, recipe, splits, device, pairs)
         print(
-            f"{row:24}{cost.deployed_parameters:>12,}{cost.discriminator_parameters:>14,}{cost.step_gflops:>15.1f}"
+            f"{name:24}{cost.deployed_parameters:>12,}{cost.discriminator_parameters:>14,}{cost.step_gflops:>15.1f}"
             f"{cost.step_gflops / reference:>10.2f}{seconds:>8.2f}"
         )
 
 
-def relative(composition: Composition, recipe: Recipe, splits: Splits, device: torch.device, pairs: int) -> float:
+def relative(row: Row, recipe: Recipe, splits: Splits, device: torch.device, pairs: int) -> float:
     """The median of a step's time, as a multiple of source only's."""
+    own = row.recipe(recipe)
+    given = [own.network.build().to(device)] if row.after else []
     runs = [
-        TrainingRun(each, recipe, splits, 1, 10_000, device) for each in (Composition(ROWS["source only"]), composition)
+        TrainingRun(SOURCE_ONLY, recipe, splits, 1, 10_000, device),
+        TrainingRun(row.composition, own, splits, 1, 10_000, device, given),
     ]
     for run in runs:
         run.advance(WARM)

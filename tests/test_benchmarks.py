@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from benchmarks import driver, many_gpus, slots
+import platform.methods
+from benchmarks import driver, many_gpus, methods, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
+from platform.methods import Method
 
 ARMS, TRIALS = 2, 8
 
@@ -108,6 +110,16 @@ def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path:
     assert figures.unaccounted < ARMS * TRIALS
     assert 0 <= figures.busy <= 1
     assert_mlflow_holds(ARMS * TRIALS, tmp_path)
+
+
+def test_the_benchmark_of_methods_counts_every_method() -> None:
+    exported = {entry for entry in vars(platform.methods).values() if isinstance(entry, type)}
+    shown = {type(method) for row in methods.ROWS.values() for method in row.composition.methods}
+    assert {entry for entry in exported if issubclass(entry, Method)} - {Method} == shown
+    cost = {name: row.cost().step_gflops for name, row in methods.ROWS.items()}
+    assert cost["MinEnt"] == pytest.approx(2 * cost["source only"])
+    assert cost["AdaBN after source only"] == pytest.approx(cost["source only"] / 3), "a pass without gradients"
+    assert cost["source only"] < cost["adversarial, separable"] < cost["adversarial"] < cost["two discriminators"]
 
 
 def assert_mlflow_holds(trials: int, folder: Path) -> None:

@@ -1,13 +1,13 @@
 """Names in a method's class that are misspelt, and would do nothing without a word."""
 
 import difflib
-import functools
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
 from platform.methods.method import Method
 from platform.networks.hyperparameters import field_names
+from platform.shifts.definition.sources import names_taken
 
 ALIKE = 0.75
 """How alike two names are, from 0 to 1, of which one may be the other misspelt."""
@@ -40,10 +40,4 @@ def _names_in(value: Any) -> Iterator[str]:
     wrapped = [getattr(value, name, None) for name in ("fget", "func", "__func__", "__wrapped__")]
     for function in (value, *wrapped):
         if isinstance(code := getattr(function, "__code__", None), CodeType):
-            yield from _names_in_code(code)
-
-
-@functools.cache
-def _names_in_code(code: CodeType) -> frozenset[str]:
-    inner = (_names_in_code(part) for part in code.co_consts if isinstance(part, CodeType))
-    return frozenset(code.co_names).union(*inner)
+            yield from names_taken(code)

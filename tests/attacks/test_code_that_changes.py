@@ -140,7 +140,7 @@ def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
 
 def test_what_is_imported_only_while_trials_train_is_refused(made: Checkout, tmp_path: Path) -> None:
     (tmp_path / "helpers" / "late.py").write_text("")
-    file = made.write("own.py", study(within="__import__('importlib').import_module('la' + 'te')"))
+    file = made.write("own.py", study("import importlib", "getattr(importlib, 'import' + '_module')('la' + 'te')"))
     # Whoever goes on from a checkpoint imports nothing, and is refused all the same.
     for _ in range(2):
         ended, output = made.study(file)

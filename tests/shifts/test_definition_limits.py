@@ -15,6 +15,7 @@ from platform.records.provenance import ROOT
 from platform.shifts.definition import definition
 from tests.support.definitions import DECORATOR, NETWORK, TAKEN, TWO_FILES, edited, of, own
 
+BY_NAME = "import what it takes where the file begins, and use it by its name"
 UNRELATED = """
 class Other(SourceOnly):
     pass
@@ -90,6 +91,16 @@ REFUSED: dict[str, tuple[str, dict[str, str] | str, str, str]] = {
         {"own.py": own("1").replace("return", "import helpers\n        return"), "helpers.py": ""},
         "helpers",
         "import helpers where the file begins",
+    ),
+    "code in a text": ("Own.losses", own("eval('f()')", "def f(): return 1"), "function eval", BY_NAME),
+    "code in a text, further in": ("g", own("g()", "def g(): return [exec('f()') for x in 'a']"), "exec", BY_NAME),
+    "names in a text": ("f", own("f()", "def f(): return globals()['g']()\ndef g(): return 1"), "globals", BY_NAME),
+    "a module by a text": ("Own.losses", own("__import__('helpers').f()"), "__import__", BY_NAME),
+    "a module of importlib's": (
+        "f",
+        own("f()", "import importlib\ndef f(): return importlib.import_module('helpers').f()"),
+        "import_module",
+        BY_NAME,
     ),
     "a weak reference": (
         "R",

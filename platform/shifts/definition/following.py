@@ -1,10 +1,12 @@
 """The user's own code, by following objects: from classes to all that they lead to."""
 
+import builtins
 import collections
 import copyreg
 import enum
 import functools
 import hashlib
+import importlib
 import logging
 import re
 import sys
@@ -47,6 +49,10 @@ NO_CODE = {
 
 MADE_UP = ("__create_fn__.", "namedtuple_")
 """How dataclasses and named tuples name what they make up from their fields."""
+
+LOOKS_UP = {"eval", "exec", "globals", "__import__"}
+"""Functions of Python's that reach code by a text."""
+BY_NAME = "import what it takes where the file begins, and use it by its name"
 
 CHECKED = ("<@beartype(", "jaxtyping._decorator")
 """Where beartype and jaxtyping make up what they put around a function, to check its annotations."""
@@ -163,9 +169,13 @@ class _Walk:
         if (tree := sources.source(function)) is None:
             return [at.refused(function)]
         named, values = dict[str, str](), dict[str, Any]()
+        if "import_module" in sources.names_taken(function.__code__):
+            return [at.refused(importlib.import_module, BY_NAME)]
         for name in sources.names_read(function.__code__) - MACHINERY:
             value = function.__globals__.get(name, NOTHING)
             if value is NOTHING and sources.is_builtin(name):
+                if name in LOOKS_UP:
+                    return [at.refused(getattr(builtins, name), BY_NAME)]
                 continue
             said = (each for each in sources.imported_as(function, name) if not is_users(each[0]))
             if full := next((shown(*each) for each in said if stands_for(value, *each)), None) or name_of(value):

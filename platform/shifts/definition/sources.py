@@ -123,6 +123,11 @@ def names_read(code: CodeType) -> set[str]:
     return (read - bound).union(*inner)
 
 
+def names_taken(code: CodeType) -> set[str]:
+    """The names and attributes that a code object takes, with those of the functions and classes inside it."""
+    return set(code.co_names).union(*(names_taken(each) for each in code.co_consts if isinstance(each, CodeType)))
+
+
 def attributes_read(tree: ast.AST) -> dict[str, set[tuple[str, ...]]]:
     """What is read of each name: `{"helpers": {("scaled",)}}` for `helpers.scaled(x)`, `()` for the name alone."""
     found: dict[str, set[tuple[str, ...]]] = defaultdict(set)
