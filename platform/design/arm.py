@@ -117,9 +117,20 @@ class Arm:
         return Composition(tuple(methods)), replace(recipe, **values)
 
     def warm_up(self, recipe: Recipe) -> float:
-        """The longest warm-up that a trial of the arm may have, at any end of its ranges; a fraction of the steps."""
+        """The longest warm-up that a trial of the arm may have, at any end of its ranges; a fraction of the steps.
+
+        Raises ValueError where a method gives none.
+        """
         chosen = [{}, *({name: end} for name, range_ in self.ranges.items() for end in range_.ends())]
-        return max(part.warm_up for values in chosen for part in self.filled(values, recipe))
+        parts = [part for values in chosen for part in self.filled(values, recipe)]
+        for part in parts:
+            share: object = part.warm_up
+            if not isinstance(share, int | float) or not 0 <= share < 1:
+                raise ValueError(
+                    f"{part.name if isinstance(part, Composition) else 'Recipe'}.warm_up must be a fraction of the "
+                    f"steps, of at least 0 and below 1, got {share!r}; a ramp of 0.2 lasts a fifth of them"
+                )
+        return max(part.warm_up for part in parts)
 
     def integer(self, field: str, size: tuple[int, int]) -> Any:
         """The integer through which a field acts at a size, by the method that has the field; None for most."""

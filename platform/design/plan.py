@@ -159,8 +159,10 @@ def _warnings(study: Study) -> tuple[str, ...]:
         if row.defaults_outside:
             outside = ", ".join(f"{field} {default}" for field, default in row.defaults_outside.items())
             warnings.append(f"{row.name!r} tries its default first, outside of its ranges: {outside}")
-    if len({row.search_trials for row in study.rows}) > 1:
-        counts = ", ".join(f"{row.name}: {row.search_trials}" for row in study.rows)
+    # An ensemble of other rows trains nothing, and has nothing to tune.
+    trained = [row for row in study.rows if row.arm.reads]
+    if len({row.search_trials for row in trained}) > 1:
+        counts = ", ".join(f"{row.name}: {row.search_trials}" for row in trained)
         warnings.append(f"the rows do not get the same number of search trials ({counts})")
     if study.seeds < 2:
         warnings.append("one seed gives no interval; take at least 3")

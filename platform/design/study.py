@@ -79,7 +79,7 @@ class Study:
                 raise ValueError(f"arm names must differ by more than case and blanks: {folded[key]!r} and {name!r}")
             folded[key] = name
             try:
-                arm.filled({}, self.recipe)
+                arm.warm_up(self.recipe)
             except ValueError as error:
                 raise ValueError(f"arm {name!r}: {error}") from error
         self._require_arm("Study.reference", self.reference)

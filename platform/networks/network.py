@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from platform.networks.hyperparameters import check, field_values
+from platform.networks.hyperparameters import check, check_declared, field_values
 from platform.networks.modes import evaluating
 from platform.records.plain import plain
 
@@ -57,6 +57,7 @@ class Architecture(ABC):
     """The description of a network, a frozen dataclass of its hyperparameters: `Recipe.network`."""
 
     def __post_init__(self) -> None:
+        check_declared(type(self))
         try:
             check(self)
         except ValueError as error:

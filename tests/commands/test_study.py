@@ -69,6 +69,14 @@ def test_a_mistake_in_the_file_is_one_line(mistake: str, tmp_path: Path, capsys:
     assert all(part in line for part in said), line
 
 
+def test_a_network_whose_small_one_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = "class Own(BiSeNet18):\n    def smoke(self):\n        return self.build()\n"
+    file = tmp_path / "small.py"
+    file.write_text(HEAD + own + study("{'a': Arm(FDA, network=Own(width=0.125))}").removeprefix(HEAD))
+    line = refused(capsys, str(file), "--plan", "--smoke")
+    assert "Recipe.network must be of type Architecture, got BiSeNet(" in line
+
+
 def test_a_missing_file_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean studies/quickstart.py?" in refused(capsys, "studies/quikstart.py")
 

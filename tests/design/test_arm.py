@@ -10,7 +10,8 @@ import pytest
 
 from platform import methods
 from platform.methods import FDA, Adversarial, Method, SourceOnly, hyperparameter
-from platform.study import Arm, Integers, LogUniform, OneOf, Recipe, Uniform
+from platform.shifts import town
+from platform.study import Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 from tests.support.refusing import refused
 from tests.support.tiny_splits import composition
 
@@ -155,6 +156,14 @@ def test_the_warm_up_of_an_arm_is_the_longest_that_its_trials_may_have() -> None
     assert Arm(Adversarial, ramp=Uniform(0.0, 0.3)).warm_up(recipe) == 0.3
     assert Arm(Adversarial, ramp=OneOf(0.4, 0.1), warm_up=OneOf(0.0, 0.2)).warm_up(recipe) == 0.4
     assert Arm(SourceOnly, warm_up=Uniform(0.1, 0.25)).warm_up(recipe) == 0.25
+
+
+@pytest.mark.parametrize("share", ["5", None, -0.1, 1.0, float("nan")])
+def test_a_warm_up_that_is_no_fraction_is_refused(share: object) -> None:
+    late = type("Late", (SourceOnly,), {"warm_up": property(lambda self: share)})
+    budget = Budget(steps=4, evaluations=2)
+    with pytest.raises(ValueError, match=r"^arm 'a': Late\.warm_up must be a fraction of the steps, .* got "):
+        Study(shift=town(), arms={"a": Arm(late)}, reference="a", budget=budget)
 
 
 def test_only_what_acts_through_an_integer_is_resolved() -> None:

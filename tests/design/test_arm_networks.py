@@ -24,6 +24,15 @@ NARROW, WIDE = BiSeNet18(width=0.25), BiSeNet18(width=0.5)
 PUBLISHED = BiSeNet18()
 
 
+class Undecorated(Architecture):
+    """One whose fields would not be its own."""
+
+    stripes: int = hyperparameter(2, at_least=1)
+
+    def build(self) -> Network:
+        return BiSeNet(width=0.125 * self.stripes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Striped(Architecture):
     """A network of a study file's own, which has no small one."""
@@ -57,6 +66,10 @@ def study(*arms: Arm, **changes: Any) -> Study:
         (
             lambda: Arm(FDA, network=BiSeNet18(width=Uniform(0.1, 0.5))),  # type: ignore[arg-type]
             ["BiSeNet18.width must be", "got Uniform(0.1, 0.5)", "networks: OneOf(BiSeNet18(...), BiSeNet18(...))"],
+        ),
+        (
+            lambda: Arm(FDA, network=Undecorated()),
+            ["Undecorated declares hyperparameters but is not a dataclass; write @dataclass(frozen=True, "],
         ),
         (lambda: Arm(FDA, network=0.25), ["Recipe.network must be of type Architecture, got 0.25", "BiSeNet18(width"]),
         (lambda: Arm(FDA, network=Uniform(0.1, 1)), ["Recipe.network is of type Architecture, but", "use OneOf"]),

@@ -1,8 +1,8 @@
 """Plans: numbers against a hand's computation, and text that fits a terminal."""
 
 import re
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -76,6 +76,15 @@ def test_a_row_that_sees_no_target_costs_half() -> None:
     by_name = {each.row.name: each.petaflops for each in plan(study()).rows}
     assert by_name["FDA 0.05"] == pytest.approx(2 * by_name["source only"])
     assert by_name["target supervised"] == pytest.approx(by_name["source only"])
+
+
+def test_a_row_that_trains_nothing_has_nothing_to_search() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Resting(SourceOnly):
+        reads: ClassVar[frozenset[str]] = frozenset()
+
+    late = Arm(Resting).after("source only")
+    assert plan(study(arms={"source only": ARMS["source only"], "resting": late})).warnings == ()
 
 
 def test_a_study_without_gpus_is_estimated_for_a_core() -> None:
