@@ -41,7 +41,7 @@ study = Study(
 )
 '''
 ARMS = ["source only", "light", "FDA bands", "fixed", "target supervised"]
-COLUMNS = ["arm", "method", "supervised", "few", "after", "selected_by", "searched", "tuned", "scores/seeds"]
+COLUMNS = ["arm", "method", "supervised", "few", "after", "selected_by", "given", "searched", "tuned"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def test_table_has_a_line_per_arm_in_order(finished: tuple[Checkout, str]) -> No
     assert (table["troubles/failed"] == 0).all()
     assert list(table["effort/trials"]) == [4, 4, 4, 0, 4]
     assert table["scores/miou"].between(0, 1).all()
+    assert list(table["given"].fillna("")) == ["", "width=4, separable=True", "", "beta=0.05", ""]
     assert list(table["selected_by"]) == ["source/miou"] * 4 + ["oracle/miou"]
 
 

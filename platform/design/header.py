@@ -29,6 +29,7 @@ def header(
                 after=row.arm.follows,
                 starts_searches=row.starts_searches,
                 few=row.few,
+                given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
             )
             for row in study.rows
         ),

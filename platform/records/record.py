@@ -145,6 +145,8 @@ class ArmHeader:
     """Whether search trials of another arm begin from a trial of it."""
     few: int = 0
     """Labelled target images that it, or an arm that it comes after, trains on; an upper bound's are not counted."""
+    given: dict[str, str] = dataclasses.field(default_factory=dict)
+    """The fields that the study file gives one value, and the values, as text."""
 
 
 @dataclasses.dataclass(frozen=True)

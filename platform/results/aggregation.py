@@ -88,6 +88,7 @@ def _row(
         few=arm.few,
         after=arm.after,
         selected_by=arm.select,
+        given=", ".join(f"{name}={value}" for name, value in arm.given.items()),
         searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),
         scores=_scores(scored, len(header.groups)),

@@ -94,6 +94,8 @@ class Row:
     """The arms that its trials begin from."""
     selected_by: str
     """The metric that stopped and picked this arm's trials; `oracle/` for an upper bound trained on target labels."""
+    given: str
+    """The values that the study file gives its fields."""
     searched: str
     """The ranges that the search drew from."""
     tuned: str

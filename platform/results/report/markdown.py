@@ -67,10 +67,11 @@ def _faults(table: Table) -> list[str]:
 
 
 def _efforts(table: Table) -> str:
-    head = ("arm", "method", "tuned", "ranges", "search trials", "stopped early", "failed", "hours")
+    head = ("arm", "method", "given", "tuned", "ranges", "search trials", "stopped early", "failed", "hours")
     cells = [
         (
             _escaped(row.method),
+            _escaped(row.given or NONE),
             _escaped(row.tuned or NONE),
             _escaped(row.searched or NONE),
             str(row.effort.trials),
@@ -80,7 +81,7 @@ def _efforts(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(head, _arms(table), cells, texts=4)
+    return _rows(head, _arms(table), cells, texts=5)
 
 
 def _failed(row: Row) -> str:
