@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mlflow.entities import Metric
 
 from platform.records.plain import legible
-from platform.records.record import Ask, End, State
+from platform.records.record import ArmHeader, Ask, End, State
 from platform.results.mirror.messages import Copy
 
 BATCH = 200
@@ -65,7 +65,7 @@ def _end_tags(end: End) -> dict[str, str]:
     return {name: value for name, value in zip(END_TAGS, values, strict=True) if value}
 
 
-def settings(copy: Copy) -> dict[str, str]:
+def settings(copy: Copy, arms: Iterable[ArmHeader]) -> dict[str, str]:
     """A run's params: flat, under the names of a study file, so that the compare view lines arms up.
 
     Costs are params too: as metrics, which the compare view takes in alphabetical order, they would hide the scores.
@@ -75,7 +75,11 @@ def settings(copy: Copy) -> dict[str, str]:
     settings: dict[str, Any] = {"arm": copy.ask.arm, "method": trial.method, **trial.recipe}
     settings |= trial.hyperparameters | resolved
     settings |= {"seed": trial.seed, "steps": trial.steps, "evaluations": trial.evaluations}
-    settings |= {"after": " ".join(trial.after)} if trial.after else {}
+    arm = next((arm for arm in arms if arm.name == copy.ask.arm), None)
+    if arm is not None and arm.few:
+        settings["few"] = arm.few
+    if arm is not None and trial.after:
+        settings |= {"after": " and ".join(arm.after), "after_trials": " ".join(trial.after)}
     settings |= {f"cost/{name}": f"{value:.10g}" for name, value in copy.record.cost.items()}
     return fitting(settings, LONGEST_PARAM)
 

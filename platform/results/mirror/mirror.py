@@ -191,7 +191,7 @@ class Mirror:
         tags = changing_tags(copy)
         outdated = [name for name in END_TAGS if name in run.tags and name not in tags]
         changed = {name: value for name, value in tags.items() if run.tags.get(name) != value}
-        params = {name: value for name, value in settings(copy).items() if name not in run.params}
+        params = {name: value for name, value in settings(copy, self._header.arms).items() if name not in run.params}
         status = RUNNING if end is None else STATUS[end.state]
         if run.status != status or run.step < record.step or outdated or changed or params:
             self._reopen(run, outdated)

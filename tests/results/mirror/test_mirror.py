@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from platform.records.store import PREDICTIONS
-from platform.results.mirror.entries import BATCH
+from platform.results.mirror.entries import BATCH, settings
 from platform.results.mirror.messages import Answer, Closing, Copy, Files
 from platform.results.mirror.mirror import Mirror
 from platform.scores.metrics import cityscapes
@@ -37,6 +37,19 @@ def close(to: Mirror, closing: Closing, *files: Path) -> None:
     header = study_header(STUDY)
     answer = to.store(Files(paths=files, texts={f"{header.name}.py": header.source}))
     assert answer == Answer(lost=tuple(file.name for file in files if not file.exists()))
+
+
+def test_a_run_says_what_its_row_begins_from_and_how_many_target_labels_it_knows() -> None:
+    asked = ask("FDA", "confirm", 1)
+    late = replace(asked, trial=replace(asked.trial, after=("0123456789ab",)))
+    arms = [replace(each, few=4, after=("source only",)) for each in study_header().arms if each.name == "FDA"]
+    held = settings(copy(late, record(late)), arms)
+    assert {name: held[name] for name in ("few", "after", "after_trials")} == {
+        "few": "4",
+        "after": "source only",
+        "after_trials": "0123456789ab",
+    }
+    assert not {"few", "after", "after_trials"} & settings(copy(asked, record(asked)), study_header().arms).keys()
 
 
 def test_a_study_arrives_whole(uri: str, tmp_path: Path) -> None:
