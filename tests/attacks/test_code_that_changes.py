@@ -241,9 +241,10 @@ def test_what_was_saved_between_import_and_copy_is_refused(
 
 
 def test_a_clock_that_was_set_back_refuses_no_file(place: Path, mylab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = time.time()
-    monkeypatch.setattr(code, "_process_start", lambda: now - 3700)
-    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    # So far that no file was saved then.
+    then = time.time() - 10 * 365 * 86400
+    monkeypatch.setattr(code, "_process_start", lambda: then - 100)
+    monkeypatch.setattr(time, "time", lambda: then)
     with taken(STUDY_FILE, ships=False) as copied:
         assert copied.edited() == []
 

@@ -87,9 +87,9 @@ def test_markdown_marks_what_went_wrong() -> None:
     assert scores["FDA"][0] == "**all failed**"
     assert scores["FDA"][-1] == "0 of 3"
     assert scores["adversarial"][-1] == "2 of 3 (1 predictions collapsed)"
-    assert efforts["FDA"][5] == "**all trials failed** (4 diverged, 3 data)"
-    assert efforts["adversarial"][5] == "2 (1 worker lost, 1 discriminator saturated)"
-    assert efforts["source only"][5] == "0"
+    assert efforts["FDA"][6] == "**all trials failed** (4 diverged, 3 data)"
+    assert efforts["adversarial"][6] == "2 (1 worker lost, 1 discriminator saturated)"
+    assert efforts["source only"][6] == "0"
     assert text.count("images/0007.png ends early") == 1
 
 
