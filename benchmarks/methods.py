@@ -2,8 +2,8 @@
 
 GFLOPs are those of a training step for one image of each batch at 512 x 1024, of the published BiSeNet, counted from
 what a method builds: every pass of every player, those that take gradients thrice. Seconds are those of whole steps on
-this machine's GPU, else on its CPU with a smaller network and images: the median of several, source only's beside each
-method's in turn, so that a machine which slows down slows both.
+this machine's GPU, else on its CPU with a smaller BiSeNet (but never a smaller LR-ASPP) and smaller images: the median
+of several, source only's beside each method's in turn, so that a machine which slows down slows both.
 """
 
 import argparse
