@@ -77,13 +77,18 @@ def recipe(**values: Any) -> Recipe:
 
 
 def training_run(
-    method: Method | Composition, data: Splits | None = None, seed: int = 1, steps: int = 20, **recipe_values: Any
+    method: Method | Composition,
+    data: Splits | None = None,
+    seed: int = 1,
+    steps: int = 20,
+    device: torch.device = CPU,
+    **recipe_values: Any,
 ) -> TrainingRun:
     methods, by = composition(method), recipe(**recipe_values)
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        given = [by.network.build()] if any(type(each) is AdaBN for each in methods.methods) else []
-    return TrainingRun(methods, by, data or splits(), seed, steps, CPU, given)
+        given = [by.network.build().to(device)] if any(type(each) is AdaBN for each in methods.methods) else []
+    return TrainingRun(methods, by, data or splits(), seed, steps, device, given)
 
 
 def composition(method: Method | Composition) -> Composition:

@@ -141,6 +141,14 @@ def test_the_scaler_takes_players_without_a_gradient(method: Method, parts: int)
         assert any(moved) == any(in_full), name
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", PLAYERS.values(), ids=PLAYERS.keys())
+def test_on_a_gpu_players_without_a_gradient_train(method: Method) -> None:
+    on_gpu, full = training_run(method, batch=4, device=torch.device("cuda")), training_run(method, batch=4)
+    assert on_gpu._half_precision
+    assert on_gpu.advance(5).keys() == full.advance(5).keys()
+
+
 def test_without_a_gpu_precision_is_full() -> None:
     run = TrainingRun(composition(SourceOnly()), recipe(), splits(), 1, 2, CPU)
     assert not run._half_precision

@@ -294,9 +294,6 @@ def test_running_out_of_memory_is_recognised(allocate: Callable[[], object]) -> 
 # Evaluation
 
 
-# Half precision, as on CUDA: autocast and a scaled loss, here on the CPU in bfloat16
-
-
 # Reproducibility of the process
 
 
