@@ -69,9 +69,11 @@ def uri(tmp_path: Path, empty_store: bytes) -> str:
 
 
 @pytest.fixture
-def fresh_checkout(tmp_path: Path, cache: Path) -> Checkout:
-    """A checkout in which nothing ran yet."""
-    return checkout.make(tmp_path / "checkout", cache)
+def fresh_checkout(tmp_path: Path, cache: Path, empty_store: bytes) -> Checkout:
+    """A checkout in which nothing ran yet, but for MLflow, which has laid out its store."""
+    made = checkout.make(tmp_path / "checkout", cache)
+    (made.root / "mlflow.db").write_bytes(empty_store)
+    return made
 
 
 @pytest.fixture(scope="session")

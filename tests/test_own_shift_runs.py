@@ -54,17 +54,23 @@ def test_a_module_that_workers_cannot_import_is_its_trials_reason_at_once(made: 
 
 
 @pytest.mark.parametrize(
-    "function",
-    ["def check(self) -> None:\n", "def identity(self) -> dict[str, Any]:\n", "def open(self) -> Splits:\n"],
+    ("function", "statement", "said"),
+    [
+        ("def check(self) -> None:\n", "{}['stripes']", "KeyError: 'stripes'"),
+        ("def identity(self) -> dict[str, Any]:\n", "{}['stripes']", "KeyError: 'stripes'"),
+        ("def open(self) -> Splits:\n", "raise SystemExit('stripes')", "SystemExit: stripes"),
+    ],
     ids=["check", "identity", "open"],
 )
-def test_what_a_shift_raises_is_one_line_with_its_place(made: Checkout, function: str) -> None:
-    text = own_shift.STUDY.replace(function, f"{function}        {{}}['stripes']\n")
-    line = text[: text.index("{}['stripes']")].count("\n") + 1
+def test_what_a_shift_raises_is_one_line_with_its_place(
+    made: Checkout, function: str, statement: str, said: str
+) -> None:
+    text = own_shift.STUDY.replace(function, f"{function}        {statement}\n")
+    line = text[: text.index(statement)].count("\n") + 1
     made.write("own.py", text)
     code, output = made.study("studies/own.py")
     assert code == 2, output
-    assert f"error: the shift Stripes raises KeyError: 'stripes' at own.py:{line}; mend it" in output
+    assert f"error: the shift Stripes raises {said} at own.py:{line}; mend it" in output
     assert "Traceback" not in output
 
 

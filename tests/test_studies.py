@@ -17,7 +17,9 @@ from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
 from platform.training.cost import cost_of
+from platform.training.run import TrainingRun
 from tests.support.checkout import Checkout
+from tests.support.tiny_splits import CPU
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -157,11 +159,23 @@ def test_the_discriminator_study_crosses_kind_and_width() -> None:
     assert kinds[study.reference] == (Adversarial().width, Adversarial().separable)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_study_smokes(path: Path, fresh_checkout: Checkout) -> None:
-    code, output = fresh_checkout.study(f"studies/{path.name}", "--smoke")
+def test_every_row_of_a_study_trains(path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    small = load(path).study.smoke()
+    splits = small.shift.open()
+    for row in small.rows:
+        trial = row.trial({}, 1, small.shift.identity())
+        run = TrainingRun(*row.filled(trial.values(row.dimensions)), splits, trial.seed, trial.steps, CPU)
+        assert run.advance(trial.steps)["loss/cross_entropy"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["quickstart", "comparison"])
+def test_a_study_smokes(name: str, fresh_checkout: Checkout) -> None:
+    """By the real command: of a study for the town, and of one for data that a smoke run does not need."""
+    code, output = fresh_checkout.study(f"studies/{name}.py", "--smoke")
     assert code == 0, output
-    table = pd.read_csv(fresh_checkout.root / f"results/{path.stem}-smoke/table.csv")
+    table = pd.read_csv(fresh_checkout.root / f"results/{name}-smoke/table.csv")
     assert len(table) >= 5
     assert (table["scores/seeds"] == 1).all()

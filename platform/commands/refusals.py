@@ -105,7 +105,7 @@ def own_mistakes(shift: Shift) -> Iterator[None]:
         yield
     except (DataError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not is_users(type(shift).__module__):
             raise
         raise BadInput(f"{_whose(shift)} raises {explained(error)}; mend it") from error

@@ -61,7 +61,7 @@ class Composition:
             name = type(method).__name__
             try:
                 digest: object = method.data()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise DataError(f"{name}.data raises {explained(error)}; bring what it reads, or mend it") from error
             if not isinstance(digest, str | None):
                 raise DataError(f"{name}.data must return a digest, as text, or None, got {type(digest).__name__}")
@@ -82,8 +82,7 @@ class Composition:
 
     def deployed_of(self, network: Network, players: Sequence[Mapping[str, Player]]) -> Network:
         """The network that is evaluated and deployed."""
-        modules = (each[self.deployed].module for each in players if self.deployed in each)
-        deployed = next(modules, network)
+        deployed = modules_of(network, players)[self.deployed]
         assert isinstance(deployed, Network)
         return deployed
 
@@ -118,8 +117,7 @@ class Composition:
                 f"{self.name}: a player must be a module of the method's own, got the network, which is the player "
                 f"{SEGMENTATION} already; copy it"
             )
-        modules: dict[str, nn.Module] = {name: player.module for each in players for name, player in each.items()}
-        if not isinstance((modules | {SEGMENTATION: network}).get(self.deployed), Network):
+        if not isinstance(modules_of(network, players).get(self.deployed), Network):
             raise ValueError(
                 f"{self.name}.deployed must name a player that is a Network, of {', '.join([SEGMENTATION, *names])}, "
                 f"got {self.deployed!r}"
@@ -156,7 +154,14 @@ class Composition:
                 continue
             own = memory.setdefault(position, {})
             shown = target if "target" in reads else None
-            source = replace(source, images=method.translate(source, shown, own))
+            images: object = method.translate(source, shown, own)
+            if not isinstance(images, Tensor) or (images.shape, images.dtype) != (source.images.shape, torch.float32):
+                got = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+                raise ValueError(
+                    f"{type(method).__name__}.translate must return images of float32 as the source's, "
+                    f"{tuple(source.images.shape)}, in [0, 255], got {got}"
+                )
+            source = replace(source, images=images)
         return source
 
     def losses(self, step: Step, players: Sequence[Mapping[str, Player]]) -> dict[str, Float[Tensor, ""]]:
@@ -168,17 +173,35 @@ class Composition:
             for name, loss in given.items():
                 before = total.get(name)
                 total[name] = loss if before is None else before if loss is None else before + loss
-        return {name: loss for name, loss in total.items() if loss is not None}
+        losses = {name: loss for name, loss in total.items() if loss is not None}
+        modules = modules_of(step.network, players)
+        for name in losses:
+            if not any(parameter.requires_grad for parameter in modules[name].parameters()):
+                raise ValueError(
+                    f"{self.name}: what has a loss must have parameters that take gradients, got none in {name}; see "
+                    "where requires_grad is switched off, or leave its loss out"
+                )
+        return losses
 
     def update(self, step: Step, players: Sequence[Mapping[str, Player]]) -> None:
         """Let each method change its players."""
         for method, own in zip(self.methods, players, strict=True):
-            method.update(_seen(step, method, own))
+            updated: object = method.update(_seen(step, method, own))  # type: ignore[func-returns-value]
+            if updated is not None:
+                raise ValueError(
+                    f"{type(method).__name__}.update must change its players and return None, got "
+                    f"{type(updated).__name__}; step.note puts numbers on record"
+                )
 
     @property
     def updates(self) -> bool:
         """Whether any method changes its players after a step."""
         return any(type(method).update is not Method.update for method in self.methods)
+
+
+def modules_of(network: Network, players: Sequence[Mapping[str, Player]]) -> dict[str, nn.Module]:
+    """The modules of all players by name, the segmentation network first."""
+    return {SEGMENTATION: network} | {name: player.module for own in players for name, player in own.items()}
 
 
 def check_together(methods: Sequence[type[Method]]) -> None:

@@ -18,13 +18,13 @@ LONGEST = 1000
 """Characters of what was raised."""
 
 
-def explained(error: Exception) -> str:
+def explained(error: BaseException) -> str:
     """An error on one line, with its place if that is known: `RuntimeError: sizes differ at minent.py:28`."""
     name = type(error).__name__
     return (f"{name}: {one_line(error, LONGEST)}" if str(error).strip() else name) + _raised_at(error)
 
 
-def _raised_at(error: Exception) -> str:
+def _raised_at(error: BaseException) -> str:
     """` at minent.py:28`: the innermost line of a method, a network or a shift; empty without one."""
     places = [
         f" at {Path(frame.f_code.co_filename).name}:{number}"

@@ -215,7 +215,7 @@ def _told(what: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         raise DataError(f"{what}: {kind}{text}") from error

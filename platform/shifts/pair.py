@@ -64,6 +64,11 @@ class Pair(Shift):
         sides = self.size if isinstance(self.size, tuple) else ()
         if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
             raise ValueError(f"pair: size must be height and width in pixels, got {self.size!r}; say size=(512, 1024)")
+        if self.source.name == self.target.name:
+            raise ValueError(
+                f"pair: source and target must differ by name, got {self.source.name!r} for both; rename one, since "
+                "tables and messages tell them apart by it"
+            )
         check_groups(self.groups)
         check_few(self.few)
         object.__setattr__(self, "name", f"{self.source.name} to {self.target.name}")

@@ -90,7 +90,7 @@ def take_step(attempt: Attempt) -> Result:
         return _next_report(attempt)
     except (Interrupted, Superseded):
         return Stopped()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a method that exits is no worker that is lost
         attempt.training = None
         return _result(error, attempt)
 
@@ -229,7 +229,7 @@ def _can_halve(attempt: Attempt) -> bool:
     return whole and batch >= 4 and batch % 2 == 0
 
 
-def _result(error: Exception, attempt: Attempt) -> Result:
+def _result(error: Exception | SystemExit, attempt: Attempt) -> Result:
     """What an error means for the trial, the node and the study."""
     match error:
         case Unfit():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from platform.methods.batch import UnlabelledImages
-from platform.methods.composition import Composition
+from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Step, detached
 from platform.networks.modes import evaluating
@@ -81,10 +81,7 @@ class TrainingRun:
         """The segmentation network."""
         methods.start(self.network, given)
         self._players = self._with_players(given)
-        self._modules = {
-            SEGMENTATION: self.network,
-            **{name: player.module for players in self._players for name, player in players.items()},
-        }
+        self._modules = modules_of(self.network, self._players)
         self._optimisers = {SEGMENTATION: _from_step_0(self._sgd()), **self._players_optimisers()}
         self._passes = TrainingPasses(self.network, recipe.batch_norm)
         self._adapt = (

@@ -263,6 +263,8 @@ def test_labels_that_look_like_another_coding_are_said_and_taken(caplog: pytest.
 def test_only_what_a_pair_is_made_of_is_taken() -> None:
     with pytest.raises(ValueError, match="pair: target must be given a Domain, got <class"):
         pair(Invented("game"), Invented, SIZE)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="source and target must differ by name, got 'game' for both; rename one"):
+        pair(Invented("game"), Invented("game", seed=1), SIZE)
     with pytest.raises(ValueError, match="pair: size must be height and width in pixels, got 512"):
         pair(Invented("game"), Invented("photographs"), 512)  # type: ignore[arg-type]
     theirs: Any = tuple(np.array(SIZE))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from platform.methods.composition import Composition
+from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
@@ -106,10 +106,9 @@ def _network_estimate(bare: Architecture) -> float:
 
 def _only_trained(acting: Acting, network_is_used: bool) -> dict[str, nn.Module]:
     """The modules that are trained, or help to train, and are not deployed."""
-    modules: dict[str, nn.Module] = {SEGMENTATION: network_of(acting.bare)} if network_is_used else {}
-    modules |= {name: player.module for players in players_of(acting) for name, player in players.items()}
-    modules.pop(acting.methods.deployed, None)
-    return modules
+    modules = modules_of(network_of(acting.bare), players_of(acting))
+    left_out = {acting.methods.deployed} if network_is_used else {acting.methods.deployed, SEGMENTATION}
+    return {name: module for name, module in modules.items() if name not in left_out}
 
 
 @functools.lru_cache(maxsize=256)
@@ -122,20 +121,20 @@ def _counted(acting: Acting) -> _Counted:
         doublings = round(math.log2(IMAGES[-1] / scale))
         larger = step_of(methods, players, bare, 2 * scale)[0] if doublings else small
     check_remembered(acting, scale, before=code)
-    modules = {name: player.module for each in players for name, player in each.items()}
+    modules = modules_of(network_of(bare), players)
     judgements: dict[str, Judgement] = {}
     calls = []
     for call, grown in zip(small, larger, strict=True):
         one, larger_one = _of_one(call.arguments), _of_one(grown.arguments)
         full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
-        judgement = Judgement(modules[call.player], one, full)
+        judgement = Judgement(modules[call.player].get_submodule(call.part), one, full)
         calls.append((judgement, call.passes))
-        if call.player != methods.deployed:
-            judgements.setdefault(f"{call.player} {full}", judgement)
+        if call.player not in (methods.deployed, SEGMENTATION):
+            judgements.setdefault(f"{call.player} {call.part} {full}", judgement)
     if methods.deployed != SEGMENTATION and passes:
         # What is trained in its place is only trained.
         image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
-        judgements[SEGMENTATION] = Judgement(network_of(bare), {0: image[0]}, {0: image[1]})
+        judgements[SEGMENTATION] = Judgement(modules[SEGMENTATION], {0: image[0]}, {0: image[1]})
     return _Counted(tuple(judgements.values()), passes, tuple(calls))
 
 

@@ -9,23 +9,24 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import FrozenInstanceError, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.composition import Composition
+from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.mistakes import explained
 from platform.methods.step import Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments
 from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
 from platform.shifts.labels import NUM_CLASSES
+from platform.shifts.shift import Images, LabelledImages
+from platform.training.cost.watched import calls_noted, unchanged
 from platform.training.given import Given, untrained
 from platform.training.passes import check_domain
 from platform.training.recipe import Recipe
@@ -44,9 +45,11 @@ Players = tuple[dict[str, Player], ...]
 
 
 class Call(NamedTuple):
-    """A call of a player."""
+    """A call of a player, or of a part of one that the method calls by itself."""
 
     player: str
+    part: str
+    """The name of the part within the player; empty for the whole."""
     arguments: Arguments
     passes: int
     """What it costs, in passes for one image."""
@@ -97,7 +100,7 @@ def own_network(architecture: Architecture) -> Iterator[None]:
         yield
     except Uncounted:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         name = type(architecture).__name__
         raise Uncounted(f"the network {name} cannot be tried, since it raises {explained(error)}; mend it") from error
 
@@ -107,7 +110,7 @@ def built(bare: Architecture) -> Network:
     name = type(bare).__name__
     try:
         network: object = bare.build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Uncounted(f"{name} cannot be built, since it raises {explained(error)}; mend it") from error
     if not isinstance(network, Network):
         got = type(network).__name__
@@ -175,27 +178,22 @@ def deployed_of(acting: Acting) -> Network | None:
 def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
     """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
     calls: list[Call] = []
-
-    def note(name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
-        shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
-        calls.append(Call(name, shapes, _passes()))
-
-    modules = {name: player.module for each in players for name, player in each.items()}
-    handles = [
-        module.register_forward_pre_hook(partial(note, name), with_kwargs=True) for name, module in modules.items()
-    ]
     network, segment = copy.deepcopy(network_of(bare)), enlarging(bare, scale)
-    handles.append(network.register_forward_pre_hook(lambda _, inputs: segment.count(inputs[0])))
-    try:
-        with torch.random.fork_rng(devices=[]):
-            for number in NUMBERS:
-                calls.clear()
-                segment.passes = 0.0
-                take(methods, players, network, segment, number)
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def note(name: str, part: str, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
+        if (name, part) == (SEGMENTATION, ""):
+            segment.count(next(value for _, value in given if isinstance(value, Tensor)))
+        else:
+            shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
+            calls.append(Call(name, part, shapes, _passes()))
+
+    with calls_noted(modules_of(network, players), note), torch.random.fork_rng(devices=[]):
+        methods.weights(_labelled_images(segment.size))
+        for number in NUMBERS:
+            calls.clear()
+            segment.passes = 0.0
+            take(methods, players, network, segment, number)
     return calls, segment.passes
 
 
@@ -204,7 +202,7 @@ def take(
 ) -> Mapping[str, Float[Tensor, ""]]:
     """Take a step of this number, and give its losses."""
     step = _step(methods, network, segment, number)
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged(methods.name, modules_of(network, players)):
         losses = methods.losses(step, players)
     if methods.updates:
         with torch.no_grad():
@@ -212,20 +210,30 @@ def take(
     return losses
 
 
+def _pixels(size: tuple[int, int]) -> UInt8[np.ndarray, "batch height width 3"]:
+    return np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
+
+
+def _labelled_images(size: tuple[int, int]) -> LabelledImages:
+    images = Images(_pixels(size), tuple(f"{number}.png" for number in range(BATCH)))
+    return LabelledImages(images, np.zeros((BATCH, *size), np.uint8))
+
+
 def _step(methods: Composition, network: Network, segment: "Enlarging", number: int) -> Step:
     size = segment.size
     indices = torch.arange(BATCH)
-    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
+    pixels = _pixels(size)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
     labels = torch.zeros(BATCH, *size, dtype=torch.int64)
     zeros = torch.zeros_like(indices)
+    target, labelled = Unlabelled(images, indices), Labelled(images, labels, indices, zeros)
+    batches = {name: target if name == "target" else labelled for name in methods.reads}
+    if "source" in methods.reads:
+        batches["source"] = methods.translate(labelled, target, {})
     return Step(
         number=number,
         progress=LATE,
-        batches={
-            name: Unlabelled(images, indices) if name == "target" else Labelled(images, labels, indices, zeros)
-            for name in methods.reads
-        },
+        batches=batches,
         network=network,
         segment=segment,
         modules={},
@@ -278,13 +286,16 @@ def own_mistakes(acting: Acting) -> Iterator[None]:
         yield
     except Uncounted:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         name = acting.methods.name
         if type(error) is ValueError and str(error).startswith(name.split(" + ")[0]):
             raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
-        begins = acting.methods.deployed != SEGMENTATION and not acting.given
-        after = ", or write .after(...), if it begins from other rows" if begins else ""
-        raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; mend it{after}") from error
+        remedy = "mend it"
+        if isinstance(error, FrozenInstanceError):
+            remedy = "what it remembers is a buffer of a player of its own, see `players`"
+        elif not acting.given and (acting.methods.deployed != SEGMENTATION or isinstance(error, IndexError)):
+            remedy = "mend it, or write .after(...), if it begins from other rows"
+        raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; {remedy}") from error
 
 
 def _passes() -> int:
