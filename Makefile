@@ -15,8 +15,8 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # Threads that wait give up their core, which they would else keep from the many processes beside them for no use.
 test test-cluster faults: export OMP_WAIT_POLICY := PASSIVE
 
-# More at a time than there are cores: much of a test with real processes is waiting.
-test: $(VENV)/installed lint
+# Lint and types are among the tests. More at a time than there are cores: much of a test with real processes is waiting.
+test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 4 $(BY_FILE) --ignore tests/cluster --ignore tests/faults
 
 # Studies on several nodes, with results in a bucket, and by `ray up cluster.yaml` on made-up hosts, which needs root.

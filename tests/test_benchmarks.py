@@ -39,8 +39,8 @@ def test_the_slots_benchmark_accounts_for_every_second(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     small = "town(size=(64, 64), source_images=(16, 4), target_images=(16, 4, 6))"
-    figures = slots.measure(trials=4, steps=4, seeds=1, folder=tmp_path, shift=small)
-    assert len(figures.trials) == 2 * (4 + 1)
+    figures = slots.measure(trials=2, steps=4, seeds=1, folder=tmp_path, shift=small)
+    assert len(figures.trials) == 2 * (2 + 1)
     assert all(trained > 0 for trained in figures.trials)
     assert figures.processor > 0
     if figures.window[0] < figures.window[1]:

@@ -48,7 +48,7 @@ study = Study(
     arms={{"own": Arm(Own, network=BiSeNet18(width=0.125))}},
     reference="own",
     budget=Budget(steps=6, evaluations=2),
-    seeds=2,
+    seeds=1,
 )
 """
 TOPS = ("mylab", "platform")
