@@ -19,7 +19,8 @@ test test-cluster faults: export OMP_WAIT_POLICY := PASSIVE
 test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 4 $(BY_FILE) --ignore tests/cluster --ignore tests/faults
 
-# Studies on several nodes, with results in a bucket, and by `ray up cluster.yaml` on made-up hosts, which needs root.
+# Studies on several nodes, with results in a bucket, on a head elsewhere, and by `ray up cluster.yaml` on made-up
+# hosts, which needs root.
 test-cluster: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) tests/cluster
 
