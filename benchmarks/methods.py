@@ -1,14 +1,16 @@
 """What each method costs beside source only, counted and measured: `python -m benchmarks.methods`.
 
 GFLOPs are those of a training step for one image of each batch at 512 x 1024, of the published BiSeNet, counted from
-what a method builds: every pass of every player, those that take gradients thrice. Seconds are those of whole steps on
-this machine's GPU, else on its CPU with a smaller BiSeNet (but never a smaller LR-ASPP) and smaller images: the median
-of several, source only's beside each method's in turn, so that a machine which slows down slows both.
+what a method builds: every pass of every player, those that take gradients thrice. Times are multiples of source
+only's, of whole steps on this machine's GPU, else on its CPU with a smaller BiSeNet (but never a smaller LR-ASPP) and
+smaller images: the median of several, source only's beside each method's in turn, so that a machine which slows down
+slows both.
 """
 
 import argparse
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -71,22 +73,27 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.methods", description="What each method costs a step.")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"timed steps of each (default: {PAIRS})")
-    pairs = parser.parse_args().pairs
+    measure(ROWS, parser.parse_args().pairs)
+
+
+def measure(rows: Mapping[str, Row], pairs: int) -> None:
+    """Print a line for each row."""
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     size, recipe = ((512, 1024), Recipe()) if on_gpu else ((64, 128), Recipe(network=BiSeNet18(width=0.25)))
     splits = town(size=size, source_images=(8, 2), target_images=(8, 2, 2)).open()
     make_deterministic(torch.get_num_threads())
     machine = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{machine}, {size[0]} x {size[1]}, batch {recipe.batch}, {recipe.network}\n")
+    print(f"counted: {Recipe().network}, 512 x 1024")
+    print(f"timed:   {recipe.network}, {size[0]} x {size[1]}, batch {recipe.batch}, on {machine}\n")
     print(f"{'':24}{'deployed':>12}{'only trained':>14}{'GFLOPs a step':>15}{'relative':>10}{'time':>8}")
     reference = ROWS["source only"].cost().step_gflops
-    for name, row in ROWS.items():
+    for name, row in rows.items():
         cost = row.cost()
-        seconds = relative(row, recipe, splits, device, pairs)
+        times = relative(row, recipe, splits, device, pairs)
         print(
             f"{name:24}{cost.deployed_parameters:>12,}{cost.discriminator_parameters:>14,}{cost.step_gflops:>15.1f}"
-            f"{cost.step_gflops / reference:>10.2f}{seconds:>8.2f}"
+            f"{cost.step_gflops / reference:>10.2f}{times:>8.2f}"
         )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 import platform.methods
@@ -120,6 +121,19 @@ def test_the_benchmark_of_methods_counts_every_method() -> None:
     assert cost["MinEnt"] == pytest.approx(2 * cost["source only"])
     assert cost["AdaBN after source only"] == pytest.approx(cost["source only"] / 3), "a pass without gradients"
     assert cost["source only"] < cost["adversarial, separable"] < cost["adversarial"] < cost["two discriminators"]
+
+
+def test_the_benchmark_of_methods_times_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    try:
+        methods.measure({name: methods.ROWS[name] for name in ("MinEnt", "AdaBN after source only")}, pairs=1)
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+    *_, header, minent, statistics = capsys.readouterr().out.splitlines()
+    assert header.split()[-1] == "time"
+    assert float(minent.split()[-1]) > 0
+    assert statistics.split()[-2] == "0.33"
 
 
 def assert_mlflow_holds(trials: int, folder: Path) -> None:

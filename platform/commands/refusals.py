@@ -14,7 +14,6 @@ from typing import Any
 from platform.commands.exits import BadInput, bad_input
 from platform.design.loading import StudyFile
 from platform.design.study import Study
-from platform.methods.mistakes import explained
 from platform.records.ledger import Ledger
 from platform.records.one_line import one_line, without_credentials
 from platform.records.provenance import ROOT, provenance
@@ -24,6 +23,7 @@ from platform.records.store import Store
 from platform.records.trial import Trial
 from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
+from platform.shifts.definition.mistakes import explained
 from platform.shifts.definition.owners import is_users
 from platform.shifts.shift import DataError, Shift
 

@@ -38,7 +38,7 @@ import numpy as np
 
 from platform.commands.exits import COMPLETE, EPILOG, Parser, bad_input, ending, say
 from platform.scores.metrics import SIZE, cityscapes, confusion, original
-from platform.shifts.codings import LABEL_IDS, TRAIN_IDS, Coding, Spread, likeliest
+from platform.shifts.files.codings import LABEL_IDS, TRAIN_IDS, Coding, Spread, likeliest
 from platform.shifts.files.images import Pair, pair
 from platform.shifts.files.label_images import LABEL_ENDINGS, Ids, ids_of, kind_of, read_ids, to_train_ids
 from platform.shifts.files.listing import LeftOut, Listing, listed

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.composition import Composition
-from platform.methods.mistakes import explained
 from platform.networks.cost import SIZE
 from platform.networks.network import Architecture
 from platform.records.one_line import one_line
+from platform.shifts.definition.mistakes import explained
 from platform.training.cost import Estimate, Uncounted, estimate_of
 from platform.training.cost.tried import acting_of, players_of
 from platform.training.given import Given

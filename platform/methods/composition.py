@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import SEGMENTATION, Method, Player
-from platform.methods.mistakes import explained
 from platform.methods.step import Step
 from platform.networks.hyperparameters import field_names, field_values
 from platform.networks.network import Network
+from platform.records.one_line import one_line
+from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import DataError, LabelledImages
 
 READS = frozenset({"source", "target", "few", "oracle"})
@@ -112,17 +114,23 @@ class Composition:
         names = [name for each in players for name in each]
         if taken := sorted({name for name in names if names.count(name) > 1} | ({SEGMENTATION} & {*names})):
             raise ValueError(f"{self.name}: each player must have a name of its own, got {taken[0]!r} twice; rename it")
-        if any(player.module is network for each in players for player in each.values()):
-            raise ValueError(
-                f"{self.name}: a player must be a module of the method's own, got the network, which is the player "
-                f"{SEGMENTATION} already; copy it"
-            )
-        if not isinstance(modules_of(network, players).get(self.deployed), Network):
-            raise ValueError(
-                f"{self.name}.deployed must name a player that is a Network, of {', '.join([SEGMENTATION, *names])}, "
-                f"got {self.deployed!r}"
-            )
+        modules = modules_of(network, players)
+        self._check_own_weights(modules)
+        if not isinstance(deployed := modules.get(self.deployed), Network):
+            known = ", ".join(modules)
+            got = repr(self.deployed) if deployed is None else f"{self.deployed}, a {type(deployed).__name__}"
+            raise ValueError(f"{self.name}.deployed must name a player that is a Network, of {known}, got {got}")
         return tuple(players)
+
+    def _check_own_weights(self, modules: Mapping[str, nn.Module]) -> None:
+        """Raise ValueError for a player that holds weights of the network, which would be trained, or frozen, twice."""
+        owned = set(modules[SEGMENTATION].parameters())
+        for name, module in modules.items():
+            if name != SEGMENTATION and not owned.isdisjoint(module.parameters()):
+                raise ValueError(
+                    f"{self.name}: a player must be a module of the method's own, got weights of the network, which is "
+                    f"the player {SEGMENTATION} already, in {name}; copy it, by copy.deepcopy"
+                )
 
     def weights(self, labelled: LabelledImages) -> Float[np.ndarray, " number"] | None:
         """How often each source image is drawn, as shares that add up to 1."""
@@ -142,7 +150,8 @@ class Composition:
         ):
             raise ValueError(
                 f"{type(given[0][0]).__name__}.weights must be {len(labelled)} finite numbers of at least 0, one for "
-                f"each source image and not all of them 0, got shape {weights.shape}"
+                f"each source image and not all of them 0, got shape {weights.shape}: "
+                + one_line(repr(given[0][1]), 100)
             )
         shares: Float[np.ndarray, " number"] = weights / weights.sum()
         return shares
@@ -237,7 +246,8 @@ def reads_of(method: type[Method]) -> frozenset[str]:
 
 
 def _seen(step: Step, method: Method, players: Mapping[str, Player]) -> Step:
-    return step.seen_by(reads_of(type(method)), {name: player.module for name, player in players.items()})
+    modules = MappingProxyType({name: player.module for name, player in players.items()})
+    return step.seen_by(reads_of(type(method)), modules)
 
 
 def _check_losses(method: Method, losses: Mapping[str, Tensor | None], players: Mapping[str, Player]) -> None:
@@ -257,7 +267,8 @@ def _check_losses(method: Method, losses: Mapping[str, Tensor | None], players: 
         if loss is None:
             continue
         if not (isinstance(loss, Tensor) and loss.ndim == 0 and loss.is_floating_point()):
-            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            tensor = f"a tensor of shape {tuple(loss.shape)}, {loss.dtype}" if isinstance(loss, Tensor) else None
+            got = tensor or one_line(repr(loss))
             raise ValueError(f"{name}.losses must give {player} one real number, as a tensor, or None, got {got}")
         if not loss.requires_grad:
             raise ValueError(

@@ -3,6 +3,16 @@
 from platform.networks.bisenet import BiSeNet18
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.lraspp import LRASPP
-from platform.networks.network import Architecture, Network, NoWeights, Prediction, upsample
+from platform.networks.network import Architecture, Network, NoWeights, Prediction, feature_channels, upsample
 
-__all__ = ["LRASPP", "Architecture", "BiSeNet18", "Network", "NoWeights", "Prediction", "hyperparameter", "upsample"]
+__all__ = [
+    "LRASPP",
+    "Architecture",
+    "BiSeNet18",
+    "Network",
+    "NoWeights",
+    "Prediction",
+    "feature_channels",
+    "hyperparameter",
+    "upsample",
+]

@@ -136,7 +136,12 @@ def require_domain(what: str, domain: object) -> None:
 def known(domain: Domain) -> dict[str, Any]:
     """Name and identity of a domain as JSON gives them back. Raises DataError for what is none."""
     with _told(f"{domain.name}: its identity"):
-        identity = domain.identity()
+        identity: object = domain.identity()
+        if not isinstance(identity, dict):
+            raise DataError(
+                f"{domain.name}: its identity must be a dictionary of what decides its pixels, got {identity!r}; "
+                'return {"files": contents(folder)}'
+            )
         try:
             return {"name": domain.name, "identity": json.loads(json.dumps(identity))}
         except TypeError as error:
@@ -216,6 +221,8 @@ def _told(what: str) -> Iterator[None]:
     except DataError:
         raise
     except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
-        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
-        raise DataError(f"{what}: {kind}{text}") from error
+        # It imports torch, which what only names a data set should not wait for.
+        from platform.shifts.definition.mistakes import explained
+
+        remedy = "" if isinstance(error, ValueError | OSError) else "; mend it"
+        raise DataError(f"{what}: {explained(error).removeprefix('ValueError: ')}{remedy}") from error

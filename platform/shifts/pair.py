@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from platform.shifts.cache import LAYOUT, SPLITS, cached, splits
-from platform.shifts.codings import TRAIN_IDS, Spread
 from platform.shifts.domain import (
     SOURCE_SPLITS,
     TARGET_SPLITS,
@@ -25,9 +24,11 @@ from platform.shifts.domain import (
     names_of,
     require_domain,
 )
+from platform.shifts.few import check_few, granted
+from platform.shifts.files.codings import TRAIN_IDS, Spread
 from platform.shifts.files.decoding import TOLD_AT, decoded_bytes, require_room, resized, resized_labels
 from platform.shifts.labels import SINGLE_CLASSES, VOID, Groups, check_groups
-from platform.shifts.shift import DataError, Shift, Splits, check_few, granted, whole
+from platform.shifts.shift import DataError, Shift, Splits, whole
 from platform.shifts.stored import NewSplit, described
 from platform.shifts.town.shift import tiny
 

@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from platform.methods.mistakes import explained
 from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
 from platform.records.record import Report
@@ -26,6 +25,7 @@ from platform.records.storage.storage import sees
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
 from platform.shifts.cache import discard, opened
+from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
 from platform.training.evaluation import domain_of, evaluate, evaluated_splits, metrics, predictions

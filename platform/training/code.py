@@ -15,12 +15,12 @@ TRAINING_CODE = (
     "networks/**/*.py",
     "training/**/*.py",
     "scores/metrics.py",
+    "shifts/few.py",
     "shifts/labels.py",
     "shifts/randomness.py",
 )
 """What, besides the data of a shift, decides a trial's numbers, as patterns below `platform/`."""
 DECIDES_NO_NUMBER = (
-    "methods/mistakes.py",
     "methods/spelling.py",
     "networks/cost.py",
     "training/code.py",

@@ -12,9 +12,10 @@ PUBLISHED = BiSeNet18()
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Network, optimiser, schedule, batch, augmentation and batch norm; defaults as BiSeNet's original study used them.
+    """Network, optimiser, schedule, batch, augmentation and batch norm; defaults as Yu et al. trained BiSeNet.
 
-    BiSeNet: Yu et al., ECCV 2018, arXiv 1808.00897. Departures: batch 4 (published 16), no warm-up.
+    BiSeNet: Yu et al., ECCV 2018, arXiv 1808.00897. Departures: batch 4 (published 16); augmentation flips, and the
+    published one scales by 0.75 to 2 and crops as well.
     """
 
     learning_rate: float = hyperparameter(2.5e-2, above=0.0)

@@ -195,8 +195,14 @@ class TrainingRun:
 
     def _differentiate_part(self, share: Step) -> None:
         """Add to each player's gradient what one of the equal parts of the batch contributes."""
+        before = sum(map(_has_gradient, self._optimisers.values()))
         with self._autocast():
             losses = self.methods.losses(share, self._players)
+        if sum(map(_has_gradient, self._optimisers.values())) > before:
+            raise ValueError(
+                f"{self.methods.name}.losses must return losses and differentiate none, got gradients; leave out "
+                ".backward()"
+            )
         # The segmentation network comes last, so that its long backward pass frees the graph as it goes.
         for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
             self._differentiate(name, losses[name] / self.parts, keep_graph=position < len(losses) - 1)
@@ -262,13 +268,13 @@ class TrainingRun:
         return torch.autocast(self.device.type, enabled=self._half_precision)
 
     def _with_players(self, given: Sequence[Network]) -> tuple[dict[str, Player], ...]:
-        """The methods' players, on this device; those without an optimiser take no gradient."""
+        """The methods' players, on this device; those without an optimiser take no gradient, and are in evaluation."""
         players = self.methods.players(self.network, given, derive(self.seed, "players"))
         for each in players:
             for player in each.values():
                 player.module.to(self.device)
                 if player.optimiser is None:
-                    player.module.requires_grad_(False)
+                    player.module.requires_grad_(False).eval()
         return players
 
     def _players_optimisers(self) -> dict[str, Optimizer]:

@@ -17,7 +17,7 @@ from PIL import Image
 from platform.commands import score
 from platform.records.provenance import ROOT
 from platform.scores import metrics
-from platform.shifts.codings import OTHERS, SHARES
+from platform.shifts.files.codings import OTHERS, SHARES
 from platform.shifts.labels import CLASSES, NAMES, VOID, palette
 
 

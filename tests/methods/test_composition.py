@@ -202,7 +202,7 @@ def test_players_of_one_name_are_refused() -> None:
 def test_what_is_deployed_is_a_player_that_is_a_network() -> None:
     message = refused(Teaching(teacher=lambda network: nn.Linear(1, 1)))
     assert message == (
-        "Teaching.deployed must name a player that is a Network, of segmentation, teacher, got 'teacher'"
+        "Teaching.deployed must name a player that is a Network, of segmentation, teacher, got teacher, a Linear"
     )
 
     @dataclass(frozen=True, kw_only=True)
@@ -249,7 +249,7 @@ class AlsoWeighing(Weighing):
 )
 def test_weights_that_say_nothing_of_the_images_are_refused(share: Any, got: str) -> None:
     rule = "Weighing.weights must be 7 finite numbers of at least 0, one for each source image and not all of them 0"
-    assert refused(Weighing(share=share)) == f"{rule}, {got}"
+    assert refused(Weighing(share=share)).startswith(f"{rule}, {got}: ")
 
 
 def test_one_method_of_an_arm_says_how_often_images_are_drawn() -> None:
@@ -270,9 +270,9 @@ WHOLE = "Adding.losses must give judge one real number, as a tensor, or None, go
         (lambda step: None, "Adding.losses must return a loss for each player, by its name, got None"),
         (lambda step: torch.ones(()), "Adding.losses must return a loss for each player, by its name, got tensor(1.)"),
         (lambda step: {"judge": 1.0}, f"{WHOLE}1.0"),
-        (lambda step: {"judge": weight_of(step, "judge")[0]}, f"{WHOLE}a tensor of shape (1,)"),
-        (lambda step: {"judge": torch.ones(2, 3)}, f"{WHOLE}a tensor of shape (2, 3)"),
-        (lambda step: {"judge": torch.ones((), dtype=torch.int64)}, f"{WHOLE}a tensor of shape ()"),
+        (lambda step: {"judge": weight_of(step, "judge")[0]}, f"{WHOLE}a tensor of shape (1,), torch.float32"),
+        (lambda step: {"judge": torch.ones(2, 3)}, f"{WHOLE}a tensor of shape (2, 3), torch.float32"),
+        (lambda step: {"judge": torch.ones((), dtype=torch.int64)}, f"{WHOLE}a tensor of shape (), torch.int64"),
         (
             lambda step: {"judge": None, "jugde": weight_of(step, "judge").sum()},
             "Adding.losses must name players, segmentation, judge, got 'jugde'; rename it",

@@ -63,8 +63,23 @@ def test_an_error_of_ones_own_code_says_where() -> None:
     def change(image: object, labels: object) -> object:
         raise KeyError("no\nsuch")
 
-    with pytest.raises(DataError, match=r"^streets: image '01' of train: KeyError: 'no\\nsuch'$"):
+    with pytest.raises(DataError, match=r"^streets: image '01' of train: KeyError: .* at test_domain.py:\d+; mend it$"):
         example(Spoilt("streets", change=change), "train", "01")
+
+
+def test_a_domain_that_exits_ends_no_process() -> None:
+    def change(image: object, labels: object) -> object:
+        raise SystemExit
+
+    with pytest.raises(DataError, match=r"^streets: image '01' of train: SystemExit at test_domain.py:\d+; mend it$"):
+        example(Spoilt("streets", change=change), "train", "01")
+
+
+def test_an_identity_that_says_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edited files would else be the same data."""
+    monkeypatch.setattr(Invented, "identity", lambda self: None)
+    with pytest.raises(DataError, match=r"^streets: its identity must be a dictionary .*, got None; return \{"):
+        known(Invented("streets"))
 
 
 def test_images_that_are_adapted_to_may_go_without_labels() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from platform.shifts import town
-from platform.shifts.shift import DataError, granted
+from platform.shifts.few import granted
+from platform.shifts.shift import DataError
 from tests.support.arrays import all_of
 from tests.support.tiny_splits import splits
 

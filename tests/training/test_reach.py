@@ -1,4 +1,4 @@
-"""No way leads from what a method is given to labels that it does not read, however it looks for them."""
+"""No reference leads from what a method is given to labels that it does not read, through whichever objects."""
 
 import weakref
 from collections import deque
@@ -16,7 +16,8 @@ from torch import nn
 from platform.methods import FDA, Adversarial, Method, SourceOnly, Step, TargetSupervised
 from platform.methods.composition import Composition
 from platform.shifts import town
-from platform.shifts.shift import LabelledImages, Splits, granted
+from platform.shifts.few import granted
+from platform.shifts.shift import LabelledImages, Splits
 from platform.shifts.stored import Stored, Verified
 from platform.training.run import TrainingRun
 from tests.support.own_methods import Few, MeanTeacher, Scripted

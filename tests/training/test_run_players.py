@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from platform.methods import SEGMENTATION, Method, Player, SourceOnly, Step
 from platform.networks.network import Network, Prediction
-from platform.shifts.shift import granted
+from platform.shifts.few import granted
 from platform.training.run import Diverged, TrainingRun
 from tests.support.own_methods import TEACHER, Few, MeanTeacher, OfTheTarget, Scripted, judged
 from tests.support.tiny_splits import assert_same, composition, parameters, splits, state, step_of, training_run
@@ -118,8 +118,51 @@ def test_the_network_itself_is_no_player_of_a_methods_own() -> None:
         def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
             return {"teacher": Player(network)}
 
-    with pytest.raises(ValueError, match=r"must be a module of the method's own, got the network.*; copy it"):
+    with pytest.raises(
+        ValueError, match=r"must be a module of the method's own, got weights of the network.*; copy it"
+    ):
         training_run(Freezing())
+
+
+def test_a_player_that_holds_the_network_is_none_of_a_methods_own() -> None:
+    """Its weights would be frozen, and counted twice."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Holding(Method):
+        def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+            return {"both": Player(nn.ModuleList([network, nn.Conv2d(3, 1, 1)]))}
+
+    with pytest.raises(ValueError, match=r"^Holding: .*, got weights of the network, .*, in both; copy it, by copy"):
+        training_run(Holding())
+
+
+def test_a_player_without_an_optimiser_predicts_in_evaluation() -> None:
+    """In training, the statistics of a teacher would move whenever it is asked, twice where batches are halved."""
+    run = training_run(MeanTeacher())
+    assert not run._modules[TEACHER].training
+    before = {name: buffer.clone() for name, buffer in run._modules[TEACHER].named_buffers()}
+    run.advance(2)
+    assert_same(dict(run._modules[TEACHER].named_buffers()), before)
+
+
+def test_players_cannot_be_replaced_in_a_step() -> None:
+    def replace(step: Step) -> None:
+        step.modules["frozen"] = nn.Conv2d(3, 1, 1)  # type: ignore[index]
+
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        training_run(Scripted(after=replace)).advance(1)
+
+
+def test_losses_that_differentiate_are_refused() -> None:
+    """Their gradients would be added to those of the losses."""
+
+    def differentiated(step: Step) -> dict[str, Tensor]:
+        loss = judged(step)
+        loss.backward(retain_graph=True)
+        return {"judge": loss}
+
+    with pytest.raises(ValueError, match=r"^Scripted\.losses must return losses and differentiate none, got gradients"):
+        training_run(Scripted(loss=differentiated)).advance(1)
 
 
 def test_a_network_without_a_loss_in_a_step_is_left_as_it_is() -> None:

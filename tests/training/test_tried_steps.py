@@ -11,12 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.methods import SEGMENTATION, Method, Player, SourceOnly, Step
+from platform.methods import SEGMENTATION, Method, MinEnt, Player, SourceOnly, Step
 from platform.methods.batch import Labelled
-from platform.networks.network import Network
+from platform.methods.composition import Composition
+from platform.networks.network import Architecture, Network, Prediction
 from platform.training.assignment import Failure
 from platform.training.attempt import take_step
 from platform.training.cost import Uncounted, cost_of, estimate_of
+from platform.training.given import Given
+from platform.training.recipe import Recipe
 from tests.support.attempts import assignment, attempt, process_as_it_was
 from tests.support.own_methods import judged
 from tests.support.tiny_splits import composition, recipe, training_run
@@ -193,6 +196,83 @@ class Distilled(Method):
 def test_the_remedy_is_that_of_the_mistake(method: Method, words: str) -> None:
     with pytest.raises(Uncounted, match=words):
         estimate_of(composition(method), recipe())
+
+
+def test_a_mistake_of_the_second_method_is_said_as_that_of_the_first() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Second(Method):
+        def losses(self, step: Step) -> Mapping[str, Tensor]:
+            return {"jugde": torch.zeros(())}
+
+    for methods in ((Second(),), (MinEnt(), Second())):
+        with pytest.raises(Uncounted, match=r"^Second\.losses must name players, segmentation, got 'jugde'; rename it"):
+            estimate_of(Composition(methods), recipe())
+
+
+def test_a_start_that_takes_nothing_of_what_its_arm_comes_after_is_refused() -> None:
+    """It would begin from random weights, in a row that says where it begins."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Freezing(SourceOnly):
+        def start(self, network: Network, given: Sequence[Network]) -> None:
+            next(network.parameters()).requires_grad_(False)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Beginning(Freezing):
+        def start(self, network: Network, given: Sequence[Network]) -> None:
+            Method.start(self, network, given)
+            super().start(network, given)
+
+    given = (Given(composition(SourceOnly()), recipe()),)
+    estimate_of(composition(Beginning()), recipe(), given)
+    with pytest.raises(Uncounted, match=r"^Freezing must take something from the rows .*super\(\)\.start\(network"):
+        estimate_of(composition(Freezing()), recipe(), given)
+
+
+def test_losses_that_differentiate_are_refused() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Differentiating(Method):
+        def losses(self, step: Step) -> Mapping[str, Tensor]:
+            loss = step.target_prediction.logits.square().mean()
+            loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            return {SEGMENTATION: loss}
+
+    with pytest.raises(Uncounted, match=r"^Differentiating\.losses must return losses and differentiate none; leave"):
+        estimate_of(composition(Differentiating()), recipe())
+
+
+class Counting(Network):
+    """Counts its passes where no checkpoint has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 19, 1)
+        self.passes = 0
+
+    def forward(self, images: Tensor, domain: str = "target", auxiliary: bool = False) -> Prediction:
+        self.passes += 1
+        return Prediction(self.passes * self.layer(images / 255 + 1), (), images)
+
+
+def test_a_network_that_remembers_in_an_attribute_is_refused() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Remembers(Architecture):
+        def build(self) -> Network:
+            return Counting()
+
+    Remembers.__module__ = "of_the_users"
+    for count in (estimate_of, cost_of):
+        with pytest.raises(Uncounted, match=r"^Remembers must go on from a checkpoint .*; keep what the network"):
+            count(composition(SourceOnly()), Recipe(network=Remembers()))
+
+
+def test_more_target_images_than_a_batch_can_be_asked_for() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Looking(Method):
+        def losses(self, step: Step) -> Mapping[str, Tensor]:
+            return {SEGMENTATION: step.segment(step.adapt.batch([0, 1, 2]).images, "target").logits.mean()}
+
+    estimate_of(composition(Looking()), recipe())
 
 
 @dataclass(frozen=True, kw_only=True)

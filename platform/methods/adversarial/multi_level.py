@@ -6,6 +6,8 @@ images' size, and a discriminator for each, D and E:
     S:  min  CE(S(x_s), y_s) + lambda_adv * BCE(D(p(x_t)), source) + auxiliary_lambda_adv * BCE(E(q(x_t)), source)
     D:  min  (BCE(D(p(x_s)), source) + BCE(D(p(x_t)), target)) / 2,  and E the same of q
 
+The weights are the paper's; its code asks for 5e-4 and 5e-5 from PyTorch 0.4 on.
+
 Departures: the cross-entropy of the auxiliary classifiers has the recipe's weight (published 0.1). A network without an
 auxiliary classifier cannot be adapted this way: ValueError. Each discriminator judges the target once per step.
 """

@@ -4,8 +4,8 @@ Nothing is trained: a network that was trained on the source takes the target's 
 
     mean_l, variance_l  <-  those of the inputs of batch norm l, over the target's images
 
-Departure: they are averages over the batches of all steps, so that of the variance between batches nothing is counted,
-and images are drawn as in training.
+as published: none of the source's is kept. Departures: they are averages over the batches of all steps, so that the
+variance between batches is not counted, and images are drawn as in training.
 """
 
 from collections.abc import Sequence

@@ -18,9 +18,9 @@ from typing import Any
 
 import ray.cloudpickle
 
-from platform.methods.mistakes import explained
 from platform.records.one_line import one_line
 from platform.running.workers.code import loaded_by_hand
+from platform.shifts.definition.mistakes import explained
 from platform.training.assignment import Assignment, Failure
 
 _cloudpickle: Any = ray.cloudpickle

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from platform.shifts.codings import Counts, Spread
+from platform.shifts.files.codings import Counts, Spread
 from platform.shifts.files.images import Pair, read_image
 from platform.shifts.files.label_images import read_ids, to_train_ids
 from platform.shifts.shift import Pixels

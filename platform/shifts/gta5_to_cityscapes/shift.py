@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from platform.shifts.cache import LAYOUT, cached, splits
-from platform.shifts.codings import LABEL_IDS, Spread
+from platform.shifts.few import check_few, granted
+from platform.shifts.files.codings import LABEL_IDS, Spread
 from platform.shifts.files.content import digests
 from platform.shifts.files.decoding import PairedFiles, decode, label_size, require_space
 from platform.shifts.files.images import Pair
 from platform.shifts.files.listing import Say, TooFew, found
 from platform.shifts.gta5_to_cityscapes import cityscapes, gta5
 from platform.shifts.labels import SINGLE_CLASSES, Groups, check_groups
-from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits, check_few, granted, whole
+from platform.shifts.shift import DATA_VARIABLE, DataError, Shift, Splits, whole
 from platform.shifts.town.shift import tiny
 
 MOST_HELD_OUT = 250

@@ -9,10 +9,11 @@ from typing import Any
 
 from platform.shifts import labels, randomness
 from platform.shifts.cache import LAYOUT, SPLITS, cached, splits
+from platform.shifts.few import check_few, granted
 from platform.shifts.fingerprint import fingerprint
 from platform.shifts.labels import Groups, check_groups, groups
 from platform.shifts.randomness import generator
-from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, check_few, granted, whole
+from platform.shifts.shift import SMALLEST_SIDE, Shift, Splits, whole
 from platform.shifts.stored import NewSplit
 from platform.shifts.town.domains import SOURCE, TARGET, Domain
 

@@ -20,7 +20,7 @@ from platform.methods.method import SEGMENTATION
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
 from platform.networks.network import Architecture
-from platform.training.cost.forgotten import check_remembered, held
+from platform.training.cost.forgotten import check_network, check_remembered, held
 from platform.training.cost.tried import (
     IMAGES,
     Acting,
@@ -94,6 +94,8 @@ def _cost(acting: Acting) -> Cost:
 
 @functools.cache
 def _network_cost(bare: Architecture) -> Cost:
+    with own_network(bare):
+        check_network(bare)
     with own_network(bare), torch.device("meta"):
         return cost.network_cost(built(bare))
 
@@ -101,6 +103,7 @@ def _network_cost(bare: Architecture) -> Cost:
 @functools.cache
 def _network_estimate(bare: Architecture) -> float:
     with own_network(bare):
+        check_network(bare)
         return cost.estimated_network_gflops(network_of(bare))
 
 

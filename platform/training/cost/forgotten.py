@@ -11,11 +11,23 @@ import torch
 from torch import Tensor
 
 from platform.methods.composition import Composition
+from platform.networks.cost import SMALLEST
 from platform.networks.hyperparameters import field_values
-from platform.networks.network import Network
+from platform.networks.network import Architecture, Network
 from platform.shifts.definition import definition
 from platform.shifts.definition.owners import is_users
-from platform.training.cost.tried import NUMBERS, Acting, Players, Uncounted, enlarging, network_of, players_of, take
+from platform.training.cost.tried import (
+    NUMBERS,
+    Acting,
+    Players,
+    Uncounted,
+    built,
+    enlarging,
+    network_of,
+    players_of,
+    smallest_prediction,
+    take,
+)
 from platform.training.run import resize
 
 
@@ -42,6 +54,29 @@ def check_remembered(acting: Acting, scale: int, before: str) -> None:
         raise Uncounted(
             f"{methods.name} must go on from a checkpoint as if it had not been interrupted, got other losses in the "
             "next step; keep what it remembers in buffers of its players, and draw from step.random or from torch"
+        )
+
+
+def check_network(bare: Architecture) -> None:
+    """Raise Uncounted where a network of the user's remembers anything outside of its state. Raises what it raises."""
+    if not is_users(type(bare).__module__):
+        return
+    smallest_prediction(bare)
+    images = torch.zeros(2, 3, *SMALLEST)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = built(bare).train()
+        network(images)
+        restored = built(bare).train()
+        restored.load_state_dict(copy.deepcopy(network.state_dict()))
+        predicted = []
+        for each in (network, restored):
+            torch.manual_seed(1)
+            predicted.append(each(images).logits)
+    if not torch.equal(*predicted):
+        raise Uncounted(
+            f"{type(bare).__name__} must go on from a checkpoint as if it had not been interrupted, got another "
+            "prediction in the next pass; keep what the network remembers in its buffers"
         )
 
 

@@ -20,20 +20,20 @@ from torch import Tensor
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
-from platform.methods.mistakes import explained
 from platform.methods.step import Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments
 from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.shifts.definition.mistakes import explained
 from platform.shifts.labels import NUM_CLASSES
 from platform.shifts.shift import Images, LabelledImages
-from platform.training.cost.watched import calls_noted, unchanged
+from platform.training.cost.watched import Asked, calls_noted, unchanged
 from platform.training.given import Given, untrained
 from platform.training.passes import check_domain
 from platform.training.recipe import Recipe
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
 """How many times as large as the smallest images those are that methods are tried on."""
-BATCH = 2
+BATCH, ADAPTED = 2, 8
 ROUND, LATE = 720_720_000, 0.999
 NUMBERS = (ROUND - 1, ROUND, ROUND + 1)
 """Steps, one of them such that most rounds begin at it, and the progress that methods see: whatever they do only after
@@ -154,11 +154,16 @@ def _prediction(name: str, network: Network) -> Prediction:
 def players_of(acting: Acting) -> Players:
     """The players of the methods, as they are before the first step. Raises Uncounted."""
     methods = acting.methods
-    with torch.random.fork_rng(devices=[]), own_mistakes(acting):
-        given = [untrained(each) for each in acting.given]
+    with torch.random.fork_rng(devices=[]), own_mistakes(acting, begins=True):
+        given = Asked(untrained(each) for each in acting.given)
         network = built(acting.bare).train()
         methods.start(network, given)
         players = methods.players(network, given, seed=0)
+    if given and not given.asked:
+        raise Uncounted(
+            f"{methods.name} must take something from the rows that its arm comes after, got nothing; its `start` may "
+            "call super().start(network, given), which takes the weights of the first"
+        )
     for each in players:
         for player in each.values():
             player.module.eval()
@@ -204,14 +209,16 @@ def take(
     step = _step(methods, network, segment, number)
     with torch.enable_grad(), unchanged(methods.name, modules_of(network, players)):
         losses = methods.losses(step, players)
+    if segment.leaf.grad is not None:
+        raise ValueError(f"{methods.name}.losses must return losses and differentiate none; leave out .backward()")
     if methods.updates:
         with torch.no_grad():
             methods.update(step, players)
     return losses
 
 
-def _pixels(size: tuple[int, int]) -> UInt8[np.ndarray, "batch height width 3"]:
-    return np.random.default_rng(0).integers(0, 256, (BATCH, *size, 3), np.uint8)
+def _pixels(size: tuple[int, int], number: int = BATCH) -> UInt8[np.ndarray, "number height width 3"]:
+    return np.random.default_rng(0).integers(0, 256, (number, *size, 3), np.uint8)
 
 
 def _labelled_images(size: tuple[int, int]) -> LabelledImages:
@@ -222,8 +229,8 @@ def _labelled_images(size: tuple[int, int]) -> LabelledImages:
 def _step(methods: Composition, network: Network, segment: "Enlarging", number: int) -> Step:
     size = segment.size
     indices = torch.arange(BATCH)
-    pixels = _pixels(size)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    pixels = _pixels(size, ADAPTED)
+    images = torch.from_numpy(pixels[:BATCH]).permute(0, 3, 1, 2).float()
     labels = torch.zeros(BATCH, *size, dtype=torch.int64)
     zeros = torch.zeros_like(indices)
     target, labelled = Unlabelled(images, indices), Labelled(images, labels, indices, zeros)
@@ -256,13 +263,15 @@ class Enlarging:
     size: tuple[int, int]
     """Height and width of a whole image."""
     passes: float = field(default=0.0)
+    leaf: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros((), requires_grad=True))
+    """What all predictions depend on: it has a gradient once anybody has called `backward`."""
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """The prediction for these images, of the right shapes."""
         check_domain(domain)
         self.count(images)
         # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.
-        nothing = 0.0 * images.mean() + torch.zeros((), requires_grad=torch.is_grad_enabled())
+        nothing = 0.0 * images.mean() + (self.leaf if torch.is_grad_enabled() else 0.0)
 
         def enlarge(small: Tensor) -> Tensor:
             sides = zip(small.shape[-2:], images.shape[-2:], SMALLEST, strict=True)
@@ -280,20 +289,22 @@ class Enlarging:
 
 
 @contextmanager
-def own_mistakes(acting: Acting) -> Iterator[None]:
-    """Say what a method raises as it is tried, and where, in one line."""
+def own_mistakes(acting: Acting, begins: bool = False) -> Iterator[None]:
+    """Say what a method raises as it is tried, and where, in one line; `begins` where it may take what it is given."""
     try:
         yield
     except Uncounted:
         raise
     except (Exception, SystemExit) as error:
-        name = acting.methods.name
-        if type(error) is ValueError and str(error).startswith(name.split(" + ")[0]):
+        name, own = acting.methods.name, tuple(type(method).__name__ for method in acting.methods.methods)
+        if type(error) is ValueError and str(error).startswith(own):
             raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
         remedy = "mend it"
         if isinstance(error, FrozenInstanceError):
             remedy = "what it remembers is a buffer of a player of its own, see `players`"
-        elif not acting.given and (acting.methods.deployed != SEGMENTATION or isinstance(error, IndexError)):
+        elif not acting.given and (
+            acting.methods.deployed != SEGMENTATION or (begins and isinstance(error, IndexError))
+        ):
             remedy = "mend it, or write .after(...), if it begins from other rows"
         raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; {remedy}") from error
 

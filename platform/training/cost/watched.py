@@ -7,6 +7,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from platform.networks.network import Network
+
+
+class Asked(list[Network]):
+    """The networks that an arm begins from, and whether anybody asked for one."""
+
+    asked = False
+
+    def __getitem__(self, position: Any) -> Any:
+        self.asked = True
+        return super().__getitem__(position)
+
+    def __iter__(self) -> Iterator[Network]:
+        self.asked = True
+        return super().__iter__()
+
+
 Note = Callable[[str, str, tuple[Any, ...], dict[str, Any]], None]
 """What is told of a call: the module's name, the name of the part of it that is called, and the arguments."""
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
 from platform.methods.batch import Labelled
 from platform.methods.step import Step
+from platform.shifts.few import granted
 from platform.shifts.labels import VOID
-from platform.shifts.shift import LabelledImages, granted
+from platform.shifts.shift import LabelledImages
 from platform.training.run import TrainingRun
 from tests.support.arrays import all_of
 from tests.support.own_methods import Few

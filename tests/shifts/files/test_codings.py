@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from platform.records.provenance import ROOT
-from platform.shifts.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, Spread
+from platform.shifts.files.codings import LABEL_IDS, OTHERS, SHARES, TRAIN_IDS, Coding, Spread
 from platform.shifts.files.label_images import read_ids
 from platform.shifts.labels import CLASSES, NAMES
 

@@ -10,10 +10,12 @@ LIBRARIES = ("<", *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "
 """How the names of files begin that are neither a method's nor ours; of code that is in no file: `<string>`."""
 RUNS_METHODS = (
     *(f"platform.methods.{name}" for name in ("batch", "composition", "method", "step")),
+    "platform.design.",
     "platform.networks.",
+    "platform.shifts.",
     "platform.training.",
 )
-"""How the names of modules begin that a method is called by, or calls."""
+"""How the names of modules begin that a method, a network or a data set is called by, or calls."""
 LONGEST = 1000
 """Characters of what was raised."""
 
