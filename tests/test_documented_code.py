@@ -1,7 +1,9 @@
 """The studies of the documents on methods and networks of one's own, through the real command, as they are shown."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from platform.design.plan import plan
 from platform.records.provenance import ROOT
 from platform.records.store import CHECKPOINT, Store, trial_file
 from tests.support.checkout import Checkout
+from tests.support.mlflow_contents import runs
 
 SHOWN = {
     "own_method": ["source only", "certain"],
@@ -89,7 +92,18 @@ def test_the_teacher_and_the_ensemble_that_are_shown_run(fresh_checkout: Checkou
     assert rows["average"]["cost/discriminator_parameters"] == 0
     assert rows["average"]["cost/deployed_parameters"] == 3 * rows["FDA 0.01"]["cost/deployed_parameters"]
     assert rows["average"]["effort/hours"] > rows["FDA 0.01"]["effort/hours"]
+    assert_mlflow_knows_the_costs(fresh_checkout.root, rows)
     store = Store(fresh_checkout.root / "results")
     (taught,) = (ask.trial.id for ask in store.journal("shown").asks if ask.arm == "teacher")
     state = torch.load(store.folder / trial_file(taught, CHECKPOINT), weights_only=True)["modules"]["teacher"]
     assert all((value != 1).any() for name, value in state.items() if name.endswith("running_var"))
+
+
+def assert_mlflow_knows_the_costs(root: Path, rows: Mapping[Any, Mapping[Any, Any]]) -> None:
+    """Each trial's run has the costs that the table has of its row."""
+    params = [run.data.params for run in runs(f"sqlite:///{root}/mlflow.db", "shown").values()]
+    trials = [each for each in params if "arm" in each]
+    assert {each["arm"] for each in trials} == set(rows)
+    for each in trials:
+        for name in (name for name in rows[each["arm"]] if name.startswith("cost/")):
+            assert float(each[name]) == pytest.approx(rows[each["arm"]][name]), (each["arm"], name)

@@ -135,7 +135,7 @@ def _curves_legend(figure: Figure, header: StudyHeader) -> None:
     band = Patch(color=CONFIRM, alpha=0.25, linewidth=0), Line2D([], [], color=CONFIRM, linewidth=2)
     entries: dict[str, Any] = {
         "confirm runs: mean and range over seeds": band,
-        f"reference: {wrapped(header.reference, 40)}": Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.2),
+        f"reference: {wrapped(header.reference, 28)}": Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.2),
         "search trial": Line2D([], [], color=SEARCH, linewidth=0.9),
         "stopped early": Line2D([], [], color=STOPPED, marker="o", markersize=3, linestyle=""),
         "failed": Line2D([], [], color=FAILED, marker="x", markersize=5, linestyle=""),
@@ -147,7 +147,8 @@ def _curves_legend(figure: Figure, header: StudyHeader) -> None:
         list(entries.values()),
         list(entries),
         loc="outside lower center",
-        ncols=4,
+        # Three panels side by side are too narrow for more than two entries beside each other.
+        ncols=4 if figure.get_figwidth() > 8 else 2,
         fontsize=8,
         frameon=False,
         handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},

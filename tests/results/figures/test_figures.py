@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -93,6 +94,17 @@ def test_a_dagger_marks_the_arm_that_target_labels_pick() -> None:
     assert figure.axes[5].get_ylabel() == "oracle/miou\n(selects † only)"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "† trains on target labels: an upper bound" in legend
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_the_legend_lies_within_the_figure(number: int) -> None:
+    names = ["the reference of a comparison", "FDA", "adversarial", "lightweight adversarial"][: number - 1]
+    header = study(*map(arm, [*names, "target supervised"]))
+    figure = curves_of(header, *full(header, dict.fromkeys((entry.name for entry in header.arms), 0.4)))
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.width
 
 
 def test_without_a_supervised_arm_there_is_no_dagger() -> None:
