@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from platform.training.given import Given
 from platform.training.recipe import Recipe
 from tests.support.attempts import assignment, attempt, process_as_it_was
 from tests.support.own_methods import judged
+from tests.support.taught import Mean
 from tests.support.tiny_splits import composition, recipe, training_run
 
 
@@ -34,30 +35,14 @@ class Wrapped(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taught(Method):
-    """A teacher as a player."""
-
-    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
-        return {"teacher": Player(copy.deepcopy(network))}
-
-    def losses(self, step: Step) -> Mapping[str, Tensor]:
-        with torch.no_grad():
-            taught = self.teacher(step)(step.target.images).logits
-        return {SEGMENTATION: (step.target_prediction.logits - taught).square().mean()}
-
-    def teacher(self, step: Step) -> Any:
-        return step.modules["teacher"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaughtFromInside(Taught):
-    """A teacher as a part of a player."""
+class FromInside(Mean):
+    """The same teacher as a part of a player."""
 
     def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
         return {"teacher": Player(Wrapped(copy.deepcopy(network)))}
 
-    def teacher(self, step: Step) -> Any:
-        return step.modules["teacher"].network
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        return super().losses(replace(step, modules={"teacher": step.modules["teacher"].network}))  # type: ignore[dict-item]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +63,10 @@ class OfTheTarget(Method):
 
 
 def test_a_teacher_counts_wherever_it_is_kept() -> None:
-    direct, inside = (cost_of(composition(method), recipe()) for method in (Taught(), TaughtFromInside()))
+    direct, inside = (cost_of(composition(method), recipe()) for method in (Mean(), FromInside()))
     assert inside == direct
     assert direct.step_gflops > cost_of(composition(OfTheTarget()), recipe()).step_gflops
-    assert estimate_of(composition(TaughtFromInside()), recipe()) == estimate_of(composition(Taught()), recipe())
+    assert estimate_of(composition(FromInside()), recipe()) == estimate_of(composition(Mean()), recipe())
 
 
 def test_a_part_of_the_network_that_is_called_by_itself_counts() -> None:

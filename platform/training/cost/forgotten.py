@@ -5,6 +5,7 @@ Of what is remembered elsewhere for longer, nothing more is known than that the 
 """
 
 import copy
+import functools
 from collections.abc import Mapping
 
 import torch
@@ -57,6 +58,7 @@ def check_remembered(acting: Acting, scale: int, before: str) -> None:
         )
 
 
+@functools.cache
 def check_network(bare: Architecture) -> None:
     """Raise Uncounted where a network of the user's remembers anything outside of its state. Raises what it raises."""
     if not is_users(type(bare).__module__):
