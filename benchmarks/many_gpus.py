@@ -7,7 +7,6 @@ cluster's driver has cores of its own, so the figures are upper bounds of what a
 """
 
 import itertools
-import logging
 import os
 import statistics
 import sys
@@ -155,8 +154,10 @@ def measure(asked: Study, seconds: float, folder: Path, nodes: int = NODES, gpus
     """Run a study whose trials last so many seconds on a cluster of nodes with so many GPUs each."""
     made = Cluster(initialize_head=True, head_node_args=HEAD)
     try:
-        for _ in range(nodes):
-            made.add_node(num_cpus=gpus, num_gpus=gpus, object_store_memory=STORE_BYTES)
+        for number in range(nodes):
+            # In one folder for all, each node would remove the code that the ones before it run.
+            code = f"code_of_node_{number}"
+            made.add_node(num_cpus=gpus, num_gpus=gpus, object_store_memory=STORE_BYTES, runtime_env_dir_name=code)
         figures = Figures(slots=nodes * gpus)
         began = time.process_time()
         with _timed_sleepers(figures, seconds / asked.budget.evaluations):
@@ -257,8 +258,6 @@ def _spread(seconds: Sequence[float]) -> str:
 
 def main() -> None:
     """Measure, and print."""
-    # Its nodes share one folder for the code that they are sent, and complain while one of them fills it.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
     for seconds in LENGTHS:
         with tempfile.TemporaryDirectory() as name:
             load = os.getloadavg()[0]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 
 from platform.records.store import Store
 from tests.support import own_shift
 from tests.support.checkout import Checkout
-from tests.support.cluster.nodes import Watch, follow, study
+from tests.support.cluster.nodes import Nodes, Watch, follow, study
 
 pytestmark = pytest.mark.slow
 
@@ -20,9 +19,9 @@ PICKY = "Elsewhere(**vars(shift))"
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[Nodes]:
     """A head that trains nothing, this process being one of its drivers."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     ray.init(made.address, log_to_driver=False)
     try:
         yield made
@@ -38,7 +37,7 @@ def nodes_of(results: Path, name: str = "nodes") -> set[str]:
     return {report.node for record in records if record is not None for report in record.reports}
 
 
-def test_arms_have_shares_of_gpus_of_their_own(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_arms_have_shares_of_gpus_of_their_own(cluster: Nodes, fresh_checkout: Checkout) -> None:
     gpus = [cluster.add_node(num_cpus=4, num_gpus=1) for _ in range(2)]
     arms = '{"source only": Arm(SourceOnly), "wide": Arm(Adversarial, width=4).on(gpus=1, cpus=2)}'
     file = study(fresh_checkout, arms, "Budget(steps=4, evaluations=2, gpus=0.5, memory=0.25)", seeds=4)
@@ -56,7 +55,7 @@ def test_arms_have_shares_of_gpus_of_their_own(cluster: Cluster, fresh_checkout:
     assert re.search(r"cluster +3 nodes with 8 CPUs and 2 GPUs: 2 to 4, by their arm, trials at a\s+time", plan)
 
 
-def test_what_no_node_can_hold_is_refused_with_the_numbers(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_what_no_node_can_hold_is_refused_with_the_numbers(cluster: Nodes, fresh_checkout: Checkout) -> None:
     cluster.add_node(num_cpus=2, num_gpus=1)
     arms = '{"source only": Arm(SourceOnly), "wide": Arm(FDA).on(gpus=2)}'
     file = study(fresh_checkout, arms, "Budget(steps=4, evaluations=2, gpus=0.5)")
@@ -69,7 +68,7 @@ def test_what_no_node_can_hold_is_refused_with_the_numbers(cluster: Cluster, fre
     assert not list(fresh_checkout.root.glob("results/trials/*/record.jsonl"))
 
 
-def test_without_gpus_everything_trains_on_cpus(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_without_gpus_everything_trains_on_cpus(cluster: Nodes, fresh_checkout: Checkout) -> None:
     cluster.add_node(num_cpus=2)
     file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=4, evaluations=2, gpus=0.5)")
     watch = Watch()
@@ -78,7 +77,7 @@ def test_without_gpus_everything_trains_on_cpus(cluster: Cluster, fresh_checkout
     assert watch.slots == {(("CPU", 1.0),)}
 
 
-def test_a_node_that_joins_late_is_used_at_once(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_a_node_that_joins_late_is_used_at_once(cluster: Nodes, fresh_checkout: Checkout) -> None:
     cluster.add_node(num_cpus=1)
     file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=40, evaluations=8)", seeds=6)
     watch = Watch()
@@ -92,7 +91,7 @@ def test_a_node_that_joins_late_is_used_at_once(cluster: Cluster, fresh_checkout
     assert watch.most[late.node_id] == 2
 
 
-def test_a_node_without_the_data_is_named_and_trials_go_elsewhere(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_a_node_without_the_data_is_named_and_trials_go_elsewhere(cluster: Nodes, fresh_checkout: Checkout) -> None:
     without = cluster.add_node(num_cpus=1, env_vars={"NO_TOWN": "1"})
     cluster.add_node(num_cpus=1)
     file = study(fresh_checkout, '{"source only": Arm(SourceOnly), "mine": Arm(Mine)}', seeds=4, shift=PICKY)
@@ -103,7 +102,7 @@ def test_a_node_without_the_data_is_named_and_trials_go_elsewhere(cluster: Clust
     assert watch.most[without.node_id] == 1
 
 
-def test_a_study_whose_data_no_node_has_ends_and_says_so(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_a_study_whose_data_no_node_has_ends_and_says_so(cluster: Nodes, fresh_checkout: Checkout) -> None:
     cluster.add_node(num_cpus=2, env_vars={"NO_TOWN": "1"})
     file = study(fresh_checkout, '{"source only": Arm(SourceOnly), "mine": Arm(Mine)}', shift=PICKY)
     code, output = fresh_checkout.study(file, "--address", cluster.address)
@@ -114,7 +113,7 @@ def test_a_study_whose_data_no_node_has_ends_and_says_so(cluster: Cluster, fresh
     assert code == 0, output
 
 
-def test_the_node_of_the_last_trial_is_lost(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_the_node_of_the_last_trial_is_lost(cluster: Nodes, fresh_checkout: Checkout) -> None:
     """There is room for it elsewhere, though nothing else is left to do."""
     nodes = {node.node_id: node for node in (cluster.add_node(num_cpus=1) for _ in range(2))}
     file = study(fresh_checkout, '{"source only": Arm(SourceOnly)}', "Budget(steps=60, evaluations=30)", seeds=1)
@@ -137,7 +136,7 @@ def test_the_node_of_the_last_trial_is_lost(cluster: Cluster, fresh_checkout: Ch
 
 
 def test_workers_of_a_cluster_import_what_the_users_path_names(
-    cluster: Cluster, fresh_checkout: Checkout, tmp_path: Path
+    cluster: Nodes, fresh_checkout: Checkout, tmp_path: Path
 ) -> None:
     cluster.add_node(num_cpus=1)
     (tmp_path / "mylab.py").write_text("half = 0.5\n")
@@ -153,7 +152,7 @@ def test_workers_of_a_cluster_import_what_the_users_path_names(
     assert code == 0, output
 
 
-def test_a_shift_of_the_users_own_is_trained_on_every_node(cluster: Cluster, fresh_checkout: Checkout) -> None:
+def test_a_shift_of_the_users_own_is_trained_on_every_node(cluster: Nodes, fresh_checkout: Checkout) -> None:
     """No arm has a method of the study file's, by which workers would get the file's classes anyway."""
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     fresh_checkout.write("helper.py", own_shift.HELPER)

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import ray
 import torch
-from ray.cluster_utils import Cluster
 
 from platform.records.record import Report
 from platform.records.storage.bucket import Bucket
 from platform.records.store import CHECKPOINT, JOURNAL, RECORD, Store, trial_file
 from tests.support import checkout
-from tests.support.cluster.nodes import Watch, follow
+from tests.support.cluster.nodes import Nodes, Watch, follow
 from tests.support.cluster.nodes import study as study_of_nodes
 from tests.support.faults.inspection import inspect
 from tests.support.faults.processes import PATIENCE, Command, Machine
@@ -241,9 +240,9 @@ def test_after_ctrl_c_and_after_an_outage_the_same_command_goes_on(server: Serve
 
 
 @pytest.fixture
-def cluster(s3: Server) -> Iterator[Cluster]:
+def cluster(s3: Server) -> Iterator[Nodes]:
     """A head that trains nothing and two nodes, which have the keys in their environment."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         made.add_node(num_cpus=1)
     ray.init(made.address, log_to_driver=False)
@@ -254,7 +253,7 @@ def cluster(s3: Server) -> Iterator[Cluster]:
         made.shutdown()  # type: ignore[no-untyped-call]
 
 
-def test_nodes_share_a_bucket(cluster: Cluster, s3: Server, new_machine: NewMachine) -> None:
+def test_nodes_share_a_bucket(cluster: Nodes, s3: Server, new_machine: NewMachine) -> None:
     made, bucket, watch = new_machine(s3.uri("nodes")).checkout, Bucket(s3.uri("nodes")), Watch()
     file = study_of_nodes(made, '{"source only": Arm(SourceOnly), "FDA": Arm(FDA)}')
     code, output = follow(made.start(file, "--address", cluster.address), watch.look)

@@ -1,11 +1,14 @@
 """Studies on the nodes of a cluster, and who holds what of them."""
 
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from subprocess import Popen
+from typing import Any
 
+from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 
 from tests.support.checkout import Checkout
@@ -44,6 +47,18 @@ study = Study(
 
 
 HERE = "shift"
+
+
+class Nodes(Cluster):
+    """Ray's test cluster, whose nodes have folders of their own for the code that they are sent, as machines do.
+
+    In one folder for all, each node first removes the code that the ones before it run. The head's stays where a study
+    looks for it.
+    """
+
+    def add_node(self, wait: bool = True, **settings: Any) -> Any:
+        own: dict[str, str] = {} if self.head_node is None else {"runtime_env_dir_name": f"code_{uuid.uuid4().hex}"}
+        return super().add_node(wait, **own, **settings)
 
 
 @dataclass
