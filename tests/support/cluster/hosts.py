@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -212,6 +213,7 @@ class Host:
         self.power.stdin.write("the cable is in\n")
         self.power.stdin.close()
         self._first("sshd")
+        self._wait_for_sshd()
         return self
 
     def lose_power(self) -> None:
@@ -273,6 +275,16 @@ class Host:
                 yield
             finally:
                 _enter(back)
+
+    def _wait_for_sshd(self) -> None:
+        """Until it takes connections, which it does a moment after it runs."""
+        deadline = time.monotonic() + PATIENCE
+        with self.here():
+            while True:
+                with suppress(ConnectionRefusedError), socket.create_connection((self.address, 22), PATIENCE):
+                    return
+                assert time.monotonic() < deadline, f"the sshd of {self.name} does not listen"
+                time.sleep(0.02)
 
     def _first(self, name: str | None = None) -> psutil.Process:
         """The host's first process, once there is one, of that name if any."""
