@@ -2,7 +2,7 @@
 
 import sys
 
-from platform.commands.room import require_room
+from platform.commands.before.room import require_room
 
 if __name__ == "__main__":
     require_room()

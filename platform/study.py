@@ -1,7 +1,7 @@
 """What a study file imports, and the study command: `python -m platform.study studies/fda_beta.py`."""
 
 if __name__ == "__main__":
-    from platform.commands.room import require_room
+    from platform.commands.before.room import require_room
 
     require_room()
 

@@ -15,7 +15,7 @@ study = Study(
     shift=gta5_to_cityscapes(size=(96, 128), groups=CAMVID_11),
     arms=rows(discriminator_width=16),
     reference="source only",
-    select="source/miou",
+    select="target/norm_and_prior",
     search=ASHA(trials=4, grace=0.25, reduction=2),
     budget=Budget(steps=400, evaluations=12),
     seeds=3,

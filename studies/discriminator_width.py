@@ -28,7 +28,7 @@ study = Study(
         },
     },
     reference="full, width 64",
-    select="source/miou",
+    select="target/norm_and_prior",
     search=ASHA(trials=12, grace=0.2),
     budget=Budget(steps=20_000, evaluations=20, gpus=0.5),
     seeds=5,

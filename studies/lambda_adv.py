@@ -23,7 +23,7 @@ study = Study(
         },
     },
     reference="source only",
-    select="source/miou",
+    select="target/norm_and_prior",
     search=ASHA(trials=12, grace=0.2),
     budget=Budget(steps=20_000, evaluations=20, gpus=0.5),
     seeds=5,

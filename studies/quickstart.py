@@ -24,7 +24,7 @@ study = Study(
         "target supervised": Arm(TargetSupervised, learning_rate=learning_rate),
     },
     reference="source only",
-    select="source/miou",
+    select="target/norm_and_prior",
     search=ASHA(trials=4, grace=0.25, reduction=2),
     budget=Budget(steps=300, evaluations=12),
     seeds=3,

@@ -14,7 +14,7 @@ import platform.networks
 
 PACKAGE = Path(__file__).parents[1] / "platform"
 
-DOORS = {"study", "score", "replay", "tracking", "remote"}
+DOORS = {"study", "score", "replay", "audit", "tracking", "remote"}
 """Modules at the root: commands, and what study files import. Nobody inside the package imports one."""
 FLOORS = (
     {"records"},
@@ -36,7 +36,7 @@ HOMES = {
     "mlflow": {"results/mirror"},
     "optuna": {"search"},
     "matplotlib": {"results/figures"},
-    "rich": {"commands/terminal", "results/lines.py", "results/report"},
+    "rich": {"commands/terminal", "results/audit", "results/lines.py", "results/report"},
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
     "scipy": {"results/statistics.py", "shifts/town"},

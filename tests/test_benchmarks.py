@@ -1,5 +1,6 @@
 """The benchmarks run, and count what they should; how long they take is no matter here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from mlflow import MlflowClient
 
 import platform.methods
-from benchmarks import driver, many_gpus, methods, slots
+from benchmarks import driver, evidence, many_gpus, methods, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
 from platform.methods import Method
+from platform.shifts import town
+from studies.quickstart import study as quickstart
 
 ARMS, TRIALS = 2, 8
 
@@ -134,6 +137,20 @@ def test_the_benchmark_of_methods_times_steps(capsys: pytest.CaptureFixture[str]
     assert header.split()[-1] == "time"
     assert float(minent.split()[-1]) > 0
     assert statistics.split()[-2] == "0.33"
+
+
+def test_the_benchmark_of_evidence_times_evaluations_with_and_without(capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    few = town(size=(64, 64), source_images=(8, 2), target_images=(8, 8, 2))
+    try:
+        evidence.measure(replace(quickstart, shift=few), pairs=1)
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+    without, beside, judged = capsys.readouterr().out.splitlines()
+    assert float(without.split()[-2]) > 0
+    assert float(beside.split()[-4]) > 0
+    assert float(judged.split()[-2]) > 0
 
 
 def assert_mlflow_holds(trials: int, folder: Path) -> None:

@@ -19,6 +19,7 @@ from tests.support.mlflow_contents import runs
 SHOWN = {
     "own_method": ["source only", "certain"],
     "own_network": ["BiSeNet", "three", "three, wider"],
+    "selectors": ["source only", "FDA"],
 }
 """Documents, and the rows of the study that each shows."""
 TEACHER_AND_ENSEMBLE = """

@@ -129,7 +129,7 @@ def test_an_option_that_is_not_there_would_be_seen() -> None:
 
 def test_the_commands_of_every_door_are_shown() -> None:
     shown = {called.split()[0] for document in DOCUMENTS for called, _ in commands(document.read_text())}
-    assert shown == {f"platform.{door}" for door in ("study", "score", "replay", "tracking", "remote")}
+    assert shown == {f"platform.{door}" for door in ("study", "score", "replay", "audit", "tracking", "remote")}
 
 
 @every_document

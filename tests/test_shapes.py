@@ -36,6 +36,11 @@ AXES = {
     "width": "pixels from left to right",
     "rows": "places from top to bottom on a coarser grid: of features, logits, judgements",
     "columns": "places from left to right on a coarser grid",
+    "samples": "places that evidence has more of",
+    "repeats": "places of images that were predicted twice",
+    "features": "channels of features, or projections of more",
+    "candidates": "checkpoints that are compared",
+    "clusters": "clusters of features, or cells of a table of them",
 }
 """The names of axes and what they count, the same in all rooms."""
 

@@ -25,7 +25,7 @@ from platform.commands.terminal.screen import COLUMNS
 from platform.commands.terminal.text import damage_notes
 from platform.design.asha import ASHA, exact, rungs
 from platform.records.location import recorded
-from platform.records.record import Ask, End, StudyHeader
+from platform.records.record import Ask, Journal, StudyHeader
 from platform.records.store import Store
 from platform.results.replay import SLOTS, Curve, Outcome, replay
 
@@ -105,7 +105,7 @@ def _study(store: Store, name: str, options: argparse.Namespace) -> str:
     if not asks or not header.reduction:
         return f"{name}: nothing was searched"
     rows = {
-        arm.name: [_curve(store, ask, arm.select, journal.ends) for ask in asks if ask.arm == arm.name]
+        arm.name: [_curve(store, ask, arm.select, journal) for ask in asks if ask.arm == arm.name]
         for arm in header.arms
     }
     own = Setting(None, header.reduction, header.smoothing)
@@ -123,15 +123,17 @@ def _study(store: Store, name: str, options: argparse.Namespace) -> str:
     return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND)])
 
 
-def _curve(store: Store, ask: Ask, select: str, ends: Mapping[str, End]) -> Curve:
+def _curve(store: Store, ask: Ask, select: str, journal: Journal) -> Curve:
     """All that is on record: another study may have let a trial go on where this one stopped it."""
     record = store.read(ask.trial.id)
     if record is None:
         return Curve(())
-    end = ends.get(ask.trial.id, record.end)
+    record = journal.scored(record, ask.arm)
+    end = journal.ends.get(ask.trial.id, record.end)
     failed = end is not None and end.state == "failed" and not end.retry
     reports = [report for report in record.reports if not (failed and end is not None and report.step > end.step)]
-    return Curve(tuple(report.metrics[select] for report in reports), failed)
+    judged = itertools.takewhile(lambda report: select in report.metrics, reports)
+    return Curve(tuple(report.metrics[select] for report in judged), failed)
 
 
 def _settings(own: Setting, options: argparse.Namespace) -> list[Setting]:

@@ -11,25 +11,13 @@ from shlex import quote
 from typing import Any, Literal, TextIO
 
 from platform import shifts
-from platform.commands.beside import load
-from platform.commands.exits import (
-    COMPLETE,
-    EPILOG,
-    INCOMPLETE,
-    LONGEST,
-    BadInput,
-    MachineFailed,
-    Parser,
-    bad_input,
-    ending,
-    say,
-    write_off_output,
-)
-from platform.commands.refusals import (
+from platform.commands.before.beside import load
+from platform.commands.before.refusals import (
     check_answers,
     check_files,
     check_identity,
     check_interpreter,
+    check_selector,
     check_sendable,
     check_temporary,
     check_weights,
@@ -39,11 +27,24 @@ from platform.commands.refusals import (
     refuse_changed_trials,
     refuse_newer,
 )
+from platform.commands.before.token import close_token
+from platform.commands.exits import (
+    COMPLETE,
+    EPILOG,
+    LONGEST,
+    BadInput,
+    MachineFailed,
+    Parser,
+    bad_input,
+    ending,
+    say,
+    write_off_output,
+)
+from platform.commands.report import name_damages, report, reselect, tabulate
 from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
-from platform.commands.terminal.text import damage_notes, shown
-from platform.commands.token import close_token
+from platform.commands.terminal.text import shown
 from platform.design.header import header as header_of
 from platform.design.loading import StudyFile, StudyFileError
 from platform.design.study import Study
@@ -52,17 +53,18 @@ from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE, ROOT, provenance
-from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
 from platform.records.storage.tokens import STOP
-from platform.records.store import PREDICTIONS, Store
+from platform.records.store import Store
 from platform.results.mirror.messages import Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.workers.code import Code, Edited, taken
+from platform.scores.selectors.judgement import Misjudged
+from platform.search.judge import EvidenceLost, judges_of
 from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
 from platform.training.cost import Uncounted
@@ -75,7 +77,7 @@ PATIENCE_SECONDS = 3.0
 """How long an interrupted study waits for MLflow."""
 
 
-@ending(DataError, Edited, NoLocks, NotShared, StudyFileError, TooLarge, Uncounted)
+@ending(DataError, Edited, Misjudged, NoLocks, NotShared, StudyFileError, TooLarge, Uncounted)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
@@ -88,7 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _plan(file, options.address, options.results)
         store = _results(options.results)
         if options.report:
-            return _report(file.name, store)
+            return report(file.name, store)
+        if options.reselect is not None:
+            return reselect(file, store, options.reselect)
         return _run(file, store, options.address, options.fresh)
 
 
@@ -103,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--plan", action="store_true", help="print rows, trials, steps, rungs and cost; start nothing")
     what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
+    what.add_argument(
+        "--reselect", metavar="NAME", help="the table that another selector would have led to, from the records alone"
+    )
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
     parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
     parser.add_argument(
@@ -140,6 +147,7 @@ def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
     print(describe(file.study, file.name, _offer(file.study, address)))
     try:
         check_files(file.study)
+        check_selector(file.study)
         if os.environ.get(DATA_VARIABLE):
             with own_mistakes(file.study.shift):
                 file.study.shift.check()
@@ -178,16 +186,6 @@ def _results(named: str | None) -> Store:
         return results_store(results or str(RESULTS))
 
 
-def _report(name: str, store: Store) -> int:
-    """Write the table of a study from its records; the exit code."""
-    header = store.journal(name).header
-    if header is None:
-        raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without --report")
-    ledger = Ledger(store, name, [arm.name for arm in header.arms])
-    _name_damages(store)
-    return _tabulate(ledger, header)
-
-
 def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int:
     """Check what can be checked, then run what the study has not run yet."""
     study, folder = file.study, store.study_folder(file.name)
@@ -196,6 +194,7 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
     with own_mistakes(study.shift):
         study.shift.check()
     check_files(study)
+    check_selector(study)
     check_writable(Folder(folder))
     if store.shared:
         check_writable(store.storage, file.name)
@@ -214,8 +213,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             with own_mistakes(study.shift):
                 identity = study.shift.identity()
             check_identity(study.shift, identity)
-            ledger = Ledger(store, file.name, list(study.arms))
-            _name_damages(store)
+            ledger = Ledger(store, file.name, list(study.arms), judges_of(study, store))
+            name_damages(store)
             refuse_newer(store)
             refuse_changed_trials(file, ledger, identity)
             refuse_another_search(study, ledger)
@@ -255,7 +254,7 @@ def _train(
                 _last_words(f"stopped; {_kept(interruption)}, and the same command goes on from here\n")
                 ended = "by a signal"
                 return interruption.code
-            tabulated = _tabulate(ledger, header)
+            tabulated = tabulate(ledger, header)
             ledger.store.publish(file.name, folder.glob(LOG))
             ended = "whole"
             return tabulated
@@ -291,6 +290,8 @@ def _run_trials(
 
     try:
         return tuner.run(study, ledger, identity, address, code, interruption, lock)
+    except EvidenceLost as lost:
+        raise MachineFailed(lost) from lost
     except StoreFault as fault:
         raise MachineFailed(f"the results cannot be written: {fault}") from fault
     except cluster.RayFault as fault:
@@ -312,10 +313,10 @@ def _close(tracker: Tracker, ledger: Ledger, ended: Literal["by an error", "by a
 
 
 def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
-    ended = [(ask, ledger.records[ask.trial.id]) for ask in ledger.asks]
+    ended = [(ask, ledger.record(ask)) for ask in ledger.asks]
     return Progress(
         study=ledger.study,
-        select=study.select,
+        select=study.selected_by,
         selector=lambda arm: study.row(arm).selector,
         planned={row.name: (row.search_trials, len(row.confirm_numbers)) for row in study.rows},
         steps=study.budget.steps,
@@ -323,26 +324,6 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
         owed=tracker.owed,
         out=out,
     )
-
-
-def _tabulate(ledger: Ledger, header: StudyHeader) -> int:
-    """Write the table's files, print the table and their paths."""
-    # scipy and matplotlib take seconds to import.
-    from platform.results import aggregation, report
-
-    asks, records = ledger.asks, ledger.records
-    table = aggregation.tabulate(header, asks, records)
-    store = ledger.store
-    folder, place = store.study_folder(header.name), shown(f"{store.storage}/{header.name}")
-    files = report.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
-    store.publish(header.name, files)
-    print(f"\n{report.terminal.render(table)}\n")
-    for path in files:
-        print(f"  {place}/{path.name}")
-    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
-    if short:
-        say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
-    return INCOMPLETE if short else COMPLETE
 
 
 def _kept(interruption: Interruption) -> str:
@@ -369,9 +350,3 @@ def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:
         return f"MLflow has all numbers and lacks {owed}: {why}\nthen run {again}{copied}\n"
     why = f" ({tracker.trouble})" if tracker.trouble else ""
     return f"MLflow lacks {owed}{why}: run {again}{copied}\n"
-
-
-def _name_damages(store: Store) -> None:
-    """Say which lines of the records do not count."""
-    for note in damage_notes(store.damages):
-        say(note)

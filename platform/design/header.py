@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from platform.records.record import ArmHeader, StudyHeader
+from platform.scores.selectors.choice import identity_of
 
 if TYPE_CHECKING:
     from platform.design.study import Study
@@ -34,7 +35,7 @@ def header(
             for row in study.rows
         ),
         reference=study.reference,
-        select=study.select,
+        select=study.selected_by,
         seeds=study.seeds,
         search_trials=study.search.trials if study.search else 0,
         steps=study.budget.steps,
@@ -44,4 +45,7 @@ def header(
         shift=shift_identity,
         source=source,
         began=began,
+        checkpoint=study.checkpoint,
+        selector="" if study.selector is None else identity_of(study.selector),
+        compares=study.selector is not None and study.selector.compares(),
     )

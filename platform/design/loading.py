@@ -160,7 +160,9 @@ def _remedy(error: BaseException) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not frames or frames[-1].f_globals.get("__name__") != dataclasses.__name__:
         return ""
-    return "; write @dataclass(frozen=True, kw_only=True), and each field as name: float = hyperparameter(default)"
+    return (
+        "; write @dataclass(frozen=True, kw_only=True), and a method's fields as name: float = hyperparameter(default)"
+    )
 
 
 def _wrong_call(error: TypeError, text: str) -> str | None:

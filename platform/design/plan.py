@@ -16,6 +16,7 @@ from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
 from platform.networks.network import Architecture
 from platform.records.one_line import one_line
+from platform.scores.evidence import MOST_BYTES
 from platform.shifts.definition.mistakes import explained
 from platform.training.cost import Estimate, Uncounted, estimate_of
 from platform.training.cost.tried import acting_of, players_of
@@ -63,6 +64,11 @@ class Plan:
     def kept_bytes(self) -> int:
         """Disk space of the checkpoints that stay when the study is done: one for each confirm trial."""
         return sum(len(planned.row.confirm_numbers) * planned.checkpoint_bytes for planned in self.rows)
+
+    @property
+    def evidence_bytes(self) -> int:
+        """Disk space of what selectors are computed from, at most: it stays, of every evaluation of every trial."""
+        return sum(planned.row.trials * planned.row.budget.evaluations for planned in self.rows) * MOST_BYTES
 
     @property
     def running_bytes(self) -> int:

@@ -15,6 +15,7 @@ from platform.networks.cost import Cost
 from platform.networks.hyperparameters import field_values
 from platform.records.plain import recorded
 from platform.records.trial import START_NUMBER, Trial
+from platform.scores.selectors.choice import of_upper_bound
 from platform.shifts.shift import Shift
 from platform.training.code import training_code
 from platform.training.cost import cost_of
@@ -48,7 +49,7 @@ class Row:
 
         An upper bound that is trained on target labels would be no upper bound if its score on the source picked it.
         """
-        return f"oracle/{self.select.split('/')[1]}" if self.arm.supervised else self.select
+        return of_upper_bound(self.select) if self.arm.supervised else self.select
 
     @functools.cached_property
     def dimensions(self) -> dict[str, Dimension]:

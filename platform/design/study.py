@@ -6,6 +6,7 @@ import graphlib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.asha import ASHA
@@ -13,8 +14,10 @@ from platform.design.budget import Budget
 from platform.design.ranges import check_whole
 from platform.design.row import Row
 from platform.records.plain import check_name, plain
-from platform.records.record import SOURCE_MIOU
-from platform.scores.selectors.selector import check_selector
+from platform.records.record import LAST, SELECTED
+from platform.scores.selectors import NormAndPrior
+from platform.scores.selectors.choice import chosen, name_of
+from platform.scores.selectors.selector import Selector
 from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.training.recipe import Recipe
 
@@ -29,8 +32,13 @@ class Study:
     arms: Mapping[str, Arm]
     reference: str
     """The arm that differences are taken to."""
-    select: str = SOURCE_MIOU
-    """The metric that stops and picks in the search, higher being better; `oracle/` ones use target labels."""
+    select: str | Selector = NormAndPrior.name
+    """What stops and picks in the search, by its name, or a selector of your own; `oracle/` uses target labels.
+
+    The default is what the audits in docs/science.md justify.
+    """
+    checkpoint: Literal["last", "selected"] = "last"
+    """Which checkpoint of a confirm trial the table scores: the last, or the one that `select` picks."""
     search: ASHA | None = None
     """How arms with ranges are searched; None where no arm has any."""
     budget: Budget
@@ -58,8 +66,14 @@ class Study:
                 f"arm {reading[0]!r} reads labelled target images, of which Study.shift grants none; "
                 "set few, the number of them, in the shift"
             )
-        object.__setattr__(self, "select", plain(self.select))
-        check_selector(self.select)
+        selector = chosen(self.select)
+        if self.checkpoint not in (LAST, SELECTED):
+            raise ValueError(f"Study.checkpoint must be {LAST!r} or {SELECTED!r}, got {self.checkpoint!r}")
+        if self.checkpoint == SELECTED and selector is not None and selector.compares():
+            raise ValueError(
+                f"Study.checkpoint must be {LAST!r} with {name_of(self.select)}, which compares trials at one step and "
+                f"cannot pick among steps, got {SELECTED!r}"
+            )
         if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
             raise ValueError(f"arm {searched[0]!r} has ranges but Study.search is missing; add search=ASHA(trials=12)")
 
@@ -110,6 +124,16 @@ class Study:
         """The longest warm-up that a trial of any arm may have, as a fraction of the steps."""
         return max(arm.warm_up(self.recipe) for arm in self.arms.values())
 
+    @property
+    def selector(self) -> Selector | None:
+        """What `select` means; None where target labels select."""
+        return chosen(self.select)
+
+    @property
+    def selected_by(self) -> str:
+        """What tables call it."""
+        return name_of(self.select)
+
     @functools.cached_property
     def rows(self) -> tuple[Row, ...]:
         """The arms, each with what the study gives to all of them."""
@@ -122,7 +146,7 @@ class Study:
                 recipe=self.recipe,
                 budget=self.budget,
                 search=self.search,
-                select=self.select,
+                select=self.selected_by,
                 seeds=self.seeds,
                 given=tuple(made[followed] for followed in self.arms[name].follows),
                 starts_searches=self._starts_searches(name),

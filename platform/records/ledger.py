@@ -2,11 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
-from platform.records.record import Arrival, Ask, End, Phase, Record, Report, StudyHeader
+from platform.records.record import Arrival, Ask, End, Phase, Record, Report, Score, StudyHeader
 from platform.records.storage.locks import lock_trial
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
@@ -23,6 +24,21 @@ class Listener(Protocol):
         """Take note of an event and of all that the study then knows of the trial; must not raise."""
 
 
+class Judge(Protocol):
+    """Whoever makes scores of trials, from the evidence that they left."""
+
+    @property
+    def name(self) -> str:
+        """The selector's name, under which the scores stand among a report's metrics."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether the score of a trial depends on the others, and changes when another one comes."""
+
+    def scores(self, trials: Sequence[str], step: int) -> list[float]:
+        """The scores of trials, by their ids, at a step; may raise."""
+
+
 class StoreFault(Exception):
     """The store cannot be written."""
 
@@ -34,24 +50,30 @@ class Ledger:
     Ray Tune loses trials when a callback raises, so a store that fails is kept as `fault`, and the study ends.
     """
 
-    def __init__(self, store: Store, study: str, arms: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, study: str, arms: Collection[str], judges: Mapping[str, Judge] | None = None
+    ) -> None:
         self.store = store
         self.study = study
         self.listeners: list[Listener] = []
         self.fault: Exception | None = None
-        journal = store.journal(study)
+        journal = self._journal = store.journal(study)
+        self._judges = judges or {}
+        """By arm; of an arm without one, the selector is among the metrics that its trials report."""
         self.header = journal.header
         """The header of the study's last run, None before its first run."""
         self.asks = [ask for ask in journal.asks if ask.arm in arms]
         self.arrivals = list(journal.arrivals)
         self.records: dict[str, Record] = {}
-        """The record of every asked trial, by its id."""
+        """The record of every asked trial, by its id, with what the selector makes of it for an arm that asks."""
         for ask in self.asks:
             record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
-            self.records[ask.trial.id] = _seen(record, journal.ends.get(ask.trial.id))
+            self.records[ask.trial.id] = journal.scored(_seen(record, journal.ends.get(ask.trial.id)), ask.arm)
         self._stored_ends: dict[str, End | None] = {}
         self._locks: dict[str, int] = {}
         self._awaited: set[str] = set()
+        self._compared: dict[tuple[str, Phase, int], list[str]] = {}
+        """By arm, phase and step, the trials whose scores were computed last, each by the others."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
@@ -65,6 +87,14 @@ class Ledger:
         """The asks of other arms for the same trial."""
         return [other for other in self.asks if other.trial.id == ask.trial.id and other != ask]
 
+    def record(self, ask: Ask) -> Record:
+        """The record of an asked trial, with what the selector makes of it for the arm that asks."""
+        return self.scored(self.records[ask.trial.id], ask.arm)
+
+    def scored(self, record: Record, arm: str) -> Record:
+        """A record with what the selector makes of it for an arm."""
+        return self._journal.scored(record, arm)
+
     def ended(self, ask: Ask) -> End | None:
         """How an asked trial ended, None while it has not."""
         return self.records[ask.trial.id].end
@@ -72,6 +102,15 @@ class Ledger:
     def announce(self, header: StudyHeader) -> None:
         """Write the header down: what the table must know of the study as it now stands."""
         self._write(lambda: self.store.announce(header))
+
+    @property
+    def has_judged(self) -> bool:
+        """Whether a selector has judged any trial by evidence."""
+        return any(self._journal.scores.values())
+
+    def judges_by_others(self, arm: str) -> bool:
+        """Whether the score of an arm's trial changes when another one comes."""
+        return arm in self._judges and self._judges[arm].compares
 
     def reopen(self) -> None:
         """Let trials that failed for a reason outside of them be tried again.
@@ -83,13 +122,15 @@ class Ledger:
             end = self.ended(ask)
             if end is not None and end.retry and (ask.phase == "confirm" or ask.arm not in chosen):
                 self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=None)
+            for report in self.records[ask.trial.id].reports:
+                self._judge(ask, report.step)
 
     def replay(self, listener: Listener) -> None:
         """Tell a listener about every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
             if self.ended(ask) is not None:
-                listener.hear("begin", ask, self.records[ask.trial.id])
-                listener.hear("end", ask, self.records[ask.trial.id])
+                listener.hear("begin", ask, self.record(ask))
+                listener.hear("end", ask, self.record(ask))
 
     def forget(self, ask: Ask) -> None:
         """Take an asked trial out of this study."""
@@ -113,7 +154,8 @@ class Ledger:
             known = first()
             self._write(lambda: self.store.begin(known))
         self._stored_ends[ask.trial.id] = known.end
-        self.records[ask.trial.id] = replace(known, end=None, losses=self.records[ask.trial.id].losses)
+        losses = self.records[ask.trial.id].losses
+        self.records[ask.trial.id] = self.scored(replace(known, end=None, losses=losses), ask.arm)
         return True
 
     def hand_out(self, ask: Ask) -> str:
@@ -154,8 +196,46 @@ class Ledger:
             return False
         self._write(lambda: self.store.report(ask.trial.id, report))
         self.records[ask.trial.id] = replace(record, reports=(*record.reports, report))
+        self.judge(ask, report.step)
         self._tell("report", ask)
         return True
+
+    def judge(self, ask: Ask, step: int) -> None:
+        """Have a trial judged at a step, for every arm that means it, and by the arm's others where it is by them."""
+        for same in (ask, *self.meaning_the_same(ask)):
+            self._judge(same, step)
+
+    def _judge(self, ask: Ask, step: int) -> None:
+        judge = self._judges.get(ask.arm)
+        if judge is None or self.fault is not None:
+            return
+        known = self._journal.scores.setdefault(ask.arm, {})
+        trials = [ask.trial.id]
+        if judge.compares:
+            trials = [each.trial.id for each in self._beside(ask) if self._has_come(each, step)]
+            if self._compared.get((ask.arm, ask.phase, step)) == trials:
+                return
+        elif judge.name in known.get(ask.trial.id, {}).get(step, {}):
+            return
+        for trial, value in zip(trials, judge.scores(trials, step), strict=True):
+            there = known.setdefault(trial, {}).setdefault(step, {})
+            if there.get(judge.name) != value:
+                score = Score(ask.arm, trial, step, judge.name, value)
+                self._write(partial(self.store.score, self.study, score))
+                there[judge.name] = value
+                self.records[trial] = self.scored(self.records[trial], ask.arm)
+        if judge.compares:
+            self._compared[ask.arm, ask.phase, step] = trials
+
+    def _beside(self, ask: Ask) -> list[Ask]:
+        """The asks that a trial is compared with, itself among them: of its phase, and confirm trials of one choice."""
+        own = self.asked(ask.arm, ask.phase)
+        if ask.phase == "search":
+            return own
+        return [other for other in own if other.trial.configuration == ask.trial.configuration]
+
+    def _has_come(self, ask: Ask, step: int) -> bool:
+        return any(report.step == step for report in self.records[ask.trial.id].reports)
 
     def arrive(self, arrival: Arrival) -> list[Arrival]:
         """Note a trial's arrival at a rung, unless it is known; those at the same rung up to and including it."""
@@ -193,7 +273,7 @@ class Ledger:
             return
         for same in [ask, *self.meaning_the_same(ask)]:
             for listener in self.listeners:
-                listener.hear(event, same, self.records[ask.trial.id])
+                listener.hear(event, same, self.record(same))
 
     def _lock(self, trial_id: str) -> bool:
         """Hold a trial for this process; False while another process does, and when the lock cannot be written."""

@@ -26,6 +26,8 @@ SOURCE_MIOU, SOURCE_ACCURACY = "source/miou", "source/accuracy"
 ORACLE_MIOU, ORACLE_ACCURACY = "oracle/miou", "oracle/accuracy"
 EFFECTIVE_CLASSES = "target/effective_classes"
 """Metrics, as `Report.metrics` names them; those that are computed with target labels begin with `oracle/`."""
+LAST, SELECTED = "last", "selected"
+"""Which checkpoint of a confirm trial counts."""
 Confusion = list[list[int]]
 """20 x 20 counts, row = ground truth, column = prediction, index 19 = void (see `platform.scores.metrics`)."""
 
@@ -40,7 +42,7 @@ class Report:
     metrics: dict[str, float]
     """Values by name: the metrics named above, `loss/<name>`, `learning_rate`."""
     confusions: dict[str, Confusion]
-    """Confusions by split; `target/test` in the last report of a confirm trial only."""
+    """Confusions by split; `target/test` in the reports of confirm trials only."""
     parts: int = 1
     """Accumulated parts in which each batch was taken: 2 once memory had run out."""
     node: str = ""
@@ -122,6 +124,20 @@ class Arrival:
 
 
 @dataclasses.dataclass(frozen=True)
+class Score:
+    """What a study's selector makes of a trial of an arm at an evaluation; of several the last counts."""
+
+    arm: str
+    """Another arm's for the same trial is another score, where the selector compares it with the others of the arm."""
+    trial: str
+    """The trial's id."""
+    step: int
+    select: str
+    """The selector's name."""
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ArmHeader:
     """What the table must know of an arm besides its trials."""
 
@@ -176,6 +192,12 @@ class StudyHeader:
     """The study file's text."""
     began: str
     """When the study first ran, as ISO 8601 in UTC: tells a study from one that was started over under its name."""
+    checkpoint: str = LAST
+    """Which checkpoint of a confirm trial counts: the `last`, or the one `selected` by the selector."""
+    selector: str = ""
+    """What decides the selector's scores: its class, settings and a digest of its code; empty for `oracle/`."""
+    compares: bool = False
+    """Whether the selector judges trials of one step by each other, and can pick none among a trial's steps."""
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -195,3 +217,16 @@ class Journal:
     """Ends by trial id, in the order of the last end of each."""
     losses: Counter[str]
     """How often trials lost their workers, by trial id."""
+    scores: dict[str, dict[str, dict[int, dict[str, float]]]]
+    """What selectors made of trials, by arm, trial id, step and selector."""
+
+    def scored(self, record: Record, arm: str) -> Record:
+        """A record whose reports have, among their metrics, what this study's selector made of them for an arm."""
+        scores = self.scores.get(arm, {}).get(record.trial.id)
+        if not scores:
+            return record
+        reports = (
+            dataclasses.replace(report, metrics=report.metrics | scores.get(report.step, {}))
+            for report in record.reports
+        )
+        return dataclasses.replace(record, reports=tuple(reports))

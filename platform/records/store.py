@@ -1,8 +1,11 @@
 """The append-only store of what trials left behind: the source of truth, on disk, flushed at every report.
 
     results/trials/<trial id>/record.jsonl   one line for the trial, one per report, one when it completed or failed
+    results/trials/<trial id>/evidence-<step>.npz
+                                             what selectors are computed from, one per report
     results/<study>/journal.jsonl            what the study decided, in order: its header, the trials that it asked for,
-                                             their arrivals at rungs, their ends; and lost workers
+                                             their arrivals at rungs, their ends; lost workers; and what its selector
+                                             makes of trials
 
 A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial concerns the
@@ -24,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from platform.records.plain import check_name
-from platform.records.record import Arrival, Ask, End, Journal, Record, Report, StudyHeader
+from platform.records.record import Arrival, Ask, End, Journal, Record, Report, Score, StudyHeader
 from platform.records.storage.files import write_whole
 from platform.records.storage.lines import Newer, Unreadable, read, written
 from platform.records.storage.plausible import plausible
@@ -69,7 +72,7 @@ class Conclusion:
 
 
 RECORD_LINES = {"trial": Begun, "report": Report, "end": End}
-JOURNAL_LINES = {"study": StudyHeader, "ask": Ask, "rung": Arrival, "loss": Loss, "end": Conclusion}
+JOURNAL_LINES = {"study": StudyHeader, "ask": Ask, "rung": Arrival, "loss": Loss, "score": Score, "end": Conclusion}
 """What lines hold, by their events."""
 
 
@@ -170,6 +173,14 @@ class Store:
         """Append a trial's arrival at a rung to the study's journal."""
         self._enter(study, "rung", vars(arrival))
 
+    def score(self, study: str, score: Score) -> None:
+        """Append to the study's journal what its selector makes of a trial."""
+        self._enter(study, "score", vars(score))
+
+    def evidence(self, trial_id: str, step: int) -> bytes:
+        """The file of a trial's evidence at an evaluation. Raises FileNotFoundError, and OSError."""
+        return self.storage.read(trial_file(trial_id, evidence_file(step)))
+
     def lose(self, study: str, trial_id: str, step: int) -> None:
         """Append to the study's journal that a trial lost its worker after a step."""
         self._enter(study, "loss", {"trial": trial_id, "step": step})
@@ -185,6 +196,7 @@ class Store:
         arrivals: list[Arrival] = []
         ends: dict[str, End] = {}
         losses: Counter[str] = Counter()
+        scores: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
         for values in self._lines(journal_file(study), study, JOURNAL_LINES):
             match values:
                 case StudyHeader():
@@ -195,10 +207,12 @@ class Store:
                     arrivals.append(values)
                 case Loss(trial):
                     losses[trial] += 1
+                case Score(arm, trial, step, select, value):
+                    scores.setdefault(arm, {}).setdefault(trial, {}).setdefault(step, {})[select] = value
                 case Conclusion(trial, end):
                     ends.pop(trial, None)
                     ends[trial] = end
-        return Journal(header, tuple(asks), tuple(arrivals), ends, losses)
+        return Journal(header, tuple(asks), tuple(arrivals), ends, losses, scores)
 
     def read(self, trial_id: str) -> Record | None:
         """The record of a trial, None when there is none."""
@@ -282,6 +296,11 @@ def is_study_name(name: str) -> bool:
 def trial_file(trial_id: str, name: str) -> str:
     """A file of a trial's folder, as storages name it."""
     return f"trials/{trial_id}/{name}"
+
+
+def evidence_file(step: int) -> str:
+    """The file of a trial's folder that holds the evidence of an evaluation."""
+    return f"evidence-{step}.npz"
 
 
 def journal_file(study: str) -> str:

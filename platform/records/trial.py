@@ -70,6 +70,11 @@ class Trial:
         return evaluated_steps(self.steps, self.evaluations)
 
     @property
+    def configuration(self) -> str:
+        """What all trials share that differ in their seed alone."""
+        return dataclasses.replace(self, seed=SEARCH_SEED, after=()).id
+
+    @property
     def confirms(self) -> bool:
         """Whether this is a confirm trial: on a fresh seed, and scored on the sealed test split."""
         return self.seed != SEARCH_SEED

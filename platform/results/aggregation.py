@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 from platform.networks.cost import Cost
-from platform.records.plain import legible
-from platform.records.record import ArmHeader, Ask, Record, StudyHeader
+from platform.records.record import TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
+from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.runs import ArmRuns, Run, runs_by_arm
 from platform.results.statistics import interval
-from platform.results.table import FIXED, Difference, Effort, Row, Scores, Table, Troubles
+from platform.results.table import FIXED, UNTESTED, Checkpoints, Difference, Effort, Row, Scores, Table, Troubles
 from platform.scores import metrics
 from platform.shifts.labels import Groups, group_names
 
@@ -80,7 +80,9 @@ def _row(
 ) -> Row:
     runs = by_arm[arm.name]
     # A searched width changes the cost: what the chosen configuration costs, its own runs say.
-    cost: Mapping[str, Any] = next((run.record.cost for run in runs.confirm if run.record), arm.cost)
+    cost: Mapping[str, Any] = next(
+        (run.record.cost for run in runs.confirm if run.record and run.record.cost), arm.cost
+    )
     return Row(
         arm=arm.name,
         method=arm.method,
@@ -92,6 +94,7 @@ def _row(
         searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),
         scores=_scores(scored, len(header.groups)),
+        checkpoints=_checkpoints(header, arm, runs),
         difference=_difference(scored, reference),
         cost=_cost(cost),
         effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
@@ -113,6 +116,27 @@ def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
         original_accuracy=interval([run.original_accuracy for run in scored.values()])[0],
         iou=tuple(_mean(values) for values in zip(*by_class, strict=True)),
     )
+
+
+def _checkpoints(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Checkpoints:
+    """What the last, the selected and the best checkpoint of each complete run score on the test split."""
+    found: list[tuple[float, float, float]] = []
+    compares = header.compares and arm.select == header.select
+    for run in runs.confirm:
+        tested = {report.step: _test_miou(report, header.groups) for report in run.reports}
+        picked = run.picked(arm.select)
+        # Records of before version 0.2 were tested at their end alone.
+        if run.state == "complete" and picked is not None and not any(map(math.isnan, tested.values())):
+            selected = math.nan if compares else tested[picked.step]
+            found.append((tested[run.reports[-1].step], selected, max(tested.values())))
+    return Checkpoints(*(_mean(values) for values in zip(*found, strict=True))) if found else UNTESTED
+
+
+def _test_miou(report: Report, groups: Groups) -> float:
+    """mIoU on the test split, nan where it was not tested or holds nothing to score."""
+    with suppress(ValueError, KeyError):
+        return metrics.cityscapes(report.confusions[TARGET_TEST], groups).miou
+    return math.nan
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -165,12 +189,8 @@ def _tuned(arm: ArmHeader, runs: ArmRuns) -> str:
         return ""
     trial = runs.confirm[0].ask.trial
     values = {**trial.recipe, **trial.hyperparameters}
-    return ", ".join(f"{name}={_short(values[name])}{_meaning(trial.resolved.get(name))}" for name in arm.searched)
+    return ", ".join(f"{name}={short(values[name])}{_meaning(trial.resolved.get(name))}" for name in arm.searched)
 
 
 def _meaning(resolved: Mapping[str, Any] | None) -> str:
-    return " (" + ", ".join(f"{name} {_short(value)}" for name, value in resolved.items()) + ")" if resolved else ""
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else legible(str(value))
+    return " (" + ", ".join(f"{name} {short(value)}" for name, value in resolved.items()) + ")" if resolved else ""

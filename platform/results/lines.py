@@ -1,8 +1,12 @@
 """Text broken into lines by the columns that it takes, a Chinese character two; and numbers in few of them."""
 
+from typing import Any
+
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
+
+from platform.records.plain import legible
 
 LEAST = 8
 """Columns that a line has however narrow its place is."""
@@ -25,6 +29,11 @@ def hanging(text: str, columns: int, first: str = "", rest: str = "") -> list[st
 def padded(text: str, columns: int) -> str:
     """A text filled up with blanks to a width in columns."""
     return text + " " * (columns - cell_len(text))
+
+
+def short(value: Any) -> str:
+    """A setting's value in few characters, all of which can be shown: records may be somebody else's."""
+    return f"{value:.3g}" if isinstance(value, float) else legible(str(value))
 
 
 def count(value: int) -> str:

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from platform.records.record import TARGET_TEST, Ask, Confusion, End, Record, Report, State, StudyHeader
-from platform.records.trial import SEARCH_SEED, START_NUMBER, Trial
+from platform.records.record import SELECTED, TARGET_TEST, Ask, Confusion, End, Record, Report, State, StudyHeader
+from platform.records.trial import START_NUMBER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +13,8 @@ class Run:
 
     ask: Ask
     record: Record | None
+    select: str = ""
+    """The selector that picks its checkpoint; empty where the last one counts."""
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -29,10 +31,22 @@ class Run:
         """How it ended in a word, None while it has not."""
         return self.end.state if self.end else None
 
+    def picked(self, select: str) -> Report | None:
+        """The evaluation that a selector picks, of equals the last; None where it has judged none."""
+        judged = [report for report in self.reports if select in report.metrics]
+        return max(judged, key=lambda report: (report.metrics[select], report.step), default=None)
+
+    @property
+    def counted(self) -> Report | None:
+        """The evaluation of a complete run that counts."""
+        if self.state != "complete" or not self.reports:
+            return None
+        return self.picked(self.select) if self.select else self.reports[-1]
+
     @property
     def confusion(self) -> Confusion | None:
         """The confusion matrix on the target's test split of a complete confirm run, None for any other run."""
-        return self.reports[-1].confusions.get(TARGET_TEST) if self.state == "complete" and self.reports else None
+        return None if self.counted is None else self.counted.confusions.get(TARGET_TEST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +80,14 @@ def runs_by_arm(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, 
     for arm in header.arms:
         search = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "search")]
         confirm = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "confirm")]
-        chosen = {_configuration(ask.trial) for ask in confirm[-1:]}
-        confirm = [ask for ask in confirm if _configuration(ask.trial) in chosen]
+        chosen = {ask.trial.configuration for ask in confirm[-1:]}
+        confirm = [ask for ask in confirm if ask.trial.configuration in chosen]
         counted = [ask for ask in confirm if ask.number < header.seeds]
         starts = [ask for ask in confirm if ask.number == START_NUMBER]
-        found[arm.name] = ArmRuns(_runs(search, records), _runs(counted, records), _runs(starts, records))
+        select = arm.select if header.checkpoint == SELECTED else ""
+        found[arm.name] = ArmRuns(_runs(search, records), _runs(counted, records, select), _runs(starts, records))
     return found
 
 
-def _runs(asks: Sequence[Ask], records: Mapping[str, Record]) -> tuple[Run, ...]:
-    return tuple(Run(ask, records.get(ask.trial.id)) for ask in sorted(asks, key=lambda ask: ask.number))
-
-
-def _configuration(trial: Trial) -> str:
-    return dataclasses.replace(trial, seed=SEARCH_SEED, after=()).id
+def _runs(asks: Sequence[Ask], records: Mapping[str, Record], select: str = "") -> tuple[Run, ...]:
+    return tuple(Run(ask, records.get(ask.trial.id), select) for ask in sorted(asks, key=lambda ask: ask.number))

@@ -1,6 +1,7 @@
 """The comparison table: its rows, and what a reader must know to believe it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -30,6 +31,20 @@ class Scores:
     original_accuracy: float
     iou: tuple[float, ...]
     """Mean IoU of each of the table's groups."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """mIoU on the test split of a row's checkpoints, mean over its complete confirm runs; nan where none was tested."""
+
+    last: float
+    selected: float
+    """Of the one that the row's selector picks, run by run."""
+    best: float
+    """Of the one that the test labels pick, which nobody may."""
+
+
+UNTESTED = Checkpoints(math.nan, math.nan, math.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +116,7 @@ class Row:
     tuned: str
     """The chosen values of the searched fields; empty while the search has not chosen."""
     scores: Scores
+    checkpoints: Checkpoints
     difference: Difference
     cost: Cost
     """What the chosen configuration costs; before there is one, the defaults."""

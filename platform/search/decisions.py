@@ -4,7 +4,8 @@ Every decision is a function of the study and of what is on record, so a study t
 decided, and a trial that another study has trained before is judged as if it were trained now.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
 from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.trial import SEARCH_SEED, confirm_seed
+from platform.search.blind import BlindRecords
 from platform.search.due import Due, Wanted, due, is_complete
 from platform.search.health import ailment
 from platform.search.proposals import propose
@@ -31,31 +33,38 @@ class Search:
     identity: dict[str, Any]
     """`Shift.identity()` of the study's shift."""
 
+    @functools.cached_property
+    def _seen(self) -> Mapping[str, Mapping[str, Record]]:
+        """By row, the records as its decisions see them: without what target labels made, unless that selects."""
+        return {row.name: BlindRecords(self.ledger, row.name, row.selector) for row in self.study.rows}
+
     def next_ask(self, arm: str) -> Ask | None:
         """The next trial of an arm: search trials, then the confirm trials of the best; None for now, or for good."""
         row = self.study.row(arm)
-        due_trial = due(_wanted(row), self.ledger.asks, self.ledger.records)
+        due_trial = due(_wanted(row), self.ledger.asks, self._seen[arm])
         if due_trial is None:
             return None
         if due_trial.phase == "confirm":
             return self._ask(row, due_trial, due_trial.values, confirm_seed(due_trial.number))
         # The published default comes first, also when a damaged journal has lost it.
         known = self.ledger.asked(arm, "search") if due_trial.number else []
-        values = propose(row.dimensions, known, self.ledger.records, row.selector, (self.ledger.study, arm))
+        values = propose(row.dimensions, known, self._seen[arm], row.selector, (self.ledger.study, arm))
         return self._ask(row, due_trial, values, SEARCH_SEED)
 
     def is_finished(self) -> bool:
         """Whether every trial that was asked for has ended, and none is left to ask for."""
-        return is_complete(map(_wanted, self.study.rows), self.ledger.asks, self.ledger.records)
+        return is_complete(map(_wanted, self.study.rows), self.ledger.asks, self._seen)
 
     def settle(self, ask: Ask, judged: int = 0) -> None:
         """Decide, in order of steps, what a trial's reports call for, until one of them ends it.
 
         The first `judged` reports were decided upon before.
         """
-        reports = self.ledger.records[ask.trial.id].reports
-        for number in range(judged + 1, len(reports) + 1):
-            end = self._verdict(ask, reports[:number])
+        steps = [report.step for report in self._record(ask).reports]
+        for number, step in enumerate(steps[judged:], start=judged + 1):
+            # Step by step: where it ends here, what another study has of it later is compared with nothing.
+            self.ledger.judge(ask, step)
+            end = self._verdict(ask, self._record(ask).reports[:number])
             if end is not None:
                 self.ledger.end(ask, end)
                 return
@@ -63,13 +72,15 @@ class Search:
             self.ledger.end(ask, failed)
 
     def note_arrivals(self, ask: Ask) -> None:
-        """Have a trial that another arm of the study began count at the rungs of this arm too.
+        """Have a trial that another arm of the study began be judged for this arm, and count at its rungs, too.
 
         It is trained once, and ends once: as the arm decides that asked for it first.
         """
+        for report in self._record(ask).reports:
+            self.ledger.judge(ask, report.step)
         if self.study.search is None or ask.phase == "confirm":
             return
-        reports = self.ledger.records[ask.trial.id].reports
+        reports = self._record(ask).reports
         for number, report in enumerate(reports, start=1):
             if report.step in self.study.rungs:
                 self._arrive(ask, self.study.search, reports[:number])
@@ -108,7 +119,7 @@ class Search:
         """Stop a trial at a rung unless it is among the best 1/reduction of those that arrived there before it."""
         asha = self.study.search
         assert asha is not None
-        values = [arrival.value for arrival in self._arrive(ask, asha, reports)]
+        values = self._compared(self._arrive(ask, asha, reports))
         for same in self.ledger.meaning_the_same(ask):
             self.note_arrivals(same)
         value, least = values[-1], cut(values, asha.reduction)
@@ -118,11 +129,31 @@ class Search:
         mean = f"mean of the last {asha.smoothing} {selector}" if asha.smoothing > 1 else selector
         return End("stopped", "below the cut", f"rung {step}: {mean} {value:.4f} is below the cut {least:.4f}", step)
 
+    def _compared(self, arrivals: Sequence[Arrival]) -> list[float]:
+        """What is compared of those that arrived at a rung: as they arrived, unless each is judged by the others."""
+        arm = arrivals[0].arm
+        if not self.ledger.judges_by_others(arm):
+            return [arrival.value for arrival in arrivals]
+        asha, selector = self.study.search, self.study.row(arm).selector
+        assert asha is not None
+        curves = (
+            [
+                report.metrics[selector]
+                for report in self._seen[arm][arrival.trial].reports
+                if report.step <= arrival.step
+            ]
+            for arrival in arrivals
+        )
+        return [asha.compared(curve) for curve in curves]
+
     def _arrive(self, ask: Ask, asha: ASHA, reports: tuple[Report, ...]) -> list[Arrival]:
         """Have a trial count at the rung of the last of these reports: those that arrived there before it, and it."""
         selector = self.study.row(ask.arm).selector
         value = asha.compared([report.metrics[selector] for report in reports])
         return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
+
+    def _record(self, ask: Ask) -> Record:
+        return self._seen[ask.arm][ask.trial.id]
 
     def _ask(self, row: Row, due_trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
         trial = row.trial(values, seed, self.identity, due_trial.after)

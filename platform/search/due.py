@@ -50,10 +50,10 @@ class Due(NamedTuple):
     """The trials that it begins from."""
 
 
-def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Record]) -> bool:
-    """Whether the records, by trial id, hold all that is wanted: every trial has ended, and none is due."""
-    ended = all(records[ask.trial.id].end is not None for ask in asks)
-    return ended and all(due(each, asks, records) is None for each in wanted)
+def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bool:
+    """Whether the records, by arm and trial id, hold all that is wanted: every trial has ended, and none is due."""
+    ended = all(records[ask.arm][ask.trial.id].end is not None for ask in asks)
+    return ended and all(due(each, asks, records[each.arm]) is None for each in wanted)
 
 
 def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> Due | None:

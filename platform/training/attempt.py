@@ -23,12 +23,13 @@ from platform.records.storage.lines import Unreadable
 from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import sees
 from platform.records.storage.tokens import CLAIM
-from platform.records.store import CHECKPOINT, PREDICTIONS, trial_file
+from platform.records.store import CHECKPOINT, PREDICTIONS, evidence_file, trial_file
+from platform.scores.evidence import saved
 from platform.shifts.cache import discard, opened
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
-from platform.training.evaluation import domain_of, evaluate, evaluated_splits, metrics, predictions
+from platform.training.evaluation import evaluation, metrics, predictions
 from platform.training.given import StartLost, trained
 from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
 
@@ -256,8 +257,8 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         target = next(step for step in trial.evaluated_steps if step > training.step)
         training.means = run.advance(target - run.step, stopped)
     final = trial.confirms and run.step == run.steps
-    splits = evaluated_splits(run.splits, final)
-    confusions = {name: evaluate(run, split, domain_of(name), stopped) for name, split in splits.items()}
+    found = evaluation(run, assignment.shift.groups, trial.confirms, stopped)
+    _write(assignment, evidence_file(run.step), saved(found.evidence))
     if final:
         _keep_predictions(assignment, run)
     return Report(
@@ -266,10 +267,10 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         # Whatever a method notes, the metrics that judge it are the evaluation's.
         metrics={
             **training.means,
-            **metrics(confusions, assignment.shift.groups),
+            **metrics(found.confusions, assignment.shift.groups),
             "learning_rate": run.learning_rate,
         },
-        confusions={name: matrix.tolist() for name, matrix in confusions.items()},
+        confusions={name: matrix.tolist() for name, matrix in found.confusions.items()},
         parts=run.parts,
         node=node.address,
         device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",

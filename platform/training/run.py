@@ -116,14 +116,12 @@ class TrainingRun:
         return means
 
     @torch.inference_mode()
-    def predict(
-        self, images: Float[Tensor, "batch 3 height width"], domain: Domain
-    ) -> Float[Tensor, "batch classes rows columns"]:
-        """Logits, in float32, of what is deployed, in evaluation mode; images in [0, 255]."""
+    def predict(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
+        """What is deployed predicts, in evaluation mode, as float32; images in [0, 255]."""
         deployed = self._modules[self.methods.deployed]
         with evaluating(deployed), self._autocast():
-            logits: Tensor = deployed(images.to(self.device), domain=domain).logits
-        return logits.float()
+            prediction: Prediction = deployed(images.to(self.device), domain=domain)
+        return Prediction(prediction.logits.float(), (), prediction.features.float())
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
         """The state, and what the caller wants kept with it."""

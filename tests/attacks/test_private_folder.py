@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from platform.commands.before.refusals import check_temporary
 from platform.commands.exits import BadInput
-from platform.commands.refusals import check_temporary
 from platform.records.provenance import ROOT
 from platform.running.machine.private import KEPT, KEPT_SECONDS, OURS, private_folder
 from tests.conftest import NOBODY

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from platform.commands.before.token import close_token
 from platform.commands.exits import BadInput
-from platform.commands.token import close_token
 from tests.conftest import NOBODY
 
 TOKEN = "0" * 64

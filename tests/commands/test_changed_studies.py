@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from platform.commands import refusals
-from platform.commands.beside import load
+from platform.commands.before import refusals
+from platform.commands.before.beside import load
 from platform.commands.exits import BadInput
 from platform.commands.study import main
 from platform.design.header import header

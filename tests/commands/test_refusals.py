@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.commands.refusals import check_interpreter
+from platform.commands.before.refusals import check_interpreter
 from platform.records.location import results_store
 from platform.records.provenance import ROOT, commit
 from platform.shifts.cache import cached
@@ -71,7 +71,8 @@ def test_one_studys_folder_is_no_folder_of_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flag", ["-Werror", "-We::DeprecationWarning", "-OO"])
 def test_a_python_that_the_libraries_beneath_cannot_do_with(flag: str) -> None:
     program = (
-        "from platform.commands.refusals import check_interpreter as c\ntry: c()\nexcept ValueError as e: print(e)"
+        "from platform.commands.before.refusals import check_interpreter as c\n"
+        "try: c()\nexcept ValueError as e: print(e)"
     )
     done = subprocess.run([sys.executable, flag, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.count("\n") == 1

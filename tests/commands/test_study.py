@@ -137,7 +137,7 @@ def test_a_ray_address_that_does_not_answer(address: str, fresh_checkout: Checko
 def test_an_address_where_something_else_listens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platform.commands.refusals.HEALTH_SECONDS", 1)
+    monkeypatch.setattr("platform.commands.before.refusals.HEALTH_SECONDS", 1)
     file = tmp_path / "good.py"
     file.write_text(HEAD + GOOD)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -144,7 +144,7 @@ def test_a_trials_recorded_values_give_its_network_back(own: Architecture) -> No
 def test_a_search_tries_each_network_once_and_confirms_the_best_also_when_it_goes_on(
     own: Architecture, results: int | None, tmp_path: Path
 ) -> None:
-    made = study(Arm(SourceOnly, network=OneOf(NARROW, WIDE)), recipe=Recipe(network=own))
+    made = study(Arm(SourceOnly, network=OneOf(NARROW, WIDE)), recipe=Recipe(network=own), select="source/miou")
     if results is not None:
         Simulation(tmp_path, made, slots=1).run(results)
     trained = Simulation(tmp_path, made, slots=1)

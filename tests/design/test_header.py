@@ -15,7 +15,7 @@ def test_the_header_holds_what_a_table_needs() -> None:
     planned = study(recipe=Recipe(network=BiSeNet18(width=0.25)))
     told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
     assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
-    assert (told.reference, told.select, told.seeds) == ("source only", "source/miou", 5)
+    assert (told.reference, told.select, told.seeds) == ("source only", "target/norm_and_prior", 5)
     assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 12_000))
     assert (told.reduction, told.smoothing, told.began) == (3, 3, "2026-11-22T20:00:00Z")
     assert [arm.name for arm in told.arms] == list(ARMS)

@@ -87,7 +87,7 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         (
             "s = Study(armss={})\n",
             1,
-            "Study has no field 'armss'. It has: shift, arms, reference, select, search, budget",
+            "Study has no field 'armss'. It has: shift, arms, reference, select, checkpoint, search, budget",
         ),
         ("s = Study(armss={})\n", 1, "Did you mean 'arms'?"),
         ("Budget(step=3)\n", 1, "Budget has no field 'step'. It has: steps, evaluations, gpus, cpus, memory, silence."),
@@ -205,7 +205,7 @@ def test_pythons_rules_of_dataclasses_come_with_how_one_is_declared_here(
     said = mistake(written(tmp_path, f"{imports}\n{decorator}\nclass Mine(SourceOnly):\n    {field}\n"))
     assert words in said
     assert said.endswith(
-        "; write @dataclass(frozen=True, kw_only=True), and each field as name: float = hyperparameter(default)"
+        "; write @dataclass(frozen=True, kw_only=True), and a method's fields as name: float = hyperparameter(default)"
     )
 
 

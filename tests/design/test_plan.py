@@ -144,12 +144,12 @@ fda
   steps   20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
   rungs   4,000, 12,000: 1 trial in 3 of a row goes on, by the mean of its last
           3 evaluations
-  select  source/miou
+  select  target/norm_and_prior
   recipe  at its defaults
   slot    0.5 GPU, 1 CPU a trial
   cost    at most 1,042 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
-  disk    1.4 GB for the checkpoints of the confirm trials, and 193 MB for each
-          trial that runs
+  disk    1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
+          evidence, and 193 MB for each trial that runs
 
   source only (reference)                                  12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)

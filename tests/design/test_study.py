@@ -201,7 +201,7 @@ def test_rungs_are_the_same_in_every_arm_and_after_the_longest_warm_up() -> None
         ({"seeds": 2.0}, ["got 2.0"]),
         ({"seeds": Integers(1, 3)}, ["got Integers(1, 3); only the fields of an Arm take ranges"]),
         ({"select": "source/mioo"}, ["got 'source/mioo'", "Did you mean 'source/miou'?"]),
-        ({"select": "target/miou"}, ["Study.select must be one of source/miou, source/accuracy, oracle/miou"]),
+        ({"select": "target/miou"}, ["Study.select must be one of source/miou, source/accuracy, target/entropy"]),
         ({"select": OneOf("a", "b")}, ["Study.select must be one of"]),
         ({"reference": "source"}, ["'source only'", "got 'source'", "Did you mean 'source only'?"]),
         (

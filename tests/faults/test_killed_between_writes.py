@@ -56,6 +56,7 @@ STUDY = Study(
         "adversarial": Arm(Adversarial, width=1, learning_rate=LogUniform(1e-3, 1.0)),
     },
     reference="source only",
+    select="source/miou",
     # One trial beyond those that are drawn at random: what TPE proposes depends on all that came before.
     search=ASHA(trials=STARTUP + 1, grace=0.5, reduction=2, smoothing=1),
     budget=Budget(steps=2, evaluations=2),

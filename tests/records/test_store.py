@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.records.record import Arrival, Ask, End, Journal, Record, Report
+from platform.records.record import Arrival, Ask, End, Journal, Record, Report, Score
 from platform.records.store import Damage, Store
 from tests.support.plain_records import END, HEADER, RECORD, REPORTS, TRIAL
 
@@ -277,7 +277,7 @@ def test_rubbish_between_lines_is_named_and_passed_over(tmp_path: Path, rubbish:
     assert store.damages == {Damage(str(file), number, "damaged") for number in named}
 
 
-@pytest.mark.parametrize("damaged", range(1, 6))
+@pytest.mark.parametrize("damaged", range(1, 7))
 def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: int) -> None:
     store = Store(tmp_path)
     ask, arrival = Ask("FDA", "search", 0, TRIAL), Arrival("FDA", TRIAL.id, 10, 0.25)
@@ -285,6 +285,7 @@ def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: 
     store.ask("question", ask)
     store.arrive("question", arrival)
     store.lose("question", TRIAL.id, 10)
+    store.score("question", Score("source only", TRIAL.id, 10, "target/entropy", -0.25))
     store.conclude("question", TRIAL.id, END)
     file = tmp_path / "question" / "journal.jsonl"
     damage(file, damaged)
@@ -294,8 +295,9 @@ def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: 
         HEADER if damaged != 1 else None,
         (ask,) if damaged != 2 else (),
         (arrival,) if damaged != 3 else (),
-        {TRIAL.id: END} if damaged != 5 else {},
+        {TRIAL.id: END} if damaged != 6 else {},
         Counter({TRIAL.id: 1} if damaged != 4 else {}),
+        {"source only": {TRIAL.id: {10: {"target/entropy": -0.25}}}} if damaged != 5 else {},
     )
 
 

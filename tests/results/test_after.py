@@ -25,6 +25,7 @@ STUDY = Study(
         "after supervised": Arm(AdaBN).after("supervised"),
     },
     reference="source only",
+    select="source/miou",
     budget=Budget(steps=4, evaluations=2),
     seeds=1,
     recipe=Recipe(network=BiSeNet18(width=0.125)),

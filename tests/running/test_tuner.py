@@ -127,7 +127,7 @@ def test_what_one_study_stopped_another_may_finish(tmp_path: Path) -> None:
 
 def test_arms_that_mean_the_same_trial_train_it_once_and_both_get_it(tmp_path: Path) -> None:
     twins = {"one": Arm(FDA, beta=0.05), "other": Arm(FDA, beta=0.0501)}
-    study = Study(shift=STUDY.shift, arms=twins, reference="one", budget=STUDY.budget, seeds=2)
+    study = Study(shift=STUDY.shift, arms=twins, reference="one", select="source/miou", budget=STUDY.budget, seeds=2)
     simulation = Simulation(tmp_path, study, slots=4)
     simulation.run()
     assert simulation.reports == 2 * 4
@@ -155,6 +155,7 @@ def test_more_trials_seeds_and_arms_extend_a_finished_study(tmp_path: Path) -> N
         shift=STUDY.shift,
         arms={**STUDY.arms, "new": Arm(FDA, beta=0.08)},
         reference="source only",
+        select="source/miou",
         search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2),
         budget=STUDY.budget,
         seeds=3,

@@ -22,6 +22,7 @@ STUDY = Study(
     shift=town(size=(64, 64)),
     arms=ARMS,
     reference="source only",
+    select="source/miou",
     search=ASHA(trials=2),
     budget=Budget(steps=4, evaluations=2),
     seeds=2,
@@ -54,7 +55,7 @@ class Book:
         return trial.id
 
     def complete(self) -> bool:
-        return is_complete(WANTED.values(), self.asks, self.records)
+        return is_complete(WANTED.values(), self.asks, dict.fromkeys(WANTED, self.records))
 
 
 def test_a_row_waits_for_the_trial_of_its_seed_and_no_other_row_waits() -> None:

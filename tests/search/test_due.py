@@ -16,6 +16,7 @@ SMALL = Study(
     shift=town(size=(64, 64)),
     arms={"searched": Arm(SourceOnly, learning_rate=LogUniform(1e-3, 1e-1)), "fixed": Arm(SourceOnly)},
     reference="fixed",
+    select="source/miou",
     search=ASHA(trials=2),
     budget=Budget(steps=4, evaluations=2),
     seeds=2,
@@ -48,7 +49,7 @@ class Book:
         return self
 
     def complete(self) -> bool:
-        return is_complete(wanted(HEADER), self.asks, self.records)
+        return is_complete(wanted(HEADER), self.asks, {arm.name: self.records for arm in HEADER.arms})
 
 
 def test_records_are_complete_with_all_search_trials_and_the_confirm_trials_of_the_best() -> None:

@@ -50,7 +50,7 @@ class Notebook:
 
     def propose(self, address: tuple[str, str] = ("study", "row")) -> dict[str, Any]:
         """The next values."""
-        return propose(self.dimensions, self.asks, self.records, self.study.select, address)
+        return propose(self.dimensions, self.asks, self.records, self.study.selected_by, address)
 
     def note(self, values: Mapping[str, Any], curve: list[float], state: State | None = "complete") -> Ask:
         """Ask for a trial with these values, that reported this curve and ended so."""

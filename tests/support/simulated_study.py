@@ -36,6 +36,7 @@ STUDY = Study(
         "target supervised": Arm(TargetSupervised, learning_rate=RATE),
     },
     reference="source only",
+    select="source/miou",
     search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2),
     budget=Budget(steps=8, evaluations=4),
     seeds=2,

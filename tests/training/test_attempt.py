@@ -20,7 +20,7 @@ from platform.methods.step import Step
 from platform.records.provenance import ROOT
 from platform.records.record import Report
 from platform.records.storage.tokens import CLAIM
-from platform.records.store import CHECKPOINT, PREDICTIONS
+from platform.records.store import CHECKPOINT, PREDICTIONS, evidence_file
 from platform.scores.metrics import effective_classes
 from platform.training.assignment import Stopped
 from platform.training.attempt import start, take_step
@@ -71,18 +71,17 @@ def test_a_trial_reports_at_its_evaluated_steps_and_leaves_a_checkpoint(tmp_path
         "discriminator/spread",
     }
     assert first.metrics["target/effective_classes"] == effective_classes(first.confusions["target/val"])
-    assert first.confusions.keys() == {"source/val", "target/val"}
-    assert last.confusions.keys() == {"source/val", "target/val", "target/test"}
-    assert left(assigned) == {CHECKPOINT, PREDICTIONS}
+    assert first.confusions.keys() == last.confusions.keys() == {"source/val", "target/val", "target/test"}
+    assert left(assigned) == {CHECKPOINT, PREDICTIONS, evidence_file(3), evidence_file(6)}
     json.dumps(vars(last), allow_nan=False)
 
 
 def test_search_trials_never_see_the_test_split(tmp_path: Path) -> None:
     assigned = assignment(tmp_path, seed=0)
     busy = attempt(assigned)
-    take_step(busy)
-    assert report_of(take_step(busy)).confusions.keys() == {"source/val", "target/val"}
-    assert left(assigned) == {CHECKPOINT}
+    first, last = report_of(take_step(busy)), report_of(take_step(busy))
+    assert first.confusions.keys() == last.confusions.keys() == {"source/val", "target/val"}
+    assert left(assigned) == {CHECKPOINT, evidence_file(3), evidence_file(6)}
 
 
 def test_a_lost_worker_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_a_worker_removes_what_a_killed_one_left_half_written(tmp_path: Path) ->
     (folder_of(assigned) / f"{CHECKPOINT}.partial-123").write_bytes(b"half")
     (folder_of(assigned) / "record.jsonl").write_bytes(b"kept")
     take_step(attempt(assigned))
-    assert left(assigned) == {CHECKPOINT, "record.jsonl"}
+    assert left(assigned) == {CHECKPOINT, evidence_file(3), "record.jsonl"}
 
 
 # What a method cannot say of itself
@@ -279,7 +278,7 @@ def test_a_worker_whose_trial_another_one_has_writes_no_more(tmp_path: Path) -> 
     (folder_of(assigned) / CLAIM).write_text("another's")
     assert take_step(busy) == Stopped()
     assert checkpoint_of(assigned).read_bytes() == written
-    assert left(assigned) == {CHECKPOINT}
+    assert left(assigned) == {CHECKPOINT, evidence_file(3)}
 
 
 # Without Ray

@@ -20,7 +20,7 @@ from platform.methods.step import Step
 from platform.networks import BiSeNet18
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import leave_mark
-from platform.records.store import CHECKPOINT
+from platform.records.store import CHECKPOINT, evidence_file
 from platform.shifts.shift import DataError
 from platform.training.assignment import DiskFailure, Failure, UnfitNode, breaks_worker
 from platform.training.attempt import take_step
@@ -82,7 +82,7 @@ sys.stdout.buffer.write(pickle.dumps(results))
 
 
 def test_a_disk_that_takes_no_more_is_no_failure_of_the_trial(tmp_path: Path) -> None:
-    """A real one: the kernel refuses the checkpoint's last bytes. Afterwards the worker goes on from the last good."""
+    """A real one: the kernel refuses a file's last bytes. Afterwards the worker goes on from the last good."""
     assigned = assignment(tmp_path)
     saved = subprocess.run(
         [sys.executable, "-c", LIMITED],
@@ -92,22 +92,23 @@ def test_a_disk_that_takes_no_more_is_no_failure_of_the_trial(tmp_path: Path) ->
         cwd=ROOT,
     ).stdout
     first, full, second = pickle.loads(saved)
-    assert full == DiskFailure(f"{checkpoint_of(assigned)}: File too large")
+    assert full == DiskFailure(f"{folder_of(assigned) / evidence_file(6)}: File too large")
     # The report of the checkpoint that is there comes again: nobody said that the driver has it.
     assert report_of(second) == report_of(first)
     assert not list(folder_of(assigned).glob("*.partial-*"))
 
 
 def test_no_space_left(small_disk: Path) -> None:
-    """The first checkpoint fits, and a second beside it does not."""
+    """The first checkpoint and all evidence fit, and a second checkpoint beside the first does not."""
     assigned = assignment(small_disk, seed=0)
     busy = attempt(assigned)
     first = report_of(take_step(busy))
     good = checkpoint_of(assigned).read_bytes()
-    (small_disk / "ballast").write_bytes(bytes(SMALL - len(good) - 50_000))
+    evidence = (folder_of(assigned) / evidence_file(first.step)).stat().st_size
+    (small_disk / "ballast").write_bytes(bytes(SMALL - len(good) - 2 * evidence - 50_000))
     assert take_step(busy) == DiskFailure(f"{checkpoint_of(assigned)}: No space left on device")
     assert checkpoint_of(assigned).read_bytes() == good
-    assert left(assigned) == {CHECKPOINT}
+    assert left(assigned) == {CHECKPOINT, evidence_file(3), evidence_file(6)}
 
     (small_disk / "ballast").unlink()
     again = attempt(replace(assigned, reported=first.step))

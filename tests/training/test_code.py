@@ -148,9 +148,10 @@ DECIDES = {
     "a method": ("methods/translation/fda.py", "return", "return +"),
     "which splits are evaluated": (
         "training/evaluation.py",
-        "TARGET_VAL: splits.oracle.val",
-        "TARGET_VAL: splits.source_val",
+        "run, splits.oracle.val",
+        "run, splits.source_val",
     ),
+    "what evidence is kept": ("training/evidence.py", "NOISE = 16", "NOISE = 17"),
     "which metrics are reported": ("training/evaluation.py", "source.accuracy", "source.miou"),
     "how many predictions are kept": ("training/evaluation.py", "KEPT = 4", "KEPT = 5"),
     "what a metric is": ("scores/metrics.py", "np.exp(", "np.log("),

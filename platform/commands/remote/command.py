@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform.commands.beside import load
+from platform.commands.before.beside import load
 from platform.commands.exits import COMPLETE, BadInput, Parser, by_signal, ending, say
 from platform.commands.remote.connection import PAUSE_SECONDS, NoAnswer, answered, reach
 from platform.commands.remote.fetching import fetch_study

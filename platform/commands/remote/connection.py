@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING
 
 import yaml
 
+from platform.commands.before.token import close_token
 from platform.commands.exits import BadInput
-from platform.commands.token import close_token
 from platform.records.one_line import one_line, without_credentials
 
 if TYPE_CHECKING:

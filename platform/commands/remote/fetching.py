@@ -15,9 +15,9 @@ from platform.records.storage.files import NotPlain, is_plain, read_plain, write
 from platform.records.storage.locks import AlreadyRunning, study_lock
 from platform.records.storage.storage import Storage, most_bytes
 from platform.records.storage.tokens import TOKENS
-from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store, trial_file
+from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store, evidence_file, trial_file
+from platform.records.trial import Trial
 
-TRIAL_FILES = (RECORD, PREDICTIONS)
 STUDY_FILES = (
     *(JOURNAL, "table.md", "table.csv", "table.tex", "records.parquet", "curves.png", "comparison.png"),
     *("log.txt", "mlflow.log"),
@@ -59,7 +59,7 @@ def take_over(theirs: Store, mine: Store, study: str) -> int:
     folder = mine.study_folder(study)
     if not _continues(theirs.study_folder(study) / JOURNAL, folder / JOURNAL):
         raise BadInput(f"{folder} holds another run of {study}; move it away, or fetch to another folder, --to DIR")
-    trials = {ask.trial.id for ask in theirs.journal(study).asks}
+    trials = {ask.trial.id: ask.trial for ask in theirs.journal(study).asks}
     folders = {trial: theirs.trial_folder(trial) for trial in trials}
     fetched = {trial for trial, each in folders.items() if each.is_dir() and not each.is_symlink()}
     kept = {
@@ -69,7 +69,7 @@ def take_over(theirs: Store, mine: Store, study: str) -> int:
     }
     odd: list[str] = []
     for trial in sorted(fetched - kept):
-        odd += _copy(theirs.trial_folder(trial), mine.trial_folder(trial), TRIAL_FILES)
+        odd += _copy(theirs.trial_folder(trial), mine.trial_folder(trial), _files_of(trials[trial]))
     odd += _copy(theirs.study_folder(study), folder, STUDY_FILES)
     if odd:
         more = f" and {len(odd) - NAMED:,} more" if len(odd) > NAMED else ""
@@ -80,6 +80,11 @@ def take_over(theirs: Store, mine: Store, study: str) -> int:
     table = folder / "table.md"
     print(f"the table: {shown(table)}" if table.exists() else "there is no table yet: the study has not ended")
     return COMPLETE
+
+
+def _files_of(trial: Trial) -> list[str]:
+    """The files of a trial that are taken over: its record, predictions, and the evidence that selectors judge by."""
+    return [RECORD, PREDICTIONS, *map(evidence_file, trial.evaluated_steps)]
 
 
 def _trials(ids: set[str]) -> str:
@@ -120,8 +125,8 @@ def _download(bucket: Storage, study: str, theirs: Store) -> None:
     """Copy a study from a bucket to an empty store, without its trials' weights. Raises MachineFailed."""
     try:
         _download_files(bucket, study, theirs, STUDY_FILES)
-        for trial in {ask.trial.id for ask in theirs.journal(study).asks}:
-            _download_files(bucket, trial_file(trial, "").rstrip("/"), theirs, TRIAL_FILES)
+        for trial in {ask.trial.id: ask.trial for ask in theirs.journal(study).asks}.values():
+            _download_files(bucket, trial_file(trial.id, "").rstrip("/"), theirs, _files_of(trial))
     except OSError as error:
         raise MachineFailed(f"{bucket} cannot be read from here ({one_line(error)})") from error
 

@@ -7,6 +7,7 @@ from platform.commands.terminal.screen import COLUMNS
 from platform.design.plan import plan
 from platform.design.row import Row
 from platform.design.study import Study
+from platform.records.record import SELECTED
 from platform.records.trial import START_NUMBER, confirm_seed
 from platform.results.lines import count, hanging, padded
 from platform.running.placement import Offer, at_a_time
@@ -28,13 +29,16 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
         "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
         f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
         "rungs": _rungs(study),
-        "select": study.select + (", which uses target labels" if study.select.startswith("oracle/") else ""),
+        "select": study.selected_by
+        + (", which uses target labels" if study.selector is None else "")
+        + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
         "recipe": _recipe(study.recipe),
         "slot": f"{budget.slot} a trial",
         "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
         f"{_duration(planned.hours)} on {planned.device}",
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
-        f"and {_space(planned.running_bytes)} for each trial that runs",
+        f"{_space(planned.evidence_bytes)} at most for evidence, and {_space(planned.running_bytes)} for each trial "
+        "that runs",
     }
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"

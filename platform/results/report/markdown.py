@@ -22,6 +22,9 @@ def render(table: Table) -> str:
         _scores(table),
         _bullets(wording.reading(table)),
         *_faults(table),
+        "## Which checkpoint",
+        _checkpoints(table),
+        wording.checkpoints(table),
         "## How each row was reached",
         _efforts(table),
         "## Cost",
@@ -64,6 +67,11 @@ def _faults(table: Table) -> list[str]:
         parts += ["In the trials' words, each reason once, with the id of the first trial that gives it:"]
         parts += [_bullets(reasons)]
     return parts
+
+
+def _checkpoints(table: Table) -> str:
+    cells = [wording.mious_of_checkpoints(row) for row in table.rows]
+    return _rows(("arm", *wording.CHECKPOINTS), _arms(table), cells)
 
 
 def _efforts(table: Table) -> str:

@@ -1,6 +1,7 @@
 """The table as plain text of a terminal's width."""
 
 import io
+import math
 
 from rich import box
 from rich.console import Console
@@ -35,6 +36,11 @@ def render(table: Table, width: int = 80) -> str:
     console.print(_scores(table))
     console.print()
     console.print(_efforts(table))
+    if any(not math.isnan(row.checkpoints.last) for row in table.rows):
+        console.print()
+        console.print(_checkpoints(table))
+        console.print()
+        console.print(Text("\n".join(hanging(wording.checkpoints(table), width))))
     for lines in filter(None, (tuned, reading, faults)):
         console.print()
         for line in lines:
@@ -69,6 +75,13 @@ def _efforts(table: Table) -> Grid:
             f"{row.effort.hours:.2f}",
         )
         grid.add_row(*map(Text, cells))
+    return grid
+
+
+def _checkpoints(table: Table) -> Grid:
+    grid = _grid("checkpoint", *wording.CHECKPOINTS)
+    for row in table.rows:
+        grid.add_row(*map(Text, (wording.name(row), *wording.mious_of_checkpoints(row))))
     return grid
 
 

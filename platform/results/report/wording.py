@@ -80,6 +80,30 @@ def reading(table: Table) -> list[str]:
     ]
 
 
+CHECKPOINTS = ("last", "selected", "best")
+
+
+def mious_of_checkpoints(row: Row) -> tuple[str, ...]:
+    """mIoU of the last, the selected and the best checkpoint."""
+    return tuple(number(value, ".3f") for value in vars(row.checkpoints).values())
+
+
+def checkpoints(table: Table) -> str:
+    """Which checkpoint the scores are of, and what the others are."""
+    select = table.header.select
+    by = f"by none, since {select} compares trials of one step" if table.header.compares else f"by {select}, run by run"
+    return (
+        f"mIoU on the test split, mean over seeds: scores above are those of the {table.header.checkpoint} checkpoint. "
+        f"Selected: {by}{_besides(table)}. Best: by the test labels, as where papers pick on what they report; nobody "
+        "may."
+    )
+
+
+def _besides(table: Table) -> str:
+    selectors = sorted({row.selected_by for row in table.rows if row.supervised} - {table.header.select})
+    return f" († by {' and '.join(selectors)})" if selectors else ""
+
+
 def early_stopping(table: Table) -> list[str]:
     """How rungs judge search trials; nothing where none are judged."""
     header = table.header

@@ -1,19 +1,31 @@
-"""The metrics that may stop and pick trials: higher is better; those that use target labels begin with `oracle/`."""
+"""What every selector is: a number for a checkpoint, computed without target labels, that stops and picks trials."""
 
-import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from platform.records.record import ORACLE_ACCURACY, ORACLE_MIOU, SOURCE_ACCURACY, SOURCE_MIOU
-
-LABEL_FREE = (SOURCE_MIOU, SOURCE_ACCURACY)
-"""Computed without target labels, on the source's val split."""
-ORACLE = (ORACLE_MIOU, ORACLE_ACCURACY)
-"""Computed with the labels of the target's val split: an upper bound, never a fair choice."""
+from platform.scores.evidence import Evidence
 
 
-def check_selector(name: str) -> None:
-    """Raise ValueError for a name that is not a selector's."""
-    known = (*LABEL_FREE, *ORACLE)
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"Study.select must be one of {', '.join(known)}, got {name!r}.{hint}")
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    """Judges checkpoints by their evidence, higher being better; a frozen dataclass of its settings.
+
+    A selector says `score`, of one checkpoint, or, where a checkpoint is judged by others, `scores`, of all at once.
+    """
+
+    name: ClassVar[str] = ""
+    """What it is called in tables: the domain that it looks at, and what it measures there."""
+
+    def score(self, evidence: Evidence) -> float:
+        """The score of one checkpoint."""
+        raise NotImplementedError(f"{type(self).__name__} must have score(self, evidence), got neither it nor scores")
+
+    def scores(self, candidates: Sequence[Evidence]) -> list[float]:
+        """The scores of checkpoints of the same step, each among the others."""
+        return [self.score(evidence) for evidence in candidates]
+
+    @classmethod
+    def compares(cls) -> bool:
+        """Whether the score of a checkpoint depends on the others."""
+        return cls.scores is not Selector.scores

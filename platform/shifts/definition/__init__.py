@@ -1,5 +1,5 @@
 """The code of the user's own that a class leads to."""
 
-from platform.shifts.definition.following import definition
+from platform.shifts.definition.following import Held, definition, held
 
-__all__ = ["definition"]
+__all__ = ["Held", "definition", "held"]

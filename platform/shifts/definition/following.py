@@ -1,8 +1,10 @@
 """The user's own code, by following objects: from classes to all that they lead to."""
 
+import ast
 import builtins
 import collections
 import copyreg
+import dataclasses
 import enum
 import functools
 import hashlib
@@ -54,6 +56,13 @@ LOOKS_UP = {"eval", "exec", "globals", "__import__"}
 """Functions of Python's that reach code by a text."""
 BY_NAME = "import what it takes where the file begins, and use it by its name"
 
+OPENS_FILES = {"from_file", "read_file", "read_image", "OSFile", "memory_map", "LocalFileSystem"}
+"""Functions of torch's, torchvision's and pyarrow's that open files in C++."""
+DATA = {"platform.shifts.shift", "platform.shifts.stored"}
+"""Modules whose objects are a shift's data."""
+LONGEST_TEXTS = 10
+"""Characters of texts in code that count as a number: labels may be written as a text."""
+
 CHECKED = ("<@beartype(", "jaxtyping._decorator")
 """Where beartype and jaxtyping make up what they put around a function, to check its annotations."""
 
@@ -70,10 +79,55 @@ def definition(*classes: type) -> str:
     return digest(*roots, *walk.finished()) if roots else ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """What the user's code that a class leads to is made of."""
+
+    numbers: int
+    """How many numbers it brings along: of arrays, of lists, single ones."""
+    code: tuple[ast.AST, ...]
+    """The source of its functions."""
+    data: bool
+    """Whether it leads to a shift's data, decoded."""
+
+    @property
+    def reaches_for_labels(self) -> bool:
+        """Whether code takes an attribute `oracle`: `x.oracle`, `getattr(x, "oracle")`, `"oracle.val"`."""
+        for node in (node for tree in self.code for node in ast.walk(tree)):
+            if isinstance(node, ast.Attribute) and node.attr == "oracle":
+                return True
+            if isinstance(node, ast.Constant) and str(node.value).split(".")[0] == "oracle":
+                return True
+        return self.data
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether code names a function of a library that opens files without asking Python."""
+        nodes = (node for tree in self.code for node in ast.walk(tree))
+        return any(isinstance(node, ast.Attribute) and node.attr in OPENS_FILES for node in nodes)
+
+
+@functools.cache
+def held(cls: type) -> Held:
+    """What a class of the user's own leads to. Raises ValueError for what cannot be followed."""
+    walk = _Walk()
+    walk.text(cls, Place(cls.__name__))
+    walk.finished()
+    nodes = [node for tree in walk.code for node in ast.walk(tree)]
+    written = sum(isinstance(node, ast.Constant) and isinstance(node.value, int | float) for node in nodes)
+    texts = sum(len(value) for node in nodes if isinstance(value := getattr(node, "value", None), str | bytes))
+    return Held(walk.held + written + texts // LONGEST_TEXTS, tuple(walk.code), walk.data)
+
+
 class _Walk:
     """Numbers objects in the order in which they are met, and describes each by its own parts and those numbers."""
 
     def __init__(self, before: "_Walk | None" = None) -> None:
+        self.held = 0
+        """Numbers that were met, see `Held`."""
+        self.code: list[ast.AST] = []
+        self.data = False
+        """Whether decoded data were met."""
         self.numbers: dict[int, int] = {} if before is None else dict(before.numbers)
         self.ahead = collections.deque[tuple[Any, Place]]()
         # An object that is let go leaves its id to another.
@@ -91,8 +145,10 @@ class _Walk:
         if value is NOTHING:
             return "missing"
         if type(value) in PLAIN:
+            self.held += len(value) if isinstance(value, bytes) else 1
             return repr(value)
         if type(value) is str:
+            self.held += len(value) // LONGEST_TEXTS
             return repr(at.placed(value))
         if isinstance(value, PurePath) and not is_users(type(value).__module__):
             return f"path {at.placed(value.as_posix())!r}"
@@ -168,6 +224,7 @@ class _Walk:
         """What the source of a function says, and what the names stand for that it reads."""
         if (tree := sources.source(function)) is None:
             return [at.refused(function)]
+        self.code.append(tree)
         named, values = dict[str, str](), dict[str, Any]()
         if "import_module" in sources.names_taken(function.__code__):
             return [at.refused(importlib.import_module, BY_NAME)]
@@ -217,6 +274,7 @@ class _Walk:
 
     def _instance(self, value: Any, at: Place) -> str:
         """Any other object as `pickle` would take it apart: what makes it, from what, and its state."""
+        self.data = self.data or type(value).__module__ in DATA
         if isinstance(value, nn.Module) and (original := value._modules.get("_orig_mod")) is not None:
             return f"compiled {self.text(original, at)}"
         reduce = copyreg.dispatch_table.get(type(value))
@@ -270,11 +328,13 @@ class _Walk:
     def _array(self, value: Any, at: Place) -> str:
         if value.dtype.hasobject:
             return f"array {value.shape} {self._texts(value.ravel().tolist(), at)}"
+        self.held += value.size
         content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         state = self._state(getattr(value, "__dict__", {}), at)
         return f"{self.text(type(value), at)} {value.dtype.descr} {value.shape} {content} {state}"
 
     def _tensor(self, value: torch.Tensor, at: Place) -> str:
+        self.held += value.numel()
         try:
             flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             content = hashlib.sha256(flat.numpy().tobytes()).hexdigest()

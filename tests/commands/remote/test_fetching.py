@@ -10,6 +10,7 @@ from platform.commands.exits import BadInput
 from platform.commands.remote import fetching
 from platform.commands.remote.command import main
 from platform.records.record import End
+from platform.records.store import evidence_file, trial_file
 from tests.support.fetched import Fetched
 from tests.support.invented_study import study
 
@@ -39,6 +40,19 @@ def test_fetching_again_brings_what_has_come_since(fetched: Fetched) -> None:
     fetched.take_over()
     assert fetched.mine.journal("invented").ends == {fetched.asks[0].trial.id: END}
     assert fetched.mine.read(fetched.asks[0].trial.id) == fetched.theirs.read(fetched.asks[0].trial.id)
+
+
+def test_the_evidence_of_evaluations_comes_along_and_no_other_file_that_is_called_so(
+    fetched: Fetched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = fetched.asks[0].trial
+    for step in (trial.evaluated_steps[0], 7):
+        fetched.theirs.storage.write(trial_file(trial.id, evidence_file(step)), b"evidence")
+    fetched.take_over()
+    assert fetched.mine.evidence(trial.id, trial.evaluated_steps[0]) == b"evidence"
+    assert "evidence-7.npz" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        fetched.mine.evidence(trial.id, 7)
 
 
 def test_what_was_trained_here_stays(fetched: Fetched, capsys: pytest.CaptureFixture[str]) -> None:

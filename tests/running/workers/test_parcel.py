@@ -10,13 +10,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import ray.cloudpickle
 
-from platform.commands import beside
+from platform.commands.before import beside
 from platform.design.loading import StudyFileError
 from platform.design.study import Study
 from platform.methods import SourceOnly
@@ -63,13 +62,10 @@ print(json.dumps({
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(tmp_path: Path) -> Study:
     """A study with a shift and a method of its own, and a helper beside it."""
     (tmp_path / "helper.py").write_text(own_shift.HELPER)
     (tmp_path / "own.py").write_text(own_shift.STUDY)
-    for name in ("helper", "study_own"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        del sys.modules[name]
     return beside.load(tmp_path / "own.py").study
 
 

@@ -4,10 +4,12 @@ Records, decisions and MLflow are compared with what they must be, computed anew
 """
 
 import csv
+import functools
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,9 @@ from platform.records.record import Arrival, Ask, End, Record, Report
 from platform.records.storage.files import PARTIAL
 from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
 from platform.records.trial import SEARCH_SEED, Trial, confirm_seed
+from platform.scores.evidence import loaded
 from platform.scores.metrics import cityscapes
+from platform.scores.selectors.judgement import judged
 from platform.search.health import ailment
 from platform.search.proposals import propose
 from platform.shifts.labels import Groups
@@ -95,11 +99,30 @@ def check_journal(results: Path, undisturbed: Undisturbed) -> None:
     reader.check_all_is_there()
 
 
+def scored_reports(store: Store, study: Study) -> Callable[[str], tuple[Report, ...]]:
+    """Gives the reports of a trial, the selector's scores among their metrics, from the evidence that it left."""
+    name, selector = study.selected_by, study.selector
+
+    def scored(trial: str, report: Report) -> Report:
+        if selector is None or name in report.metrics:
+            return report
+        (score,) = judged(selector, [loaded(store.evidence(trial, report.step))])
+        return replace(report, metrics=report.metrics | {name: score})
+
+    @functools.cache
+    def reports(trial: str) -> tuple[Report, ...]:
+        record = store.read(trial)
+        assert record is not None
+        return tuple(scored(trial, report) for report in record.reports)
+
+    return reports
+
+
 class _Reader:
     """Reads a journal line by line and checks each against those above it."""
 
     def __init__(self, store: Store, undisturbed: Undisturbed) -> None:
-        self.store = store
+        self.scored = scored_reports(store, undisturbed.study)
         self.study, self.identity = undisturbed.study, undisturbed.identity
         self.asks: dict[str, Ask] = {}
         self.ends: dict[str, End] = {}
@@ -210,9 +233,7 @@ class _Reader:
         return [ask for ask in self.asks.values() if (ask.arm, ask.phase) == (arm, phase)]
 
     def _reports(self, trial: str, step: int) -> tuple[Report, ...]:
-        record = self.store.read(trial)
-        assert record is not None
-        return tuple(report for report in record.reports if report.step <= step)
+        return tuple(report for report in self.scored(trial) if report.step <= step)
 
 
 def check_records(results: Path, undisturbed: Undisturbed) -> None:
@@ -285,12 +306,10 @@ def check_mlflow(results: Path, study: Study, uri: str) -> None:
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
     asked = {ask.trial.id: ask for ask in asks(results)}
     assert sorted(run.data.tags["trial_id"] for run in children) == sorted(asked)
-    ended, store = ends(results), Store(results)
+    ended, reports = ends(results), scored_reports(Store(results), study)
     for run in children:
         trial = run.data.tags["trial_id"]
-        record = store.read(trial)
-        assert record is not None
-        _check_run(client, run, asked[trial], record.reports, ended[trial], study.shift.groups)
+        _check_run(client, run, asked[trial], reports(trial), ended[trial], study.shift.groups)
     files = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
     assert files >= {f"{NAME}.py", "table.md", "table.csv"}
 

@@ -96,7 +96,7 @@ class Undisturbed:
     def _report(self, run: TrainingRun, trial: Trial, step: int) -> Numbers:
         means = run.advance(step - run.step)
         splits = {"source/val": run.splits.source_val, "target/val": run.splits.oracle.val}
-        if step == trial.steps and trial.seed != SEARCH_SEED:
+        if trial.seed != SEARCH_SEED:
             splits["target/test"] = run.splits.oracle.test
         confusions = {
             name: evaluate(run, split, "source" if name == "source/val" else "target") for name, split in splits.items()

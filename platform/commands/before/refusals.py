@@ -23,6 +23,8 @@ from platform.records.store import Store
 from platform.records.trial import Trial
 from platform.running.machine.private import refuse_unsafe
 from platform.running.workers.words import gist
+from platform.scores.selectors.choice import identity_of, settings_of, tried
+from platform.scores.selectors.selector import Selector
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.definition.owners import is_users
 from platform.shifts.shift import DataError, Shift
@@ -72,6 +74,13 @@ def check_files(study: Study) -> None:
     """Have the files that methods read, of which their trials' ids speak. Raises DataError."""
     for row in study.rows:
         row.filled({})[0].data()
+
+
+def check_selector(study: Study) -> None:
+    """Have a selector of the user's own judge made-up evidence. Raises BadInput for one that cannot."""
+    if study.selector is not None and is_users(type(study.selector).__module__):
+        with bad_input():
+            tried(study.selector)
 
 
 def check_weights(study: Study) -> None:
@@ -175,7 +184,11 @@ def _silence(error: OSError | subprocess.SubprocessError, address: str) -> str:
 def refuse_another_search(study: Study, ledger: Ledger) -> None:
     """Trials that were stopped and picked by another rule would stand in the table as if this one had judged them."""
     before = ledger.header
-    if before is None or study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
+    if before is None:
+        return
+    if ledger.has_judged and study.selector is not None and before.select == study.selected_by:
+        _refuse_another_selector(before.selector, study.selector)
+    if study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
         return
     was = {arm.name: arm.searched for arm in before.arms}
     ranges = {
@@ -184,14 +197,25 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
         if name in was
     }
     rules: dict[str, tuple[object, object]] = ranges | {
-        "select": (before.select, study.select),
+        "select": (before.select, study.selected_by),
         "reduction": (before.reduction, study.search.reduction),
         "smoothing": (before.smoothing, study.search.smoothing),
         "rungs, by grace and warm-up,": (before.rungs, study.rungs),
     }
     for name, (then, now) in rules.items():
-        if then != now:
-            raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
+        _refuse_another(name, then, now)
+
+
+def _refuse_another_selector(then: str, selector: Selector) -> None:
+    now = identity_of(selector)
+    _refuse_another("the selector", settings_of(then), settings_of(now))
+    if then != now:
+        raise BadInput(f"this study has searched with {settings_of(now)} of other code than it has now; {REMEDY}")
+
+
+def _refuse_another(name: str, then: object, now: object) -> None:
+    if then != now:
+        raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
 
 
 def refuse_newer(store: Store) -> None:

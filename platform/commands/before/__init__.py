@@ -1,0 +1,1 @@
+"""What comes before a command does anything: its study file, and what a run is refused for."""

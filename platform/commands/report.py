@@ -1,0 +1,99 @@
+"""A study's table from its records: as it was selected, or as another selector would have had it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from platform.commands.exits import COMPLETE, INCOMPLETE, BadInput, say
+from platform.commands.terminal.text import damage_notes, shown
+from platform.design.loading import StudyFile
+from platform.records.ledger import Ledger, StoreFault
+from platform.records.record import SELECTED, Ask, Record, StudyHeader
+from platform.records.store import PREDICTIONS, Store
+from platform.scores.selectors.choice import chosen, identity_of
+from platform.scores.selectors.selector import Selector
+from platform.search.judge import REPORTED, EvidenceJudge
+
+
+def report(name: str, store: Store) -> int:
+    """Write the table of a study from its records; the exit code."""
+    header, ledger = _recorded(name, store, "--report")
+    return tabulate(ledger, header)
+
+
+def reselect(file: StudyFile, store: Store, select: str) -> int:
+    """Write the table that another selector would have led to, in a folder of its own; the exit code."""
+    selector = _selector(file, select)
+    header, ledger = _recorded(file.name, store, "--reselect")
+    # scipy and matplotlib take seconds to import.
+    from platform.results.reselection import reselected
+
+    if header.checkpoint == SELECTED and selector is not None and selector.compares():
+        raise BadInput(f"--reselect must name a selector that picks among steps, as {file.name} does, got {select}")
+    judge = select if selector is None or select in REPORTED else EvidenceJudge(selector, select, store)
+    identity = "" if selector is None else identity_of(selector)
+    try:
+        found = reselected(store, header, ledger.asks, ledger.records, judge, identity)
+    except StoreFault as fault:
+        raise BadInput(fault) from fault
+    return _written(store, found.header, found.asks, found.records, select.replace("/", "-"), found.notes)
+
+
+def tabulate(ledger: Ledger, header: StudyHeader) -> int:
+    """Write the table's files, print the table and their paths."""
+    return _written(ledger.store, header, ledger.asks, ledger.records)
+
+
+def name_damages(store: Store) -> None:
+    """Say which lines of the records do not count."""
+    for note in damage_notes(store.damages):
+        say(note)
+
+
+def _recorded(name: str, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
+    header = store.journal(name).header
+    if header is None:
+        raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without {option}")
+    ledger = Ledger(store, name, [arm.name for arm in header.arms])
+    name_damages(store)
+    return header, ledger
+
+
+def _selector(file: StudyFile, select: str) -> Selector | None:
+    """The selector of this name, the study file's own among them; None for a metric of target labels."""
+    own = file.study.selector
+    if own is not None and file.study.selected_by == select:
+        return own
+    try:
+        return chosen(select)
+    except ValueError as error:
+        mine = f", or {file.study.selected_by}, its file's own" if isinstance(file.study.select, Selector) else ""
+        said = str(error).replace("Study.select", "--reselect").replace(", or a Selector of your own", mine)
+        raise BadInput(said) from None
+
+
+def _written(
+    store: Store,
+    header: StudyHeader,
+    asks: Sequence[Ask],
+    records: Mapping[str, Record],
+    within: str = "",
+    notes: Sequence[str] = (),
+) -> int:
+    """Write a table's files to the study's folder, or one within it, and print the table and their paths."""
+    from platform.results import aggregation
+    from platform.results import report as files_of
+
+    table = aggregation.tabulate(header, asks, records)
+    table = replace(table, notes=(*notes, *table.notes))
+    folder = store.study_folder(header.name) / within
+    place = shown(f"{store.storage}/{header.name}" + (f"/{within}" if within else ""))
+    files = files_of.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
+    if not within:
+        store.publish(header.name, files)
+    print(f"\n{files_of.terminal.render(table)}\n")
+    for path in files:
+        print(f"  {place}/{path.name}")
+    short = [row.arm for row in table.rows if row.troubles.seeds_missing]
+    if short:
+        say(f"\nresults are missing: {', '.join(short)}; {place}/table.md says why")
+    return INCOMPLETE if short else COMPLETE
