@@ -15,6 +15,7 @@ from platform.records.provenance import ROOT
 from platform.records.store import CHECKPOINT, Store, trial_file
 from tests.support.checkout import Checkout
 from tests.support.mlflow_contents import runs
+from tests.support.patience import PATIENCE
 
 SHOWN = {
     "own_method": ["source only", "certain"],
@@ -75,7 +76,7 @@ def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, documen
     assert list(table.index) == SHOWN[document]
     assert table["scores/miou"].between(0, 1).all()
     replayed = fresh_checkout.start(f"results/{document}-smoke", module="platform.replay")
-    said, _ = replayed.communicate(timeout=300)
+    said, _ = replayed.communicate(timeout=PATIENCE)
     assert replayed.returncode == 0, said
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import checkout
 from tests.support.checkout import Checkout, ends, events
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ def test_a_trial_that_two_studies_ask_for_at_the_same_time_runs_once(fresh_check
     text = SMALL.replace("FACTOR", "3.0")
     processes = [fresh_checkout.start(fresh_checkout.write(f"{name}.py", text)) for name in ("one", "other")]
     for process in processes:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
     for lines in events(fresh_checkout.root).values():
         assert [line["event"] for line in lines] == ["trial", "report", "report", "end"]

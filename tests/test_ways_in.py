@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from platform.records.provenance import ROOT
 from tests.support.mlflow_server import Server
+from tests.support.patience import PATIENCE
 
 
 def both_modules() -> tuple[str, str]:
@@ -29,7 +30,9 @@ EXPECTED = (os.uname().sysname, "road")
 
 def run(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

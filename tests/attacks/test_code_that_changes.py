@@ -24,6 +24,7 @@ from platform.training.assignment import Failure, UnfitNode
 from tests.support import checkout
 from tests.support.attempts import assignment, attempt
 from tests.support.checkout import Checkout, ends, events
+from tests.support.patience import PATIENCE
 
 HELPER = "FACTOR = {factor}\n"
 STUDY = """
@@ -130,7 +131,7 @@ def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
     # Before Ray has started: every worker imports after the edit, and so does the driver what makes the table.
     began = read_until(process.stdout, "cost")
     edit(made.root, tmp_path / "helpers")
-    rest, _ = process.communicate(timeout=300)
+    rest, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, began + rest
     assert "changed: this run goes on with the code it began with, the next takes the new" in " ".join(rest.split())
     assert numbers(made.root) == undisturbed

@@ -18,7 +18,7 @@ import pytest
 
 from platform.commands.study import LOOK
 from platform.records.provenance import ROOT
-from tests.support.faults.processes import PATIENCE
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

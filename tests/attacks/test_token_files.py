@@ -24,6 +24,7 @@ from platform.records.storage.locks import RUN_VARIABLE, AlreadyRunning, lock_tr
 from platform.records.storage.storage import Folder
 from platform.records.storage.tokens import CLAIM, STUDY_LOCK, TRIAL_LOCK
 from tests.conftest import NOBODY
+from tests.support.patience import PATIENCE
 
 HOLDER = """
 import subprocess, sys, time
@@ -63,7 +64,7 @@ def kill(holder: subprocess.Popen[str]) -> None:
 
 
 def dies(process: psutil.Process) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while lives(process) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not lives(process)

@@ -8,6 +8,7 @@ import pytest
 from tests.support.cluster import hosts
 from tests.support.cluster.hosts import Host, Network
 from tests.support.cluster.ray_cluster import wait_until
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 def reaches(one: Host, other: Host) -> bool:
     """Whether a connection can be made to the other's sshd."""
     connect = f"timeout 2 bash -c ': < /dev/tcp/{other.address}/22'"
-    return one.start(connect).wait(timeout=hosts.PATIENCE) == 0
+    return one.start(connect).wait(timeout=PATIENCE) == 0
 
 
 def test_apart(network: Network) -> None:

@@ -22,9 +22,8 @@ from tests.support.checkout import Checkout
 from tests.support.cluster.remote_user import TOKEN, answer, refused, with_token, without_ray
 from tests.support.faults.processes import MARK, Command, Machine
 from tests.support.faults.small_study import TEXT
+from tests.support.patience import PATIENCE
 
-PATIENCE = 120
-"""Seconds after which something that should have happened is called missing."""
 TINY = TEXT.replace("ASHA(trials=6,", "ASHA(trials=2,").replace("seeds=2", "seeds=1")
 ENDLESS = TEXT.replace("steps=16", "steps=1_000_000")
 

@@ -18,8 +18,9 @@ from tests.support import checkout
 from tests.support.cluster.nodes import Nodes, Watch, follow
 from tests.support.cluster.nodes import study as study_of_nodes
 from tests.support.faults.inspection import inspect
-from tests.support.faults.processes import PATIENCE, Command, Machine
+from tests.support.faults.processes import Command, Machine
 from tests.support.faults.small_study import NAME, TEXT, Undisturbed
+from tests.support.patience import PATIENCE
 from tests.support.s3_server import KEYS, Server
 
 pytestmark = pytest.mark.slow

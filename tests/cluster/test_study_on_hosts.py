@@ -10,9 +10,10 @@ from platform.running.interruption import MACHINE_FAILED
 from tests.support.cluster import postgresql
 from tests.support.cluster import ray_cluster as clusters
 from tests.support.cluster.hosts import Host, Network
-from tests.support.cluster.ray_cluster import PATIENCE, Cluster, wait_until
+from tests.support.cluster.ray_cluster import Cluster, wait_until
 from tests.support.faults import inspection
 from tests.support.faults.small_study import NAME, Undisturbed
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 MLFLOW = "http://127.0.0.1:5000"
@@ -75,6 +76,7 @@ def is_idle(host: Host) -> bool:
     return not host.processes()
 
 
+@pytest.mark.thorough
 def test_worker_cut_off(network: Network, undisturbed: Undisturbed) -> None:
     cluster = clusters.make(network, workers=1)
     (worker,) = cluster.workers

@@ -18,6 +18,7 @@ from platform.records.store import JOURNAL, Store
 from platform.scores.selectors import SHELF, EnsV, PriorDivergence, SourceMIoU
 from tests.support import invented_study as invented
 from tests.support.evident_study import written
+from tests.support.patience import PATIENCE
 from tests.support.trained_study import NAME, study_file, train
 
 pytestmark = pytest.mark.slow
@@ -74,7 +75,7 @@ def test_the_command_prints_tables_writes_its_files_and_leaves_the_results_alone
         env={**os.environ, "COLUMNS": "80"},
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,8 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support.faults.inspection import asks, ends, inspect
-from tests.support.faults.processes import MARK, PATIENCE, Command, Machine
+from tests.support.faults.processes import MARK, Command, Machine
 from tests.support.faults.small_study import NAME, Undisturbed
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 

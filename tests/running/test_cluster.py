@@ -15,6 +15,7 @@ from platform.running.cluster import HEAD, Cluster, RayFault, awaited
 from platform.running.interruption import Interruption
 from platform.running.machine.session import local
 from platform.running.placement import refusal
+from tests.support.patience import PATIENCE
 
 HEAD_NODE: Resources = {"CPU": 0.0, "memory": 1e9, HEAD: 1.0}
 WORKER: Resources = {"CPU": 8.0, "GPU": 1.0, "memory": 3e10}
@@ -224,7 +225,7 @@ def test_a_ray_that_never_starts_ends_the_process(tmp_path: Path) -> None:
         "with session.local(Path.cwd(), Interruption(Folder(Path(sys.argv[1])), 'stop'), print): pass\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", hangs, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", hangs, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
     assert ended.returncode == 3
     assert ended.stdout == "error: Ray does not start in 0 seconds; the same command goes on from here\n"

@@ -11,6 +11,7 @@ import pytest
 from platform.records.provenance import ROOT
 from platform.records.storage.storage import Folder, Storage
 from platform.running.interruption import HUNG, SIGNALS, Interruption
+from tests.support.patience import PATIENCE
 
 LISTENER = """
 import subprocess, sys, time
@@ -65,8 +66,8 @@ def test_the_first_signal_stops_and_the_second_leaves_at_once(tmp_path: Path, nu
         assert listener.line() == "stopping after the current step; once more to leave at once"
         assert listener.line() == f"{int(number)} {code} True"
         listener.process.send_signal(number)
-        assert listener.process.wait(timeout=30) == code
-        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        assert listener.process.wait(timeout=PATIENCE) == code
+        _, alive = psutil.wait_procs([listener.child], timeout=PATIENCE)
         assert not alive
     finally:
         listener.end()
@@ -147,8 +148,8 @@ def test_two_signals_end_a_process_whose_main_thread_hangs(tmp_path: Path) -> No
         with pytest.raises(subprocess.TimeoutExpired):
             listener.process.wait(timeout=3)
         listener.process.send_signal(signal.SIGINT)
-        assert listener.process.wait(timeout=60) in (130, 143)
-        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        assert listener.process.wait(timeout=PATIENCE) in (130, 143)
+        _, alive = psutil.wait_procs([listener.child], timeout=PATIENCE)
         assert not alive
     finally:
         listener.end()
@@ -159,10 +160,10 @@ def test_one_signal_ends_a_process_whose_main_thread_hangs_for_long(tmp_path: Pa
     listener = Listener(tmp_path / "stop", program=HANGS.replace("interruption = ", soon, 1))
     try:
         listener.process.send_signal(signal.SIGINT)
-        assert listener.process.wait(timeout=60) == 3
+        assert listener.process.wait(timeout=PATIENCE) == 3
         assert listener.process.stdout is not None
         assert listener.process.stdout.read().splitlines()[-1] == HUNG
-        _, alive = psutil.wait_procs([listener.child], timeout=30)
+        _, alive = psutil.wait_procs([listener.child], timeout=PATIENCE)
         assert not alive
     finally:
         listener.end()

@@ -14,6 +14,7 @@ from platform.methods import FDA, SourceOnly
 from platform.records.provenance import ROOT
 from platform.shifts.definition import definition
 from tests.support.definitions import DECORATOR, NETWORK, TAKEN, TWO_FILES, edited, of, own
+from tests.support.patience import PATIENCE
 
 BY_NAME = "import what it takes where the file begins, and use it by its name"
 UNRELATED = """
@@ -221,7 +222,7 @@ study = Study(shift=town(), arms={{"own": Arm(Own)}}, reference="own", budget=Bu
         environment = os.environ | {"PYTHONHASHSEED": str(number), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", program, str(file)]
         processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, encoding="utf-8"))
-    said = {process.communicate(timeout=60)[0].strip() for process in processes}
+    said = {process.communicate(timeout=PATIENCE)[0].strip() for process in processes}
     assert len(said) == 1
     assert re.fullmatch("[0-9a-f]{12}", said.pop())
 

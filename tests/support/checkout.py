@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from platform.records.provenance import ROOT
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Checkout:
     def study(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """Run the study command to its end: exit code and output."""
         process = self.start(*arguments, output=subprocess.PIPE, **environment)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output
 
     def write(self, name: str, text: str) -> str:

@@ -9,6 +9,7 @@ from platform.records.record import Ask, End, Record
 from platform.records.store import Store
 from platform.results.mirror.tracker import Tracker
 from tests.support.invented_study import begun, report
+from tests.support.patience import PATIENCE
 from tests.support.synthetic_study import COMPLETE, study_header
 
 STUDY = "quickstart"
@@ -49,7 +50,7 @@ class Driver:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for the tracker's thread; a minute means never."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -13,6 +13,7 @@ import pytest
 
 from platform.commands.terminal.log import quiet
 from platform.records.provenance import ROOT
+from tests.support.patience import PATIENCE
 
 NOISE = """
 import contextlib, ctypes, logging, os, subprocess, sys, warnings
@@ -47,7 +48,7 @@ logging.getLogger("platform.results.mirror.tracker").warning("logged after")
 def noise(log: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program that makes every kind of noise."""
     return subprocess.run(
-        [sys.executable, "-c", NOISE, str(log), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", NOISE, str(log), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
 
 
@@ -95,7 +96,7 @@ def test_a_child_holds_neither_the_terminal_nor_the_command(tmp_path: Path) -> N
     os.close(reading)
     assert process.stdout is not None
     assert process.stdout.read() == b"progress\n", "to its end, while the daemon still runs"
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     os.write(writing, b"\n")
     os.close(writing)
     for _ in range(600):

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from platform.commands.terminal.screen import Screen
 from platform.records.provenance import ROOT
+from tests.support.patience import PATIENCE
 
 
 class Terminal:
@@ -88,7 +89,7 @@ def run(code: str, columns: int = 80, lines: int = 24, **environment: str) -> tu
     os.close(follower)
     written = drained(leader)
     os.close(leader)
-    return written.decode(), process.wait(timeout=60)
+    return written.decode(), process.wait(timeout=PATIENCE)
 
 
 def drained(descriptor: int) -> bytes:
@@ -195,7 +196,7 @@ def test_a_terminal_that_goes_away_ends_nothing(tmp_path: Path) -> None:
     )
     os.close(follower)
     os.close(leader)
-    process.communicate(b"\n", timeout=60)
+    process.communicate(b"\n", timeout=PATIENCE)
     assert done.exists()
     assert process.returncode == 0
 

@@ -16,6 +16,7 @@ import pytest
 from platform.records.provenance import ROOT
 from platform.records.storage.locks import AlreadyRunning, NoLocks, lock_trial, study_lock
 from platform.records.storage.tokens import STUDY_LOCK
+from tests.support.patience import PATIENCE
 
 HOLDER = """
 import subprocess, sys, time
@@ -58,7 +59,7 @@ def test_what_a_killed_holder_started_is_ended(tmp_path: Path) -> None:
     holder.wait()
     assert child.status() != psutil.STATUS_ZOMBIE
     with study_lock(tmp_path):
-        gone_by = time.monotonic() + 30
+        gone_by = time.monotonic() + PATIENCE
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < gone_by
             time.sleep(0.01)

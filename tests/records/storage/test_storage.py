@@ -12,9 +12,7 @@ from platform.records.storage import storage as storages
 from platform.records.storage.storage import Storage, leave_mark, sees
 from platform.records.store import Store
 from tests.support.invented_study import begun, full, study
-
-PATIENCE = 60
-"""Seconds after which something that should have happened is called missing."""
+from tests.support.patience import PATIENCE
 
 
 def elsewhere(storage: Storage) -> Storage:

@@ -20,6 +20,7 @@ from platform.records.store import Store
 from platform.results.mirror.tracker import Tracker
 from tests.support import invented_study
 from tests.support.mlflow_server import Server
+from tests.support.patience import PATIENCE
 from tests.support.synthetic_study import ARMS, ask, study_header
 
 pytestmark = [
@@ -82,11 +83,11 @@ class Browser:
     def _call(self, verb: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=verb)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)["value"]
 
     def _wait(self, condition: Any) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 if condition():

@@ -23,6 +23,7 @@ from platform.results.mirror.reasons import Unusable, check_environment, reason,
 from platform.results.mirror.serving import prepare
 from tests.support.copied_study import RUN, STUDY, recorded_study
 from tests.support.mlflow_contents import contents
+from tests.support.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -205,7 +206,7 @@ def test_the_process_ends_with_its_driver(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         env=os.environ,
     )
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=PATIENCE)
     assert (driver.returncode, output) == (0, b"")
 
 

@@ -23,6 +23,7 @@ from platform.shifts.shift import LabelledImages, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET
 from platform.shifts.town.shift import DRAWN, Town, town
 from tests.support.arrays import all_of
+from tests.support.patience import PATIENCE
 
 SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
 
@@ -276,7 +277,7 @@ def test_processes_that_open_at_once_render_once(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    said = sorted(process.communicate(timeout=120)[0].strip() for process in processes)
+    said = sorted(process.communicate(timeout=PATIENCE)[0].strip() for process in processes)
     assert said == ["mapped", "rendered"]
     assert len([entry for entry in (tmp_path / "domain-adaptation-platform").iterdir() if entry.is_dir()]) == 1
 

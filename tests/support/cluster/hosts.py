@@ -22,14 +22,14 @@ from typing import IO, Self
 
 import psutil
 
+from tests.support.patience import PATIENCE
+
 HOME = Path("/mnt/home")
 """Root's home on every host; the environment that the tests run in is its `cluster/venv`."""
 SHARED = Path("/mnt/shared")
 """The folder that all hosts see, as if by NFS."""
 PACKAGES = {"ip": "iproute2", "sshd": "openssh-server", "ssh": "openssh-client", "rsync": "rsync"}
 """Debian's packages of the commands that hosts and `ray up` need."""
-PATIENCE = 60
-"""Seconds after which a host is called broken that has not booted."""
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
 # Without it, what a killed test session started would stay.
 WITH_US = ["setpriv", "--pdeathsig", "KILL"]

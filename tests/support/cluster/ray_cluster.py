@@ -17,17 +17,16 @@ from tests.support.cluster import configuration
 from tests.support.cluster.hosts import HOME, SHARED, Host, Network
 from tests.support.faults import small_study
 from tests.support.faults.small_study import NAME
+from tests.support.patience import PATIENCE
 
 SHELL = f"export PATH={HOME}/cluster/venv/bin:$PATH RAY_AUTH_MODE=token"
 """What the user does first in every shell."""
 # Fewer and longer trials than on one machine: a node's workers take seconds to start, and Ray Tune calls one off that
 # has not started when another has become free.
 TEXT = (
-    small_study.TEXT.replace("steps=16", "steps=384").replace("trials=6", "trials=2").replace("grace=0.25", "grace=0.5")
+    small_study.TEXT.replace("steps=16", "steps=192").replace("trials=6", "trials=2").replace("grace=0.25", "grace=0.5")
 )
 DEPENDENCIES = ("pyproject.toml", "constraints.txt")
-PATIENCE = 300
-"""Seconds after which something that must happen is said not to."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 from tests.support.checkout import Checkout
+from tests.support.patience import PATIENCE
 
 TOKEN = "0123456789abcdef" * 2
 
@@ -31,7 +32,7 @@ def answer(checkout: Checkout, *arguments: str, **environment: str) -> tuple[int
         env=checkout.environment | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     return ended.returncode, ended.stdout, ended.stderr

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from tests.support.checkout import Checkout
 from tests.support.faults.small_study import NAME
+from tests.support.patience import PATIENCE
 
 MARK = "FAULT_RUN"
-PATIENCE = 240
-"""Seconds after which a command is called stuck; nothing is asserted of any time below it."""
 GRACE = 90
 """Seconds that what Ray started may take to notice that its raylet has gone: 21 for a worker that is starting."""
 
