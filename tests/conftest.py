@@ -15,6 +15,8 @@ from tests.support import checkout, s3_server, shapes
 from tests.support.checkout import Checkout
 
 shapes.install()
+FEW_SEEDS = 2
+"""With no more seeds, the thorough tests are left out."""
 NOBODY = 65534
 """A user that owns nothing."""
 
@@ -31,8 +33,15 @@ def pytest_configure() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that processes that run files side by side end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is thorough to those who ask for many seeds, and what is quick for the end.
+
+    So processes that run files side by side end at about the same time.
+    """
+    if config.getoption("--seeds") <= FEW_SEEDS:
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="`make faults test-cluster SEEDS=3` runs it"))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -13,9 +13,6 @@ from tests.support.faults.inspection import inspect
 from tests.support.faults.processes import Finished, Machine
 from tests.support.faults.small_study import NAME, TEXT, Undisturbed
 
-FEW_SEEDS = 2
-"""With no more seeds, the thorough tests are left out."""
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test of a fault as many seeds as were asked for."""
@@ -23,13 +20,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(metafunc.config.getoption("--seeds")))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is thorough to those who ask for many seeds, and what is quick for the end."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what is quick for the end."""
     items.sort(key=lambda item: item.path.name == "test_inspection.py")
-    if config.getoption("--seeds") <= FEW_SEEDS:
-        for item in items:
-            if item.get_closest_marker("thorough"):
-                item.add_marker(pytest.mark.skip(reason="`make faults SEEDS=3` runs it"))
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_every_shipped_method_has_a_row() -> None:
     assert [name for name in sorted(methods) if f", {name})" not in TEXT] == []
 
 
+@pytest.mark.thorough
 def test_each_trial_goes_on_from_its_checkpoint_to_the_same_numbers_and_weights(tmp_path: Path, cache: Path) -> None:
     undisturbed = made(tmp_path / "undisturbed", cache)
     command = undisturbed.start()

@@ -86,6 +86,7 @@ def test_one_that_always_hangs_is_given_up_with_its_reason_in_the_table(counted:
     assert counted.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_a_worker_that_was_stopped_from_outside_is_ended_too(counted: Machine, tmp_path: Path) -> None:
     place = tmp_path / "moments"
     place.mkdir()

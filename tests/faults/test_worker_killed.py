@@ -66,7 +66,7 @@ one_by_one = [
 
 
 @pytest.mark.parametrize("struck", [pytest.param(list(EVERY), id="all"), *one_by_one])
-@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("slots", [2, *(pytest.param(other, marks=pytest.mark.thorough) for other in (1, 5))])
 def test_killed_after_each_report_of_each_trial(
     counted: Machine, unhurt: dict[str, Any], tmp_path: Path, slots: int, struck: list[Moment]
 ) -> None:

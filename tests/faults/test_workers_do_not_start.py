@@ -73,10 +73,18 @@ def test_workers_that_end_as_they_start(
 @pytest.mark.parametrize(
     ("kilobytes", "words"),
     [
-        (500_000, "error: the libraries take 6 GiB of address space, got ulimit -v 500000, 0.5 GiB; raise that"),
         (5_000_000, "error: the libraries take 6 GiB of address space, got ulimit -v 5000000, 4.8 GiB; raise that"),
+        pytest.param(
+            500_000,
+            "error: the libraries take 6 GiB of address space, got ulimit -v 500000, 0.5 GiB; raise that",
+            marks=pytest.mark.thorough,
+        ),
         (7_000_000, "error: Ray does not start: .+; ulimit -v is 7000000 here, which may be too little; mend that"),
-        (12_000_000, "error: Ray does not start: .+; ulimit -v is 12000000 here, which may be too little; mend that"),
+        pytest.param(
+            12_000_000,
+            "error: Ray does not start: .+; ulimit -v is 12000000 here, which may be too little; mend that",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_little_address_space_is_one_line(machine: Machine, kilobytes: int, words: str) -> None:
