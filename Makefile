@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 20
 
-.PHONY: study test test-cluster faults lint audit clean
+.PHONY: study test test-cluster faults thorough lint audit clean
 
 study: $(VENV)/installed
 	$(BIN)/python -m platform.study studies/quickstart.py
@@ -13,7 +13,7 @@ study: $(VENV)/installed
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
 # Threads that wait give up their core, which they would else keep from the many processes beside them for no use.
-test test-cluster faults: export OMP_WAIT_POLICY := PASSIVE
+test test-cluster faults thorough: export OMP_WAIT_POLICY := PASSIVE
 
 # Lint and types are among the tests. More at a time than there are cores: much of a test with real processes is waiting.
 test: $(VENV)/installed
@@ -22,12 +22,15 @@ test: $(VENV)/installed
 # Studies on several nodes, with results in a bucket, on a head elsewhere, and by `ray up cluster.yaml` on made-up
 # hosts, which needs root.
 test-cluster: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) tests/cluster --seeds $(SEEDS)
+	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) tests/cluster
 
-# Every fault of tests/faults, with that many seeds each: `make faults SEEDS=20`. Here and in tests/cluster, up to 2
-# leave out the thorough ones.
+# Every fault of tests/faults, with that many seeds each: `make faults SEEDS=20`; up to 2, the thorough ones are left out.
 faults: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses 3 --maxschedchunk 1 tests/faults --seeds $(SEEDS)
+
+# What the three above leave out: cases that differ little from others, or take long.
+thorough: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) -m thorough --seeds 3 tests
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

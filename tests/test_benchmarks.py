@@ -38,6 +38,7 @@ def test_the_figures_say_per_report_and_per_second() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_slots_benchmark_accounts_for_every_second(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_trials_that_ray_lost_are_reported() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_gpu_benchmark_ends_every_trial_and_has_them_all_in_mlflow(tmp_path: Path) -> None:
     figures = many_gpus.measure(many_gpus.study(ARMS, TRIALS), 0.4, tmp_path, nodes=2, gpus=2)
     assert figures.trials == len(figures.suggestions) == ARMS * TRIALS
