@@ -81,6 +81,7 @@ def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, documen
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_teacher_and_the_ensemble_that_are_shown_run(fresh_checkout: Checkout) -> None:
     study, teacher, ensemble = pieces("own_method")
     classes, row = ensemble.split("arms[")

@@ -218,6 +218,7 @@ def test_a_plan_and_a_run_find_its_mistakes_before_anything_trains(
     assert not (found.root / "results" / "trials").exists()
 
 
+@pytest.mark.thorough
 def test_a_study_whose_driver_was_killed_ends_with_the_same_table(
     ran: tuple[Checkout, str], tmp_path: Path, cache: Path
 ) -> None:

@@ -26,6 +26,7 @@ def test_driver_killed(machine: Machine, random: Random, finished: Finished, und
     inspect(machine, undisturbed)
 
 
+@pytest.mark.thorough
 def test_killed_while_mlflow_lays_out_its_store(machine: Machine, undisturbed: Undisturbed) -> None:
     """A new SQLite store takes MLflow seconds, and one that was left half made it never opens again."""
     store = machine.checkout.root / "mlflow.db"

@@ -67,7 +67,7 @@ CALLS = ("open", "mkdir", "write", "ftruncate", "fsync", "replace", "unlink")
 """How `platform.records.storage.files` and the ledger's locks change a folder."""
 SHARE = 4
 """Of so many moments that follow each other a seed goes on from one: four seeds from all."""
-KILLS = 8
+KILLS = 4
 """Processes that are killed indeed, at moments spread over the whole run."""
 
 

@@ -23,10 +23,10 @@ def ray(counted: Machine) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-ONE_BY_ONE = [pytest.param(what, marks=pytest.mark.thorough) for what in ("session", "sockets", "logs")]
+ONE_BY_ONE = [pytest.param(what, marks=pytest.mark.thorough) for what in ("session", "sockets", "logs", "code")]
 
 
-@pytest.mark.parametrize("what", ["all", "code", *ONE_BY_ONE])
+@pytest.mark.parametrize("what", ["all", *ONE_BY_ONE])
 def test_a_study_ends_within_a_minute_and_goes_on(counted: Machine, ray: Path, tmp_path: Path, what: str) -> None:
     place = tmp_path / "moments"
     place.mkdir()

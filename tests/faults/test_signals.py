@@ -51,6 +51,7 @@ def test_one_signal_stops_after_the_current_step(
     goes_on(machine, undisturbed)
 
 
+@pytest.mark.thorough
 def test_a_signal_to_the_whole_group_stops_in_order_too(machine: Machine, undisturbed: Undisturbed) -> None:
     """`timeout` and job managers send it like this: Ray's processes must not go before the trials have stopped."""
     command = machine.start()
@@ -114,6 +115,7 @@ def test_a_signal_while_the_driver_stands_still(machine: Machine, undisturbed: U
     goes_on(machine, undisturbed)
 
 
+@pytest.mark.thorough
 def test_the_terminal_goes_away(machine: Machine, undisturbed: Undisturbed) -> None:
     """A connection breaks: SIGHUP comes, and nothing can be written to the terminal any more."""
     ours, terminal = pty.openpty()

@@ -73,6 +73,7 @@ def test_a_worker_that_holds_pythons_lock_for_ever_is_ended_and_its_trial_goes_o
     assert counted.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_one_that_always_hangs_is_given_up_with_its_reason_in_the_table(counted: Machine, tmp_path: Path) -> None:
     counted.checkout.write(f"{moments.NAME}.py", study(HANG.format(when=ALWAYS), silence=0.005))
     command = counted.start(HANG=str(tmp_path / "hung"), **moments.of(slots=2))
@@ -102,6 +103,7 @@ def test_a_worker_that_was_stopped_from_outside_is_ended_too(counted: Machine, t
     assert counted.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_one_signal_ends_a_study_whose_worker_hangs_and_says_what_was_lost(counted: Machine, tmp_path: Path) -> None:
     counted.checkout.write(f"{moments.NAME}.py", study(HANG.format(when=ONCE), silence=None))
     command = counted.start(HANG=str(tmp_path / "hung"), **moments.of(slots=2))
