@@ -34,7 +34,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is thorough to those who ask for many seeds, and what is quick for the end.
+    """Skip what is thorough unless many seeds are asked for, and have files with slow tests come first.
 
     So processes that run files side by side end at about the same time.
     """

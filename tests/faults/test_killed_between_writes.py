@@ -2,8 +2,8 @@
 
 Every part is real but Ray, in whose place `platform.running.simulation` asks for trials and has them report. A process
 that is killed leaves its files as they are at that moment. So the study runs once, its folder is copied ahead of every
-call that changes it and halfway through every write, and from each copy the study goes on. That nothing but the files
-matters is shown by processes that are killed indeed.
+call that changes it and halfway through every write, and from the copies, a share of them with each seed, the study
+goes on. That nothing but the files matters is shown by processes that are killed indeed.
 """
 
 import functools

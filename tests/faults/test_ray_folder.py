@@ -12,6 +12,7 @@ from tests.support.faults import moments
 from tests.support.faults.processes import Machine
 
 pytestmark = pytest.mark.slow
+ONE_BY_ONE = [pytest.param(what, marks=pytest.mark.thorough) for what in ("session", "sockets", "logs", "code")]
 
 
 @pytest.fixture
@@ -21,9 +22,6 @@ def ray(counted: Machine) -> Iterator[Path]:
     folder.mkdir()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-ONE_BY_ONE = [pytest.param(what, marks=pytest.mark.thorough) for what in ("session", "sockets", "logs", "code")]
 
 
 @pytest.mark.parametrize("what", ["all", *ONE_BY_ONE])

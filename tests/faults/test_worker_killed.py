@@ -1,7 +1,8 @@
 """Workers die by SIGKILL at any moment, as by the system's lack of memory; the study goes on without them.
 
 The moments of a small study are counted: 3 trials x (before the first of 3 reports, after each) x machines with room
-for one, two and five trials = 36. One run meets all twelve of a machine; thorough ones meet each by itself.
+for one, two and five trials = 36. One run meets all twelve of a machine. Thorough are the machines for one and
+five, and to meet each moment by itself.
 """
 
 import time

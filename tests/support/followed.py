@@ -49,7 +49,7 @@ class Driver:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for the tracker's thread; a minute means never."""
+    """Wait for the tracker's thread."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
