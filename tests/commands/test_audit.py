@@ -126,8 +126,8 @@ def test_a_selector_of_a_study_file_is_judged_beside_the_others(
     out, _ = audited(capsys, results, "--study", file, "--to", tmp_path / "audit")
     assert re.search(r"^own/worst ", out, re.MULTILINE)
     read = json.loads((tmp_path / "audit/audit.json").read_text(encoding="utf-8"))["overall"]
-    own, theirs = (read[name]["checkpoints"]["spearman"] for name in ("own/worst", "target/prior_divergence"))
-    assert own == pytest.approx(-theirs), "of two checkpoints"
+    own, theirs = (read[name]["checkpoints"] for name in ("own/worst", "target/prior_divergence"))
+    assert own["worst"] + theirs["worst"] == own["pools"] == theirs["pools"] > 0, "of two checkpoints each the other"
 
 
 def small(folder: Path, name: str = "invented", marks: Callable[..., int | None] = lambda ask, step: step) -> Store:

@@ -13,15 +13,21 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 LEAST_ROWS = 6
 """Of fewer rows, drawn again, an interval is too narrow to be believed."""
+LEAST_RANKED = 3
+"""Two points always rank alike or opposite, and say nothing of a selector."""
 
 
 def weighted_spearman(scores: Sequence[float], worth: Sequence[float]) -> float:
-    """The correlation of two rankings in which the best weigh most; nan where one of them ranks nothing.
+    """The correlation of two rankings in which the best weigh most.
+
+    It is nan of fewer than `LEAST_RANKED` points, and where one of the rankings ranks nothing.
 
     r are dense ranks over their largest, w_i = max(r_i(scores), r_i(worth))^2, and the correlation is Pearson's, with
     weights w, of weighted ranks: of a value, sum of w over what is smaller + (k + 1) / 2 times the mean of w over the k
     that equal it. Musgrave et al., arXiv:2208.07360, as their code computes it.
     """
+    if len(scores) < LEAST_RANKED:
+        return math.nan
     dense = [np.unique(values, return_inverse=True)[1] + 1 for values in (scores, worth)]
     weight = np.maximum(*(ranks / ranks.max() for ranks in dense)) ** 2
     first, second = (_weighted_ranks(ranks, weight) for ranks in dense)
