@@ -14,13 +14,11 @@ CONFIDENCE = 0.95
 LEAST_ROWS = 6
 """Of fewer rows, drawn again, an interval is too narrow to be believed."""
 LEAST_RANKED = 3
-"""Two points always rank alike or opposite, and say nothing of a selector."""
+"""Fewer points have no correlation: two always rank alike or opposite, whatever a selector is worth."""
 
 
 def weighted_spearman(scores: Sequence[float], worth: Sequence[float]) -> float:
-    """The correlation of two rankings in which the best weigh most.
-
-    It is nan of fewer than `LEAST_RANKED` points, and where one of the rankings ranks nothing.
+    """The correlation of two rankings in which the best weigh most; nan of two points, and where one ranks nothing.
 
     r are dense ranks over their largest, w_i = max(r_i(scores), r_i(worth))^2, and the correlation is Pearson's, with
     weights w, of weighted ranks: of a value, sum of w over what is smaller + (k + 1) / 2 times the mean of w over the k

@@ -59,10 +59,9 @@ def test_a_reversed_order_is_nearly_minus_1() -> None:
         assert -1 < weighted_spearman(range(number), range(number, 0, -1)) < -0.94
 
 
-@pytest.mark.parametrize("worth", [[0.1], [0.1, 0.2], [0.2, 0.1]])
-def test_two_points_have_no_correlation(worth: list[float]) -> None:
-    assert math.isnan(weighted_spearman(worth, sorted(worth)))
-    assert math.isfinite(weighted_spearman([*worth, 1.0], [*sorted(worth), 0.15])) == (len(worth) == 2)
+@pytest.mark.parametrize("scores", [[0.1], [0.1, 0.2], [0.2, 0.1]])
+def test_two_points_have_no_correlation(scores: list[float]) -> None:
+    assert math.isnan(weighted_spearman(scores, sorted(scores)))
 
 
 @pytest.mark.parametrize("values", [[0.5] * 3, [0.5] * 8])
