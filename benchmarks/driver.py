@@ -127,7 +127,7 @@ def measure(asked: Study, folder: Path) -> Figures:
     ledger.close()
     if ledger.fault is not None:
         raise ledger.fault
-    assert search.is_finished()
+    assert search.is_over
     assert not owed, f"MLflow is owed {owed}: {tracker.trouble}"
     figures.trials = sum(ledger.ended(ask) is not None for ask in ledger.asks)
     return figures

@@ -129,7 +129,7 @@ def _curve(store: Store, ask: Ask, select: str, journal: Journal) -> Curve:
     if record is None:
         return Curve(())
     record = journal.scored(record, ask.arm)
-    end = journal.ends.get(ask.trial.id, record.end)
+    end = journal.ends.get(ask.key, record.end)
     failed = end is not None and end.state == "failed" and not end.retry
     reports = [report for report in record.reports if not (failed and end is not None and report.step > end.step)]
     judged = itertools.takewhile(lambda report: select in report.metrics, reports)

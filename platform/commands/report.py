@@ -32,7 +32,7 @@ def reselect(file: StudyFile, store: Store, select: str) -> int:
     judge = select if selector is None or select in REPORTED else EvidenceJudge(selector, select, store)
     identity = "" if selector is None else identity_of(selector)
     try:
-        found = reselected(store, header, ledger.asks, ledger.records, judge, identity)
+        found = reselected(store, header, ledger.asks, ledger.by_arm(), judge, identity)
     except StoreFault as fault:
         raise BadInput(fault) from fault
     return _written(store, found.header, found.asks, found.records, select.replace("/", "-"), found.notes)
@@ -40,13 +40,19 @@ def reselect(file: StudyFile, store: Store, select: str) -> int:
 
 def tabulate(ledger: Ledger, header: StudyHeader) -> int:
     """Write the table's files, print the table and their paths."""
-    return _written(ledger.store, header, ledger.asks, ledger.records)
+    return _written(ledger.store, header, _in_order(header, ledger.asks), ledger.by_arm())
 
 
 def name_damages(store: Store) -> None:
     """Say which lines of the records do not count."""
     for note in damage_notes(store.damages):
         say(note)
+
+
+def _in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
+    """Asks in the order of the study's arms, whatever machine was ready first."""
+    arms = [arm.name for arm in header.arms]
+    return sorted(asks, key=lambda ask: (arms.index(ask.arm), ask.phase == "confirm", ask.number))
 
 
 def _recorded(name: str, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
@@ -75,7 +81,7 @@ def _written(
     store: Store,
     header: StudyHeader,
     asks: Sequence[Ask],
-    records: Mapping[str, Record],
+    records: Mapping[str, Mapping[str, Record]],
     within: str = "",
     notes: Sequence[str] = (),
 ) -> int:

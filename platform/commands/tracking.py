@@ -62,11 +62,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
         tracker.hear("begin", ask, ledger.record(ask))
     whole = tracker.owed()
     _wait(tracker, without_secrets(uri, uri), study)
-    records = {
-        arm.name: {trial: ledger.scored(record, arm.name) for trial, record in ledger.records.items()}
-        for arm in header.arms
-    }
-    state: Ending = "complete" if is_complete(wanted(header), ledger.asks, records) else "interrupted"
+    state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.by_arm()) else "interrupted"
     owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
     what = _copied(whole, tracker.was_there())
     if owed.trials or owed.study:

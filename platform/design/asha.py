@@ -7,6 +7,9 @@ from fractions import Fraction
 
 from platform.design.ranges import check_number, check_whole
 
+PARALLEL = 4
+"""Trials of an arm under way at a time, unless a study says otherwise: docs/search.md has what others would cost."""
+
 
 def cut(values: Sequence[float], reduction: int) -> float:
     """The value that a trial must reach at a rung to go on: the k-th best of `values`, k = max(1, n // reduction).
@@ -32,10 +35,12 @@ def best(reached: Sequence[tuple[int, float]]) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ASHA:
-    """Asynchronous successive halving, the stopping variant (Li et al., MLSys 2020, arXiv 1810.05934).
+    """Asynchronous successive halving (Li et al., MLSys 2020, arXiv 1810.05934), the same on any machines.
 
-    At each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen at that rung so far.
-    Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a single one.
+    The stopping variant: at each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen
+    at that rung so far. With `promote`, the variant that was published.
+    Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a single one. What
+    was seen so far does not depend on which machine was faster: see `platform.search.clock`.
     """
 
     trials: int
@@ -46,12 +51,27 @@ class ASHA:
     """One in `reduction` trials goes on; each rung is `reduction` times as far from the warm-up as the one before."""
     smoothing: int = 3
     """Evaluations up to and including a rung's whose mean is compared there."""
+    parallel: int | None = None
+    """Trials of an arm that the search has under way at a time, on whatever machines; None is 4, or all if fewer."""
+    promote: bool = False
+    """Whether trials wait at rungs until they are among the best 1/reduction; else they go on unless they are not."""
 
     def __post_init__(self) -> None:
         check_whole(self, "trials", least=1)
         check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
         check_whole(self, "reduction", least=2)
         check_whole(self, "smoothing", least=1)
+        if self.parallel is not None:
+            check_whole(self, "parallel", least=1)
+            if self.parallel > self.trials:
+                raise ValueError(f"ASHA.parallel must be at most ASHA.trials, {self.trials}, got {self.parallel}")
+        if not isinstance(self.promote, bool):
+            raise ValueError(f"ASHA.promote must be True or False, got {self.promote!r}")
+
+    @property
+    def at_a_time(self) -> int:
+        """`parallel`, as a number."""
+        return min(PARALLEL, self.trials) if self.parallel is None else self.parallel
 
     def compared(self, values: Sequence[float]) -> float:
         """What is compared of a trial at a rung, given its values at every evaluation up to it."""

@@ -42,6 +42,8 @@ def header(
         rungs=study.rungs,
         reduction=study.search.reduction if study.search else 0,
         smoothing=study.search.smoothing if study.search else 0,
+        parallel=study.search.at_a_time if study.search else 0,
+        promote=study.search is not None and study.search.promote,
         shift=shift_identity,
         source=source,
         began=began,

@@ -2,19 +2,21 @@
 
 import os
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from platform.records.record import Arrival, Ask, End, Phase, Record, Report, Score, StudyHeader
+from platform.records.record import Ask, End, Phase, Place, Record, Report, Score, StudyHeader
 from platform.records.storage.locks import lock_trial
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
 
-Event = Literal["begin", "report", "end", "lose", "wait"]
-"""What happens to a trial: it begins or goes on; it reports; it ends; it loses its worker and goes on from its last
-checkpoint; or another study trains it, whose results this study waits for."""
+Event = Literal["begin", "report", "pause", "end", "lose", "wait"]
+"""What happens to a trial: it begins or goes on; it reports; it pauses at its checkpoint, until it is decided whether
+it goes on; it ends; it loses its worker and goes on from its last checkpoint; or another study trains it, whose results
+this study waits for."""
 
 
 class Listener(Protocol):
@@ -46,7 +48,7 @@ class StoreFault(Exception):
 class Ledger:
     """The asks of one study and the records of their trials, read back from the store when the study goes on.
 
-    The study sees a trial up to where it ended for this study, not what another study trained beyond that.
+    A record is all that any study knows of a trial; how it ended for an arm, and what the arm has of it, is the arm's.
     Ray Tune loses trials when a callback raises, so a store that fails is kept as `fault`, and the study ends.
     """
 
@@ -62,42 +64,57 @@ class Ledger:
         """By arm; of an arm without one, the selector is among the metrics that its trials report."""
         self.header = journal.header
         """The header of the study's last run, None before its first run."""
-        self.asks = [ask for ask in journal.asks if ask.arm in arms]
-        self.arrivals = list(journal.arrivals)
         self.records: dict[str, Record] = {}
-        """The record of every asked trial, by its id, with what the selector makes of it for an arm that asks."""
-        for ask in self.asks:
-            record = replace(store.read(ask.trial.id) or _nothing(ask), losses=journal.losses[ask.trial.id])
-            self.records[ask.trial.id] = journal.scored(_seen(record, journal.ends.get(ask.trial.id)), ask.arm)
-        self._stored_ends: dict[str, End | None] = {}
+        """All that is on record of every asked trial, by its id."""
+        self._asks: dict[Place, Ask] = {}
+        self._meaning: dict[str, list[Ask]] = defaultdict(list)
+        """The asks for each trial, by its id: of one arm or of several."""
+        for ask in journal.asks:
+            if ask.arm in arms:
+                self._take(ask)
+        self._ends = dict(journal.ends)
+        self._logged = dict(self._asks)
+        self._logged_ends = dict(journal.ends)
         self._locks: dict[str, int] = {}
         self._awaited: set[str] = set()
-        self._compared: dict[tuple[str, Phase, int], list[str]] = {}
-        """By arm, phase and step, the trials whose scores were computed last, each by the others."""
+        self._unjudged: dict[tuple[str, Phase, int], Ask] = {}
+        """By arm, phase and step, one of those that are to be judged by each other, since another one has come."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray Tune pickles its search and scheduler for a restore that is never used."""
         return {}
 
+    @property
+    def asks(self) -> list[Ask]:
+        """All asks, the last one of each place, in the order asked."""
+        return list(self._asks.values())
+
     def asked(self, arm: str, phase: Phase | None = None) -> list[Ask]:
         """The asks of one arm, or of one arm and phase, in order."""
-        return [ask for ask in self.asks if ask.arm == arm and phase in (None, ask.phase)]
+        return [ask for ask in self._asks.values() if ask.arm == arm and phase in (None, ask.phase)]
 
-    def meaning_the_same(self, ask: Ask) -> list[Ask]:
-        """The asks of other arms for the same trial."""
-        return [other for other in self.asks if other.trial.id == ask.trial.id and other != ask]
+    def meaning(self, trial_id: str) -> list[Ask]:
+        """The asks for a trial: of one arm, or of several that mean the same."""
+        return self._meaning[trial_id]
 
     def record(self, ask: Ask) -> Record:
-        """The record of an asked trial, with what the selector makes of it for the arm that asks."""
-        return self.scored(self.records[ask.trial.id], ask.arm)
+        """What an arm has of a trial: up to where it ended for it, with what its selector makes of that."""
+        return self._journal.scored(seen(self.records[ask.trial.id], self.ended(ask)), ask.arm)
 
     def scored(self, record: Record, arm: str) -> Record:
         """A record with what the selector makes of it for an arm."""
         return self._journal.scored(record, arm)
 
+    def by_arm(self) -> dict[str, dict[str, Record]]:
+        """What each arm has of each of its trials, by its id."""
+        found: dict[str, dict[str, Record]] = {}
+        for ask in self._asks.values():
+            found.setdefault(ask.arm, {})[ask.trial.id] = self.record(ask)
+        return found
+
     def ended(self, ask: Ask) -> End | None:
-        """How an asked trial ended, None while it has not."""
-        return self.records[ask.trial.id].end
+        """How a trial ended for the arm that asks, None while it has not."""
+        return self._ends.get(ask.key)
 
     def announce(self, header: StudyHeader) -> None:
         """Write the header down: what the table must know of the study as it now stands."""
@@ -112,19 +129,6 @@ class Ledger:
         """Whether the score of an arm's trial changes when another one comes."""
         return arm in self._judges and self._judges[arm].compares
 
-    def reopen(self) -> None:
-        """Let trials that failed for a reason outside of them be tried again.
-
-        Search trials only until the search's choice is being confirmed: another winner would waste the confirm trials.
-        """
-        chosen = {ask.arm for ask in self.asks if ask.phase == "confirm"}
-        for ask in self.asks:
-            end = self.ended(ask)
-            if end is not None and end.retry and (ask.phase == "confirm" or ask.arm not in chosen):
-                self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=None)
-            for report in self.records[ask.trial.id].reports:
-                self._judge(ask, report.step)
-
     def replay(self, listener: Listener) -> None:
         """Tell a listener about every trial that has ended: it may have missed some when an earlier run was cut off."""
         for ask in self.asks:
@@ -134,13 +138,50 @@ class Ledger:
 
     def forget(self, ask: Ask) -> None:
         """Take an asked trial out of this study."""
-        self.asks.remove(ask)
+        del self._asks[ask.place]
+        self._meaning[ask.trial.id].remove(ask)
+
+    def start_over(self) -> None:
+        """Forget what was asked for and how it ended, which the search derives from the records.
+
+        What it derives as before is neither written again nor told. Errors of search trials stay, since the search went
+        on from there, unless none of the arm's has gone well; other trials that failed are tried again where they may.
+        """
+        went_well = {
+            ask.arm
+            for ask in self._asks.values()
+            if ask.phase == "search" and (end := self.ended(ask)) is not None and end.state != "failed"
+        }
+        for ask in self._asks.values():
+            if ask.phase == "confirm" or ask.arm not in went_well:
+                self.records[ask.trial.id] = _tried_again(self.records[ask.trial.id])
+        self._asks.clear()
+        self._meaning.clear()
+        self._ends.clear()
 
     def ask(self, ask: Ask) -> None:
-        """Note that the study asks for a trial."""
-        self._write(lambda: self.store.ask(self.study, ask))
-        self.asks.append(ask)
-        self.records.setdefault(ask.trial.id, _nothing(ask))
+        """Note that the study asks for a trial, of which there may be something on record."""
+        if self._logged.get(ask.place) != ask:
+            self._write(lambda: self.store.ask(self.study, ask))
+            self._logged[ask.place] = ask
+        if self._asks.get(ask.place) == ask:
+            return
+        try:
+            self._take(ask)
+        except OSError as error:
+            self.fault = self.fault or StoreFault(str(error))
+            self.records[ask.trial.id] = _nothing(ask)
+        self._judge_all(ask)
+
+    def _take(self, ask: Ask) -> None:
+        if (before := self._asks.pop(ask.place, None)) is not None:
+            self._meaning[before.trial.id].remove(before)
+        self._asks[ask.place] = ask
+        self._meaning[ask.trial.id].append(ask)
+        if ask.trial.id not in self.records:
+            known = self.store.read(ask.trial.id) or _nothing(ask)
+            losses = self._journal.losses[ask.trial.id]
+            self.records[ask.trial.id] = replace(known, end=_lasting(known.end), losses=losses)
 
     def take_up(self, ask: Ask, first: Callable[[], Record]) -> bool:
         """Take a trial for this process and see what is on record of it; False while another process holds it.
@@ -153,9 +194,9 @@ class Ledger:
         if known is None:
             known = first()
             self._write(lambda: self.store.begin(known))
-        self._stored_ends[ask.trial.id] = known.end
         losses = self.records[ask.trial.id].losses
-        self.records[ask.trial.id] = self.scored(replace(known, end=None, losses=losses), ask.arm)
+        self.records[ask.trial.id] = replace(known, end=_lasting(known.end), losses=losses)
+        self._judge_all(ask)
         return True
 
     def hand_out(self, ask: Ask) -> str:
@@ -167,14 +208,13 @@ class Ledger:
         self._write(lambda: self.store.storage.write(trial_file(ask.trial.id, CLAIM), claim.encode()))
         return claim
 
-    def failed_before(self, ask: Ask) -> End | None:
-        """How a trial that was taken up failed in another study, for a reason of its own."""
-        end = self._stored_ends.get(ask.trial.id)
-        return end if end is not None and end.state == "failed" and not end.retry else None
-
     def begin(self, ask: Ask) -> None:
         """Tell the listeners that a trial begins or goes on."""
         self._tell("begin", ask)
+
+    def pause(self, ask: Ask) -> None:
+        """Tell the listeners that a trial waits for a decision, and its worker for another trial."""
+        self._tell("pause", ask)
 
     def lose(self, ask: Ask) -> None:
         """Note that a trial lost its worker, and goes on from its last checkpoint."""
@@ -192,40 +232,51 @@ class Ledger:
     def report(self, ask: Ask, report: Report) -> bool:
         """Note a report; False for one that is known already."""
         record = self.records[ask.trial.id]
-        if record.end is not None or report.step <= record.step:
+        if report.step <= record.step:
             return False
         self._write(lambda: self.store.report(ask.trial.id, report))
         self.records[ask.trial.id] = replace(record, reports=(*record.reports, report))
-        self.judge(ask, report.step)
+        for same in self.meaning(ask.trial.id):
+            self._judge(same, report.step)
         self._tell("report", ask)
         return True
 
-    def judge(self, ask: Ask, step: int) -> None:
-        """Have a trial judged at a step, for every arm that means it, and by the arm's others where it is by them."""
-        for same in (ask, *self.meaning_the_same(ask)):
-            self._judge(same, step)
+    def _judge_all(self, ask: Ask) -> None:
+        for report in self.records[ask.trial.id].reports:
+            self._judge(ask, report.step)
 
     def _judge(self, ask: Ask, step: int) -> None:
+        """Have a trial judged at a step for an arm; where it is by others, when somebody asks."""
         judge = self._judges.get(ask.arm)
-        if judge is None or self.fault is not None:
+        if judge is None:
             return
-        known = self._journal.scores.setdefault(ask.arm, {})
-        trials = [ask.trial.id]
         if judge.compares:
+            self._unjudged[ask.arm, ask.phase, step] = ask
+        elif judge.name not in self._journal.scores.get(ask.arm, {}).get(ask.trial.id, {}).get(step, {}):
+            self._score(ask.arm, judge, [ask.trial.id], step)
+
+    def judge(self) -> None:
+        """Have trials judged again by each other, where another one has come."""
+        while self._unjudged and self.fault is None:
+            (arm, _, step), ask = self._unjudged.popitem()
             trials = [each.trial.id for each in self._beside(ask) if self._has_come(each, step)]
-            if self._compared.get((ask.arm, ask.phase, step)) == trials:
-                return
-        elif judge.name in known.get(ask.trial.id, {}).get(step, {}):
+            self._score(arm, self._judges[arm], trials, step)
+
+    def _score(self, arm: str, judge: Judge, trials: Sequence[str], step: int) -> None:
+        """Write the scores of trials at a step, those that are new."""
+        if self.fault is not None:
             return
+        known = self._journal.scores.setdefault(arm, {})
         for trial, value in zip(trials, judge.scores(trials, step), strict=True):
             there = known.setdefault(trial, {}).setdefault(step, {})
             if there.get(judge.name) != value:
-                score = Score(ask.arm, trial, step, judge.name, value)
+                score = Score(arm, trial, step, judge.name, value)
                 self._write(partial(self.store.score, self.study, score))
                 there[judge.name] = value
-                self.records[trial] = self.scored(self.records[trial], ask.arm)
-        if judge.compares:
-            self._compared[ask.arm, ask.phase, step] = trials
+
+    def compared(self, arm: str, trials: Sequence[str], step: int) -> list[float]:
+        """The scores of trials at a step by each other, for an arm whose selector compares."""
+        return self._judges[arm].scores(trials, step)
 
     def _beside(self, ask: Ask) -> list[Ask]:
         """The asks that a trial is compared with, itself among them: of its phase, and confirm trials of one choice."""
@@ -235,32 +286,46 @@ class Ledger:
         return [other for other in own if other.trial.configuration == ask.trial.configuration]
 
     def _has_come(self, ask: Ask, step: int) -> bool:
+        end = self.ended(ask)
+        if end is not None and end.step < step:
+            return False
         return any(report.step == step for report in self.records[ask.trial.id].reports)
 
-    def arrive(self, arrival: Arrival) -> list[Arrival]:
-        """Note a trial's arrival at a rung, unless it is known; those at the same rung up to and including it."""
-        here = [known for known in self.arrivals if (known.arm, known.step) == (arrival.arm, arrival.step)]
-        for number, known in enumerate(here, start=1):
-            if known.trial == arrival.trial:
-                return here[:number]
-        self._write(lambda: self.store.arrive(self.study, arrival))
-        self.arrivals.append(arrival)
-        return [*here, arrival]
+    def fail(self, ask: Ask, end: End) -> None:
+        """Note that a trial cannot go on: for good, or in this run."""
+        self._write(lambda: self.store.end(ask.trial.id, end))
+        self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=end)
+        if _lasting(end) is None:
+            for same in self.meaning(ask.trial.id):
+                if self.ended(same) is None:
+                    self._conclude(same, end)
+        self._tell("pause", ask)
+
+    def has_given_up(self, ask: Ask) -> bool:
+        """Whether a trial failed for a reason outside of it, so that only the next run tries it again."""
+        end = self.records[ask.trial.id].end
+        return end is not None and _lasting(end) is None
 
     def end(self, ask: Ask, end: End) -> None:
-        """Note how a trial ended, the first end counts, and remove its weights unless somebody may want them."""
+        """Note how a trial ended for an arm, and remove its weights unless somebody may want them."""
         record = self.records[ask.trial.id]
-        if record.end is not None:
-            return
-        if end.state != "stopped" and end != self._stored_ends.get(ask.trial.id):
+        if end.state != "stopped" and end != record.end:
             self._write(lambda: self.store.end(ask.trial.id, end))
-        if not end.retry and not (ask.phase == "confirm" and end.state == "complete"):
-            # Ahead of the journal: a kill in between leaves a trial that ends again, not weights that stay for ever.
-            self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
-        self._write(lambda: self.store.conclude(self.study, ask.trial.id, end))
-        self.records[ask.trial.id] = _seen(record, end)
-        self._tell("end", ask)
-        self._release(ask.trial.id)
+            self.records[ask.trial.id] = replace(record, end=end)
+        self._conclude(ask, end)
+
+    def _conclude(self, ask: Ask, end: End) -> None:
+        self._ends[ask.key] = end
+        same = [self.ended(other) for other in self.meaning(ask.trial.id)]
+        if all(each is not None and not each.retry for each in same):
+            if not (ask.phase == "confirm" and end.state == "complete"):
+                # Ahead of the journal: a kill in between leaves a trial that ends again, not weights for ever.
+                self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
+            self._release(ask.trial.id)
+        if self._logged_ends.get(ask.key) != end:
+            self._write(lambda: self.store.conclude(self.study, ask.key, end))
+            self._logged_ends[ask.key] = end
+            self._hear("end", ask)
 
     def close(self) -> None:
         """Let other processes take the trials that this one held."""
@@ -268,12 +333,17 @@ class Ledger:
             self._release(trial_id)
 
     def _tell(self, event: Event, ask: Ask) -> None:
-        """Tell every listener, for every arm that means this trial; but not of what could not be written."""
-        if self.fault is not None:
-            return
-        for same in [ask, *self.meaning_the_same(ask)]:
+        """Tell every listener, for every arm that means this trial and for which it has not ended."""
+        for same in self.meaning(ask.trial.id):
+            if self.ended(same) is None:
+                self._hear(event, same)
+
+    def _hear(self, event: Event, ask: Ask) -> None:
+        """Tell every listener; but not of what could not be written."""
+        self.judge()
+        if self.fault is None:
             for listener in self.listeners:
-                listener.hear(event, same, self.record(same))
+                listener.hear(event, ask, self.record(ask))
 
     def _lock(self, trial_id: str) -> bool:
         """Hold a trial for this process; False while another process does, and when the lock cannot be written."""
@@ -305,8 +375,17 @@ def _nothing(ask: Ask) -> Record:
     return Record(ask.trial, provenance={}, cost={})
 
 
-def _seen(record: Record, end: End | None) -> Record:
-    """A trial's record as seen by a study for which it ended this way, or has not ended.
+def _lasting(end: End | None) -> End | None:
+    """An end that another run does not change: none for a reason outside of the trial, but for errors in its code."""
+    return None if end is not None and end.retry and end.cause != "error" else end
+
+
+def _tried_again(record: Record) -> Record:
+    return replace(record, end=None) if record.end is not None and record.end.retry else record
+
+
+def seen(record: Record, end: End | None) -> Record:
+    """A trial's record as seen by an arm for which it ended this way, or has not ended.
 
     An end beyond what is on record does not count: the record was damaged, and the trial fills the gap first.
     """

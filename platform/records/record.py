@@ -20,6 +20,10 @@ Cause = Literal[
 ]
 """Why a trial ended before its last step, or what is wrong with one that went on."""
 Phase = Literal["search", "confirm"]
+Key = tuple[str, str]
+"""An arm, and the id of a trial that it asked for."""
+Place = tuple[str, Phase, int]
+"""An arm, and which of its trials of a phase."""
 SOURCE_VAL, TARGET_VAL, TARGET_TEST = "source/val", "target/val", "target/test"
 """Splits, as `Report.confusions` names them."""
 SOURCE_MIOU, SOURCE_ACCURACY = "source/miou", "source/accuracy"
@@ -110,17 +114,15 @@ class Ask:
         """What the trial is called within its study: `FDA search 3`, `FDA seed 1`."""
         return f"{self.arm} {self.label}"
 
+    @property
+    def key(self) -> Key:
+        """Tells it from what another arm makes of the same trial."""
+        return self.arm, self.trial.id
 
-@dataclasses.dataclass(frozen=True)
-class Arrival:
-    """A search trial's arrival at a rung of its arm; their order decides what is compared with what."""
-
-    arm: str
-    trial: str
-    """The trial's id."""
-    step: int
-    value: float
-    """The smoothed selector."""
+    @property
+    def place(self) -> Place:
+        """Tells it from the other asks of its study; of several with one place the last counts."""
+        return self.arm, self.phase, self.number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +200,10 @@ class StudyHeader:
     """What decides the selector's scores: its class, settings and a digest of its code; empty for `oracle/`."""
     compares: bool = False
     """Whether the selector judges trials of one step by each other, and can pick none among a trial's steps."""
+    parallel: int = 0
+    """Virtual workers of each arm's search; 0 without a search, and where it went by the order of wall time."""
+    promote: bool = False
+    """Whether search trials wait at rungs until they are among the best."""
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
@@ -212,9 +218,8 @@ class Journal:
     header: StudyHeader | None
     """The last header, None when the study never ran."""
     asks: tuple[Ask, ...]
-    arrivals: tuple[Arrival, ...]
-    ends: dict[str, End]
-    """Ends by trial id, in the order of the last end of each."""
+    ends: dict[Key, End]
+    """How trials ended for arms, in the order of the last end of each."""
     losses: Counter[str]
     """How often trials lost their workers, by trial id."""
     scores: dict[str, dict[str, dict[int, dict[str, float]]]]

@@ -4,8 +4,7 @@
     results/trials/<trial id>/evidence-<step>.npz
                                              what selectors are computed from, one per report
     results/<study>/journal.jsonl            what the study decided, in order: its header, the trials that it asked for,
-                                             their arrivals at rungs, their ends; lost workers; and what its selector
-                                             makes of trials
+                                             their ends; lost workers; and what its selector makes of trials
 
 A report that is written twice changes nothing: reports are keyed by their step, and the first of a step counts. Of the
 ends of a trial the last counts, since a failed trial may be tried again. That a search stopped a trial concerns the
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from platform.records.plain import check_name
-from platform.records.record import Arrival, Ask, End, Journal, Record, Report, Score, StudyHeader
+from platform.records.record import Ask, End, Journal, Key, Record, Report, Score, StudyHeader
 from platform.records.storage.files import write_whole
 from platform.records.storage.lines import Newer, Unreadable, read, written
 from platform.records.storage.plausible import plausible
@@ -65,10 +64,22 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True)
 class Conclusion:
-    """How a trial ended for a study."""
+    """How a trial ended for an arm of a study."""
 
     trial: str
     end: End
+    arm: str = ""
+    """Empty in lines of before version 0.2: for every arm that asked for it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """A trial's arrival at a rung, which decided something before version 0.2."""
+
+    arm: str
+    trial: str
+    step: int
+    value: float
 
 
 RECORD_LINES = {"trial": Begun, "report": Report, "end": End}
@@ -169,10 +180,6 @@ class Store:
         """Append an asked trial to the study's journal."""
         self._enter(study, "ask", dataclasses.asdict(ask))
 
-    def arrive(self, study: str, arrival: Arrival) -> None:
-        """Append a trial's arrival at a rung to the study's journal."""
-        self._enter(study, "rung", vars(arrival))
-
     def score(self, study: str, score: Score) -> None:
         """Append to the study's journal what its selector makes of a trial."""
         self._enter(study, "score", vars(score))
@@ -185,16 +192,16 @@ class Store:
         """Append to the study's journal that a trial lost its worker after a step."""
         self._enter(study, "loss", {"trial": trial_id, "step": step})
 
-    def conclude(self, study: str, trial_id: str, end: End) -> None:
-        """Append to the study's journal how a trial ended for it."""
-        self._enter(study, "end", {"trial": trial_id, "end": vars(end)})
+    def conclude(self, study: str, key: Key, end: End) -> None:
+        """Append to the study's journal how a trial ended for an arm."""
+        arm, trial_id = key
+        self._enter(study, "end", {"trial": trial_id, "end": vars(end), "arm": arm})
 
     def journal(self, study: str) -> Journal:
         """What a study decided so far."""
         header: StudyHeader | None = None
         asks: list[Ask] = []
-        arrivals: list[Arrival] = []
-        ends: dict[str, End] = {}
+        ends: dict[Key, End] = {}
         losses: Counter[str] = Counter()
         scores: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
         for values in self._lines(journal_file(study), study, JOURNAL_LINES):
@@ -203,16 +210,15 @@ class Store:
                     header = values
                 case Ask():
                     asks.append(values)
-                case Arrival():
-                    arrivals.append(values)
                 case Loss(trial):
                     losses[trial] += 1
                 case Score(arm, trial, step, select, value):
                     scores.setdefault(arm, {}).setdefault(trial, {}).setdefault(step, {})[select] = value
-                case Conclusion(trial, end):
-                    ends.pop(trial, None)
-                    ends[trial] = end
-        return Journal(header, tuple(asks), tuple(arrivals), ends, losses, scores)
+                case Conclusion(trial, end, arm):
+                    for key in [(arm, trial)] if arm else {ask.key: None for ask in asks if ask.trial.id == trial}:
+                        ends.pop(key, None)
+                        ends[key] = end
+        return Journal(header, tuple(asks), ends, losses, scores)
 
     def read(self, trial_id: str) -> Record | None:
         """The record of a trial, None when there is none."""

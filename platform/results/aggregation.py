@@ -33,8 +33,8 @@ _BySeed = Mapping[int, _Scored]
 """The complete confirm runs of one arm, by seed."""
 
 
-def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Table:
-    """The table of a study from its asks and its records by trial id, complete or not."""
+def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> Table:
+    """The table of a study from its asks and its records by arm and trial id, complete or not."""
     runs = runs_by_arm(header, asks, records)
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
     reference = scored[header.reference]

@@ -26,7 +26,8 @@ class Reselected:
 
     header: StudyHeader
     asks: tuple[Ask, ...]
-    records: Mapping[str, Record]
+    records: Mapping[str, Mapping[str, Record]]
+    """By arm and trial id."""
     notes: tuple[str, ...]
     """What a reader must know of how it came about."""
 
@@ -35,7 +36,7 @@ def reselected(
     store: Store,
     header: StudyHeader,
     asks: Sequence[Ask],
-    records: Mapping[str, Record],
+    records: Mapping[str, Mapping[str, Record]],
     judge: Judge | str,
     identity: str,
 ) -> Reselected:
@@ -47,7 +48,7 @@ def reselected(
     bounds = _bounds(header)
     arms = tuple(replace(arm, select=of_upper_bound(name) if arm.name in bounds else name) for arm in header.arms)
     before = runs_by_arm(header, asks, records)
-    known = _Known(store, dict(records), None if isinstance(judge, str) else judge)
+    known = _Known(store, {arm: dict(own) for arm, own in records.items()}, None if isinstance(judge, str) else judge)
     chosen: dict[str, list[Ask]] = {}
     changed = name == header.select and "" not in (identity, header.selector) and identity != header.selector
     notes = [_of_the_search(header, {arm: runs for arm, runs in before.items() if arm not in bounds}, changed)]
@@ -55,11 +56,11 @@ def reselected(
         search = [run.ask for run in before[arm.name].search]
         if arm.name not in bounds:
             known.judge(search)
-        confirm = _confirmed(arm, header, before[arm.name], best(search, known.records, arm.select), chosen)
+        confirm = _confirmed(arm, header, before[arm.name], best(search, known.of(arm.name), arm.select), chosen)
         known.read(confirm)
         if arm.name not in bounds:
             known.judge(confirm, needed=header.checkpoint == SELECTED)
-        notes += _of_the_choice(header, arm, before[arm.name], confirm, known.records)
+        notes += _of_the_choice(header, arm, before[arm.name], confirm, known.of(arm.name))
         notes += _of_the_beginning(arm, search, chosen)
         chosen[arm.name] = [*search, *confirm]
     return Reselected(
@@ -75,14 +76,18 @@ class _Known:
     """Records of the study's trials and of others, judged as far as they are asked about."""
 
     store: Store
-    records: dict[str, Record]
+    records: dict[str, dict[str, Record]]
     by: Judge | None
+
+    def of(self, arm: str) -> dict[str, Record]:
+        """The records of an arm's trials."""
+        return self.records.setdefault(arm, {})
 
     def read(self, asks: Sequence[Ask]) -> None:
         """Have the records of trials that the study may not have asked for; one that nobody trained is empty."""
         for ask in asks:
-            if ask.trial.id not in self.records:
-                self.records[ask.trial.id] = self.store.read(ask.trial.id) or Record(ask.trial, {}, {})
+            if ask.trial.id not in self.of(ask.arm):
+                self.of(ask.arm)[ask.trial.id] = self.store.read(ask.trial.id) or Record(ask.trial, {}, {})
 
     def judge(self, asks: Sequence[Ask], needed: bool = True) -> None:
         """Have the reports of trials judged, each step by itself, as far as there is evidence where none is needed."""
@@ -90,7 +95,7 @@ class _Known:
             return
         by_step: dict[int, list[str]] = defaultdict(list)
         for ask in asks:
-            for report in self.records[ask.trial.id].reports:
+            for report in self.of(ask.arm)[ask.trial.id].reports:
                 by_step[report.step].append(ask.trial.id)
         scores = dict[tuple[str, int], float]()
         for step, trials in by_step.items():
@@ -98,9 +103,9 @@ class _Known:
                 with nullcontext() if needed else suppress(StoreFault):
                     scores |= zip(((trial, step) for trial in pool), self.by.scores(pool, step), strict=True)
         for ask in asks:
-            record = self.records[ask.trial.id]
+            record = self.of(ask.arm)[ask.trial.id]
             reports = (self._scored(report, scores.get((ask.trial.id, report.step))) for report in record.reports)
-            self.records[ask.trial.id] = replace(record, reports=tuple(reports))
+            self.of(ask.arm)[ask.trial.id] = replace(record, reports=tuple(reports))
 
     def _scored(self, report: Report, score: float | None) -> Report:
         assert self.by is not None

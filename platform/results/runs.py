@@ -3,7 +3,18 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from platform.records.record import SELECTED, TARGET_TEST, Ask, Confusion, End, Record, Report, State, StudyHeader
+from platform.records.record import (
+    SELECTED,
+    TARGET_TEST,
+    Ask,
+    Confusion,
+    End,
+    Place,
+    Record,
+    Report,
+    State,
+    StudyHeader,
+)
 from platform.records.trial import START_NUMBER
 
 
@@ -65,27 +76,33 @@ class ArmRuns:
         return (*self.search, *self.confirm)
 
 
-def runs_by_arm(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> dict[str, ArmRuns]:
-    """The runs that count, by arm.
+def runs_by_arm(
+    header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]
+) -> dict[str, ArmRuns]:
+    """The runs that count, by arm; `records` are by arm and trial id, as each arm has them.
 
     A study may be run again with more trials or fewer seeds, or after a fault was mended: of asks with the same arm,
     phase and number the last counts, and confirm runs of a configuration that a longer search has replaced do not.
     """
-    latest: dict[tuple[str, str, int], Ask] = {}
+    latest: dict[Place, Ask] = {}
     for ask in asks:
-        key = (ask.arm, ask.phase, ask.number)
-        latest.pop(key, None)  # moves the key to the end: the order becomes that of the last asks
-        latest[key] = ask
+        latest.pop(ask.place, None)  # moves it to the end: the order becomes that of the last asks
+        latest[ask.place] = ask
     found = {}
     for arm in header.arms:
-        search = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "search")]
+        search = [
+            ask
+            for ask in latest.values()
+            if (ask.arm, ask.phase) == (arm.name, "search") and ask.number < arm.search_trials
+        ]
         confirm = [ask for ask in latest.values() if (ask.arm, ask.phase) == (arm.name, "confirm")]
         chosen = {ask.trial.configuration for ask in confirm[-1:]}
         confirm = [ask for ask in confirm if ask.trial.configuration in chosen]
         counted = [ask for ask in confirm if ask.number < header.seeds]
         starts = [ask for ask in confirm if ask.number == START_NUMBER]
         select = arm.select if header.checkpoint == SELECTED else ""
-        found[arm.name] = ArmRuns(_runs(search, records), _runs(counted, records, select), _runs(starts, records))
+        own = records.get(arm.name, {})
+        found[arm.name] = ArmRuns(_runs(search, own), _runs(counted, own, select), _runs(starts, own))
     return found
 
 

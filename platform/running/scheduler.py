@@ -31,7 +31,7 @@ WORKER_LOSSES = 3
 
 
 class StudyScheduler(FIFOScheduler):
-    """Enters every result into the ledger, and ends trials as `platform.search.decisions` has it."""
+    """Enters every result into the ledger; a trial goes on as long as `platform.search.decisions` wants it."""
 
     def __init__(self, search: Search, slots: Slots, interruption: Interruption, code: Code) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -54,7 +54,9 @@ class StudyScheduler(FIFOScheduler):
             for text in result.get("said", ()):
                 self.interruption.say(f"{assignment.ask.name}: {text}")
             self._enter(assignment, result["result"])
-            goes_on = isinstance(result["result"], Report) and self.ledger.ended(assignment.ask) is None
+            goes_on = isinstance(result["result"], Report) and self.search.may_go_on(assignment.ask)
+            if not goes_on and self.slots.take_back(assignment):
+                self.ledger.pause(assignment.ask)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault
@@ -89,20 +91,17 @@ class StudyScheduler(FIFOScheduler):
                 self._fail(assignment.ask, result)
             case UnfitNode():
                 self._exclude(result)
-                self.slots.take_back(assignment)
             case DiskFailure(reason):
                 self.ledger.fault = StoreFault(reason)
             case Stopped():
-                # Where the study goes on, a network file system showed an old stop file: another worker goes on, too.
-                self.slots.take_back(assignment)
+                pass  # where the study goes on, a network file system showed an old stop file: another worker goes on
             case _:
                 assert_never(result)
 
     def _report(self, assignment: Assignment, report: Report) -> None:
         self._look_at_node(assignment, report)
-        judged = len(self.ledger.records[assignment.ask.trial.id].reports)
         if self.ledger.report(assignment.ask, report):
-            self.search.settle(assignment.ask, judged)
+            self.search.advance()
 
     def _look_at_node(self, assignment: Assignment, report: Report) -> None:
         """Note that a node is of use, and tell the user when PyTorch cannot use the GPU that a trial has a share of."""
@@ -118,7 +117,11 @@ class StudyScheduler(FIFOScheduler):
         if failure.trace:
             log.error("%s of %r failed:\n%s", ask.trial.id, ask.arm, self.code.with_original_paths(failure.trace))
         step = self.ledger.records[ask.trial.id].step
-        self.ledger.end(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
+        self._give_up(ask, End("failed", failure.cause, failure.reason, step, failure.retry))
+
+    def _give_up(self, ask: Ask, end: End) -> None:
+        self.ledger.fail(ask, end)
+        self.search.advance()
 
     def _words_of_loss(self, trial: RayTrial) -> str:
         """Why a worker was lost, as far as Ray and the kernel say."""
@@ -140,7 +143,7 @@ class StudyScheduler(FIFOScheduler):
             return
         step = self.ledger.records[ask.trial.id].step
         reason = f"worker lost {losses} times since step {step}, the last time with: {error}"
-        self.ledger.end(ask, End("failed", "worker lost", reason, step, retry=True))
+        self._give_up(ask, End("failed", "worker lost", reason, step, retry=True))
 
 
 def _was_gone_before(tune_controller: Any, trial: RayTrial) -> bool:

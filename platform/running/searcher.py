@@ -1,6 +1,5 @@
 """Ray Tune's searcher of a study: hands out its trials."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -17,10 +16,10 @@ from platform.training.assignment import Assignment
 
 
 class StudySearcher(Searcher):
-    """Hands out, arm by arm: unfinished trials, search trials, then the confirm trials of the best one.
+    """Hands out what may be trained, in the order of `Search.open`.
 
-    An arm that waits for its last search trials holds up no other arm. Outcomes are read from the ledger, which the
-    scheduler keeps, so nothing is learnt from Ray's own callbacks.
+    An arm that waits for a decision holds up no other arm. Outcomes are read from the ledger, which the scheduler
+    keeps, so nothing is learnt from Ray's own callbacks.
     """
 
     def __init__(
@@ -37,6 +36,8 @@ class StudySearcher(Searcher):
         self.interruption = interruption
         self.mark = mark
         """What other nodes must see in the storage to show that they share the results; None on one machine."""
+        self._held: set[str] = set()
+        """The trials that other studies were found to train, since all were last looked at."""
         self._missing: str | None = None
 
     def suggest(self, trial_id: str) -> Any:
@@ -51,45 +52,42 @@ class StudySearcher(Searcher):
         return suggested if self.ledger.fault is None else Searcher.FINISHED
 
     def _suggest(self) -> Any:
-        for ask in self._open_asks():
+        while (ask := self._next()) is not None:
             if (assignment := self._take_up(ask)) is not None:
                 return {PARCEL: Parcel(assignment)}
         if self.slots.running:
             # Whoever trains may be lost, and Ray Tune asks no more after FINISHED.
             return None
-        if self.search.is_finished():
+        if self.search.is_over:
             return Searcher.FINISHED
         self._say_what_is_missing()
         return None
 
-    def _open_asks(self) -> Iterator[Ask]:
-        """The trials that nobody trains and that there is room for: those asked for before, then new ones."""
-        for ask in list(self.ledger.asks):
-            if self._is_open(ask) and self.slots.has_room(self._resources(ask.arm)):
-                yield ask
-        for arm in self.study.arms:
-            while self.ledger.fault is None and self.slots.has_room(self._resources(arm)):
-                if (new := self.search.next_ask(arm)) is None:
-                    break
-                self.ledger.ask(new)
-                self.search.note_arrivals(new)
-                if self._is_open(new):
-                    yield new
-
-    def _is_open(self, ask: Ask) -> bool:
-        """Whether a trial has neither ended nor is trained by one of this study's workers."""
-        return self.ledger.ended(ask) is None and ask.trial.id not in self.slots.running
+    def _next(self) -> Ask | None:
+        """The first trial that may be trained, that nobody trains, and that there is room for."""
+        for ask in self.search.open():
+            trial = ask.trial.id
+            if (
+                trial not in self.slots.running
+                and trial not in self._held
+                and self.slots.has_room(self._resources(ask.arm))
+            ):
+                return ask
+        self._held.clear()
+        return None
 
     def _take_up(self, ask: Ask) -> Assignment | None:
-        """What a worker is given of a trial; None when another study holds it, or when what is on record ends it."""
+        """What a worker is given of a trial; None when another study holds it, or when what is on record decides."""
         if not self.ledger.take_up(ask, lambda: self.search.first_record(ask)):
+            self._held.add(ask.trial.id)
             self.ledger.wait(ask)
             return None
-        self.search.settle(ask)
+        self.search.advance()
         step, resources = self.ledger.records[ask.trial.id].step, self._resources(ask.arm)
-        if self.ledger.ended(ask) is None and (reason := self.slots.why_never(resources)) is not None:
-            self.ledger.end(ask, End("failed", "data", reason, step, retry=True))
-        if self.ledger.ended(ask) is not None:
+        if not self.search.may_go_on(ask):
+            return None
+        if (reason := self.slots.why_never(resources)) is not None:
+            self.ledger.fail(ask, End("failed", "data", reason, step, retry=True))
             return None
         claim = self.ledger.hand_out(ask)
         self.slots.take(ask, resources, claim)

@@ -38,8 +38,6 @@ class Slots:
     @property
     def running(self) -> dict[str, Running]:
         """The trials that are trained just now, by their ids."""
-        records = self._ledger.records
-        self._running = {trial: running for trial, running in self._running.items() if records[trial].end is None}
         return self._running
 
     def has_room(self, wanted: Resources) -> bool:
@@ -57,11 +55,13 @@ class Slots:
         """Note that a trial was handed out."""
         self._running[ask.trial.id] = Running(self._ledger.records[ask.trial.id].step, resources, claim)
 
-    def take_back(self, assignment: Assignment) -> None:
-        """Let a trial be handed out again, unless another worker has it by now."""
+    def take_back(self, assignment: Assignment) -> bool:
+        """Let a trial be handed out again; False where another worker has it by now."""
         running = self._running.get(assignment.ask.trial.id)
-        if running is not None and running.claim == assignment.claim:
-            del self._running[assignment.ask.trial.id]
+        if running is None or running.claim != assignment.claim:
+            return False
+        del self._running[assignment.ask.trial.id]
+        return True
 
     def lose(self, assignment: Assignment) -> int:
         """Take a trial back whose worker died, and tell how often that happened since its last report."""

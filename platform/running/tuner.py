@@ -90,8 +90,7 @@ def run(
     or dies, or when machines have not come that a trial may need.
     """
     search = Search(study, ledger, shift_identity)
-    ledger.reopen()
-    if ledger.fault is None and not search.is_finished():
+    if ledger.fault is None and not search.is_over:
         with _cluster(address, code.root, ledger, interruption) as cluster:
             lock.note_descendants()
             mark, missing = None, 0
@@ -113,7 +112,7 @@ def run(
             _conclude(ledger)
     else:
         _conclude(ledger)
-    return search.is_finished()
+    return search.is_over
 
 
 def offer(study: Study, address: str) -> Offer:

@@ -1,89 +1,76 @@
-"""What a study does next: which trial to ask for, and when one has ended.
+"""What a study has asked for and decided, and what may be trained next: a function of the study and its records.
 
-Every decision is a function of the study and of what is on record, so a study that goes on decides as it would have
-decided, and a trial that another study has trained before is judged as if it were trained now.
+Whoever trains, in whatever order and at whatever speed, changes when a decision is known, and never what it is. A study
+that goes on decides as it would have decided, and a trial that another study has trained before is judged as if it were
+trained now.
 """
 
-import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
-from platform.design.asha import ASHA, cut
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.provenance import provenance
-from platform.records.record import Arrival, Ask, End, Record, Report
-from platform.records.trial import SEARCH_SEED, confirm_seed
+from platform.records.record import Ask, End, Record
+from platform.records.trial import SEARCH_SEED, confirm_seed, start_seed
+from platform.search.arm import ArmSearch
 from platform.search.blind import BlindRecords
-from platform.search.due import Due, Wanted, due, is_complete
 from platform.search.health import ailment
-from platform.search.proposals import propose
 from platform.training.cost import cost_of
 from platform.training.given import Given
 
 
-@dataclass(frozen=True)
 class Search:
-    """The search of a study: its decisions, from what its ledger holds."""
+    """The search of a study and what confirms it: its decisions, from what its ledger holds."""
 
-    study: Study
-    ledger: Ledger
-    identity: dict[str, Any]
-    """`Shift.identity()` of the study's shift."""
-
-    @functools.cached_property
-    def _seen(self) -> Mapping[str, Mapping[str, Record]]:
+    def __init__(self, study: Study, ledger: Ledger, identity: dict[str, Any]) -> None:
+        """`identity` is `Shift.identity()` of the study's shift."""
+        self.study, self.ledger, self._identity = study, ledger, identity
+        self._rows = sorted(study.rows, key=_depth)
+        self._seen = {row.name: BlindRecords(ledger, row.name, row.selector) for row in study.rows}
         """By row, the records as its decisions see them: without what target labels made, unless that selects."""
-        return {row.name: BlindRecords(self.ledger, row.name, row.selector) for row in self.study.rows}
+        self._searches: dict[str, ArmSearch] = {}
+        self._confirm: dict[str, dict[int, Ask]] = {row.name: {} for row in study.rows}
+        """By row and number."""
+        ledger.start_over()
+        self.advance()
 
-    def next_ask(self, arm: str) -> Ask | None:
-        """The next trial of an arm: search trials, then the confirm trials of the best; None for now, or for good."""
-        row = self.study.row(arm)
-        due_trial = due(_wanted(row), self.ledger.asks, self._seen[arm])
-        if due_trial is None:
-            return None
-        if due_trial.phase == "confirm":
-            return self._ask(row, due_trial, due_trial.values, confirm_seed(due_trial.number))
-        # The published default comes first, also when a damaged journal has lost it.
-        known = self.ledger.asked(arm, "search") if due_trial.number else []
-        values = propose(row.dimensions, known, self._seen[arm], row.selector, (self.ledger.study, arm))
-        return self._ask(row, due_trial, values, SEARCH_SEED)
+    def advance(self) -> None:
+        """Take every decision that the records allow, and note those that are new in the ledger."""
+        for row in self._rows:
+            search = self._search(row)
+            if search is not None:
+                search.advance()
+            if search.clock.finished if search is not None else not row.search_trials:
+                self._confirm_chosen(row, None if search is None else search.best)
+            for ask in self._confirm[row.name].values():
+                if self.ledger.ended(ask) is None and (end := self._end(ask)) is not None:
+                    self.ledger.end(ask, end)
+        self.ledger.judge()
 
-    def is_finished(self) -> bool:
-        """Whether every trial that was asked for has ended, and none is left to ask for."""
-        return is_complete(map(_wanted, self.study.rows), self.ledger.asks, self._seen)
+    def open(self) -> Iterator[Ask]:
+        """The trials that may be trained on, in the order of the study's arms and, within each, of what counts next."""
+        for arm in self.study.arms:
+            if (search := self._searches.get(arm)) is not None:
+                yield from search.open()
+            yield from filter(self.wants, self._confirm[arm].values())
 
-    def settle(self, ask: Ask, judged: int = 0) -> None:
-        """Decide, in order of steps, what a trial's reports call for, until one of them ends it.
+    def wants(self, ask: Ask) -> bool:
+        """Whether the arm that asked for a trial may have it trained to another evaluation."""
+        if ask.phase == "search":
+            return self._searches[ask.arm].wants(ask.number)
+        return self.ledger.ended(ask) is None
 
-        The first `judged` reports were decided upon before.
-        """
-        steps = [report.step for report in self._record(ask).reports]
-        for number, step in enumerate(steps[judged:], start=judged + 1):
-            # Step by step: where it ends here, what another study has of it later is compared with nothing.
-            self.ledger.judge(ask, step)
-            end = self._verdict(ask, self._record(ask).reports[:number])
-            if end is not None:
-                self.ledger.end(ask, end)
-                return
-        if (failed := self.ledger.failed_before(ask)) is not None:
-            self.ledger.end(ask, failed)
+    def may_go_on(self, ask: Ask) -> bool:
+        """Whether a trial may be trained to another evaluation, for whichever arm means it."""
+        return any(map(self.wants, self.ledger.meaning(ask.trial.id)))
 
-    def note_arrivals(self, ask: Ask) -> None:
-        """Have a trial that another arm of the study began be judged for this arm, and count at its rungs, too.
-
-        It is trained once, and ends once: as the arm decides that asked for it first.
-        """
-        for report in self._record(ask).reports:
-            self.ledger.judge(ask, report.step)
-        if self.study.search is None or ask.phase == "confirm":
-            return
-        reports = self._record(ask).reports
-        for number, report in enumerate(reports, start=1):
-            if report.step in self.study.rungs:
-                self._arrive(ask, self.study.search, reports[:number])
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may be trained: all is decided, or waits for the next run."""
+        return next(self.open(), None) is None
 
     def first_record(self, ask: Ask) -> Record:
         """What is known of a trial before its first step."""
@@ -94,7 +81,7 @@ class Search:
     def given(self, ask: Ask) -> tuple[Given, ...]:
         """The trials that a trial begins from, in the order of the arms that its own comes after."""
         return tuple(
-            self._given(next(other for other in self.ledger.asks if (other.arm, other.trial.id) == (row.name, start)))
+            self._given(next(other for other in self._confirm[row.name].values() if other.trial.id == start))
             for row, start in zip(self.study.row(ask.arm).given, ask.trial.after, strict=True)
         )
 
@@ -102,63 +89,48 @@ class Search:
         row = self.study.row(ask.arm)
         return Given(*row.filled(ask.trial.values(row.dimensions)), self.given(ask), ask.trial.id)
 
-    def _verdict(self, ask: Ask, reports: tuple[Report, ...]) -> End | None:
-        """How a trial ends at the last of these reports, None when it goes on."""
-        step = reports[-1].step
-        cause, reason = ailment(reports) or (None, "")
-        if step >= ask.trial.steps:
-            return End("complete", cause, reason, step)
-        if ask.phase == "confirm":
-            # A row without its collapsed seeds would flatter its method: they run to their end, and count.
-            return None
-        if cause is not None:
-            return End("failed", cause, reason, step)
-        return self._judge(ask, reports) if step in self.study.rungs else None
+    def _search(self, row: Row) -> ArmSearch | None:
+        """The search of a row; None without one, and until there is what its trials begin from."""
+        if row.name not in self._searches and row.search_trials:
+            after = self._starts(row, SEARCH_SEED)
+            if after is not None:
+                made = ArmSearch(row, self.study.rungs, self.ledger, self._seen[row.name], self._identity, after)
+                self._searches[row.name] = made
+        return self._searches.get(row.name)
 
-    def _judge(self, ask: Ask, reports: tuple[Report, ...]) -> End | None:
-        """Stop a trial at a rung unless it is among the best 1/reduction of those that arrived there before it."""
-        asha = self.study.search
-        assert asha is not None
-        values = self._compared(self._arrive(ask, asha, reports))
-        for same in self.ledger.meaning_the_same(ask):
-            self.note_arrivals(same)
-        value, least = values[-1], cut(values, asha.reduction)
-        if value >= least:
-            return None
-        selector, step = self.study.row(ask.arm).selector, reports[-1].step
-        mean = f"mean of the last {asha.smoothing} {selector}" if asha.smoothing > 1 else selector
-        return End("stopped", "below the cut", f"rung {step}: {mean} {value:.4f} is below the cut {least:.4f}", step)
+    def _confirm_chosen(self, row: Row, chosen: Ask | None) -> None:
+        """Ask for the confirm trials that a row lacks and whose beginnings are there."""
+        if chosen is None and row.search_trials:
+            return
+        values = {} if chosen is None else chosen.trial.values(row.dimensions)
+        asked = self._confirm[row.name]
+        for number in row.confirm_numbers:
+            seed = confirm_seed(number)
+            if number not in asked and (after := self._starts(row, seed)) is not None:
+                asked[number] = Ask(row.name, "confirm", number, row.trial(values, seed, self._identity, after))
+                self.ledger.ask(asked[number])
 
-    def _compared(self, arrivals: Sequence[Arrival]) -> list[float]:
-        """What is compared of those that arrived at a rung: as they arrived, unless each is judged by the others."""
-        arm = arrivals[0].arm
-        if not self.ledger.judges_by_others(arm):
-            return [arrival.value for arrival in arrivals]
-        asha, selector = self.study.search, self.study.row(arm).selector
-        assert asha is not None
-        curves = (
-            [
-                report.metrics[selector]
-                for report in self._seen[arm][arrival.trial].reports
-                if report.step <= arrival.step
-            ]
-            for arrival in arrivals
-        )
-        return [asha.compared(curve) for curve in curves]
+    def _starts(self, row: Row, seed: int) -> tuple[str, ...] | None:
+        """The ids of the complete trials that one of this seed begins from; None where one is missing."""
+        found = []
+        for given in row.given:
+            ask = next((ask for ask in self._confirm[given.name].values() if ask.trial.seed == start_seed(seed)), None)
+            end = None if ask is None else self.ledger.ended(ask)
+            if ask is None or end is None or end.state != "complete":
+                return None
+            found.append(ask.trial.id)
+        return tuple(found)
 
-    def _arrive(self, ask: Ask, asha: ASHA, reports: tuple[Report, ...]) -> list[Arrival]:
-        """Have a trial count at the rung of the last of these reports: those that arrived there before it, and it."""
-        selector = self.study.row(ask.arm).selector
-        value = asha.compared([report.metrics[selector] for report in reports])
-        return self.ledger.arrive(Arrival(ask.arm, ask.trial.id, reports[-1].step, value))
-
-    def _record(self, ask: Ask) -> Record:
-        return self._seen[ask.arm][ask.trial.id]
-
-    def _ask(self, row: Row, due_trial: Due, values: Mapping[str, Any], seed: int) -> Ask:
-        trial = row.trial(values, seed, self.identity, due_trial.after)
-        return Ask(row.name, due_trial.phase, due_trial.number, trial)
+    def _end(self, ask: Ask) -> End | None:
+        """How a confirm trial ended, None while it has not."""
+        record = self._seen[ask.arm][ask.trial.id]
+        if record.step < ask.trial.steps:
+            return None if self.ledger.has_given_up(ask) else record.end
+        # A row without its collapsed seeds would flatter its method: they run to their end, and count.
+        cause, reason = ailment(record.reports) or (None, "")
+        return End("complete", cause, reason, record.step)
 
 
-def _wanted(row: Row) -> Wanted:
-    return Wanted(row.name, row.search_trials, row.confirm_numbers, row.selector, row.dimensions, row.arm.follows)
+def _depth(row: Row) -> int:
+    """How many rows stand behind a row, each after the next."""
+    return 1 + max(map(_depth, row.given), default=0)

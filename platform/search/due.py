@@ -53,10 +53,10 @@ class Due(NamedTuple):
 def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bool:
     """Whether the records, by arm and trial id, hold all that is wanted: every trial has ended, and none is due."""
     ended = all(records[ask.arm][ask.trial.id].end is not None for ask in asks)
-    return ended and all(due(each, asks, records[each.arm]) is None for each in wanted)
+    return ended and all(due(each, asks, records) is None for each in wanted)
 
 
-def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> Due | None:
+def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> Due | None:
     """The trial of an arm to ask for after these asks: its search trials, then the confirm trials of the best of them.
 
     None while a search trial, or whatever the trial would begin from, goes on; and for good when all confirm trials
@@ -67,9 +67,10 @@ def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> D
     if len(search) < wanted.search_trials:
         after = _starts(wanted.after, start_seed(SEARCH_SEED), asks, records)
         return None if after is None else Due("search", _free(search), {}, after)
-    if any(records[ask.trial.id].end is None for ask in search):
+    known = records.get(wanted.arm, {})
+    if any(known[ask.trial.id].end is None for ask in search):
         return None
-    winner = best(search, records, wanted.select)
+    winner = best(search, known, wanted.select)
     if search and winner is None:
         return None
     values = {} if winner is None else winner.trial.values(wanted.searched)
@@ -84,13 +85,13 @@ def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Record]) -> D
 
 
 def _starts(
-    arms: Sequence[str], seed: int, asks: Sequence[Ask], records: Mapping[str, Record]
+    arms: Sequence[str], seed: int, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]
 ) -> tuple[str, ...] | None:
     """The ids of the complete confirm trials of these arms with a seed; None where one is missing."""
     found = []
     for arm in arms:
         confirmed = [ask for ask in asks if (ask.arm, ask.phase, ask.trial.seed) == (arm, "confirm", seed)]
-        end = records[confirmed[-1].trial.id].end if confirmed else None
+        end = records[arm][confirmed[-1].trial.id].end if confirmed else None
         if end is None or end.state != "complete":
             return None
         found.append(confirmed[-1].trial.id)

@@ -20,7 +20,8 @@ class EvidenceLost(StoreFault):
 REPORTED = (SOURCE_MIOU, SOURCE_ACCURACY)
 """Selectors whose scores are among what trials report."""
 REMEMBERED = 512
-"""Evidence that is kept in memory, of 256 kB at most each, where it is looked at again whenever a trial comes."""
+"""Evidence that is kept in memory, of 256 kB at most each, and what came of it, where trials are compared: both are
+looked at again whenever another one comes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,15 @@ class EvidenceJudge:
 
     def scores(self, trials: Sequence[str], step: int) -> list[float]:
         """The scores of trials at a step. Raises Misjudged, and EvidenceLost."""
-        evidence = self._remembered if self.compares else self._evidence
+        return self._together(tuple(trials), step) if self.compares else self._judged(trials, step, self._evidence)
+
+    @functools.cached_property
+    def _together(self) -> Callable[[tuple[str, ...], int], list[float]]:
+        return functools.lru_cache(maxsize=REMEMBERED)(
+            lambda trials, step: self._judged(trials, step, self._remembered)
+        )
+
+    def _judged(self, trials: Sequence[str], step: int, evidence: Callable[[str, int], Evidence]) -> list[float]:
         seen = [evidence(trial, step) for trial in trials]
         try:
             return judged(self.selector, seen)

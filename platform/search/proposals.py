@@ -1,12 +1,12 @@
-"""What to try next: an arm's records as Optuna sees them, and its proposal.
+"""What to try next: an arm's trials as Optuna sees them, and its proposal.
 
-Everything here is a function of the records. A study that goes on after a crash reads the same proposals from them.
+Everything here is a function of what was seen: a study that goes on after a crash makes the same proposals again.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -14,8 +14,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.design.ranges import Dimension
-from platform.records.record import Ask, Record
-from platform.records.trial import Trial
+from platform.records.record import State
 from platform.search.space import distribution
 from platform.shifts.randomness import derive
 
@@ -28,48 +27,49 @@ ATTEMPTS = 8
 """Proposals of TPE that may repeat a trial before points are drawn at random instead."""
 
 
-def history(
-    dimensions: Mapping[str, Dimension], asks: Sequence[Ask], records: Mapping[str, Record], select: str
-) -> optuna.Study:
+class Tried(NamedTuple):
+    """A search trial, as far as it was seen when the next one was proposed."""
+
+    values: Mapping[str, Any]
+    """Of the searched fields, as records have them."""
+    state: State | None
+    """None while it goes on."""
+    step: int
+    value: float | None
+    """The selector at its last evaluation; None before the first."""
+
+
+def history(dimensions: Mapping[str, Dimension], tried: Sequence[Tried]) -> optuna.Study:
     """The Optuna study of one arm: its search trials in the order asked, complete, pruned, failed or running.
 
     A published default that lies outside the ranges is no point of the space, and is left out.
     """
     study = optuna.create_study(direction="maximize")
     distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
-    study.add_trials(
-        told
-        for ask in asks
-        if (told := _told(ask.trial, records[ask.trial.id], dimensions, distributions, select)) is not None
-    )
+    told = (_told(each, dimensions, distributions) for each in tried if _is_point(each, dimensions))
+    study.add_trials(told)
     return study
 
 
-def propose(
-    dimensions: Mapping[str, Dimension],
-    asks: Sequence[Ask],
-    records: Mapping[str, Record],
-    select: str,
-    address: tuple[str, str],
-) -> dict[str, Any]:
+def propose(dimensions: Mapping[str, Dimension], tried: Sequence[Tried], address: tuple[str, str]) -> dict[str, Any]:
     """Values for the next search trial of an arm: the published default first (no values), then TPE's proposals.
 
     TPE: Bergstra et al., NeurIPS 2011. The sampler of the n-th proposal is seeded from the address (study, arm) and n.
     Values that would train what was trained already are not proposed: an integer behind a real hyperparameter counts
     once. The ranges must hold an untried point.
     """
-    if not asks:
+    if not tried:
         return {}
-    known = history(dimensions, asks, records, select)
+    known = history(dimensions, tried)
     distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
-    tried = [_proposals(ask.trial, dimensions) for ask in asks]
+    taken = [_proposals(each.values, dimensions) for each in tried]
     for attempt in itertools.count():
-        seed = derive(*address, len(asks), attempt) % 2**32
+        seed = derive(*address, len(tried), attempt) % 2**32
         known.sampler = (
             TPESampler(n_startup_trials=STARTUP, seed=seed) if attempt < ATTEMPTS else RandomSampler(seed=seed)
         )
         proposal = known.ask(distributions)
-        if proposal.params not in tried:
+        if proposal.params not in taken:
             break
         # TPE learns nothing from failed trials.
         known.tell(proposal, state=TrialState.FAIL)
@@ -83,35 +83,33 @@ class _Told(FrozenTrial):
         return self
 
 
-def _told(
-    trial: Trial,
-    record: Record,
-    dimensions: Mapping[str, Dimension],
-    distributions: dict[str, BaseDistribution],
-    select: str,
-) -> _Told | None:
-    values = trial.values(dimensions)
-    if not all(dimension.holds(values[name]) for name, dimension in dimensions.items()):
-        return None
-    states = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-    state = TrialState.RUNNING if record.end is None else states[record.end.state]
-    # TPE ranks stopped trials by how far they came, then by their last value: it reads no more of the curve.
-    last = {report.step: report.metrics[select] for report in record.reports[-1:]}
+def _is_point(tried: Tried, dimensions: Mapping[str, Dimension]) -> bool:
+    return all(dimension.holds(tried.values[name]) for name, dimension in dimensions.items())
+
+
+def _told(tried: Tried, dimensions: Mapping[str, Dimension], distributions: dict[str, BaseDistribution]) -> _Told:
+    states = {
+        None: TrialState.RUNNING,
+        "complete": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "failed": TrialState.FAIL,
+    }
+    state = states[tried.state]
     return _Told(
         number=-1,  # Optuna gives it one
         trial_id=-1,
         state=state,
-        value=last[record.step] if state is TrialState.COMPLETE else None,
+        value=tried.value if state is TrialState.COMPLETE else None,
         datetime_start=EPOCH,
         datetime_complete=EPOCH if state.is_finished() else None,
-        params={name: dimension.proposal(values[name]) for name, dimension in dimensions.items()},
+        params=_proposals(tried.values, dimensions),
         distributions=distributions,
         user_attrs={},
         system_attrs={},
-        intermediate_values=last,
+        # TPE ranks stopped trials by how far they came, then by their last value: it reads no more of the curve.
+        intermediate_values={} if tried.value is None else {tried.step: tried.value},
     )
 
 
-def _proposals(trial: Trial, dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
-    values = trial.values(dimensions)
+def _proposals(values: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
     return {name: dimension.proposal(values[name]) for name, dimension in dimensions.items()}

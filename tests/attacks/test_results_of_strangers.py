@@ -21,12 +21,12 @@ from platform.records.ledger import Ledger
 from platform.records.record import Ask
 from platform.records.storage.files import NotPlain
 from platform.records.store import PREDICTIONS, Store, is_study_name
-from platform.results.aggregation import tabulate
 from platform.results.mirror.tracker import result_files
 from platform.results.report import comma_separated, latex, markdown, parquet, terminal, write
 from tests.support.fetched import Fetched
 from tests.support.invented_study import made
 from tests.support.plain_records import HEADER, RECORD, REPORTS, TRIAL
+from tests.support.seen_alike import by_arm, tabulate
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -224,7 +224,7 @@ def test_texts_of_records_are_shown_and_not_obeyed(tmp_path: Path) -> None:
         if record.end:
             ended = dataclasses.replace(record.end, cause="error", reason=evil)
             store.end(trial.id, ended)
-            store.conclude(header.name, trial.id, ended)
+            store.conclude(header.name, (ask.arm, trial.id), ended)
     journal = store.journal(header.name)
     assert journal.header is not None
     found = {ask.trial.id: store.read(ask.trial.id) for ask in journal.asks}
@@ -244,13 +244,13 @@ def test_texts_of_records_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     assert "](javascript" not in texts[1].replace("\\](", "")
     assert not [cell for row in texts[2].splitlines() for cell in row.split(",") if cell.startswith(("=", '"='))]
     assert "\\input" not in texts[3]
-    assert parquet.render(journal.asks, read)
+    assert parquet.render(journal.asks, by_arm(journal.asks, read))
 
 
 def test_numbers_beyond_those_of_a_column_are_text_in_parquet() -> None:
     _, asks, records, _ = made("a")
     ask = dataclasses.replace(asks[0], trial=dataclasses.replace(asks[0].trial, hyperparameters={"beta": 10**30}))
-    assert parquet.render([ask], records)
+    assert parquet.render([ask], by_arm([ask], records))
 
 
 @pytest.mark.parametrize("results", ["results_of_0_1_0", "results_of_format_1"])
@@ -261,7 +261,7 @@ def test_a_table_is_made_of_records_that_leave_out_what_it_shows(results: str, t
     assert header is not None
     ledger = Ledger(store, "question", [arm.name for arm in header.arms])
     table = tabulate(header, ledger.asks, ledger.records)
-    files = write(table, ledger.asks, ledger.records, tmp_path, lambda trial: store.fetched(trial, PREDICTIONS))
+    files = write(table, ledger.asks, ledger.by_arm(), tmp_path, lambda trial: store.fetched(trial, PREDICTIONS))
     assert {file.suffix for file in files} >= {".md", ".csv", ".tex", ".parquet"}
     assert [row.troubles.seeds_missing for row in table.rows] == [3, 3]
     assert "nan" in terminal.render(table)

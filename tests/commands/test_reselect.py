@@ -75,7 +75,7 @@ def again(results: Path, select: str) -> Reselected:
     header, book = ledger(results)
     selector = next(each for each in SHELF if each.name == select)
     judge = EvidenceJudge(selector, select, book.store)
-    return reselected(book.store, header, book.asks, book.records, judge, identity_of(selector))
+    return reselected(book.store, header, book.asks, book.by_arm(), judge, identity_of(selector))
 
 
 def learning_rates(found: Reselected | Ledger, arm: str) -> set[float]:
@@ -97,7 +97,7 @@ def test_rows_are_those_of_a_study_that_selected_so_from_the_beginning(
     first, second = pair
     select, _ = request.node.callspec.params["pair"]
     header, book = ledger(second)
-    expected, found = tabulate(header, book.asks, book.records), again(first, select)
+    expected, found = tabulate(header, book.asks, book.by_arm()), again(first, select)
     made = tabulate(found.header, found.asks, found.records)
     assert [row.arm for row in made.rows] == ["source only", "FDA", "AdaBN"]
     for row, other in zip(made.rows, expected.rows, strict=True):

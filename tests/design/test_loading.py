@@ -94,7 +94,7 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         (
             "ASHA(trails=3)\n",
             1,
-            "ASHA has no field 'trails'. It has: trials, grace, reduction, smoothing. Did you mean 'trials'?",
+            "ASHA has no field 'trails'. It has: trials, grace, reduction, smoothing, parallel, promote. Did you mean",
         ),
         ("Arm(FDA).on(gpu=1)\n", 1, "Arm.on has no field 'gpu'. It has: gpus, cpus, memory. Did you mean 'gpus'?"),
         ("Recipe(learning_rat=3)\n", 1, "Did you mean 'learning_rate'?"),

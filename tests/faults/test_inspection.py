@@ -98,11 +98,6 @@ def without(event: str) -> Callable[[Lines], Lines]:
     return change
 
 
-def another_value(lines: Lines) -> Lines:
-    lines[first(lines, event="rung")]["value"] += 1e-6
-    return lines
-
-
 def another_proposal(lines: Lines) -> Lines:
     lines[first(lines, event="ask", arm="light", number=1)]["trial"]["hyperparameters"]["lambda_adv"] *= 1.001
     return lines
@@ -127,6 +122,12 @@ def stopped_for_nothing(lines: Lines) -> Lines:
     return lines
 
 
+def too_early(lines: Lines) -> Lines:
+    confirmed = first(lines, event="ask", arm="source only", phase="confirm")
+    line = lines.pop(confirmed)
+    return [*lines[: first(lines, event="end")], line, *lines[first(lines, event="end") :]]
+
+
 def confirmed_another(lines: Lines) -> Lines:
     confirmed = first(lines, event="ask", arm="source only", phase="confirm")
     lines[confirmed]["trial"]["recipe"]["learning_rate"] *= 1.001
@@ -137,31 +138,27 @@ def confirmed_another(lines: Lines) -> Lines:
     "change",
     [
         twice("ask"),
-        twice("rung"),
         twice("end"),
         without("ask"),
-        without("rung"),
         without("end"),
-        another_value,
         another_proposal,
         swapped_proposals,
         spared,
         stopped_for_nothing,
         confirmed_another,
+        too_early,
     ],
     ids=[
         "ask twice",
-        "arrival twice",
         "end twice",
         "ask missing",
-        "arrival missing",
         "end missing",
-        "another value",
         "another proposal",
         "swapped proposals",
         "spared",
         "stopped for nothing",
         "confirmed another",
+        "confirmed too early",
     ],
 )
 def test_a_changed_journal_is_found(results: Path, undisturbed: Undisturbed, change: Callable[[Lines], Lines]) -> None:

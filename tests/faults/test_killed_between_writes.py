@@ -79,12 +79,11 @@ def run(folder: Path) -> None:
     search = Search(STUDY, ledger, identity)
     searcher = StudySearcher(search, slots, interruption)
     ledger.announce(header_of(STUDY, NAME, "", identity, source="", began="2026-01-01T00:00:00+00:00"))
-    ledger.reopen()
     scheduler = StudyScheduler(search, slots, interruption, Code(ROOT))
     simulation.run(searcher, scheduler, worker, slots=1)
     ledger.close()
     assert ledger.fault is None, ledger.fault
-    assert search.is_finished()
+    assert search.is_over
 
 
 def worker(assignment: Assignment) -> simulation.Worker:
@@ -239,7 +238,7 @@ def test_the_study_meets_all_that_may_happen_to_a_trial(recording: tuple[Path, R
     folder, _ = recording
     store = Store(folder)
     journal = store.journal(NAME)
-    states = {(ask.arm, ask.phase, journal.ends[ask.trial.id].state) for ask in journal.asks}
+    states = {(ask.arm, ask.phase, journal.ends[ask.key].state) for ask in journal.asks}
     assert states == {
         ("adversarial", "search", "complete"),
         ("adversarial", "search", "stopped"),

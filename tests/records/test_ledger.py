@@ -12,8 +12,8 @@ import pytest
 
 from platform.records.ledger import Event, StoreFault
 from platform.records.provenance import ROOT
-from platform.records.record import Arrival, Ask, End, Record
-from platform.records.store import Store
+from platform.records.record import Ask, End, Record
+from platform.records.store import CHECKPOINT, Store
 from tests.support.ledgers import ARMS, COMPLETE, STOPPED, ask, begin, ledger, record, report, run
 
 
@@ -35,7 +35,7 @@ def test_every_event_is_stored_then_remembered_then_told(tmp_path: Path) -> None
     assert book.records[asked.trial.id] == whole
     assert Store(tmp_path).read(asked.trial.id) == whole
     assert Store(tmp_path).journal("question").asks == (asked,)
-    assert Store(tmp_path).journal("question").ends == {asked.trial.id: COMPLETE}
+    assert Store(tmp_path).journal("question").ends == {asked.key: COMPLETE}
     assert ear.heard == [
         ("begin", asked, 0),
         ("report", asked, 10),
@@ -66,7 +66,7 @@ def test_what_is_known_already_changes_nothing(tmp_path: Path) -> None:
     ear = Ear()
     book.listeners.append(ear)
     assert not book.report(asked, report(10))
-    book.end(asked, End("failed", "error", "later", 20))
+    book.end(asked, COMPLETE)
     assert book.ended(asked) == COMPLETE
     assert ear.heard == []
     assert Store(tmp_path).read(asked.trial.id) == book.records[asked.trial.id]
@@ -106,7 +106,7 @@ def test_a_trial_of_another_study_is_taken_over_with_its_reports(tmp_path: Path)
     before = (tmp_path / "trials" / asked.trial.id / "record.jsonl").read_bytes()
     book = ledger(tmp_path)
     begin(book, asked)
-    assert book.records[asked.trial.id].step == 20
+    assert book.record(asked).step == 20
     assert book.ended(asked) is None, "whether it ended is decided by the study"
     book.end(asked, COMPLETE)
     assert (tmp_path / "trials" / asked.trial.id / "record.jsonl").read_bytes() == before, "nothing is written twice"
@@ -123,7 +123,7 @@ def test_a_study_sees_no_more_of_a_trial_than_it_let_it_run(tmp_path: Path) -> N
     begin(other, asked)
     other.report(asked, report(20))
     other.end(asked, COMPLETE)
-    assert ledger(tmp_path).records[asked.trial.id].reports == (report(10),)
+    assert ledger(tmp_path).record(asked).reports == (report(10),)
     assert ledger(tmp_path).ended(asked) == STOPPED
     assert ledger(tmp_path, study="another").ended(asked) == COMPLETE
 
@@ -136,34 +136,90 @@ def test_how_a_trial_failed_in_another_study_is_known_unless_it_may_be_tried_aga
         begin(other, asked)
         other.report(asked, report(10))
         other.end(asked, end)
+    other.close()
     book = ledger(tmp_path)
     for asked in (sick, unlucky):
         begin(book, asked)
-    assert book.failed_before(sick) == diverged
-    assert book.failed_before(unlucky) is None
+    assert book.records[sick.trial.id].end == diverged
+    assert book.records[unlucky.trial.id].end is None
 
 
 def test_what_may_be_tried_again_is_open_when_the_study_goes_on(tmp_path: Path) -> None:
     book, asked = ledger(tmp_path), ask()
     begin(book, asked)
-    book.end(asked, End("failed", "data", "a.png", 0, retry=True))
+    book.fail(asked, End("failed", "data", "a.png", 0, retry=True))
+    assert book.has_given_up(asked)
     again = ledger(tmp_path)
     assert again.ended(asked) == End("failed", "data", "a.png", 0, retry=True), "the table says so"
-    again.reopen()
+    again.start_over()
+    again.ask(asked)
     assert again.ended(asked) is None
+    assert not again.has_given_up(asked)
 
 
-def test_arrivals_at_a_rung_keep_their_order_and_are_noted_once(tmp_path: Path) -> None:
-    book = ledger(tmp_path)
-    first, second = Arrival("FDA", "one", 10, 0.4), Arrival("FDA", "two", 10, 0.2)
-    assert book.arrive(first) == [first]
-    assert book.arrive(second) == [first, second]
-    book.arrive(Arrival("FDA", "one", 20, 0.5))
-    book.arrive(Arrival("source only", "three", 10, 0.9))
+@pytest.mark.parametrize("went_well", [False, True])
+def test_an_error_is_tried_again_as_long_as_no_search_went_on_from_it(tmp_path: Path, went_well: bool) -> None:
+    """Of search trials that is; a confirm trial decides nothing."""
+    book, error = ledger(tmp_path), End("failed", "error", "KeyError: 'x'", 0, retry=True)
+    if went_well:
+        run(book, ask(number=1))
+    for asked in (ask(), ask(phase="confirm")):
+        begin(book, asked)
+        book.fail(asked, error)
+        assert not book.has_given_up(asked)
+        book.end(asked, error)
+    book.close()
     again = ledger(tmp_path)
-    assert again.arrive(dataclasses.replace(first, value=0.0)) == [first], "as it was when it arrived"
-    assert again.arrive(second) == [first, second]
-    assert len(Store(tmp_path).journal("question").arrivals) == 4
+    again.start_over()
+    for asked in (ask(), ask(phase="confirm")):
+        again.ask(asked)
+    assert again.records[ask().trial.id].end == (error if went_well else None)
+    assert again.records[ask(phase="confirm").trial.id].end is None
+
+
+def test_a_trial_of_two_arms_ends_for_each_by_itself_and_keeps_its_weights_for_the_other(tmp_path: Path) -> None:
+    book, ear, asked = ledger(tmp_path), Ear(), ask()
+    other = dataclasses.replace(asked, arm="source only")
+    for each in (asked, other):
+        book.ask(each)
+    begin(book, asked)
+    weights = tmp_path / "trials" / asked.trial.id / CHECKPOINT
+    weights.touch()
+    book.listeners.append(ear)
+    book.report(asked, report(10))
+    book.end(asked, STOPPED)
+    assert weights.exists()
+    book.report(other, report(20))
+    book.end(other, COMPLETE)
+    assert not weights.exists()
+    assert ear.heard == [
+        ("report", asked, 10),
+        ("report", other, 10),
+        ("end", asked, STOPPED),
+        ("report", other, 20),
+        ("end", other, COMPLETE),
+    ]
+    for known in (book, ledger(tmp_path)):
+        assert [known.ended(each) for each in (asked, other)] == [STOPPED, COMPLETE]
+        assert [known.record(each).step for each in (asked, other)] == [10, 20]
+
+
+def test_the_last_ask_of_a_place_counts_and_what_is_derived_again_is_not_written(tmp_path: Path) -> None:
+    book = ledger(tmp_path)
+    first, second = ask(), dataclasses.replace(ask(), trial=ask(number=5).trial)
+    run(book, first)
+    again = ledger(tmp_path)
+    journal = (tmp_path / "question" / "journal.jsonl").read_bytes()
+    ear = Ear()
+    again.listeners.append(ear)
+    again.start_over()
+    assert again.asks == []
+    again.ask(first)
+    again.end(first, COMPLETE)
+    assert (tmp_path / "question" / "journal.jsonl").read_bytes() == journal
+    assert ear.heard == []
+    again.ask(second)
+    assert again.asks == ledger(tmp_path).asks == [second]
 
 
 def test_a_trial_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:

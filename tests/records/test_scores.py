@@ -115,8 +115,9 @@ def test_a_ledger_has_them_when_it_is_read_and_the_record_has_none(tmp_path: Pat
     store.begin(RECORD)
     for report in REPORTS:
         store.report(TRIAL.id, report)
-    ledger = Ledger(Store(tmp_path), STUDY, ["source only"])
-    assert [report.metrics.get("a/a") for report in ledger.records[TRIAL.id].reports] == [None, 0.5, None]
+    ledger = Ledger(Store(tmp_path), STUDY, [ARM])
+    scored = ledger.scored(ledger.records[TRIAL.id], ARM)
+    assert [report.metrics.get("a/a") for report in scored.reports] == [None, 0.5, None]
     assert ledger.has_judged
     assert not Ledger(Store(tmp_path), "another", ["source only"]).has_judged
     read: Record | None = Store(tmp_path).read(TRIAL.id)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.records.record import Arrival, Ask, End, Journal, Record, Report, Score
+from platform.records.record import Ask, End, Journal, Record, Report, Score
 from platform.records.store import Damage, Store
 from tests.support.plain_records import END, HEADER, RECORD, REPORTS, TRIAL
 
@@ -84,26 +84,23 @@ def test_a_record_sums_up_its_reports() -> None:
 def test_a_journal_comes_back_in_order(tmp_path: Path) -> None:
     store = Store(tmp_path)
     empty = store.journal("question")
-    assert (empty.header, empty.asks, empty.arrivals, empty.ends, empty.losses) == (None, (), (), {}, {})
+    assert (empty.header, empty.asks, empty.ends, empty.losses) == (None, (), {}, {})
     asks = (Ask("FDA β=0.1", "search", 0, TRIAL), Ask("source only", "confirm", 0, dataclasses.replace(TRIAL, seed=2)))
-    first, second = (ask.trial.id for ask in asks)
-    arrivals = (Arrival("FDA β=0.1", first, 10, 0.25), Arrival("FDA β=0.1", second, 10, 0.125))
+    first, second = (ask.key for ask in asks)
     stopped = End("stopped", "below the cut", "0.1250 at 10 steps, cut 0.2500", 10)
     store.announce(dataclasses.replace(HEADER, seeds=1))
     for ask in asks:
         store.ask("question", ask)
     store.conclude("question", first, End("failed", "data", "town/7.png ends early", 0, retry=True))
-    for arrival in arrivals:
-        store.arrive("question", arrival)
-    store.lose("question", second, 10)
+    store.lose("question", second[1], 10)
     store.conclude("question", second, stopped)
-    store.lose("question", second, 20)
+    store.lose("question", second[1], 20)
     store.conclude("question", first, END)
     store.announce(HEADER)
     journal = store.journal("question")
-    assert (journal.header, journal.asks, journal.arrivals) == (HEADER, asks, arrivals)
+    assert (journal.header, journal.asks) == (HEADER, asks)
     assert list(journal.ends.items()) == [(second, stopped), (first, END)], "in the order of the last end of each"
-    assert journal.losses == {second: 2}
+    assert journal.losses == {second[1]: 2}
     assert isinstance(journal.asks[0].trial.shift["size"], list), "lists stay lists: they are hashed as such"
     assert store.journal("another question").header is None
     assert store.studies() == ["question"]
@@ -277,16 +274,15 @@ def test_rubbish_between_lines_is_named_and_passed_over(tmp_path: Path, rubbish:
     assert store.damages == {Damage(str(file), number, "damaged") for number in named}
 
 
-@pytest.mark.parametrize("damaged", range(1, 7))
+@pytest.mark.parametrize("damaged", range(1, 6))
 def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: int) -> None:
     store = Store(tmp_path)
-    ask, arrival = Ask("FDA", "search", 0, TRIAL), Arrival("FDA", TRIAL.id, 10, 0.25)
+    ask = Ask("FDA", "search", 0, TRIAL)
     store.announce(HEADER)
     store.ask("question", ask)
-    store.arrive("question", arrival)
     store.lose("question", TRIAL.id, 10)
     store.score("question", Score("source only", TRIAL.id, 10, "target/entropy", -0.25))
-    store.conclude("question", TRIAL.id, END)
+    store.conclude("question", ask.key, END)
     file = tmp_path / "question" / "journal.jsonl"
     damage(file, damaged)
     journal = store.journal("question")
@@ -294,10 +290,9 @@ def test_a_damaged_line_of_a_journal_loses_itself_only(tmp_path: Path, damaged: 
     assert journal == Journal(
         HEADER if damaged != 1 else None,
         (ask,) if damaged != 2 else (),
-        (arrival,) if damaged != 3 else (),
-        {TRIAL.id: END} if damaged != 6 else {},
-        Counter({TRIAL.id: 1} if damaged != 4 else {}),
-        {"source only": {TRIAL.id: {10: {"target/entropy": -0.25}}}} if damaged != 5 else {},
+        {ask.key: END} if damaged != 5 else {},
+        Counter({TRIAL.id: 1} if damaged != 3 else {}),
+        {"source only": {TRIAL.id: {10: {"target/entropy": -0.25}}}} if damaged != 4 else {},
     )
 
 
@@ -383,8 +378,8 @@ def test_that_a_search_stopped_a_trial_belongs_to_its_study(tmp_path: Path) -> N
     store.begin(RECORD)
     store.report(TRIAL.id, REPORTS[0])
     stopped = End("stopped", "below the cut", "0.1000 at 10 steps, cut 0.2000", 10)
-    store.conclude("question", TRIAL.id, stopped)
-    assert store.journal("question").ends == {TRIAL.id: stopped}
+    store.conclude("question", ("FDA", TRIAL.id), stopped)
+    assert store.journal("question").ends == {("FDA", TRIAL.id): stopped}
     assert store.journal("another").ends == {}
     assert store.read(TRIAL.id) == of_lines(2)
 

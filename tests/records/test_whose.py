@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from platform.records.record import Arrival, Ask, End
+from platform.records.record import Ask, End
 from platform.records.store import Damage, Store
 from tests.support.plain_records import END, HEADER, RECORD, REPORTS, TRIAL
 
@@ -34,7 +34,7 @@ def filled(folder: Path) -> Store:
         for report in REPORTS:
             store.report(trial.id, report)
         store.end(trial.id, END)
-        store.conclude("question", trial.id, END)
+        store.conclude("question", ("FDA β=0.1", trial.id), END)
     return store
 
 
@@ -139,10 +139,9 @@ def test_results_of_earlier_versions_are_read(written: Path, tmp_path: Path) -> 
         Ask(arm, "confirm", 0, confirmed),
         Ask(arm, "confirm", 1, lost),
     )
-    assert journal.arrivals == (Arrival(arm, searched.id, 10, 0.25),)
     stopped = End("stopped", "below the cut", "rung 10: mean 0.1250 is below the cut 0.2500", 10)
     failed = End("failed", "worker lost", "worker lost 4 times since step 10", 10, retry=True)
-    assert journal.ends == {searched.id: stopped, confirmed.id: END, lost.id: failed}
+    assert journal.ends == {(arm, searched.id): stopped, (arm, confirmed.id): END, (arm, lost.id): failed}
     assert journal.losses == {lost.id: 1}
     assert store.read(searched.id) == dataclasses.replace(RECORD, trial=searched, reports=REPORTS[:1])
     assert store.read(confirmed.id) == dataclasses.replace(RECORD, reports=REPORTS, end=END)

@@ -9,11 +9,11 @@ from platform.methods import AdaBN, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
 from platform.records.record import Ask, End, Record, Report, StudyHeader
 from platform.records.trial import confirm_seed
-from platform.results.aggregation import tabulate
 from platform.results.report import comma_separated, wording
 from platform.results.table import Table
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
+from tests.support.seen_alike import tabulate
 
 STUDY = Study(
     shift=town(size=(64, 64)),

@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from platform.records.store import Store
-from platform.results.aggregation import tabulate
-from platform.results.runs import Run, runs_by_arm
+from platform.results.runs import Run
 from platform.results.table import FIXED, Difference
 from platform.scores import metrics
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES
 from tests.support.invented_study import COST, arm, ask, failed, full, record, study
+from tests.support.seen_alike import runs_by_arm, tabulate
 from tests.support.tabulated import confirms, confusion_of, row, two_arms
 
 # The interval

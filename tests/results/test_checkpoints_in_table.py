@@ -11,7 +11,6 @@ import pytest
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, Record, StudyHeader
 from platform.records.store import Store
-from platform.results.aggregation import tabulate
 from platform.results.report import markdown, terminal, wording
 from platform.results.table import UNTESTED, Row, Table
 from platform.scores import metrics
@@ -20,6 +19,7 @@ from tests.support import invented_study as invented
 from tests.support.evident_study import confusion_of, with_tests
 from tests.support.planned_study import study as planned
 from tests.support.refusals import refused
+from tests.support.seen_alike import tabulate
 from tests.support.tabulated import row
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

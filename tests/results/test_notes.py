@@ -6,9 +6,9 @@ import math
 import pytest
 
 from platform.records.record import Cause
-from platform.results.aggregation import tabulate
 from platform.results.notes import counted
 from tests.support.invented_study import arm, failed, full, stopped, study
+from tests.support.seen_alike import tabulate
 from tests.support.tabulated import of, row, two_arms, with_end
 
 

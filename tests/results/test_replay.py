@@ -220,7 +220,7 @@ def written(folder: Path, curves: dict[str, list[list[float]]], **changes: Any) 
         end = End("stopped", "below the cut", "", 100 * len(curve)) if short else End("complete", None, "", 400)
         if not short:
             store.end(ask.trial.id, end)
-        store.conclude(header.name, ask.trial.id, end)
+        store.conclude(header.name, ask.key, end)
     return header
 
 

@@ -22,6 +22,7 @@ from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 from tests.support import invented_study as invented
 from tests.support.evident_study import Mark, Middle, judge, leave, written
+from tests.support.seen_alike import by_arm
 
 ROWS = ("source only", "FDA", "target supervised")
 CONFIRMED = 1
@@ -95,7 +96,7 @@ def again(
     by: Selector | str | None = None,
 ) -> Reselected:
     judged_by: Judge | str = by if isinstance(by, str) else judge(store, by)
-    return reselected(store, header, asks, records, judged_by, "what it is")
+    return reselected(store, header, asks, by_arm(asks, records), judged_by, "what it is")
 
 
 def of(found: Reselected, row: str, phase: Phase) -> list[Ask]:
@@ -136,7 +137,7 @@ def test_the_choice_is_the_one_that_a_search_makes(tmp_path: Path, kind: str) ->
     header, asks, records = small()
     found = again(written(tmp_path, header, asks, records, mark), header, asks, records, by)
     for arm in found.header.arms:
-        winner = best(of(found, arm.name, "search"), found.records, arm.select)
+        winner = best(of(found, arm.name, "search"), found.records[arm.name], arm.select)
         assert winner is not None
         assert {ask.trial.recipe["learning_rate"] for ask in of(found, arm.name, "confirm")} == {
             winner.trial.recipe["learning_rate"]
@@ -166,7 +167,7 @@ def test_trials_are_compared_with_those_of_their_row_and_phase_that_came_as_far(
     found = again(written(tmp_path, header, asks, records, mark), header, asks, records, Middle())
     # Of 1, 2 and 9 the middle is 2, and of what came to the second rung all are alike.
     search = of(found, "source only", "search")
-    values = [found.records[ask.trial.id].reports[-1].metrics["own/middle"] for ask in search]
+    values = [found.records[ask.arm][ask.trial.id].reports[-1].metrics["own/middle"] for ask in search]
     assert values == [0, -1, 0, -7]
     assert confirmed(found, "source only") == [chosen_on(header, "source only", 2, seed).trial.id for seed in range(2)]
 
@@ -215,7 +216,7 @@ def test_upper_bounds_stay_as_they_are_and_need_no_evidence(tmp_path: Path) -> N
     found = again(store, header, asks, records)
     bound = [ask for ask in asks if ask.arm == "target supervised"]
     assert [ask for ask in found.asks if ask.arm == "target supervised"] == bound
-    assert all(found.records[ask.trial.id] == records[ask.trial.id] for ask in bound)
+    assert all(found.records[ask.arm][ask.trial.id] == records[ask.trial.id] for ask in bound)
     assert not any(note.startswith("target supervised") for note in found.notes)
 
 
@@ -246,7 +247,7 @@ def test_nothing_is_said_of_a_row_for_which_the_same_is_chosen(tmp_path: Path) -
     found = again(written(tmp_path, header, asks, records, mark), header, asks, records, "source/miou")
     assert found.notes == ("reselected from records: search trials were proposed by source/miou",)
     assert found.asks == tuple(asks)
-    assert found.records == records
+    assert all(found.records[ask.arm][ask.trial.id] == records[ask.trial.id] for ask in asks)
 
 
 def test_no_other_choice_is_claimed_of_a_row_that_has_not_asked_for_all_of_its_seeds(tmp_path: Path) -> None:
@@ -289,11 +290,11 @@ def test_reports_are_judged_one_by_one_or_step_by_step(tmp_path: Path) -> None:
     marks: Callable[[Ask, int], int] = lambda ask, step: step + 10 * ask.number  # noqa: E731
     found = again(written(tmp_path, header, asks, records, marks), header, asks, records)
     for ask in of(found, "FDA", "search"):
-        values = [report.metrics["own/mark"] for report in found.records[ask.trial.id].reports]
+        values = [report.metrics["own/mark"] for report in found.records[ask.arm][ask.trial.id].reports]
         assert values == [marks(ask, step) for step in invented.EVALUATED_STEPS]
     among = again(judge(Store(tmp_path)).store, header, asks, records, Middle())
     for ask in of(among, "FDA", "search"):
-        values = [report.metrics["own/middle"] for report in among.records[ask.trial.id].reports]
+        values = [report.metrics["own/middle"] for report in among.records[ask.arm][ask.trial.id].reports]
         assert values == [-abs(10 * ask.number - 15)] * 4
 
 

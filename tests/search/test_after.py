@@ -39,7 +39,7 @@ class Book:
         self.records: dict[str, Record] = {}
 
     def due(self, arm: str) -> Due | None:
-        return due(WANTED[arm], self.asks, self.records)
+        return due(WANTED[arm], self.asks, dict.fromkeys(WANTED, self.records))
 
     def note(self, arm: str, state: State | None = "complete") -> str:
         """Ask for what is due of an arm, and end it; its id."""

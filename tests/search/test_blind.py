@@ -122,9 +122,7 @@ def runs(folder: Path, study: Any, slots: int) -> tuple[Judged, Judged]:
     ids=str,
 )
 @pytest.mark.parametrize("slots", [1, 3])
-def test_other_target_labels_lead_to_the_same_asks_arrivals_and_ends(
-    select: str | Selector, slots: int, tmp_path: Path
-) -> None:
+def test_other_target_labels_lead_to_the_same_asks_and_ends(select: str | Selector, slots: int, tmp_path: Path) -> None:
     study = dataclasses.replace(by(select), arms={ARM: STUDY.arms[ARM]})
     true, other = runs(tmp_path, study, slots)
     assert true.decisions() == other.decisions()
@@ -134,7 +132,7 @@ def test_other_target_labels_lead_to_the_same_asks_arrivals_and_ends(
         for driver in (true, other)
     ]
     assert numbers[0] != numbers[1]
-    assert len(true.ledger.arrivals) == 6
+    assert len(true.rates(ARM, "stopped")) >= 2
 
 
 def test_other_target_labels_lead_an_upper_bound_to_another_choice(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What a study does next, decided from made-up records."""
+"""What a study asks for and decides, from made-up records."""
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from platform.design.header import header as header_of
 from platform.methods import FDA, SourceOnly
 from platform.records.ledger import Ledger
-from platform.records.record import Ask, End, Phase, Record, Report
+from platform.records.record import Ask, Cause, End, Phase, Record, Report
 from platform.records.store import JOURNAL, RECORD, Store
 from platform.search.decisions import Search
 from platform.search.due import is_complete, wanted
@@ -18,6 +19,7 @@ from platform.study import ASHA, Arm, Budget, LogUniform, Study
 
 STEPS = (100, 200, 300, 400, 500)
 RUNGS = (200, 400)
+ONE_AT_A_TIME = ASHA(trials=3, grace=0.4, reduction=2, smoothing=1, parallel=1)
 STUDY = Study(
     shift=town(size=(64, 64)),
     arms={
@@ -26,32 +28,27 @@ STUDY = Study(
     },
     reference="searched",
     select="source/miou",
-    search=ASHA(trials=3, grace=0.4, reduction=2, smoothing=1),
+    search=ONE_AT_A_TIME,
     budget=Budget(steps=500, evaluations=5),
     seeds=2,
 )
-PATIENT = dataclasses.replace(STUDY, search=ASHA(trials=3, grace=1.0, reduction=2, smoothing=1))
+WIDE = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, parallel=3))
+"""The same, whose search trials are under way all at once."""
+PATIENT = dataclasses.replace(STUDY, search=ASHA(trials=3, grace=1.0, reduction=2, smoothing=1, parallel=1))
 """The same trials, none of which is stopped."""
 IDENTITY = STUDY.shift.identity()
 COMPLETE = End("complete", None, "", 500)
 HEADER = header_of(STUDY, "study", "Is it done?", IDENTITY, "", "2026-01-01T00:00:00+00:00")
 
 
-def book(folder: Path, study: str = "study") -> Ledger:
-    """A study's ledger, as a process that starts reads it."""
-    return Ledger(Store(folder), study, list(STUDY.arms))
+def search_of(folder: Path, study: Study = STUDY, name: str = "study") -> Search:
+    """A study's search, as a process that starts has it."""
+    return Search(study, Ledger(Store(folder), name, list(study.arms)), IDENTITY)
 
 
-def asked(ledger: Ledger, arm: str = "searched", study: Study = STUDY) -> Ask:
-    """The next trial of an arm, asked for."""
-    ask = Search(study, ledger, IDENTITY).next_ask(arm)
-    assert ask is not None
-    ledger.ask(ask)
-    return ask
-
-
-def take_up(ledger: Ledger, ask: Ask) -> None:
-    assert ledger.take_up(ask, lambda: Record(ask.trial, provenance={}, cost={}))
+def open_asks(search: Search, arm: str = "searched") -> list[Ask]:
+    """The trials of an arm that may be trained."""
+    return [ask for ask in search.open() if ask.arm == arm]
 
 
 def report(step: int, value: float = 0.5, classes: float = 9.0) -> Report:
@@ -64,21 +61,33 @@ def report(step: int, value: float = 0.5, classes: float = 9.0) -> Report:
     return Report(step, 1.0, metrics, {})
 
 
-def train(ledger: Ledger, ask: Ask, values: Sequence[float], classes: float = 9.0, study: Study = STUDY) -> End | None:
-    """Take a trial up and have it report, as long as it goes on; how it ended."""
-    take_up(ledger, ask)
-    Search(study, ledger, IDENTITY).settle(ask)
+def take_up(search: Search, ask: Ask) -> None:
+    assert search.ledger.take_up(ask, lambda: Record(ask.trial, provenance={}, cost={}))
+    search.advance()
+
+
+def train(search: Search, ask: Ask, values: Sequence[float], classes: float = 9.0) -> End | None:
+    """Take a trial up and have it report, as long as it may go on; how it ended."""
+    take_up(search, ask)
     for step, value in zip(STEPS, values, strict=False):
-        if ledger.ended(ask) is None and ledger.report(ask, report(step, value, classes)):
-            Search(study, ledger, IDENTITY).settle(ask, judged=len(ledger.records[ask.trial.id].reports) - 1)
-    return ledger.ended(ask)
+        if search.may_go_on(ask) and search.ledger.report(ask, report(step, value, classes)):
+            search.advance()
+    return search.ledger.ended(ask)
 
 
-def conduct(ledger: Ledger, arm: str, value: float = 0.5, study: Study = STUDY) -> None:
-    """Ask for all that is left of an arm, and train it."""
-    while (ask := Search(study, ledger, IDENTITY).next_ask(arm)) is not None:
-        ledger.ask(ask)
-        train(ledger, ask, [value] * 5, study=study)
+def fail(search: Search, ask: Ask, retry: bool = False) -> None:
+    """Have a trial fail where it stands."""
+    step = search.ledger.records[ask.trial.id].step
+    cause: Cause = "out of memory" if retry else "diverged"
+    search.ledger.fail(ask, End("failed", cause, "as it was", step, retry))
+    search.advance()
+
+
+def conduct(search: Search, arm: str, values: Sequence[float] = (), phase: Phase | None = None) -> None:
+    """Train all that is left of an arm, or of one phase; the n-th trial's curve is flat at the n-th of the values."""
+    while asks := [ask for ask in open_asks(search, arm) if phase in (None, ask.phase)]:
+        value = values[asks[0].number] if asks[0].number < len(values) else 0.5
+        train(search, asks[0], [value] * 5)
 
 
 def without(path: Path, event: str, number: int = 0) -> None:
@@ -89,8 +98,12 @@ def without(path: Path, event: str, number: int = 0) -> None:
     path.write_bytes(b"".join(lines))
 
 
-def names(ledger: Ledger) -> list[tuple[str, Phase, int]]:
-    return [(ask.arm, ask.phase, ask.number) for ask in ledger.asks]
+def places(search: Search) -> list[tuple[str, Phase, int]]:
+    return [ask.place for ask in search.ledger.asks]
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_rungs_are_where_these_tests_think() -> None:
@@ -102,95 +115,91 @@ def test_the_rungs_are_where_these_tests_think() -> None:
 
 
 def test_an_arm_searches_then_waits_then_confirms_the_best(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    asks = [asked(ledger) for _ in range(3)]
+    search = search_of(tmp_path, WIDE)
+    asks = open_asks(search)
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in asks] == [("search", number, 0) for number in range(3)]
-    assert Search(STUDY, ledger, IDENTITY).next_ask("searched") is None
-    for ask, value in zip(asks, (0.3, 0.2, 0.6), strict=True):
-        train(ledger, ask, [value] * 5)
-    confirms = [asked(ledger), asked(ledger)]
+    conduct(search, "searched", (0.3, 0.4, 0.6), "search")
+    confirms = open_asks(search)
     assert [(ask.phase, ask.number, ask.trial.seed) for ask in confirms] == [("confirm", 0, 1), ("confirm", 1, 2)]
     assert {ask.trial.recipe["learning_rate"] for ask in confirms} == {asks[2].trial.recipe["learning_rate"]}
-    assert Search(STUDY, ledger, IDENTITY).next_ask("searched") is None
+
+
+def test_so_many_search_trials_are_under_way_as_virtual_workers_have(tmp_path: Path) -> None:
+    search = search_of(tmp_path)
+    for number, value in enumerate((0.3, 0.2, 0.6)):
+        (ask,) = open_asks(search)
+        assert ask.place == ("searched", "search", number)
+        train(search, ask, [value] * 5)
+    assert [ask.phase for ask in open_asks(search)] == ["confirm", "confirm"]
 
 
 def test_an_arm_without_ranges_is_confirmed_at_once(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    assert [
-        (asked(ledger, "fixed").phase, Search(STUDY, ledger, IDENTITY).next_ask("fixed") is None) for _ in range(2)
-    ] == [
-        ("confirm", False),
-        ("confirm", True),
+    assert [ask.place for ask in open_asks(search_of(tmp_path), "fixed")] == [
+        ("fixed", "confirm", 0),
+        ("fixed", "confirm", 1),
     ]
 
 
 def test_more_seeds_and_trials_continue_the_numbers(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    conduct(ledger, "fixed")
-    more = dataclasses.replace(STUDY, seeds=3)
-    assert (third := Search(more, ledger, IDENTITY).next_ask("fixed")) is not None
+    conduct(search_of(tmp_path), "fixed")
+    (third,) = open_asks(search_of(tmp_path, dataclasses.replace(STUDY, seeds=3)), "fixed")
     assert (third.number, third.trial.seed) == (2, 3)
 
 
-def test_a_study_is_finished_when_nothing_runs_and_nothing_is_left(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    conduct(ledger, "searched")
-    assert not Search(STUDY, ledger, IDENTITY).is_finished()
-    conduct(ledger, "fixed")
-    assert Search(STUDY, ledger, IDENTITY).is_finished()
-    assert not Search(dataclasses.replace(STUDY, seeds=3), ledger, IDENTITY).is_finished()
-    last = ledger.asks[-1].trial.id
-    ledger.records[last] = dataclasses.replace(ledger.records[last], end=None)
-    assert not Search(STUDY, ledger, IDENTITY).is_finished()
+def test_a_study_is_over_when_nothing_is_left(tmp_path: Path) -> None:
+    search = search_of(tmp_path)
+    conduct(search, "searched")
+    assert list(search.open())
+    conduct(search, "fixed")
+    assert search.is_over
+    assert search_of(tmp_path).is_over
+    assert not search_of(tmp_path, dataclasses.replace(STUDY, seeds=3)).is_over
 
 
+@pytest.mark.parametrize("study", [STUDY, WIDE], ids=["one at a time", "three at a time"])
 @pytest.mark.parametrize("values", [[0.5] * 5, [0.5, 0.1]], ids=["to the last step", "broken off"])
 @pytest.mark.parametrize("classes", [9.0, 1.0], ids=["healthy", "collapsed"])
-def test_is_it_done_has_one_answer_at_every_moment(tmp_path: Path, values: Sequence[float], classes: float) -> None:
+def test_is_it_done_has_one_answer_at_every_moment(
+    tmp_path: Path, study: Study, values: Sequence[float], classes: float
+) -> None:
     """The search that asks for trials and the records alone, which the copying command has, agree."""
-    ledger = book(tmp_path)
-    search, answers = Search(STUDY, ledger, IDENTITY), []
+    search, answers = search_of(tmp_path, study), []
 
     def ask_each() -> None:
-        ended = all(ledger.ended(ask) is not None for ask in ledger.asks)
-        left = [search.next_ask(name) for name in STUDY.arms]
-        answers.append(search.is_finished())
-        assert answers[-1] == (ended and left == [None, None])
-        assert answers[-1] == is_complete(wanted(HEADER), ledger.asks, dict.fromkeys(STUDY.arms, ledger.records))
+        answers.append(search.is_over)
+        assert answers[-1] == is_complete(wanted(HEADER), search.ledger.asks, search.ledger.by_arm())
 
-    for name in STUDY.arms:
+    for name in study.arms:
         ask_each()
-        while (ask := search.next_ask(name)) is not None:
-            ledger.ask(ask)
+        while asks := open_asks(search, name):
+            train(search, asks[0], values, classes)
             ask_each()
-            train(ledger, ask, values, classes)
-            ask_each()
-            if ledger.ended(ask) is None:
-                ledger.end(ask, End("failed", "diverged", "the loss is nan", ledger.records[ask.trial.id].step))
+            if search.wants(asks[0]):
+                fail(search, asks[0])
     ask_each()
     assert (answers[0], answers[-1]) == (False, True)
 
 
 def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
+    search = search_of(tmp_path)
     for _ in range(3):
-        ask = asked(ledger)
-        take_up(ledger, ask)
-        ledger.end(ask, End("failed", "diverged", "the loss is nan", 0))
-    conduct(ledger, "fixed")
-    assert Search(STUDY, ledger, IDENTITY).is_finished()
-    assert ledger.asked("searched", "confirm") == []
+        (ask,) = open_asks(search)
+        take_up(search, ask)
+        fail(search, ask)
+    conduct(search, "fixed")
+    assert search.is_over
+    assert search.ledger.asked("searched", "confirm") == []
 
 
 # Verdicts
 
 
-def test_the_order_of_arrivals_decides_who_is_stopped(tmp_path: Path) -> None:
+def test_the_order_of_the_asks_decides_who_is_stopped(tmp_path: Path) -> None:
     """The first at a rung always goes on; the same values in another order stop other trials."""
     outcomes = {}
     for order in ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1)):
-        ledger = book(tmp_path / str(order[0]))
-        ends = [train(ledger, asked(ledger), [value] * 5) for value in order]
+        search = search_of(tmp_path / str(order[0]))
+        ends = [train(search, open_asks(search)[0], [value] * 5) for value in order]
         outcomes[order] = [(end.state, end.step) for end in ends if end is not None]
     assert outcomes == {
         (0.1, 0.2, 0.3): [("complete", 500), ("complete", 500), ("complete", 500)],
@@ -198,63 +207,66 @@ def test_the_order_of_arrivals_decides_who_is_stopped(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_whoever_reports_first_the_same_trials_are_stopped(tmp_path: Path, order: Sequence[int]) -> None:
+    """One that is ahead of the others waits at its rung."""
+    search = search_of(tmp_path, WIDE)
+    asks = open_asks(search)
+    values = (0.3, 0.2, 0.4)
+    assert train(search, asks[order[0]], [values[order[0]]] * 5) is None
+    assert search.ledger.records[asks[order[0]].trial.id].step == RUNGS[0]
+    while left := [number for number in order if search.wants(asks[number])]:
+        train(search, asks[left[0]], [values[left[0]]] * 5)
+    ended = [search.ledger.ended(ask) for ask in asks]
+    assert [(end.state, end.step) for end in ended if end is not None] == [
+        ("complete", 500),
+        ("stopped", 200),
+        ("complete", 500),
+    ]
+
+
 def test_a_stop_says_rung_value_and_cut(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    train(ledger, asked(ledger), [0.5] * 5)
-    end = train(ledger, asked(ledger), [0.9, 0.4])
+    search = search_of(tmp_path)
+    train(search, open_asks(search)[0], [0.5] * 5)
+    end = train(search, open_asks(search)[0], [0.9, 0.4])
     assert end == End("stopped", "below the cut", "rung 200: source/miou 0.4000 is below the cut 0.5000", 200)
 
 
 def test_a_trial_of_another_study_is_judged_at_every_rung_as_if_it_reported_now(tmp_path: Path) -> None:
-    other = book(tmp_path, "other")
-    first, second, third = [asked(other, study=PATIENT) for _ in range(3)]
-    for ask, values in ((first, [0.5] * 5), (second, [0.9, 0.6, 0.3, 0.2, 0.9]), (third, [0.9, 0.4, 0.9, 0.9, 0.9])):
-        assert train(other, ask, values, study=PATIENT) == COMPLETE
-
-    ledger = book(tmp_path)
-    for ask, state, step in ((first, "complete", 500), (second, "stopped", 400), (third, "stopped", 200)):
-        ledger.ask(ask)
-        take_up(ledger, ask)
-        Search(STUDY, ledger, IDENTITY).settle(ask)
-        end = ledger.ended(ask)
-        assert end is not None
-        assert (end.state, end.step) == (state, step)
-        assert ledger.records[ask.trial.id].step == step, "this study sees it up to where it was stopped"
-        stored = Store(tmp_path).read(ask.trial.id)
-        assert stored is not None
-        assert (stored.end, stored.step) == (COMPLETE, 500), "the store keeps the whole of it"
-    assert [(arrival.trial, arrival.step) for arrival in ledger.arrivals] == [
-        (first.trial.id, 200),
-        (first.trial.id, 400),
-        (second.trial.id, 200),
-        (second.trial.id, 400),
-        (third.trial.id, 200),
-    ]
-    assert book(tmp_path).records == ledger.records
+    other = search_of(tmp_path, PATIENT)  # of the same name, so that it tries the same
+    for values in ([0.5] * 5, [0.9, 0.6, 0.3, 0.2, 0.9]):
+        assert train(other, open_asks(other)[0], values) == COMPLETE
+    other.ledger.close()
+    shutil.rmtree(tmp_path / "study")
+    search = search_of(tmp_path)
+    asks = search.ledger.asked("searched")
+    assert [ask.trial for ask in asks[:2]] == [ask.trial for ask in other.ledger.asked("searched")[:2]]
+    ends = [search.ledger.ended(ask) for ask in asks[:2]]
+    assert [(end.state, end.step) for end in ends if end is not None] == [("complete", 500), ("stopped", 400)]
+    assert search.ledger.record(asks[1]).step == 400, "this study sees it up to where it was stopped"
+    stored = Store(tmp_path).read(asks[1].trial.id)
+    assert stored is not None
+    assert (stored.end, stored.step) == (COMPLETE, 500), "the store keeps the whole of it"
 
 
-def test_to_settle_again_changes_nothing(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    train(ledger, asked(ledger), [0.5] * 5)
-    halfway = asked(ledger)
-    train(ledger, halfway, [0.6, 0.6, 0.6])
-    stopped = asked(ledger)
-    train(ledger, stopped, [0.1, 0.1])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    arrivals, records = list(ledger.arrivals), dict(ledger.records)
-    for ask in ledger.asks * 2:
-        Search(STUDY, ledger, IDENTITY).settle(ask)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert (ledger.arrivals, ledger.records) == (arrivals, records)
+def test_a_search_from_the_same_records_writes_nothing(tmp_path: Path) -> None:
+    search = search_of(tmp_path)
+    train(search, open_asks(search)[0], [0.5] * 5)
+    train(search, open_asks(search)[0], [0.6, 0.6, 0.6])
+    before = files(tmp_path)
+    again = search_of(tmp_path)
+    assert files(tmp_path) == before
+    assert again.ledger.by_arm() == search.ledger.by_arm()
+    assert list(again.open()) == list(search.open())
 
 
 def test_an_ailing_search_trial_fails_and_an_ailing_confirm_trial_completes_with_the_cause(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    ailing = train(ledger, asked(ledger), [0.5] * 5, classes=1.0)
+    search = search_of(tmp_path)
+    ailing = train(search, open_asks(search)[0], [0.5] * 5, classes=1.0)
     assert ailing is not None
     assert (ailing.state, ailing.cause, ailing.retry) == ("failed", "predictions collapsed", False)
     assert ailing.step < 500
-    confirmed = train(ledger, asked(ledger, "fixed"), [0.5] * 5, classes=1.0)
+    confirmed = train(search, open_asks(search, "fixed")[0], [0.5] * 5, classes=1.0)
     assert confirmed is not None
     assert (confirmed.state, confirmed.cause, confirmed.step) == ("complete", "predictions collapsed", 500)
     assert "effective_classes" in ailing.reason
@@ -262,96 +274,97 @@ def test_an_ailing_search_trial_fails_and_an_ailing_confirm_trial_completes_with
 
 
 def test_confirm_trials_pass_every_rung(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    assert train(ledger, asked(ledger, "fixed"), [0.9] * 5) == COMPLETE
-    assert train(ledger, asked(ledger, "fixed"), [0.1] * 5) == COMPLETE
-    assert ledger.arrivals == []
+    search = search_of(tmp_path)
+    assert train(search, open_asks(search, "fixed")[0], [0.9] * 5) == COMPLETE
+    assert train(search, open_asks(search, "fixed")[0], [0.1] * 5) == COMPLETE
+
+
+# Failures
 
 
 @pytest.mark.parametrize("retry", [False, True])
 def test_how_a_trial_failed_in_another_study_counts_unless_it_may_be_tried_again(tmp_path: Path, retry: bool) -> None:
-    failed = End("failed", "out of memory" if retry else "diverged", "as it was", 100, retry)
-    other = book(tmp_path, "other")
-    ask = asked(other)
+    other = search_of(tmp_path, name="other")
+    (ask,) = open_asks(other)
     train(other, ask, [0.5])
-    other.end(ask, failed)
-    ledger = book(tmp_path)
-    ledger.ask(ask)
-    take_up(ledger, ask)
-    Search(STUDY, ledger, IDENTITY).settle(ask)
-    assert ledger.ended(ask) == (None if retry else failed)
+    fail(other, ask, retry)
+    search = search_of(tmp_path)
+    end = search.ledger.ended(search.ledger.asked("searched")[0])
+    assert end == (None if retry else End("failed", "diverged", "as it was", 100))
+
+
+def test_a_failure_from_outside_leaves_its_arm_undecided_until_the_next_run(tmp_path: Path) -> None:
+    """What was known without it is decided, other arms go on, and a retry changes nothing of that."""
+    search = search_of(tmp_path, WIDE)
+    first, second, third = open_asks(search)
+    train(search, second, [0.4] * 5)
+    take_up(search, first)
+    fail(search, first, retry=True)
+    assert open_asks(search) == [third]
+    train(search, third, [0.6] * 5)
+    conduct(search, "fixed")
+    assert search.is_over
+    assert [search.ledger.ended(ask) for ask in (second, third)] == [None, None]
+    search.ledger.close()
+    again = search_of(tmp_path, WIDE)
+    assert open_asks(again) == [first]
+    conduct(again, "searched", (0.5, 0.4, 0.6), "search")
+    ends = [again.ledger.ended(ask) for ask in (first, second, third)]
+    assert [(end.state, end.step) for end in ends if end is not None] == [
+        ("complete", 500),
+        ("stopped", 200),
+        ("complete", 500),
+    ]
 
 
 # After a death, or damage
 
 
-@pytest.mark.parametrize("lost", ["end", "rung"])
-def test_a_decision_that_was_not_written_down_is_taken_again_the_same(tmp_path: Path, lost: str) -> None:
-    """The driver died after the report, ahead of the journal's last line, or of its last two."""
-    ledger = book(tmp_path)
-    train(ledger, asked(ledger), [0.5] * 5)
-    ask = asked(ledger)
-    end = train(ledger, ask, [0.9, 0.4])
+def test_decisions_that_were_not_written_down_are_taken_again_the_same(tmp_path: Path) -> None:
+    """The driver died after the report, ahead of the journal's last lines."""
+    search = search_of(tmp_path)
+    train(search, open_asks(search)[0], [0.5] * 5)
+    train(search, open_asks(search)[0], [0.9, 0.4])
     journal = tmp_path / "study" / JOURNAL
     whole = journal.read_bytes()
     lines = whole.splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[: -1 if lost == "end" else -2]))
-
-    again = book(tmp_path)
-    assert again.ended(ask) is None
-    take_up(again, ask)
-    Search(STUDY, again, IDENTITY).settle(ask)
-    assert again.ended(ask) == end
-    assert journal.read_bytes() == whole
+    for number in range(len(lines)):
+        journal.write_bytes(b"".join(lines[:number]))
+        again = search_of(tmp_path)
+        assert again.ledger.by_arm() == search.ledger.by_arm()
+        assert sorted(journal.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
-def test_an_ask_that_cannot_be_read_leaves_a_number_that_is_given_again_and_no_other_twice(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
+def test_an_ask_that_cannot_be_read_is_made_again(tmp_path: Path) -> None:
+    search = search_of(tmp_path)
     for value in (0.5, 0.6):
-        train(ledger, asked(ledger), [value] * 5)
+        train(search, open_asks(search)[0], [value] * 5)
+    asks = search.ledger.asks
     without(tmp_path / "study" / JOURNAL, "ask", 0)
-    again = book(tmp_path)
-    assert names(again) == [("searched", "search", 1)]
-    conduct(again, "searched")
-    conduct(again, "fixed")
-    assert len(set(names(again))) == len(again.asks) == 3 + 2 + 2
-    assert len({ask.trial.id for ask in again.asks}) == len(again.asks)
-    assert Search(STUDY, again, IDENTITY).is_finished()
-
-
-def test_an_arrival_that_cannot_be_read_is_missing_in_later_cuts_and_breaks_nothing(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    train(ledger, asked(ledger), [0.5] * 5)
-    without(tmp_path / "study" / JOURNAL, "rung", 0)
-    again = book(tmp_path)
-    end = train(again, asked(again), [0.4] * 5)
-    assert end is not None
-    assert (end.state, end.step) == ("stopped", 400), "it is the first known one at rung 200"
-    conduct(again, "searched")
-    conduct(again, "fixed")
-    assert Search(STUDY, again, IDENTITY).is_finished()
+    again = search_of(tmp_path)
+    assert sorted(ask.place for ask in asks) == sorted(places(again))
+    assert {ask.place: ask.trial.id for ask in asks} == {ask.place: ask.trial.id for ask in again.ledger.asks}
 
 
 def test_an_end_that_cannot_be_read_is_decided_again(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    ask = asked(ledger)
-    train(ledger, ask, [0.5] * 5)
+    search = search_of(tmp_path)
+    (ask,) = open_asks(search)
+    train(search, ask, [0.5] * 5)
     without(tmp_path / "study" / JOURNAL, "end")
     without(Store(tmp_path).trial_folder(ask.trial.id) / RECORD, "end")
-    again = book(tmp_path)
-    assert again.ended(ask) is None
-    take_up(again, ask)
-    Search(STUDY, again, IDENTITY).settle(ask)
-    assert again.ended(ask) == COMPLETE
+    again = search_of(tmp_path)
+    assert again.ledger.ended(ask) == COMPLETE
 
 
 def test_a_trial_whose_reports_cannot_be_read_has_not_ended(tmp_path: Path) -> None:
-    ledger = book(tmp_path)
-    ask = asked(ledger)
-    train(ledger, ask, [0.5] * 5)
+    search = search_of(tmp_path)
+    (ask,) = open_asks(search)
+    train(search, ask, [0.5] * 5)
     without(Store(tmp_path).trial_folder(ask.trial.id) / RECORD, "report", 3)
-    again = book(tmp_path)
-    assert again.ended(ask) is None
-    assert again.records[ask.trial.id].step == 300
+    again = search_of(tmp_path)
+    assert again.ledger.ended(ask) is None
+    assert again.ledger.records[ask.trial.id].step == 300
     assert train(again, ask, [0.5] * 5) == COMPLETE
-    assert Store(tmp_path).read(ask.trial.id) == again.records[ask.trial.id]
+    stored = Store(tmp_path).read(ask.trial.id)
+    assert stored is not None
+    assert stored.reports == again.ledger.record(ask).reports

@@ -1,7 +1,9 @@
 """Who judges which arm, from which files; what ends a study; and which selector may go on with another's scores."""
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,10 @@ from platform.design.loading import StudyFile
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.record import Ask, Score
 from platform.records.store import Store, evidence_file
-from platform.scores.evidence import MOST_BYTES
+from platform.scores.evidence import MOST_BYTES, Evidence
 from platform.scores.selectors.judgement import Misjudged, judged
-from platform.search.judge import EvidenceJudge, judges_of
+from platform.scores.selectors.selector import Selector
+from platform.search.judge import judges_of
 from tests.support.judged_study import STUDY, Judged, Sure, by, evidence
 from tests.support.own_selectors import loaded, of
 from tests.support.own_selectors import study as text_of
@@ -58,21 +61,21 @@ def test_a_judge_reads_what_trials_left(tmp_path: Path) -> None:
 def test_trials_that_are_compared_are_judged_again_only_where_another_one_has_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[tuple[tuple[str, ...], int]]()
+    pools = list[tuple[str, ...]]()
 
-    def counted(judge: EvidenceJudge, trials: Sequence[str], step: int) -> list[float]:
-        asked.append((tuple(trials), step))
-        return scores(judge, trials, step)
+    def counted(selector: Selector, seen: Sequence[Evidence]) -> list[float]:
+        pools.append(tuple(sha256(pickle.dumps(each)).hexdigest() for each in seen))
+        return judged(selector, seen)
 
-    scores = EvidenceJudge.scores
-    monkeypatch.setattr(EvidenceJudge, "scores", counted)
+    monkeypatch.setattr("platform.search.judge.judged", counted)
     Judged(tmp_path, by("population/ensv", SMALL)).run()
-    assert len(asked) == len(set(asked)) > 2
-    largest = {step: max(len(trials) for trials, other in asked if other == step) for step in (2, 4)}
-    assert largest[2] > 1
-    asked.clear()
+    assert len(pools) == len(set(pools)) > 2
+    assert max(map(len, pools)) > 1
+    first = set(pools)
+    pools.clear()
     Judged(tmp_path, by("population/ensv", SMALL)).run()
-    assert len(asked) == len(set(asked)) == len({(len(trials) > 1, step) for trials, step in asked})
+    assert len(pools) == len(set(pools))
+    assert set(pools) <= first
 
 
 # Evidence that is not there
@@ -115,7 +118,7 @@ def test_evidence_that_cannot_be_read_ends_the_study_and_the_remedy_is_one(
     for path in file.parent.iterdir():
         path.unlink()
     again = Judged(tmp_path, by(select, SMALL)).run()
-    assert again.search.is_finished()
+    assert again.search.is_over
     assert again.score(again.ledger.asks[0], 4) is not None
 
 
@@ -133,7 +136,7 @@ def test_a_selector_that_fails_ends_the_study_and_a_mended_one_goes_on(tmp_path:
     assert [report.step for report in record.reports] == [2], "what was trained is kept"
     assert Store(tmp_path).journal("judged").scores == {}
     driver = Judged(tmp_path, by(Sure(), SMALL)).run()
-    assert driver.search.is_finished()
+    assert driver.search.is_over
 
 
 # A selector that has changed

@@ -23,7 +23,7 @@ from platform.methods import FDA, Adversarial
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Cause, End, Record, Report, State
 from platform.search.due import best
-from platform.search.proposals import STARTUP, history, propose
+from platform.search.proposals import STARTUP, Tried, history, propose
 from platform.search.space import distribution
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Study, Uniform
@@ -50,7 +50,21 @@ class Notebook:
 
     def propose(self, address: tuple[str, str] = ("study", "row")) -> dict[str, Any]:
         """The next values."""
-        return propose(self.dimensions, self.asks, self.records, self.study.selected_by, address)
+        return propose(self.dimensions, self.tried(), address)
+
+    def tried(self, select: str | None = None) -> list[Tried]:
+        """The trials so far, as a proposal sees them."""
+        select = select or self.study.selected_by
+        return [
+            Tried(
+                values=self.values(ask),
+                state=None if record.end is None else record.end.state,
+                step=record.step,
+                value=record.reports[-1].metrics[select] if record.reports else None,
+            )
+            for ask in self.asks
+            for record in [self.records[ask.trial.id]]
+        ]
 
     def note(self, values: Mapping[str, Any], curve: list[float], state: State | None = "complete") -> Ask:
         """Ask for a trial with these values, that reported this curve and ended so."""
@@ -93,7 +107,7 @@ def test_optuna_is_told_how_every_trial_stands() -> None:
     book.note({"width": 32, "learning_rate": 0.03}, [0.1, 0.2], None)
     book.note({"width": 16, "learning_rate": 0.04}, [], "failed")
     book.note({"width": 16, "learning_rate": 0.05}, [], None)
-    told = history(book.dimensions, book.asks, book.records, SELECT).trials
+    told = history(book.dimensions, book.tried(SELECT)).trials
     assert [trial.state for trial in told] == [
         TrialState.COMPLETE,
         TrialState.PRUNED,
@@ -113,7 +127,7 @@ def test_a_default_outside_the_ranges_is_tried_and_not_told() -> None:
     assert book.propose() == {}
     book.note({}, [0.9])
     book.note({"learning_rate": 0.07}, [0.2])
-    told = history(book.dimensions, book.asks, book.records, SELECT).trials
+    told = history(book.dimensions, book.tried(SELECT)).trials
     assert [trial.params for trial in told] == [{"learning_rate": 0.07}]
     winner = best(book.asks, book.records, SELECT)
     assert winner is book.asks[0], "it may win all the same"
@@ -122,7 +136,7 @@ def test_a_default_outside_the_ranges_is_tried_and_not_told() -> None:
 def test_optuna_is_told_bands_where_beta_is_searched() -> None:
     book = Notebook(Arm(FDA, beta=LogUniform(0.01, 0.1)))
     book.note({"beta": 0.05}, [0.9])
-    (trial,) = history(book.dimensions, book.asks, book.records, SELECT).trials
+    (trial,) = history(book.dimensions, book.tried(SELECT)).trials
     assert trial.params == {"beta": 4}, "band 3, and 1 because a logarithm begins at 1"
 
 
@@ -174,7 +188,7 @@ def test_optuna_proposes_the_same_with_copies_of_the_history() -> None:
     arm = two_logarithmic_fields()
     book = Notebook(arm)
     fill(book, 40, lambda values: response(values, (0.3, 0.6)), ("study", "row"))
-    told = history(book.dimensions, book.asks, book.records, SELECT)
+    told = history(book.dimensions, book.tried(SELECT))
     copied = optuna.create_study(direction="maximize", sampler=TPESampler(n_startup_trials=STARTUP, seed=3))
     copied.add_trials(
         create_trial(
@@ -339,7 +353,7 @@ def test_an_oracle_picks_by_its_own_metric() -> None:
     book.note({"lambda_adv": 0.001}, [0.9] * 4)
     by_oracle = book.note({"lambda_adv": 0.002}, [0.2] * 4)
     assert best(book.asks, book.records, "oracle/miou") is by_oracle
-    told = history(book.dimensions, book.asks, book.records, "oracle/miou").trials
+    told = history(book.dimensions, book.tried("oracle/miou")).trials
     assert [trial.value for trial in told] == [pytest.approx(0.1), pytest.approx(0.8)]
 
 

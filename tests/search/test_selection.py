@@ -92,7 +92,7 @@ def test_the_scores_are_those_of_what_the_trials_left(study: Study, undisturbed:
     assert selector is not None
     for phase in ("search", "confirm"):
         for step in (2, 4, 6, 8):
-            asks = [ask for ask in driver.ledger.asked(ARM, phase) if driver.ledger.records[ask.trial.id].step >= step]
+            asks = [ask for ask in driver.ledger.asked(ARM, phase) if driver.ledger.record(ask).step >= step]
             seen = [evidence(ask.trial, step) for ask in asks]
             scores = judged(selector, seen) if selector.compares() else [judged(selector, [each])[0] for each in seen]
             assert [driver.score(ask, step) for ask in asks] == scores
@@ -106,12 +106,10 @@ def test_the_scores_stop_trials_at_rungs(study: Study, undisturbed: Callable[[St
     assert all(reason.startswith(f"rung 4: mean of the last 2 {study.selected_by} ") for reason in reasons)
     assert study.selector is not None
     seen: list[Ask] = []
-    for arrival in [each for each in driver.ledger.arrivals if each.arm == ARM]:
-        (ask,) = (each for each in driver.ledger.asks if each.trial.id == arrival.trial)
+    for ask in driver.ledger.asked(ARM, "search"):
         seen.append(ask)
         curves = [judged(study.selector, [evidence(each.trial, step) for each in seen]) for step in (2, rung)]
         values = [float(np.mean(values)) for values in zip(*curves, strict=True)]
-        assert arrival.value == pytest.approx(values[-1])
         end = driver.ledger.ended(ask)
         assert end is not None
         assert (end.state == "stopped") == (values[-1] < cut(values, 2))
@@ -121,7 +119,7 @@ def test_the_scores_stop_trials_at_rungs(study: Study, undisturbed: Callable[[St
 
 def test_the_best_of_the_complete_is_confirmed(study: Study, undisturbed: Callable[[Study], Judged]) -> None:
     driver = undisturbed(study)
-    complete = [ask for ask in driver.ledger.asked(ARM, "search") if driver.ledger.records[ask.trial.id].step == 8]
+    complete = [ask for ask in driver.ledger.asked(ARM, "search") if driver.ledger.record(ask).step == 8]
     best = max(complete, key=lambda ask: driver.score(ask, 8))
     assert driver.winner(ARM) == best.trial.recipe["learning_rate"]
 
@@ -169,10 +167,10 @@ def test_an_upper_bound_is_picked_by_target_labels_whatever_selects(tmp_path: Pa
 
 def test_optuna_is_told_the_scores(study: Study, undisturbed: Callable[[Study], Judged]) -> None:
     driver = undisturbed(study)
-    asks, row = driver.ledger.asked(ARM, "search"), study.row(ARM)
-    told = history(row.dimensions, asks, driver.ledger.records, row.selector).trials
+    asks, search = driver.ledger.asked(ARM, "search"), driver.search._searches[ARM]
+    told = history(study.row(ARM).dimensions, [search._tried(number) for number in range(len(asks))]).trials
     for ask, trial in zip(asks, told, strict=True):
-        step = driver.ledger.records[ask.trial.id].step
+        step = driver.ledger.record(ask).step
         assert trial.params["learning_rate"] == ask.trial.recipe["learning_rate"]
         assert trial.intermediate_values == {step: driver.score(ask, step)}
         assert (trial.state, trial.value) == (
@@ -186,7 +184,7 @@ def test_optuna_is_told_the_scores(study: Study, undisturbed: Callable[[Study], 
 def test_a_score_is_written_once(alone: Study, undisturbed: Callable[[Study], Judged]) -> None:
     driver = undisturbed(alone)
     written = Counter((line["trial"], line["step"]) for line in lines(driver.store.folder, "score"))
-    records = [driver.ledger.records[ask.trial.id] for ask in driver.ledger.asks]
+    records = [driver.ledger.record(ask) for ask in driver.ledger.asks]
     assert written == Counter((record.trial.id, report.step) for record in records for report in record.reports)
     assert {line["select"] for line in lines(driver.store.folder, "score")} == {alone.selected_by}
 
@@ -264,18 +262,17 @@ def test_scores_of_a_study_that_has_ended_are_made_again(
     edited(tmp_path, lambda number, line: b"")
     again = Judged(tmp_path, study).run()
     assert (again.reports, again.decisions()) == (0, driver.decisions())
-    assert again.ledger.records == driver.ledger.records
+    assert again.ledger.by_arm() == driver.ledger.by_arm()
 
 
 def without_one(study: Study, folder: Path) -> list[int]:
     """The lines of scores without any one of which a study that goes on makes something else of its trials."""
     Judged(folder, study).run(11)
-    whole, expected, found = (folder / "judged" / JOURNAL).read_bytes(), Judged(folder, study).ledger.records, []
+    whole, expected, found = (folder / "judged" / JOURNAL).read_bytes(), Judged(folder, study).ledger.by_arm(), []
     for lost in range(len(lines(folder, "score"))):
         edited(folder, lambda number, line, lost=lost: b"" if number == lost else line)  # type: ignore[misc]
         again = Judged(folder, study)
-        again.ledger.reopen()
-        if again.ledger.records != expected:
+        if again.ledger.by_arm() != expected:
             found.append(lost)
         (folder / "judged" / JOURNAL).write_bytes(whole)
     return found

@@ -22,7 +22,7 @@ def recorded_study(folder: Path) -> Path:
     for step in EVALUATED_STEPS:
         store.report(asked.trial.id, report(asked, step))
     store.end(asked.trial.id, COMPLETE)
-    store.conclude(STUDY, asked.trial.id, COMPLETE)
+    store.conclude(STUDY, asked.key, COMPLETE)
     labels = np.zeros((1, 32, 64), np.uint8)
     predictions = store.trial_folder(asked.trial.id) / PREDICTIONS
     np.savez_compressed(predictions, images=np.stack([labels] * 3, axis=-1), truth=labels, prediction=labels)

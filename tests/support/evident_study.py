@@ -76,7 +76,7 @@ def written(
         store.ask(header.name, ask)
         leave(store, ask, records[ask.trial.id], marks)
         if (end := records[ask.trial.id].end) is not None:
-            store.conclude(header.name, ask.trial.id, end)
+            store.conclude(header.name, ask.key, end)
     return store
 
 

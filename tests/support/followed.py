@@ -43,7 +43,7 @@ class Driver:
     def end(self, each: Ask, end: End = COMPLETE) -> None:
         if end.state != "stopped":
             self.store.end(each.trial.id, end)
-        self.store.conclude(STUDY, each.trial.id, end)
+        self.store.conclude(STUDY, each.key, end)
         self.records[each.trial.id] = replace(self.records[each.trial.id], end=end)
         self.tracker.hear("end", each, self.records[each.trial.id])
 

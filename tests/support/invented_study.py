@@ -9,9 +9,9 @@ import numpy as np
 
 from platform.records.record import ArmHeader, Ask, Cause, Confusion, End, Phase, Record, Report, State, StudyHeader
 from platform.records.trial import SEARCH_SEED, Trial
-from platform.results.aggregation import tabulate
 from platform.results.table import Table
 from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
+from tests.support.seen_alike import tabulate
 
 ARMS: dict[str, tuple[str, dict[str, float | bool | int]]] = {
     "source only": ("SourceOnly", {}),

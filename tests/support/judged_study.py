@@ -38,7 +38,7 @@ STUDY = Study(
         "target supervised": Arm(TargetSupervised, learning_rate=OneOf(*RATES)),
     },
     reference="source only",
-    search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2),
+    search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1),
     budget=Budget(steps=8, evaluations=4),
     seeds=2,
 )
@@ -114,7 +114,6 @@ class Judged:
         searcher = StudySearcher(self.search, shared, interruption)
         scheduler = StudyScheduler(self.search, shared, interruption, Code(ROOT))
         try:
-            self.ledger.reopen()
             simulation.run(searcher, scheduler, self._worker, self.slots, results)
         finally:
             self.ledger.close()
@@ -137,10 +136,8 @@ class Judged:
 
     def decisions(self) -> dict[str, Any]:
         """All that the study decided, whichever code its trials' ids stand for."""
-        names = {ask.trial.id: ask.name for ask in self.ledger.asks}
         return {
-            "asks": [(ask.name, ask.trial.recipe["learning_rate"]) for ask in self.ledger.asks],
-            "arrivals": [(each.arm, names[each.trial], each.step, each.value) for each in self.ledger.arrivals],
+            "asks": {ask.name: ask.trial.recipe["learning_rate"] for ask in self.ledger.asks},
             "ends": {ask.name: self.ledger.ended(ask) for ask in self.ledger.asks},
         }
 

@@ -77,7 +77,6 @@ class Simulation:
         self.slots = slots
         self.reports = 0
         self.failure = Failure("diverged", "the segmentation loss is nan at step 1", retry=False)
-        self.ledger.reopen()
 
     def run(self, results: int | None = None, fails: str = "") -> list[Assignment]:
         """Run to the end, or to a number of results, after which the driver is gone; the trials still running."""
@@ -97,10 +96,10 @@ class Simulation:
         return step
 
     def finished(self) -> bool:
-        return Search(self.study, self.ledger, IDENTITY).is_finished()
+        return self.searcher.search.is_over
 
     def record(self, arm: str, phase: Any) -> list[Record]:
-        return [self.ledger.records[ask.trial.id] for ask in self.ledger.asked(arm, phase)]
+        return [self.ledger.record(ask) for ask in self.ledger.asked(arm, phase)]
 
 
 def states(records: list[Record]) -> list[str]:

@@ -95,15 +95,13 @@ def train(path: Path, results: Path) -> Ledger:
         )
     ledger.close()
     assert ledger.fault is None, ledger.fault
-    assert search.is_finished()
+    assert search.is_over
     return ledger
 
 
 def _ledger(file: StudyFile, results: Path) -> Ledger:
     store = Store(results)
-    ledger = Ledger(store, file.name, list(file.study.arms), judges_of(file.study, store))
-    ledger.reopen()
-    return ledger
+    return Ledger(store, file.name, list(file.study.arms), judges_of(file.study, store))
 
 
 def _worker(assignment: Assignment) -> simulation.Worker:

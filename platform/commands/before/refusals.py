@@ -201,7 +201,13 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
         "reduction": (before.reduction, study.search.reduction),
         "smoothing": (before.smoothing, study.search.smoothing),
         "rungs, by grace and warm-up,": (before.rungs, study.rungs),
+        "parallel": (before.parallel, study.search.at_a_time),
+        "promote": (before.promote, study.search.promote),
     }
+    if not before.parallel:
+        raise BadInput(
+            f"this study has searched in the order in which machines were ready, which this version does not; {REMEDY}"
+        )
     for name, (then, now) in rules.items():
         _refuse_another(name, then, now)
 

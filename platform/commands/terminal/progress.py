@@ -107,7 +107,7 @@ class Progress:
 
     def _lines(self, told: "_Told", columns: int, live: bool) -> list[Text]:
         """What is written of an event; the view itself shows which trials run."""
-        if told.event == "report" or (told.event == "begin" and (live or told.record.end is not None)):
+        if told.event in ("report", "pause") or (told.event == "begin" and (live or told.record.end is not None)):
             return []
         text, style = _happened(told, self.standing.selector(told.ask.arm), self._select)
         counts = f"{self.standing.ended}/{self.standing.planned}"

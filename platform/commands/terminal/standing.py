@@ -65,7 +65,7 @@ class ArmStanding:
         self.ended.pop(key, None)
         if record.end is not None:
             self.ended[key] = record.end.state, record.end.step
-        else:
+        elif event != "pause":
             told_twice = event == "report" and steps <= 0
             self.running[key] = (before, since) if told_twice else (record.step, moment)
 

@@ -12,6 +12,7 @@ from platform.records.record import (
     Ask,
     Journal,
     Phase,
+    Record,
     Report,
     StudyHeader,
 )
@@ -122,7 +123,10 @@ def _reported(store: Store, journal: Journal, header: StudyHeader) -> dict[_Plac
     """Every report of a trial that counts, by trial and step; of arms that share a trial the first has it."""
     found: dict[_Place, tuple[ArmHeader, Ask, Report]] = {}
     known = {ask.trial.id: store.read(ask.trial.id) for ask in journal.asks}
-    records = {trial: record for trial, record in known.items() if record is not None}
+    records: dict[str, dict[str, Record]] = {}
+    for ask in journal.asks:
+        if (record := known[ask.trial.id]) is not None:
+            records.setdefault(ask.arm, {})[ask.trial.id] = record
     runs = runs_by_arm(header, journal.asks, records)
     for arm in (arm for arm in header.arms if not arm.supervised):
         for run in (*runs[arm.name].search, *runs[arm.name].confirm):
@@ -134,7 +138,7 @@ def _reported(store: Store, journal: Journal, header: StudyHeader) -> dict[_Plac
 
 def _until_the_end(run: Run, journal: Journal) -> Sequence[Report]:
     """What a trial reported until it ended for the study."""
-    end = journal.ends.get(run.ask.trial.id, run.end)
+    end = journal.ends.get(run.ask.key, run.end)
     return [report for report in run.reports if end is None or report.step <= end.step]
 
 

@@ -16,7 +16,7 @@ from platform.results.table import Table
 def write(
     table: Table,
     asks: Sequence[Ask],
-    records: Mapping[str, Record],
+    records: Mapping[str, Mapping[str, Record]],
     folder: Path,
     predictions_of: Callable[[str], Path],
 ) -> list[Path]:

@@ -28,8 +28,8 @@ LEADING = {
 """The first columns, there even when there are no records."""
 
 
-def render(asks: Sequence[Ask], records: Mapping[str, Record]) -> bytes:
-    """The bytes of a Parquet file with one line per (ask, report).
+def render(asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bytes:
+    """The bytes of a Parquet file with one line per (ask, report); `records` are by arm and trial id.
 
     A trial that has not reported has one line whose step is missing. Columns: `arm`, `phase`, `number`, `trial`,
     `method`, `seed`, `steps`, `state` (missing while it runs), `cause`, `reason`, `step`, `seconds`, `parts` (in how
@@ -37,8 +37,12 @@ def render(asks: Sequence[Ask], records: Mapping[str, Record]) -> bytes:
     `provenance/<name>`, `cost/<name>`, the metrics under their own names, and `confusion/<split>`, 400 counts:
     `np.reshape(value, (20, 20))[ground truth, prediction]`.
     """
-    distinct = {(ask.arm, ask.phase, ask.number, ask.trial.id): ask for ask in asks}
-    lines = [line for (*_, trial_id), ask in distinct.items() for line in _lines(ask, trial_id, records.get(trial_id))]
+    distinct = {(*ask.place, ask.trial.id): ask for ask in asks}
+    lines = [
+        line
+        for (arm, *_, trial_id), ask in distinct.items()
+        for line in _lines(ask, trial_id, records.get(arm, {}).get(trial_id))
+    ]
     names = [*LEADING, *sorted({name for line in lines for name in line} - LEADING.keys())]
     columns = {name: _column([line.get(name) for line in lines], LEADING.get(name)) for name in names}
     sink = pa.BufferOutputStream()

@@ -36,9 +36,9 @@ def test_a_study_is_fetched_with_its_own_trials(fetched: Fetched, capsys: pytest
 def test_fetching_again_brings_what_has_come_since(fetched: Fetched) -> None:
     fetched.take_over()
     fetched.theirs.end(fetched.asks[0].trial.id, END)
-    fetched.theirs.conclude("invented", fetched.asks[0].trial.id, END)
+    fetched.theirs.conclude("invented", fetched.asks[0].key, END)
     fetched.take_over()
-    assert fetched.mine.journal("invented").ends == {fetched.asks[0].trial.id: END}
+    assert fetched.mine.journal("invented").ends == {fetched.asks[0].key: END}
     assert fetched.mine.read(fetched.asks[0].trial.id) == fetched.theirs.read(fetched.asks[0].trial.id)
 
 

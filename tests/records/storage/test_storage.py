@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform.records.record import Arrival, End
+from platform.records.record import End
 from platform.records.storage import storage as storages
 from platform.records.storage.storage import Storage, leave_mark, sees
 from platform.records.store import Store
@@ -162,11 +162,10 @@ def test_a_store_on_it_is_like_any_other(storage: Storage, tmp_path: Path) -> No
             store.begin(begun(asked))
             for report in record.reports:
                 store.report(trial, report)
-            store.arrive(header.name, Arrival(asked.arm, trial, 100, 0.5))
             store.lose(header.name, trial, 200)
             assert record.end is not None
             store.end(trial, record.end)
-            store.conclude(header.name, trial, record.end)
+            store.conclude(header.name, asked.key, record.end)
     there, plain = Store(tmp_path / "other machine", elsewhere(storage)), stores[1]
     assert there.studies() == plain.studies() == [header.name]
     assert there.journal(header.name) == plain.journal(header.name)
@@ -180,7 +179,7 @@ def test_damages_are_named_as_a_user_names_the_storage(storage: Storage, tmp_pat
     store, header = Store(tmp_path / "local", storage), study()
     store.announce(header)
     store.announce(dataclasses.replace(header, seeds=5))
-    store.conclude(header.name, "0a1b", End("complete", None, "", 400))
+    store.conclude(header.name, ("FDA", "0a1b"), End("complete", None, "", 400))
     journal = f"{header.name}/journal.jsonl"
     lines = storage.read(journal).splitlines(keepends=True)
     storage.write(journal, b"".join([lines[0], lines[1].replace(b'"seeds": 5', b'"seeds": 6'), lines[2][:-5]]))

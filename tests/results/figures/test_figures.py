@@ -19,10 +19,10 @@ from platform.records.record import Ask, Record, StudyHeader
 from platform.results.figures.curves import curves
 from platform.results.figures.png import DOTS_PER_INCH, png
 from platform.results.figures.predictions import comparison, prediction_picture
-from platform.results.runs import runs_by_arm
 from platform.shifts.labels import CAMVID_11, CLASSES, SINGLE_CLASSES, VOID
 from platform.shifts.shift import Pixels
 from tests.support.invented_study import arm, ask, failed, full, mishaps, record, study
+from tests.support.seen_alike import runs_by_arm
 
 
 def opened(figure: Figure) -> Image.Image:

@@ -5,9 +5,9 @@ import io
 
 import pandas as pd
 
-from platform.results.aggregation import tabulate
 from platform.results.report.comma_separated import render
 from tests.support.invented_study import AWKWARD, made, mishaps
+from tests.support.seen_alike import tabulate
 
 
 def lines_of(text: str) -> list[dict[str, str]]:

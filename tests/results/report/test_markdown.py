@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from platform.results.aggregation import tabulate
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
 from platform.results.table import Table
 from platform.shifts.labels import CAMVID_11
 from tests.support.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
+from tests.support.seen_alike import tabulate
 
 
 def test_markdown_begins_with_the_question() -> None:

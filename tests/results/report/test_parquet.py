@@ -9,6 +9,7 @@ import pytest
 
 from platform.results.report.parquet import LEADING, render
 from tests.support.invented_study import arm, ask, failed, made, mishaps, study
+from tests.support.seen_alike import by_arm
 
 
 def read(content: bytes) -> pd.DataFrame:
@@ -17,7 +18,7 @@ def read(content: bytes) -> pd.DataFrame:
 
 def test_parquet_has_a_line_per_report_with_all_that_a_trial_is() -> None:
     _, asks, records, _ = made()
-    frame = read(render(asks, records))
+    frame = read(render(asks, by_arm(asks, records)))
     assert len(frame) == sum(len(record.reports) for record in records.values())
     last = frame[(frame.arm == "FDA") & (frame.phase == "confirm") & (frame.seed == 3)].iloc[-1]
     run = records[asks[-1].trial.id]
@@ -34,7 +35,7 @@ def test_parquet_has_a_line_per_report_with_all_that_a_trial_is() -> None:
 
 def test_parquet_gives_the_table_again() -> None:
     _, asks, records, rows = made()
-    frame = read(render(asks, records))
+    frame = read(render(asks, by_arm(asks, records)))
     scored = frame.dropna(subset="confusion/target/test")
     for row in rows.rows:
         counts = scored[scored.arm == row.arm]["confusion/target/test"].tolist()
@@ -54,7 +55,7 @@ def test_parquet_keeps_trials_that_never_reported() -> None:
     _, asks, records, _ = made()
     records[asks[0].trial.id] = failed(asks[0], "data", "images/0007.png ends early", reports=0)
     del records[asks[1].trial.id]
-    frame = read(render(asks, records)).set_index("trial")
+    frame = read(render(asks, by_arm(asks, records))).set_index("trial")
     first, second = (frame.loc[[each.trial.id]].iloc[0].to_dict() for each in asks[:2])
     assert [first[name] for name in ("state", "cause", "reason")] == ["failed", "data", "images/0007.png ends early"]
     assert math.isnan(first["step"])
@@ -63,7 +64,7 @@ def test_parquet_keeps_trials_that_never_reported() -> None:
 
 def test_parquet_lists_a_repeated_ask_once() -> None:
     _, asks, records, _ = made()
-    assert render(asks + asks, records) == render(asks, records)
+    assert render(asks + asks, by_arm(asks, records)) == render(asks, by_arm(asks, records))
 
 
 def test_fields_of_one_name_and_two_types_become_text() -> None:
@@ -77,7 +78,7 @@ def test_fields_of_one_name_and_two_types_become_text() -> None:
 
 def test_parquet_tells_causes_and_halves() -> None:
     _, asks, records, _ = mishaps()
-    frame = read(render(asks, records))
+    frame = read(render(asks, by_arm(asks, records)))
     last = frame.groupby("trial").last()
     for trial_id, run in records.items():
         cause = last.loc[[trial_id], "cause"].tolist()[0]

@@ -9,10 +9,9 @@ from PIL import Image
 
 from platform.records.store import PREDICTIONS, Store
 from platform.results import report
-from platform.results.aggregation import tabulate
 from platform.results.report.predictions import predictions
-from platform.results.runs import runs_by_arm
 from tests.support.invented_study import arm, made, study
+from tests.support.seen_alike import by_arm, runs_by_arm, tabulate
 
 
 def picture(folder: Path, value: int, images: npt.NDArray[np.uint8] | None = None) -> None:
@@ -29,7 +28,7 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path: Path) -> None:
         if each.trial.confirms:
             picture(store.trial_folder(each.trial.id), 13)
     folder = store.study_folder(header.name)
-    paths = report.write(rows, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
+    paths = report.write(rows, asks, by_arm(asks, records), folder, lambda trial: store.fetched(trial, PREDICTIONS))
     assert [path.name for path in paths] == [
         "table.md",
         "table.csv",
@@ -45,10 +44,10 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 def test_writing_again_replaces_every_file(tmp_path: Path) -> None:
     _, asks, records, rows = made()
-    first = report.write(rows, asks, records, tmp_path / "study", tmp_path.joinpath)
+    first = report.write(rows, asks, by_arm(asks, records), tmp_path / "study", tmp_path.joinpath)
     before = [path.read_bytes() for path in first]
-    other = made(qualities=(0.3, 0.7))
-    second = report.write(other[3], *other[1:3], tmp_path / "study", tmp_path.joinpath)
+    _, others, theirs, table = made(qualities=(0.3, 0.7))
+    second = report.write(table, others, by_arm(others, theirs), tmp_path / "study", tmp_path.joinpath)
     assert first == second
     assert all(old != path.read_bytes() for old, path in zip(before, second, strict=True))
 

@@ -3,9 +3,9 @@
 import pytest
 from rich.cells import cell_len
 
-from platform.results.aggregation import tabulate
 from platform.results.report.terminal import render
 from tests.support.invented_study import AWKWARD, made, mishaps
+from tests.support.seen_alike import tabulate
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -6,7 +6,6 @@ Records, decisions and MLflow are compared with what they must be, computed anew
 import csv
 import functools
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,30 +17,30 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from platform.design.asha import cut
-from platform.records.record import Arrival, Ask, End, Record, Report
+from platform.records.record import Ask, End, Report
 from platform.records.storage.files import PARTIAL
 from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Store
-from platform.records.trial import SEARCH_SEED, Trial, confirm_seed
+from platform.records.trial import Trial, confirm_seed
 from platform.scores.evidence import loaded
 from platform.scores.metrics import cityscapes
 from platform.scores.selectors.judgement import judged
 from platform.search.health import ailment
-from platform.search.proposals import propose
 from platform.shifts.labels import Groups
 from platform.study import Study
 from tests.support.faults.processes import Machine
+from tests.support.faults.rounds import Reports, Rounds, Searched
 from tests.support.faults.small_study import NAME, Numbers, Undisturbed, same
 
 
 class Ended(NamedTuple):
-    """A line of the journal: a trial ended for the study."""
+    """A line of the journal: a trial ended for an arm."""
 
+    arm: str
     trial: str
     end: End
 
 
-Decision = Ask | Arrival | Ended
+Decision = Ask | Ended
 
 
 def inspect(machine: Machine, undisturbed: Undisturbed, uri: str | None = None) -> None:
@@ -66,10 +65,8 @@ def decisions(results: Path) -> list[Decision]:
             del values[said_of_the_line]
         if event == "ask":
             found.append(Ask(**{**values, "trial": Trial(**values["trial"])}))
-        elif event == "rung":
-            found.append(Arrival(**values))
         elif event == "end":
-            found.append(Ended(values["trial"], End(**values["end"])))
+            found.append(Ended(values["arm"], values["trial"], End(**values["end"])))
     return found
 
 
@@ -92,11 +89,25 @@ def check_readable(results: Path) -> None:
 
 
 def check_journal(results: Path, undisturbed: Undisturbed) -> None:
-    """Every trial was asked for once and ended once, and every decision follows from the lines above it."""
-    reader = _Reader(Store(results), undisturbed)
-    for event in decisions(results):
-        reader.read(event)
-    reader.check_all_is_there()
+    """Every trial was asked for once and ended once after that, as it must, and no choice was confirmed too early."""
+    said = decisions(results)
+    asked, ended = (
+        [event for event in said if isinstance(event, Ask)],
+        [each for each in said if isinstance(each, Ended)],
+    )
+    expected = _expected(Store(results), undisturbed)
+    assert {ask.place: ask for ask in asked} == {ask.place: ask for ask, _ in expected}
+    assert {(each.arm, each.trial): each.end for each in ended} == {ask.key: end for ask, end in expected}
+    assert (len(asked), len(ended)) == (len(expected), len(expected)), "something was asked for or ended twice"
+    begun: set[tuple[str, str]] = set()
+    searching = {ask.key for ask in asked if ask.phase == "search"}
+    for event in said:
+        if isinstance(event, Ended):
+            assert (event.arm, event.trial) in begun, "a trial ended before it was asked for"
+            searching.discard((event.arm, event.trial))
+        else:
+            assert event.phase == "search" or event.arm not in {arm for arm, _ in searching}, "picked too early"
+            begun.add(event.key)
 
 
 def scored_reports(store: Store, study: Study) -> Callable[[str], tuple[Report, ...]]:
@@ -118,122 +129,32 @@ def scored_reports(store: Store, study: Study) -> Callable[[str], tuple[Report, 
     return reports
 
 
-class _Reader:
-    """Reads a journal line by line and checks each against those above it."""
+def _expected(store: Store, undisturbed: Undisturbed) -> list[tuple[Ask, End]]:
+    """Every trial that the study must ask for, and how it must end."""
+    study, reports = undisturbed.study, scored_reports(store, undisturbed.study)
+    found: list[tuple[Ask, End]] = []
+    for row in study.rows:
+        searched = Rounds(study, row.name, NAME, undisturbed.identity, reports).searched()
+        found += [(Ask(row.name, "search", number, each.trial), each.end) for number, each in enumerate(searched)]
+        values = _winner(study, row.name, searched, reports)
+        for number in range(study.seeds):
+            trial = row.trial(values, confirm_seed(number), undisturbed.identity)
+            cause, reason = ailment(reports(trial.id)) or (None, "")
+            found.append((Ask(row.name, "confirm", number, trial), End("complete", cause, reason, trial.steps)))
+    return found
 
-    def __init__(self, store: Store, undisturbed: Undisturbed) -> None:
-        self.scored = scored_reports(store, undisturbed.study)
-        self.study, self.identity = undisturbed.study, undisturbed.identity
-        self.asks: dict[str, Ask] = {}
-        self.ends: dict[str, End] = {}
-        self.arrivals: dict[tuple[str, int], list[Arrival]] = defaultdict(list)
-        self.must_stop: dict[str, End] = {}
-        """How trials must end that arrived below the cut, until they do."""
 
-    def read(self, event: Decision) -> None:
-        match event:
-            case Ask():
-                self._read_ask(event)
-            case Arrival():
-                self._read_arrival(event)
-            case Ended():
-                self._read_end(event.trial, event.end)
-
-    def check_all_is_there(self) -> None:
-        asked = Counter((ask.arm, ask.phase) for ask in self.asks.values())
-        wanted = {(row.name, "search"): row.search_trials for row in self.study.rows}
-        wanted |= {(arm, "confirm"): self.study.seeds for arm in self.study.arms}
-        assert asked == Counter(wanted)
-        assert self.ends.keys() == self.asks.keys()
-        assert not self.must_stop
-
-    def _read_ask(self, ask: Ask) -> None:
-        assert ask.trial.id not in self.asks, "a trial was asked for twice"
-        before = self._of(ask.arm, ask.phase)
-        assert ask.number == len(before)
-        searched = self._of(ask.arm, "search")
-        if ask.phase == "search":
-            values, seed = self._proposal(ask.arm, before), SEARCH_SEED
-        else:
-            assert len(searched) == self.study.row(ask.arm).search_trials
-            values, seed = self._winner(ask.arm, searched), confirm_seed(ask.number)
-        assert ask.trial == self.study.row(ask.arm).trial(values, seed, self.identity)
-        self.asks[ask.trial.id] = ask
-
-    def _read_arrival(self, arrival: Arrival) -> None:
-        ask = self.asks[arrival.trial]
-        assert (ask.arm, ask.phase) == (arrival.arm, "search")
-        assert arrival.trial not in self.ends
-        assert arrival.trial not in self.must_stop, "a trial went on below the cut"
-        here = self.arrivals[arrival.arm, arrival.step]
-        assert arrival.trial not in [other.trial for other in here], "a trial arrived twice"
-        rungs = [step for step in self.study.rungs if step < arrival.step]
-        assert all(arrival.trial in [other.trial for other in self.arrivals[arrival.arm, step]] for step in rungs)
-        assert arrival.step in self.study.rungs
-        assert self.study.search is not None
-        selector = self.study.row(arrival.arm).selector
-        seen = [report.metrics[selector] for report in self._reports(arrival.trial, arrival.step)]
-        window = seen[-self.study.search.smoothing :]
-        assert math.isclose(arrival.value, sum(window) / len(window), rel_tol=1e-12)
-        here.append(arrival)
-        best_first = sorted((other.value for other in here), reverse=True)
-        least = best_first[max(1, len(here) // self.study.search.reduction) - 1]
-        assert least == cut([other.value for other in here], self.study.search.reduction)
-        if arrival.value < least:
-            mean = f"mean of the last {self.study.search.smoothing} {selector} {arrival.value:.4f}"
-            reason = f"rung {arrival.step}: {mean} is below the cut {least:.4f}"
-            self.must_stop[arrival.trial] = End("stopped", "below the cut", reason, arrival.step)
-
-    def _read_end(self, trial: str, end: End) -> None:
-        assert trial not in self.ends, "a trial ended twice"
-        expected = self._expected_end(self.asks[trial])
-        assert end == expected
-        self.ends[trial] = end
-
-    def _expected_end(self, ask: Ask) -> End:
-        if (stop := self.must_stop.pop(ask.trial.id, None)) is not None:
-            return stop
-        reports = self._reports(ask.trial.id, ask.trial.steps)
-        if ask.phase == "search":
-            for number, report in enumerate(reports, start=1):
-                if report.step < ask.trial.steps and (ailing := ailment(reports[:number])) is not None:
-                    return End("failed", *ailing, report.step)
-            passed = [step for step in self.study.rungs if step <= reports[-1].step]
-            assert all(ask.trial.id in [other.trial for other in self.arrivals[ask.arm, step]] for step in passed)
-        cause, reason = ailment(reports) or (None, "")
-        return End("complete", cause, reason, ask.trial.steps)
-
-    def _proposal(self, arm: str, before: list[Ask]) -> dict[str, Any]:
-        """What the search must propose, given how the arm's earlier trials stood."""
-        records = {ask.trial.id: self._record(ask) for ask in before}
-        row = self.study.row(arm)
-        return propose(row.dimensions, before, records, row.selector, (NAME, arm))
-
-    def _winner(self, arm: str, searched: list[Ask]) -> dict[str, Any]:
-        """The values of the trial that came furthest; of several, of the one with the highest selector there."""
-        if not searched:
-            return {}
-        assert all(ask.trial.id in self.ends for ask in searched), "a winner was picked too early"
-        healthy = [ask for ask in searched if self.ends[ask.trial.id].state != "failed"]
-        assert healthy
-        furthest = max(self.ends[ask.trial.id].step for ask in healthy)
-        there = [ask for ask in healthy if self.ends[ask.trial.id].step == furthest]
-        selector = self.study.row(arm).selector
-        scores = [self._reports(ask.trial.id, furthest)[-1].metrics[selector] for ask in there]
-        values = there[scores.index(max(scores))].trial
-        return {name: (values.hyperparameters | values.recipe)[name] for name in self.study.arms[arm].ranges}
-
-    def _record(self, ask: Ask) -> Record:
-        """An earlier trial as the study saw it; what a running one had reported tells the search nothing."""
-        end = self.ends.get(ask.trial.id)
-        reports = () if end is None else self._reports(ask.trial.id, end.step)
-        return Record(ask.trial, {}, {}, reports, end)
-
-    def _of(self, arm: str, phase: str) -> list[Ask]:
-        return [ask for ask in self.asks.values() if (ask.arm, ask.phase) == (arm, phase)]
-
-    def _reports(self, trial: str, step: int) -> tuple[Report, ...]:
-        return tuple(report for report in self.scored(trial) if report.step <= step)
+def _winner(study: Study, arm: str, searched: list[Searched], reports: Reports) -> dict[str, Any]:
+    """The values of the trial that came furthest; of several, of the one with the highest selector there."""
+    healthy = [each for each in searched if each.end.state != "failed"]
+    if not searched:
+        return {}
+    furthest = max(each.end.step for each in healthy)
+    there = [each.trial for each in healthy if each.end.step == furthest]
+    at = [next(report for report in reports(trial.id) if report.step == furthest) for trial in there]
+    scores = [report.metrics[study.row(arm).selector] for report in at]
+    best = there[scores.index(max(scores))]
+    return {name: (best.hyperparameters | best.recipe)[name] for name in study.arms[arm].ranges}
 
 
 def check_records(results: Path, undisturbed: Undisturbed) -> None:

@@ -109,7 +109,7 @@ def recorded(machine: Machine) -> dict[str, Record]:
 def numbers(machine: Machine) -> dict[str, Any]:
     """How each trial ended for the study, and what its id decides of its reports, by its arm."""
     journal = Store(machine.results).journal(NAME)
-    ends = {ask.arm: journal.ends.get(ask.trial.id) for ask in journal.asks}
+    ends = {ask.arm: journal.ends.get(ask.key) for ask in journal.asks}
     return {
         arm: (ends[arm], [(report.step, report.metrics, report.confusions) for report in record.reports])
         for arm, record in recorded(machine).items()
