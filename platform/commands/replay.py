@@ -1,10 +1,10 @@
 """What other settings of early stopping would have made of a study: its recorded curves, replayed.
 
-    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --smoothing 1 3
+    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 2 8 --promote
 
-Every combination is replayed, and the study's own setting. Without `--grace` the first rung stays where the study had
-it. The trials of a row are taken in the order in which the study asked for them, `--slots` at a time; in turn each
-advances to its next evaluation, is judged there if that is a rung, and makes room for the next trial when it ends.
+Every combination is replayed, and the study's own setting, by the function that searches: `platform.search.clock`.
+Without `--grace` the first rung stays where the study had it. Each says how long the study would have taken on so many
+slots, from the seconds that it recorded.
 
 A trial that the study stopped has a curve only up to there. Where another setting lets it go on, it is *open*: it may
 have been stopped right there or have gone on to its last step, which gives the two ends of what is saved; it is never
@@ -23,11 +23,14 @@ from typing import NamedTuple
 from platform.commands.exits import COMPLETE, EPILOG, BadInput, Parser, bad_input, ending, say
 from platform.commands.terminal.screen import COLUMNS
 from platform.commands.terminal.text import damage_notes
-from platform.design.asha import ASHA, exact, rungs
+from platform.design.asha import ASHA, PARALLEL, exact, rungs
 from platform.records.location import recorded
-from platform.records.record import Ask, Journal, StudyHeader
+from platform.records.record import StudyHeader
 from platform.records.store import Store
-from platform.results.replay import SLOTS, Curve, Outcome, replay
+from platform.results.replay.curves import RecordedRow, recorded_row
+from platform.results.replay.duration import duration
+from platform.results.replay.replay import Outcome, replay
+from platform.running.interruption import spoken
 
 NAME = 27
 """Width of a row's name."""
@@ -35,8 +38,11 @@ LEGEND = (
     "saved: share of the search's steps. regret: the selector of the best trial at full length minus that of the trial "
     "that would have been picked, mean over the rows and worst of them. lost: rows whose best trial would have been "
     "stopped. open: trials whose curves end too early, because the study stopped them where this setting lets them go "
-    "on; the figures are then estimates: saved has two ends, and an open trial is never picked."
+    "on; the figures are then estimates: saved has two ends, and an open trial is never picked. Hours count what is on "
+    "record, training and evaluations, and not the start of workers."
 )
+SLOTS = (1, 2, 4, 8)
+"""Trials that machines train at a time, unless told otherwise."""
 
 
 class Setting(NamedTuple):
@@ -45,14 +51,27 @@ class Setting(NamedTuple):
     grace: float | None
     reduction: int
     smoothing: int
+    parallel: int
+    promote: bool
+
+    def of(self, trials: int) -> ASHA:
+        """The setting of a row of so many trials."""
+        return ASHA(
+            trials=trials,
+            reduction=self.reduction,
+            smoothing=self.smoothing,
+            parallel=min(self.parallel, trials),
+            promote=self.promote,
+        )
 
 
 class Replayed(NamedTuple):
-    """A setting, the rungs that it means, and what it makes of each row."""
+    """A setting, the rungs that it means, what it makes of each row, and the seconds that it takes by slots."""
 
     setting: Setting
     rungs: tuple[int, ...]
     outcomes: Mapping[str, Outcome]
+    seconds: Mapping[int, float]
 
 
 @ending()
@@ -81,18 +100,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--reduction", type=int, nargs="+", default=[], help="one in so many trials goes on")
     parser.add_argument("--smoothing", type=int, nargs="+", default=[], help="evaluations whose mean is compared")
-    parser.add_argument("--slots", type=int, default=SLOTS, help=f"trials of a row at a time (default: {SLOTS})")
+    parser.add_argument("--parallel", type=int, nargs="+", default=[], help="trials of a row under way at a time")
+    parser.add_argument("--promote", action="store_true", help="the rule under which trials wait at rungs, too")
+    parser.add_argument(
+        "--slots", type=int, nargs="+", default=SLOTS, help=f"trials at a time (default: {' '.join(map(str, SLOTS))})"
+    )
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what a study would refuse, in the same words."""
-    if options.slots < 1:
-        raise BadInput(f"--slots must be a whole number of at least 1, got {options.slots}")
-    given = [("grace", options.grace), ("reduction", options.reduction), ("smoothing", options.smoothing)]
+    if (fewest := min(options.slots)) < 1:
+        raise BadInput(f"--slots must be whole numbers of at least 1, got {fewest}")
     with bad_input():
-        for name, value in ((name, value) for name, values in given for value in values if value is not None):
-            ASHA(trials=1, **{name: value})
+        for name in ("grace", "reduction", "smoothing", "parallel"):
+            for value in vars(options)[name]:
+                if value is not None:
+                    ASHA(trials=max(1, *options.parallel, 1), **{name: value})
 
 
 def _study(store: Store, name: str, options: argparse.Namespace) -> str:
@@ -104,46 +128,51 @@ def _study(store: Store, name: str, options: argparse.Namespace) -> str:
     asks = [ask for ask in journal.asks if ask.phase == "search"]
     if not asks or not header.reduction:
         return f"{name}: nothing was searched"
-    rows = {
-        arm.name: [_curve(store, ask, arm.select, journal) for ask in asks if ask.arm == arm.name]
-        for arm in header.arms
-    }
-    own = Setting(None, header.reduction, header.smoothing)
-    results = []
-    for setting in _settings(own, options):
-        steps = asks[0].trial.evaluated_steps
-        at = header.rungs if setting == own else _rungs(header, asks, setting)
-        outcomes = {
-            row: replay(curves, steps, at, setting.reduction, setting.smoothing, options.slots)
-            for row, curves in rows.items()
-            if curves
-        }
-        results.append(Replayed(setting, at, outcomes))
-    title = f"{name}: {len(asks)} search trials by {header.select}, {options.slots} of a row at a time"
+    rows = {arm.name: recorded_row(store, journal, arm) for arm in header.arms}
+    results = [
+        _replayed(header, rows, asks[0].trial.evaluated_steps, each, options.slots)
+        for each in _settings(header, options)
+    ]
+    title = f"{name}: {len(asks)} search trial{'s' * (len(asks) > 1)} by {header.select}"
     return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND)])
 
 
-def _curve(store: Store, ask: Ask, select: str, journal: Journal) -> Curve:
-    """All that is on record: another study may have let a trial go on where this one stopped it."""
-    record = store.read(ask.trial.id)
-    if record is None:
-        return Curve(())
-    record = journal.scored(record, ask.arm)
-    end = journal.ends.get(ask.key, record.end)
-    failed = end is not None and end.state == "failed" and not end.retry
-    reports = [report for report in record.reports if not (failed and end is not None and report.step > end.step)]
-    judged = itertools.takewhile(lambda report: select in report.metrics, reports)
-    return Curve(tuple(report.metrics[select] for report in judged), failed)
+def _replayed(
+    header: StudyHeader,
+    rows: Mapping[str, RecordedRow],
+    steps: tuple[int, ...],
+    setting: Setting,
+    slots: Sequence[int],
+) -> Replayed:
+    at = header.rungs if setting == _own(header) else _rungs(header, steps, setting)
+    own = {name: setting.of(max(1, len(row.curves))) for name, row in rows.items()}
+    outcomes = {name: replay(row.curves, steps, at, own[name]) for name, row in rows.items() if row.curves}
+    seconds = {
+        number: duration({name: row.again(steps, at, own[name]) for name, row in rows.items()}, number)
+        for number in slots
+    }
+    return Replayed(setting, at, outcomes, seconds)
 
 
-def _settings(own: Setting, options: argparse.Namespace) -> list[Setting]:
+def _own(header: StudyHeader) -> Setting:
+    """What the study searched by."""
+    return Setting(None, header.reduction, header.smoothing, header.parallel or PARALLEL, header.promote)
+
+
+def _settings(header: StudyHeader, options: argparse.Namespace) -> list[Setting]:
     """The study's own setting, then every combination of those asked for."""
-    reductions, smoothings = options.reduction or [own.reduction], options.smoothing or [own.smoothing]
-    combinations = itertools.starmap(Setting, itertools.product(options.grace, reductions, smoothings))
-    return list(dict.fromkeys([own, *combinations]))
+    own = _own(header)
+    combinations = itertools.product(
+        options.grace,
+        options.reduction or [own.reduction],
+        options.smoothing or [own.smoothing],
+        options.parallel or [own.parallel],
+        [False, True] if options.promote else [own.promote],
+    )
+    return list(dict.fromkeys([own, *itertools.starmap(Setting, combinations)]))
 
 
-def _rungs(header: StudyHeader, asks: Sequence[Ask], setting: Setting) -> tuple[int, ...]:
+def _rungs(header: StudyHeader, evaluated_steps: tuple[int, ...], setting: Setting) -> tuple[int, ...]:
     warm_up = max(exact(arm.warm_up) for arm in header.arms)
     if setting.grace is not None:
         grace = exact(setting.grace)
@@ -151,29 +180,32 @@ def _rungs(header: StudyHeader, asks: Sequence[Ask], setting: Setting) -> tuple[
         grace = Fraction(header.rungs[0], header.steps) - warm_up
     else:
         raise BadInput(f"{header.name} had no rung that others could begin at; give --grace")
-    return rungs(asks[0].trial.evaluated_steps, warm_up, grace, setting.reduction, setting.smoothing)
+    return rungs(evaluated_steps, warm_up, grace, setting.reduction, setting.smoothing)
 
 
 def _summary(results: Sequence[Replayed]) -> str:
     """A line per setting."""
-    lines = ["  grace  one in  mean of       saved  stopped   regret    worst    lost  open"]
-    for setting, _, outcomes in results:
+    lines = ["grace one in mean of at once    rule    saved stopped  regret   worst  lost open"]
+    for setting, _, outcomes, _ in results:
         every = list(outcomes.values())
         known = [outcome.regret for outcome in every if outcome.regret is not None]
         lost, won = (sum(outcome.winner_stopped is answer for outcome in every) for answer in (True, False))
         lines.append(
-            f"{_grace(setting):>7}{setting.reduction:>8}{setting.smoothing:>9}{_saved(every):>12}"
-            f"{_stopped(every):>9}{_number(statistics.fmean(known) if known else None):>9}"
-            f"{_number(max(known, default=None)):>9}{f'{lost}/{lost + won}':>8}{_open(every):>6}"
+            f"{_grace(setting):>5}{setting.reduction:>7}{setting.smoothing:>8}{setting.parallel:>8}{_rule(setting):>8}"
+            f"{_saved(every):>9}{_stopped(every):>8}{_number(statistics.fmean(known) if known else None):>8}"
+            f"{_number(max(known, default=None)):>8}{f'{lost}/{lost + won}':>6}{_open(every):>5}"
         )
     return "\n".join(lines)
 
 
 def _block(result: Replayed) -> str:
-    """A line per row of a setting."""
-    setting, judged_at, outcomes = result
+    """A line per row of a setting, and how long the study would have taken."""
+    setting, judged_at, outcomes, seconds = result
     at = ", ".join(f"{rung:,}" for rung in judged_at) or "none"
-    title = f"grace {_grace(setting)}, one in {setting.reduction}, mean of {setting.smoothing}: rungs {at}"
+    title = (
+        f"grace {_grace(setting)}, one in {setting.reduction}, mean of {setting.smoothing}, {setting.parallel} at once"
+        f"{', promoted' if setting.promote else ''}: rungs {at}"
+    )
     lines = [_filled(title), f"{'':29}       saved  stopped   regret  best trial  open"]
     for row, outcome in outcomes.items():
         best = {None: "none", True: "stopped", False: "kept"}[outcome.winner_stopped]
@@ -182,7 +214,12 @@ def _block(result: Replayed) -> str:
             f"  {name:<{NAME}}{_saved([outcome]):>12}{_stopped([outcome]):>9}{_number(outcome.regret):>9}"
             f"{best:>12}{_open([outcome]):>6}"
         )
-    return "\n".join(lines)
+    times = [f"{spoken(taken)} on {slots}" for slots, taken in seconds.items()]
+    return "\n".join([*lines, _filled(f"the whole study, by slots: {', '.join(times)}")])
+
+
+def _rule(setting: Setting) -> str:
+    return "promote" if setting.promote else "stop"
 
 
 def _grace(setting: Setting) -> str:

@@ -105,16 +105,29 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
     if row.troubles.seeds_missing and row.troubles.failure != "all trials failed":
         why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
         notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
-    again = causes_of([run for run in failed_runs(runs.all) if run.end and run.end.retry])
-    if again.pop("error", 0):
+    again = [run for run in failed_runs(runs.all) if run.end and run.end.retry]
+    if any(run.end and run.end.cause == "error" for run in again):
         log = f"{header.name}/log.txt among the results"
         notes.append(f"an error in the code, see {log} for its traceback: mend it, then run the same command")
-    if again:
-        notes.append(f"failed for reasons outside of the trials: {counted(again)}; the same command tries them again")
+    if waits := [f"{_name(run)} ({run.end.cause})" for run in again if run.end and run.end.cause != "error"]:
+        them = "them" if len(waits) > 1 else "it"
+        notes.append(
+            f"waits for {_listed(waits)}, which failed for {'reasons' if len(waits) > 1 else 'a reason'} outside of "
+            f"{them}; the same command tries {them} again"
+        )
     return notes
+
+
+def _name(run: Run) -> str:
+    """`search trial 3`, counted from 0 as everywhere, or `seed 2`."""
+    return f"search trial {run.ask.number}" if run.ask.phase == "search" else f"seed {run.ask.trial.seed}"
 
 
 def _seeds(runs: Sequence[Run]) -> str:
     """`seed 2`, `seeds 1 and 3`; empty without runs."""
     numbers = [str(run.ask.trial.seed) for run in runs]
-    return f"seed{'s' * (len(numbers) > 1)} {' and '.join(numbers)}" if numbers else ""
+    return f"seed{'s' * (len(numbers) > 1)} {_listed(numbers)}" if numbers else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -34,6 +34,13 @@ class ArmSearch:
         self._steps = evaluated_steps(row.budget.steps, row.budget.evaluations)
         self._ledger, self._records = ledger, records
         self._identity, self._after = identity, after
+        self._selector = row.selector
+        self._by_others = ledger.judges_by_others(row.name)
+        """Whether what the selector says of a trial changes when another one comes."""
+        self._told: dict[int, Tried] = {}
+        """What was seen of trials that have ended, where nothing changes it any more."""
+        self._compared: dict[tuple[int, int], float] = {}
+        """What is compared of trials at evaluations, where nothing changes it any more."""
         self._concluded = 0
         self.clock = Clock(
             Course(
@@ -98,14 +105,18 @@ class ArmSearch:
 
     def compared(self, numbers: Sequence[int], evaluation: int) -> Sequence[float]:
         """What is compared of the trials that were seen at a rung: the mean of their last values there."""
-        first = max(1, evaluation - self._asha.smoothing + 1)
-        columns = [self._values(numbers, each) for each in range(first, evaluation + 1)]
-        return [self._asha.compared(curve) for curve in zip(*columns, strict=True)]
+        unknown = [number for number in numbers if self._by_others or (number, evaluation) not in self._compared]
+        if unknown:
+            first = max(1, evaluation - self._asha.smoothing + 1)
+            columns = [self._values(unknown, each) for each in range(first, evaluation + 1)]
+            for number, *curve in zip(unknown, *columns, strict=True):
+                self._compared[number, evaluation] = self._asha.compared(curve)
+        return [self._compared[number, evaluation] for number in numbers]
 
     def _values(self, numbers: Sequence[int], evaluation: int) -> list[float]:
         """The selector of trials at an evaluation; by one that compares, among all that the clock has seen there."""
-        if not self._ledger.judges_by_others(self.row.name):
-            return [self._record(number).reports[evaluation - 1].metrics[self.row.selector] for number in numbers]
+        if not self._by_others:
+            return [self._record(number).reports[evaluation - 1].metrics[self._selector] for number in numbers]
         there = [number for number, seen in enumerate(self.clock.seen) if seen >= evaluation]
         ids = [self.asks[number].trial.id for number in there]
         scores = self._ledger.compared(self.row.name, ids, self._steps[evaluation - 1])
@@ -117,13 +128,18 @@ class ArmSearch:
 
     def _tried(self, number: int) -> Tried:
         """What was seen of a trial."""
+        if number in self._told:
+            return self._told[number]
         seen, end = self.clock.seen[number], self.clock.ends.get(number)
-        return Tried(
+        tried = Tried(
             values=self.asks[number].trial.values(self.row.dimensions),
             state=None if end is None else end.state,
             step=self._steps[seen - 1] if seen else 0,
             value=self._last_value(number) if seen else None,
         )
+        if end is not None and not self._by_others:
+            self._told[number] = tried
+        return tried
 
     def _record(self, number: int) -> Record:
         return self._records[self.asks[number].trial.id]
@@ -142,7 +158,7 @@ class ArmSearch:
         step = self._steps[ended.evaluation - 1]
         if ended.state == "stopped":
             what = f"mean of the last {self._asha.smoothing} " if self._asha.smoothing > 1 else ""
-            words = f"{what}{self.row.selector} {ended.value:.4f} is below the cut {ended.cut:.4f}"
+            words = f"{what}{self._selector} {ended.value:.4f} is below the cut {ended.cut:.4f}"
             return End("stopped", "below the cut", f"rung {step}: {words}", step)
         cause, reason = ailment(record.reports[: ended.evaluation]) or (None, "")
         return End(ended.state, cause, reason, step)

@@ -62,14 +62,13 @@ def propose(dimensions: Mapping[str, Dimension], tried: Sequence[Tried], address
         return {}
     known = history(dimensions, tried)
     distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
-    taken = [_proposals(each.values, dimensions) for each in tried]
     for attempt in itertools.count():
         seed = derive(*address, len(tried), attempt) % 2**32
         known.sampler = (
             TPESampler(n_startup_trials=STARTUP, seed=seed) if attempt < ATTEMPTS else RandomSampler(seed=seed)
         )
         proposal = known.ask(distributions)
-        if proposal.params not in taken:
+        if all(proposal.params != _proposals(each.values, dimensions) for each in tried):
             break
         # TPE learns nothing from failed trials.
         known.tell(proposal, state=TrialState.FAIL)

@@ -143,7 +143,15 @@ def test_trials_that_the_same_command_tries_again_are_said() -> None:
     records[last.trial.id] = failed(last, "worker lost", "its worker died 3 times, last at step 200", retry=True)
     assert tabulate(header, asks, records).notes == (
         "FDA: 1 of 3 seeds missing (1 failed: 1 worker lost)",
-        "FDA: failed for reasons outside of the trials: 1 worker lost; the same command tries them again",
+        "FDA: waits for seed 3 (worker lost), which failed for a reason outside of it; the same command tries it again",
+    )
+    second = of(asks, "FDA", "search")[1]
+    records[second.trial.id] = failed(second, "out of memory", "CUDA out of memory", retry=True)
+    assert tabulate(header, asks, records).notes == (
+        "FDA: 1 of 4 search trials failed: 1 out of memory",
+        "FDA: 1 of 3 seeds missing (1 failed: 1 worker lost)",
+        "FDA: waits for search trial 1 (out of memory) and seed 3 (worker lost), which failed for reasons outside of "
+        "them; the same command tries them again",
     )
 
 
@@ -155,7 +163,7 @@ def test_an_error_in_the_code_is_to_be_mended_first() -> None:
     mend = f"an error in the code, see {log} for its traceback: mend it, then run the same command"
     assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}",)
     records[last.trial.id] = failed(last, "data", "cannot read frame.png", retry=True)
-    again = "failed for reasons outside of the trials: 1 data; the same command tries them again"
+    again = "waits for seed 3 (data), which failed for a reason outside of it; the same command tries it again"
     assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}", f"FDA: {again}")
 
 

@@ -12,7 +12,7 @@ from platform.running.simulation import lose, tell
 from platform.running.workers.parcel import assigned
 from platform.study import Arm
 from platform.training.assignment import Assignment, Stopped
-from tests.support.simulated_study import STUDY, Simulation, report
+from tests.support.simulated_study import ONE_AT_A_TIME, STUDY, Simulation, report
 
 
 def lost(simulation: Simulation, assignment: Assignment) -> None:
@@ -20,7 +20,7 @@ def lost(simulation: Simulation, assignment: Assignment) -> None:
 
 
 def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_times(tmp_path: Path) -> None:
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     (running,) = simulation.run(results=1)
     for losses in range(1, WORKER_LOSSES + 1):
         lost(simulation, running)
@@ -29,13 +29,14 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
         assert running.reported == 2, "from its last report"
         assert simulation.ledger.records[running.ask.trial.id].losses == losses
     lost(simulation, running)
+    assert simulation.ledger.has_given_up(running.ask)
     end = simulation.ledger.ended(running.ask)
     assert end is not None
     assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)
     assert end.reason == "worker lost 4 times since step 2, the last time with: the actor died"
     assert assigned(simulation.searcher.suggest("next")).ask != running.ask
-    again = Simulation(tmp_path)
-    assert again.ledger.ended(running.ask) is None, "the next run tries it again"
+    again = Simulation(tmp_path, ONE_AT_A_TIME)
+    assert assigned(again.searcher.suggest("again")).ask == running.ask, "the next run tries it again"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
 )
 def test_of_what_ended_a_worker_what_matters_is_kept(tmp_path: Path, error: str, kept: str) -> None:
     """Ray's tracebacks and its lists of an actor's attributes stand before it, indented."""
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     (running,) = simulation.run(results=1)
     for _ in range(WORKER_LOSSES + 1):
         lose(simulation.scheduler, running, error)
@@ -79,7 +80,7 @@ def test_the_last_trial_is_handed_out_again_though_nothing_else_is_left(tmp_path
 
 def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -> None:
     """Spot machines come and go."""
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     losses = 0
     running = assigned(simulation.searcher.suggest("first"))
     *steps, last = running.ask.trial.evaluated_steps
@@ -100,7 +101,7 @@ def test_a_trial_that_gets_on_between_losses_is_never_given_up(tmp_path: Path) -
 
 def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> None:
     """A network file system may show a sign for a while that is gone."""
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     stopped = assigned(simulation.searcher.suggest("first"))
     tell(simulation.scheduler, stopped, Stopped())
     again = assigned(simulation.searcher.suggest("again"))
@@ -111,7 +112,7 @@ def test_a_trial_whose_worker_stopped_without_a_stop_goes_on(tmp_path: Path) -> 
 
 def test_a_trial_given_to_workers_that_were_gone_before_is_not_counted_as_lost(tmp_path: Path) -> None:
     """As many as died at once after their trials: each may be given the same one."""
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     (innocent,) = simulation.run(results=1)
     for _ in range(2 * WORKER_LOSSES):
         lose(simulation.scheduler, innocent, "The actor died unexpectedly", before=True)
@@ -124,7 +125,7 @@ def test_a_trial_given_to_workers_that_were_gone_before_is_not_counted_as_lost(t
 
 
 def test_a_trial_that_no_worker_can_read_is_given_up(tmp_path: Path) -> None:
-    simulation = Simulation(tmp_path, slots=1)
+    simulation = Simulation(tmp_path, ONE_AT_A_TIME, slots=1)
     (unreadable,) = simulation.run(results=1)
     error = "ray::TrialTrainable.reset()\nModuleNotFoundError: No module named 'helper'"
     for _ in range(WORKER_LOSSES + 1):

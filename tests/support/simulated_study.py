@@ -1,6 +1,7 @@
 """A driver without Ray, whose workers make their curves up."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ STUDY = Study(
     budget=Budget(steps=8, evaluations=4),
     seeds=2,
 )
+ONE_AT_A_TIME = replace(STUDY, search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1))
+"""The same, each search trial to its end before the next."""
 
 
 IDENTITY = STUDY.shift.identity()

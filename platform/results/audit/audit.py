@@ -17,7 +17,7 @@ from platform.design.asha import ASHA
 from platform.records.record import ORACLE_MIOU
 from platform.results.audit.checkpoints import Checkpoint
 from platform.results.audit.measures import Pool, Regret, regret, weighted_spearman
-from platform.results.replay import Curve, replay
+from platform.results.replay.replay import Curve, replay
 from platform.scores.selectors.selector import Selector
 
 LAST = "last"
@@ -191,7 +191,7 @@ def _early_stopping(checkpoints: Sequence[Checkpoint], score: Score) -> EarlySto
         if len(trials) < 2 or not all(tuple(each.step for each in own) == steps for own in trials):
             continue
         curves = [Curve(tuple(map(score, own))) for own in trials]
-        outcome = replay(curves, steps, SETTING.rungs(steps, row[0].warm_up), SETTING.reduction, SETTING.smoothing)
+        outcome = replay(curves, steps, SETTING.rungs(steps, row[0].warm_up), SETTING)
         kept = [own[-1] for number, own in enumerate(trials) if number not in outcome.stopped]
         best = max(range(len(trials)), key=lambda number: trials[number][-1].val)
         outcomes.append(outcome)

@@ -48,7 +48,8 @@ def test_terminal_marks_what_went_wrong() -> None:
     for said in (
         "! FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data",
         "! adversarial: 1 of 4 search trials failed: 1 worker lost",
-        "the same command tries them again",
+        "! adversarial: waits for search trial 0 (worker lost)",
+        "the same command tries it again",
         "1 predictions collapsed (seed 2): counted",
         "with their batches in halves",
     ):

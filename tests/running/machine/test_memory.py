@@ -8,7 +8,7 @@ import pytest
 from platform.running.machine.memory import RECENT_SECONDS, MemoryKills
 from platform.running.simulation import lose
 from platform.running.workers.parcel import assigned
-from tests.support.simulated_study import Simulation
+from tests.support.simulated_study import ONE_AT_A_TIME, Simulation
 
 V2, V1, MACHINE = "sys/fs/cgroup/job/memory.events", "sys/fs/cgroup/memory/job/memory.oom_control", "proc/vmstat"
 LINES = {
@@ -32,7 +32,7 @@ def tell(root: Path, where: str, count: int) -> None:
 def test_the_reason_of_a_loss_says_that_the_kernel_ended_a_process(tmp_path: Path, where: str) -> None:
     tell(tmp_path, MACHINE, 7)
     tell(tmp_path, where, 7)
-    simulation = Simulation(tmp_path / "results", slots=1)
+    simulation = Simulation(tmp_path / "results", ONE_AT_A_TIME, slots=1)
     kills = simulation.shared.cluster.kills = MemoryKills(tmp_path)
     try:
         (running,) = simulation.run(results=1)

@@ -1,25 +1,18 @@
-"""Replays of recorded searches: against another simulation, on real curves, and as a command."""
+"""Replays of recorded searches: against another simulation, and on real curves."""
 
-import dataclasses
 import itertools
 import json
 import math
 import random
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from platform.commands.replay import main
 from platform.design.asha import cut
 from platform.records.provenance import ROOT
-from platform.records.record import End, Report, StudyHeader
-from platform.records.store import Store
-from platform.results.replay import Curve, Outcome, replay
+from platform.results.replay.replay import Curve, Outcome, replay
 from platform.study import ASHA
-from tests.support import invented_study as invented
 
 STEPS = (10, 20, 30, 40)
 FIXTURE = json.loads((ROOT / "tests" / "fixtures" / "learning_curves.json").read_text())
@@ -34,13 +27,25 @@ def whole(*curves: Sequence[float]) -> list[Curve]:
     return [Curve(tuple(curve)) for curve in curves]
 
 
+def replayed(
+    curves: Sequence[Curve],
+    steps: Sequence[int],
+    rungs: Sequence[int],
+    reduction: int,
+    smoothing: int,
+    parallel: int = 2,
+) -> Outcome:
+    setting = ASHA(trials=max(parallel, 1), reduction=reduction, smoothing=smoothing, parallel=parallel)
+    return replay(curves, steps, rungs, setting)
+
+
 # Against another simulation
 
 
 def one_after_another(
     curves: list[list[float]], rungs: dict[int, list[float]], reduction: int, smoothing: int
 ) -> set[int]:
-    """Which trials are stopped with one slot, from the definition: fewer than max(1, n // reduction) are better."""
+    """Which trials are stopped one at a time, from the definition: fewer than max(1, n // reduction) are better."""
     stopped = set()
     for number, curve in enumerate(curves):
         for rung, seen in rungs.items():
@@ -59,7 +64,7 @@ def test_whole_curves_one_after_another_are_stopped_by_the_definition(seed: int)
     curves = [[draw.random() for _ in range(length)] for _ in range(draw.randint(1, 25))]
     judged = sorted(draw.sample(range(1, length), draw.randint(1, length - 1)))
     steps = tuple(10 * number for number in range(1, length + 1))
-    outcome = replay(whole(*curves), steps, [10 * rung for rung in judged], reduction, smoothing, slots=1)
+    outcome = replayed(whole(*curves), steps, [10 * rung for rung in judged], reduction, smoothing, parallel=1)
     stopped = one_after_another(curves, {rung: [] for rung in judged}, reduction, smoothing)
     finals = {number: curve[-1] for number, curve in enumerate(curves)}
     winner = max(finals, key=finals.__getitem__)
@@ -73,22 +78,22 @@ def test_whole_curves_one_after_another_are_stopped_by_the_definition(seed: int)
 def test_trials_advance_in_turn_and_make_room_when_they_end() -> None:
     curves = whole([0.5, 0.5, 0.5, 0.5], [0.6, 0.4, 0.4, 0.4], [0.55, 0.3, 0.3, 0.3], [0.7, 0.7, 0.7, 0.7])
     # Two at a time: 0 arrives first and goes on, 1 is better; they end, then 2 is stopped and 3 is the best of four.
-    both = replay(curves, STEPS, [10], 2, 1, slots=2)
+    both = replayed(curves, STEPS, [10], 2, 1, parallel=2)
     assert both.stopped == (2,)
     assert both.least_steps == both.most_steps == 3 * 40 + 10
     # The second rung comes when both have advanced twice: by then 1 has fallen behind.
-    assert replay(curves[:2], STEPS, [10, 20], 2, 1, slots=2).stopped == (1,)
+    assert replayed(curves[:2], STEPS, [10, 20], 2, 1, parallel=2).stopped == (1,)
     # In the other order the first arrival goes on, whatever it is.
-    assert replay(curves[1::-1], STEPS, [10, 20], 2, 1, slots=2).stopped == (1,)
+    assert replayed(curves[1::-1], STEPS, [10, 20], 2, 1, parallel=2).stopped == (1,)
 
 
 def test_nothing_is_stopped_without_rungs() -> None:
-    outcome = replay(whole([0.1] * 4, [0.9] * 4), STEPS, [], 3, 3)
+    outcome = replayed(whole([0.1] * 4, [0.9] * 4), STEPS, [], 3, 3)
     assert outcome == Outcome(2, (), (), 80, 80, 80, 0.0, False)
 
 
 def test_what_the_early_bird_costs_is_the_regret() -> None:
-    outcome = replay(whole([0.9, 0.2, 0.2, 0.2], [0.1, 0.8, 0.8, 0.8]), STEPS, [10], 2, 1)
+    outcome = replayed(whole([0.9, 0.2, 0.2, 0.2], [0.1, 0.8, 0.8, 0.8]), STEPS, [10], 2, 1)
     assert (outcome.stopped, outcome.winner_stopped) == ((1,), True)
     assert outcome.regret == pytest.approx(0.6)
 
@@ -98,7 +103,7 @@ def test_what_the_early_bird_costs_is_the_regret() -> None:
 
 def test_a_trial_that_the_study_stopped_is_open_when_it_would_have_gone_on() -> None:
     curves = [*whole([0.5] * 4), Curve((0.6, 0.6))]
-    outcome = replay(curves, STEPS, [10], 2, 1)
+    outcome = replayed(curves, STEPS, [10], 2, 1)
     assert (outcome.open, outcome.stopped) == ((1,), ())
     assert (outcome.full_steps, outcome.most_steps, outcome.least_steps) == (80, 80, 60), "on to its end, or no further"
     assert outcome.regret == 0.0, "of what is known: nobody can pick an open trial"
@@ -106,31 +111,31 @@ def test_a_trial_that_the_study_stopped_is_open_when_it_would_have_gone_on() -> 
 
 
 def test_a_trial_that_the_study_stopped_may_be_stopped_again() -> None:
-    outcome = replay([*whole([0.5] * 4), Curve((0.4, 0.6))], STEPS, [10], 2, 1)
+    outcome = replayed([*whole([0.5] * 4), Curve((0.4, 0.6))], STEPS, [10], 2, 1)
     assert (outcome.open, outcome.stopped, outcome.most_steps) == ((), (1,), 50)
-    later = replay([*whole([0.5] * 4), Curve((0.4, 0.3))], STEPS, [20], 2, 1)
+    later = replayed([*whole([0.5] * 4), Curve((0.4, 0.3))], STEPS, [20], 2, 1)
     assert (later.open, later.stopped, later.most_steps) == ((), (1,), 60), "where its curve ends"
 
 
 def test_a_trial_that_failed_would_have_failed_in_any_setting() -> None:
     curves = [Curve((0.9, 0.9), failed=True), *whole([0.5] * 4), Curve((), failed=True)]
-    outcome = replay(curves, STEPS, [30], 2, 1)
+    outcome = replayed(curves, STEPS, [30], 2, 1)
     assert (outcome.open, outcome.stopped) == ((), ())
     assert outcome.full_steps == outcome.most_steps == outcome.least_steps == 20 + 40
     assert (outcome.regret, outcome.winner_stopped) == (0.0, False), "it is neither picked nor missed"
 
 
 def test_a_row_without_a_whole_curve_has_no_regret() -> None:
-    outcome = replay([Curve((0.4,)), Curve((0.2, 0.3), failed=True), Curve(())], STEPS, [10], 2, 1)
+    outcome = replayed([Curve((0.4,)), Curve((0.2, 0.3), failed=True), Curve(())], STEPS, [10], 2, 1)
     assert (outcome.regret, outcome.winner_stopped) == (None, None)
-    assert replay([], STEPS, [10], 2, 1) == Outcome(0, (), (), 0, 0, 0, None, None)
+    assert replayed([], STEPS, [10], 2, 1) == Outcome(0, (), (), 0, 0, 0, None, None)
 
 
 def test_a_thousand_curves_end_as_successive_halving_promises() -> None:
     draw = random.Random(0)
     steps = tuple(range(1, 21))
     curves = whole(*([value + draw.gauss(0, 0.01) for _ in steps] for value in (draw.random() for _ in range(1000))))
-    outcome = replay(curves, steps, (4, 12), 3, 3, slots=8)
+    outcome = replayed(curves, steps, (4, 12), 3, 3, parallel=8)
     assert len(outcome.stopped) == pytest.approx(1000 * 8 / 9, abs=30), "a third of a third goes on"
     assert 1 - outcome.most_steps / outcome.full_steps > 0.6
     assert outcome.regret is not None
@@ -144,7 +149,7 @@ def lost(names: Sequence[str], rungs: Sequence[int], smoothing: int, reduction: 
     """Share of the orders in which these trials may be asked for the winner is stopped."""
     epochs = range(1, len(REAL[names[0]]) + 1)
     orders = list(itertools.permutations(names))
-    outcomes = [replay(whole(*map(REAL.get, order)), epochs, rungs, reduction, smoothing) for order in orders]  # type: ignore[arg-type]
+    outcomes = [replayed(whole(*map(REAL.get, order)), epochs, rungs, reduction, smoothing) for order in orders]  # type: ignore[arg-type]
     return sum(outcome.winner_stopped is True for outcome in outcomes) / len(orders)
 
 
@@ -190,10 +195,10 @@ def test_a_grace_of_less_than_ten_epochs_loses_the_winner_mostly_whatever_the_me
 def test_no_rung_before_a_collapse_sees_it_and_any_after_it_does() -> None:
     """Self-training begins at epoch 50 and collapses: the rungs of the default schedule lie at 15 and 45."""
     curves, epochs = whole(REAL[COLLAPSING], REAL[STEADY]), range(1, 76)
-    early = replay(curves, epochs, (15, 45), 3, 3)
+    early = replayed(curves, epochs, (15, 45), 3, 3)
     assert early.winner_stopped
     assert early.regret == pytest.approx(0.125), "12.5 points, which only the failure of the collapsed run could save"
-    late = replay(curves[::-1], epochs, (57,), 3, 3)
+    late = replayed(curves[::-1], epochs, (57,), 3, 3)
     assert late.stopped == (1,)
     assert late.regret == 0
     # A running best would still show the collapsed run level with the other.
@@ -201,130 +206,6 @@ def test_no_rung_before_a_collapse_sees_it_and_any_after_it_does() -> None:
     assert statistics.fmean(REAL[COLLAPSING][54:57]) < statistics.fmean(REAL[STEADY][54:57]) - 0.1
 
 
-# The command
-
-
-def written(folder: Path, curves: dict[str, list[list[float]]], **changes: Any) -> StudyHeader:
-    """A study's results: a search trial for each curve, that the study stopped where it is short."""
-    header = invented.study(*map(invented.arm, curves), **{"rungs": (200,), "smoothing": 2, **changes})
-    store = Store(folder)
-    store.announce(header)
-    for row, number in ((row, number) for row, listed in curves.items() for number in range(len(listed))):
-        ask, curve = invented.ask(header, row, "search", number), curves[row][number]
-        store.ask(header.name, ask)
-        store.begin(invented.begun(ask))
-        for step, value in zip(invented.EVALUATED_STEPS, curve, strict=False):
-            scores = dict.fromkeys(("source/miou", "oracle/miou"), value)
-            store.report(ask.trial.id, Report(step, 1.0, scores, {}))
-        short = len(curve) < len(invented.EVALUATED_STEPS)
-        end = End("stopped", "below the cut", "", 100 * len(curve)) if short else End("complete", None, "", 400)
-        if not short:
-            store.end(ask.trial.id, end)
-        store.conclude(header.name, ask.key, end)
-    return header
-
-
-CURVES = {
-    "source only": [[0.1, 0.2, 0.3, 0.4], [0.3, 0.1, 0.5, 0.6], [0.1, 0.1], [0.0, 0.1]],
-    "FDA": [[0.2, 0.2, 0.2, 0.2], [0.1, 0.1], [0.3, 0.3, 0.3, 0.3], [0.1, 0.2]],
-}
-
-
-def test_the_command_shows_the_studys_own_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path, CURVES)
-    assert main([str(tmp_path / "invented")]) == 0
-    text = capsys.readouterr().out
-    assert "invented: 8 search trials by source/miou, 2 of a row at a time" in text
-    assert "    own       2        2        25 %      4/8   0.0000   0.0000     0/2     0" in text
-    assert "grace own, one in 2, mean of 2: rungs 200" in text
-    assert "  source only                        25 %      2/4   0.0000        kept     0" in text
-
-
-def test_the_command_replays_every_combination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path, CURVES)
-    given = ["--grace", "0.25", "0.75", "--reduction", "2", "3", "--smoothing", "1", "2", "--slots", "1"]
-    assert main([str(tmp_path), *given]) == 0
-    out = capsys.readouterr().out
-    lines = out.splitlines()
-    first = lines.index("  grace  one in  mean of       saved  stopped   regret    worst    lost  open") + 1
-    table = [line.split() for line in lines[first : first + 9]]
-    combinations = itertools.product(("0.25", "0.75"), ("2", "3"), ("1", "2"))
-    assert [tuple(row[:3]) for row in table] == [("own", "2", "2"), *combinations]
-    assert "grace 0.75, one in 2, mean of 1: rungs 300" in out, "where four trials have no value any more"
-    late = next(row for row in table if row[:3] == ["0.75", "2", "1"])
-    assert late[3:6] == ["0-25", "%", "0/8"]
-    assert late[-1] == "4", "open: their curves end before the rung"
-    assert max(map(len, lines)) <= 80
-
-
-def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written(tmp_path, CURVES)
-    assert main([str(tmp_path / "invented"), "--reduction", "3", "--smoothing", "1", "3"]) == 0
-    out = capsys.readouterr().out
-    assert "grace own, one in 3, mean of 1: rungs 200" in out
-    assert "grace own, one in 3, mean of 3: rungs 300" in out
-
-
-@pytest.mark.parametrize("method", ["Adversarial", "OfAStudyFile"])
-def test_the_longest_warm_up_of_the_arms_moves_the_rungs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
-) -> None:
-    """The header says it, so that a method which only a study file knows is replayed like any other."""
-    ramped = dataclasses.replace(invented.arm("adversarial"), method=method, warm_up=0.5)
-    header = invented.study(invented.arm("source only"), ramped, rungs=(300,))
-    store = Store(tmp_path)
-    store.announce(header)
-    ask = invented.ask(header, "adversarial", "search", 0)
-    store.ask(header.name, dataclasses.replace(ask, trial=dataclasses.replace(ask.trial, method=method)))
-    assert main([str(tmp_path), "--grace", "0.25", "--smoothing", "1"]) == 0
-    assert "grace 0.25, one in 2, mean of 1: rungs 300" in capsys.readouterr().out
-
-
-def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    header = written(tmp_path, CURVES)
-    trial = invented.ask(header, "FDA", "search", 1).trial
-    for step in (300, 400):
-        Store(tmp_path).report(trial.id, Report(step, 1.0, {"source/miou": 0.9}, {}))
-    assert main([str(tmp_path / "invented")]) == 0
-    text = capsys.readouterr().out
-    assert "  FDA                                25 %      2/4   0.6000     stopped     0" in text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "RESULTS must be a folder of results, or of one study in it, got "),
-        ([".", "--grace", "0"], "ASHA.grace must be above 0 and at most 1, which stops no trial, got 0.0"),
-        ([".", "--reduction", "1"], "ASHA.reduction must be a whole number of at least 2, got 1"),
-        ([".", "--smoothing", "0"], "ASHA.smoothing must be a whole number of at least 1, got 0"),
-        ([".", "--slots", "0"], "--slots must be a whole number of at least 1, got 0"),
-        (["ungraced", "--smoothing", "2"], "ungraced had no rung that others could begin at; give --grace"),
-    ],
-)
-def test_a_mistake_is_said_in_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    written(tmp_path, CURVES)
-    written(tmp_path, {"source only": [[0.1] * 4]}, name="ungraced", rungs=(), smoothing=3)
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {message}")
-    assert error.count("\n") == 1
-
-
-def test_a_study_without_a_search_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Store(tmp_path).announce(invented.study(rungs=(), reduction=0, smoothing=0))
-    assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip() == "invented: nothing was searched"
-
-
 def test_the_replay_cuts_as_the_study_does() -> None:
     assert math.isclose(cut([0.1, 0.3, 0.2], 2), 0.3)
-    assert replay(whole([0.1] * 4, [0.3] * 4, [0.2] * 4), STEPS, [10], 2, 1).stopped == (2,)
+    assert replayed(whole([0.1] * 4, [0.3] * 4, [0.2] * 4), STEPS, [10], 2, 1).stopped == (2,)

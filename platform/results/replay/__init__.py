@@ -1,0 +1,1 @@
+"""Recorded searches under other settings, on other machines."""

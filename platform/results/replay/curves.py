@@ -1,0 +1,53 @@
+"""The rows of a recorded study: the curves of their searches, and what their trials took."""
+
+import itertools
+from dataclasses import dataclass
+
+from platform.design.asha import ASHA
+from platform.records.record import ArmHeader, Ask, Journal
+from platform.records.store import Store
+from platform.results.replay.duration import Row
+from platform.results.replay.replay import Curve, Repetition
+from platform.search.health import ailment
+
+
+@dataclass(frozen=True)
+class RecordedRow:
+    """What is on record of a row."""
+
+    curves: tuple[Curve, ...]
+    """Of its search trials, in the order asked."""
+    confirm: tuple[float, ...]
+    """Seconds of each confirm trial."""
+    after: tuple[str, ...]
+    """The rows whose confirm trials its own begin from."""
+
+    def again(self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA) -> Row:
+        """The row once more, of which nothing is known yet."""
+        search = Repetition(self.curves, evaluated_steps, rungs, setting) if self.curves else None
+        return Row(search, self.confirm, self.after)
+
+
+def recorded_row(store: Store, journal: Journal, arm: ArmHeader) -> RecordedRow:
+    """All that is on record: another study may have let a trial go on where this one stopped it."""
+    asks = {ask.place: ask for ask in journal.asks if ask.arm == arm.name}.values()
+    confirm = [store.read(ask.trial.id) for ask in asks if ask.phase == "confirm"]
+    return RecordedRow(
+        curves=tuple(_curve(store, ask, arm.select, journal) for ask in asks if ask.phase == "search"),
+        confirm=tuple(sum(report.seconds for report in record.reports) for record in confirm if record is not None),
+        after=arm.after,
+    )
+
+
+def _curve(store: Store, ask: Ask, select: str, journal: Journal) -> Curve:
+    record = store.read(ask.trial.id)
+    if record is None:
+        return Curve(())
+    judged = itertools.takewhile(lambda report: select in report.metrics, journal.scored(record, ask.arm).reports)
+    reports, evaluations = list(judged), ask.trial.evaluations
+    seconds, end = tuple(report.seconds for report in reports), record.end
+    sick = (number for number in range(1, min(len(reports) + 1, evaluations)) if ailment(reports[:number]) is not None)
+    failed = end is not None and end.state == "failed" and (not end.retry or end.cause == "error")
+    if (first := next(sick, None)) is not None:
+        reports, failed = reports[: first - 1], True
+    return Curve(tuple(report.metrics[select] for report in reports), failed and len(reports) < evaluations, seconds)

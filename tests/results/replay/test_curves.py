@@ -1,0 +1,59 @@
+"""The rows of a recorded study: how far its curves go, which trials failed, and what they took."""
+
+from pathlib import Path
+
+from platform.records.record import End, Phase, Report
+from platform.records.store import Store
+from platform.results.replay.curves import RecordedRow, recorded_row
+from platform.results.replay.replay import Curve
+from tests.support import invented_study as invented
+
+STEPS = invented.EVALUATED_STEPS
+
+
+def row(folder: Path, end: End | None, values: list[float], classes: tuple[float, ...] = ()) -> RecordedRow:
+    """One search trial, with its effective classes where they matter, and a confirm trial of two reports."""
+    header = invented.study(invented.arm("FDA"))
+    store = Store(folder)
+    store.announce(header)
+    lengths: dict[Phase, int] = {"search": len(values), "confirm": 2}
+    for phase, reports in lengths.items():
+        ask = invented.ask(header, "FDA", phase, 0)
+        store.ask(header.name, ask)
+        store.begin(invented.begun(ask))
+        for number, step in enumerate(STEPS[:reports]):
+            metrics = {"source/miou": values[number] if phase == "search" else 0.5, "loss/cross_entropy": 3.0}
+            if classes:
+                metrics["target/effective_classes"] = classes[number]
+            store.report(ask.trial.id, Report(step, 1.5 + number, metrics, {}))
+        if end is not None and phase == "search":
+            store.end(ask.trial.id, end)
+    journal = store.journal(header.name)
+    return recorded_row(store, journal, header.arms[0])
+
+
+def test_a_curve_is_what_the_selector_said_and_the_seconds_are_the_reports(tmp_path: Path) -> None:
+    found = row(tmp_path, End("complete", None, "", 400), [0.1, 0.2, 0.3, 0.4])
+    assert found.curves == (Curve((0.1, 0.2, 0.3, 0.4), False, (1.5, 2.5, 3.5, 4.5)),)
+    assert found.confirm == (4.0,)
+
+
+def test_a_trial_without_an_end_or_with_one_from_outside_is_open(tmp_path: Path) -> None:
+    lost = End("failed", "worker lost", "gone", 200, retry=True)
+    for name, end in (("running", None), ("lost", lost)):
+        assert row(tmp_path / name, end, [0.1, 0.2]).curves[0].failed is False
+
+
+def test_a_trial_that_diverged_or_had_an_error_has_failed(tmp_path: Path) -> None:
+    diverged = End("failed", "diverged", "loss is nan", 200)
+    error = End("failed", "error", "a bug", 200, retry=True)
+    for name, end in (("diverged", diverged), ("error", error)):
+        assert row(tmp_path / name, end, [0.1, 0.2]).curves == (Curve((0.1, 0.2), True, (1.5, 2.5)),)
+
+
+def test_a_trial_fails_at_the_evaluation_that_shows_its_ailment_whoever_let_it_go_on(tmp_path: Path) -> None:
+    classes = (1.0, 1.0, 1.0, 1.0)
+    found = row(tmp_path / "whole", End("complete", None, "", 400), [0.1, 0.2, 0.3, 0.4], classes)
+    assert found.curves == (Curve((0.1, 0.2), True, (1.5, 2.5, 3.5, 4.5)),), "at the third, as a search has it"
+    healthy = row(tmp_path / "late", End("complete", None, "", 400), [0.1, 0.2, 0.3, 0.4], (5.0, 1.0, 1.0, 1.0))
+    assert healthy.curves[0] == Curve((0.1, 0.2, 0.3, 0.4), False, (1.5, 2.5, 3.5, 4.5)), "at the last it is complete"
