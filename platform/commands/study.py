@@ -144,7 +144,7 @@ def _study_file(path: Path, small: bool) -> StudyFile:
 
 def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
     """Print the plan, what is wrong with data that were named, and why a run would be refused: a plan needs neither."""
-    print(describe(file.study, file.name, _offer(file.study, address)))
+    print(describe(file.study, file.name, _offer(file.study, address), _results(results)))
     try:
         check_files(file.study)
         check_selector(file.study)
@@ -239,7 +239,7 @@ def _train(
     header = header_of(file.study, file.name, file.question, identity, file.source, began)
     with bad_input():
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
-    print(describe(file.study, file.name), end="\n\n", flush=True)
+    print(describe(file.study, file.name, store=ledger.store), end="\n\n", flush=True)
     ledger.replay(tracker)
     interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")
     ended: Literal["by an error", "by a signal", "whole"] = "by an error"

@@ -24,7 +24,7 @@ from platform.training.given import Given
 from platform.training.recipe import Recipe
 
 GPU_TERAFLOPS = 5.0
-CPU_TERAFLOPS = 0.03
+CPU_TERAFLOPS = 0.02
 """Sustained training throughput that hours are estimated with: a mid-range GPU, and one core of a laptop."""
 MOST_RANGES = 5
 """Searched fields per row beyond which a plan warns: the budget would be spread too thin."""
@@ -41,6 +41,20 @@ class PlannedRow:
     """PFLOP to train all its trials at full length."""
     checkpoint_bytes: int
     """Size of one checkpoint."""
+    method: str
+    """As records name it."""
+    work: float
+    """GFLOP of a step."""
+
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return math.prod(self.row.shift.size)
+
+    @property
+    def under_way(self) -> int:
+        """Search trials that can be under way at the same time."""
+        return min(self.row.search.at_a_time, self.row.search_trials) if self.row.search else 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,28 @@ class Plan:
     hours: float
     """Estimated, on one device."""
     device: str
+    gigaflops: float
+    """The throughput of that device, in GFLOP/s."""
     warnings: tuple[str, ...]
+
+    @property
+    def searching(self) -> int:
+        """How many slots the search can fill: more wait."""
+        return sum(planned.under_way for planned in self.rows)
+
+    @property
+    def confirming(self) -> int:
+        """How many slots the confirm trials can fill."""
+        return sum(len(planned.row.confirm_numbers) for planned in self.rows)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Disk space of checkpoints of search trials that can be under way at the same time, or wait at a rung."""
+        return sum(
+            (planned.row.search_trials if planned.row.search and planned.row.search.promote else planned.under_way)
+            * planned.checkpoint_bytes
+            for planned in self.rows
+        )
 
     @property
     def trials(self) -> int:
@@ -98,6 +133,7 @@ def plan(study: Study) -> Plan:
         ),
         hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
         device=f"one {device} at {teraflops:g} TFLOP/s",
+        gigaflops=1000 * teraflops,
         warnings=_warnings(study),
     )
 
@@ -105,12 +141,14 @@ def plan(study: Study) -> Plan:
 def _planned(row: Row) -> PlannedRow:
     methods, recipe = row.filled({})
     estimate = estimate_of(methods, recipe, row.given_at_defaults)
-    pixels = math.prod(row.shift.size) / math.prod(SIZE)
+    work = recipe.batch * estimate.step_gflops * math.prod(row.shift.size) / math.prod(SIZE)
     return PlannedRow(
         row=row,
         estimate=estimate,
-        petaflops=row.trials * row.budget.steps * recipe.batch * estimate.step_gflops * pixels / 1e6,
+        petaflops=row.trials * row.budget.steps * work / 1e6,
         checkpoint_bytes=_checkpoint_bytes(methods, recipe, row.given_at_defaults),
+        method=methods.name,
+        work=work,
     )
 
 

@@ -60,7 +60,19 @@ def provenance() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("torch", "ray", "optuna")}
     python = ".".join(map(str, sys.version_info[:3]))
     ours = {"platform_version": version(), "git_commit": commit()}
-    return {"host": socket.gethostname(), "python": python, **versions, **ours}
+    return {"host": socket.gethostname(), "processor": processor(), "python": python, **versions, **ours}
+
+
+@functools.cache
+def processor() -> str:
+    """What this machine computes with besides GPUs: `AMD EPYC 7B13, 8 cores`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    cores = os.cpu_count() or 1
+    return f"{name or os.uname().machine}, {cores} core{'s' * (cores > 1)}"
 
 
 def version() -> str:

@@ -30,6 +30,8 @@ SOURCE_MIOU, SOURCE_ACCURACY = "source/miou", "source/accuracy"
 ORACLE_MIOU, ORACLE_ACCURACY = "oracle/miou", "oracle/accuracy"
 EFFECTIVE_CLASSES = "target/effective_classes"
 """Metrics, as `Report.metrics` names them; those that are computed with target labels begin with `oracle/`."""
+CPU = "cpu"
+"""The name of the device where a trial was trained on no GPU."""
 LAST, SELECTED = "last", "selected"
 """Which checkpoint of a confirm trial counts."""
 Confusion = list[list[int]]
@@ -52,7 +54,11 @@ class Report:
     node: str = ""
     """The address of the machine that trained since the previous report."""
     device: str = ""
-    """The name of that machine's GPU, or `cpu`."""
+    """The name of that machine's GPU, or `CPU`."""
+    evaluating: float = 0.0
+    """What of the seconds was the evaluation; 0 where that was not noted."""
+    starting: float = 0.0
+    """Seconds besides, in which workers took the trial up since the previous report."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial as RayTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from platform.records.ledger import StoreFault
-from platform.records.record import Ask, End, Report
+from platform.records.record import CPU, Ask, End, Report
 from platform.running.interruption import Interruption
 from platform.running.slots import Slots
 from platform.running.workers.code import Code
@@ -106,7 +106,7 @@ class StudyScheduler(FIFOScheduler):
     def _look_at_node(self, assignment: Assignment, report: Report) -> None:
         """Note that a node is of use, and tell the user when PyTorch cannot use the GPU that a trial has a share of."""
         self.slots.cluster.note_use()
-        if assignment.resources.get("GPU") and report.device == "cpu" and report.node not in self.cpu_only:
+        if assignment.resources.get("GPU") and report.device == CPU and report.node not in self.cpu_only:
             self.cpu_only.add(report.node)
             self.interruption.say(
                 f"{report.node} has a GPU that PyTorch cannot use: its trials train on CPUs; "

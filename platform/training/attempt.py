@@ -18,7 +18,7 @@ import torch
 
 from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
-from platform.records.record import Report
+from platform.records.record import CPU, Report
 from platform.records.storage.lines import Unreadable
 from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import sees
@@ -64,6 +64,8 @@ class Training:
     """Time spent on the next report before an interruption."""
     means: dict[str, float] | None = None
     """Means of what was noted since the last report; None until the steps to the next report are done."""
+    starting: float = 0.0
+    """Time in which workers took the trial up since the last report."""
 
     @property
     def step(self) -> int:
@@ -131,7 +133,8 @@ def advance(assignment: Assignment, training: Training, node: Node) -> Report:
         save(assignment, training)
         raise
     seconds = training.seconds + time.perf_counter() - began
-    training.report, training.seconds, training.means = replace(report, seconds=seconds), 0.0, None
+    training.report = replace(report, seconds=seconds, starting=training.starting)
+    training.seconds, training.means, training.starting = 0.0, None, 0.0
     save(assignment, training)
     return training.report
 
@@ -144,6 +147,7 @@ def save(assignment: Assignment, training: Training) -> None:
         "report": None if training.report is None else vars(training.report),
         "seconds": training.seconds,
         "means": training.means,
+        "starting": training.starting,
     }
     _write(assignment, CHECKPOINT, training.run.save(kept))
 
@@ -166,7 +170,7 @@ def restore(assignment: Assignment, say: Say = print) -> Training | None:
             raise Damaged(f"of trial {owner!r}")
         report = None if kept["report"] is None else plausible(Report(**kept["report"]))
         means = None if kept["means"] is None else {**kept["means"]}
-        training = Training(run, report, 0.0 + kept["seconds"], means)
+        training = Training(run, report, 0.0 + kept["seconds"], means, 0.0 + kept.get("starting", 0.0))
     except (KeyError, TypeError, AttributeError, Unreadable) as error:
         raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
     if training.step not in (0, *assignment.ask.trial.evaluated_steps):
@@ -216,7 +220,9 @@ def _report(attempt: Attempt) -> Report:
     if _stopped(assignment):
         raise Interrupted
     if attempt.training is None:
+        began = time.perf_counter()
         attempt.training = start(assignment, attempt.parts, attempt.said.append)
+        attempt.training.starting += time.perf_counter() - began
         report = attempt.training.report
         if report is not None and report.step > assignment.reported:
             return report
@@ -257,6 +263,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         target = next(step for step in trial.evaluated_steps if step > training.step)
         training.means = run.advance(target - run.step, stopped)
     final = trial.confirms and run.step == run.steps
+    began = time.perf_counter()
     found = evaluation(run, assignment.shift.groups, trial.confirms, stopped)
     _write(assignment, evidence_file(run.step), saved(found.evidence))
     if final:
@@ -273,7 +280,8 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         confusions={name: matrix.tolist() for name, matrix in found.confusions.items()},
         parts=run.parts,
         node=node.address,
-        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu",
+        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else CPU,
+        evaluating=time.perf_counter() - began,
     )
 
 

@@ -12,6 +12,7 @@ from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
 from platform.methods import FDA, Adversarial, SourceOnly
 from platform.networks import BiSeNet18
+from platform.running.placement import Offer
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
@@ -90,7 +91,7 @@ def test_a_row_that_trains_nothing_has_nothing_to_search() -> None:
 def test_a_study_without_gpus_is_estimated_for_a_core() -> None:
     planned = plan(study(budget=Budget(steps=400, evaluations=4)))
     assert "CPU core" in planned.device
-    assert planned.hours == pytest.approx(planned.petaflops * 1e15 / 0.03e12 / 3600)
+    assert planned.hours == pytest.approx(planned.petaflops * 1e15 / 0.02e12 / 3600)
 
 
 @pytest.mark.parametrize(
@@ -134,22 +135,29 @@ def test_a_plan_warns(changes: dict[str, Any], warning: str) -> None:
     assert f"note: {warning}" in " ".join(describe(planned, "name").split())
 
 
-def test_the_text_of_a_plan() -> None:
+def test_the_text_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Offer(({"CPU": 8.0, "GPU": 2.0},))
+    monkeypatch.setattr("platform.commands.terminal.plan.this_machine", lambda: two)
     arms = {name: ARMS[name] for name in ("source only", "FDA", "FDA 0.05")}
     assert describe(study(arms=arms, shift=gta5_to_cityscapes(groups=CAMVID_11)), "fda") == (
         """\
 fda
-  shift   gta5_to_cityscapes at 512 x 1024, 11 classes
-  trials  51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
-  steps   20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
-  rungs   4,000, 12,000: 1 trial in 3 of a row goes on, by the mean of its last
-          3 evaluations
-  select  target/norm_and_prior
-  recipe  at its defaults
-  slot    0.5 GPU, 1 CPU a trial
-  cost    at most 1,042 PFLOP of training, 58 h on one GPU at 5 TFLOP/s
-  disk    1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
-          evidence, and 193 MB for each trial that runs
+  shift    gta5_to_cityscapes at 512 x 1024, 11 classes
+  trials   51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
+  steps    20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
+  rungs    4,000, 12,000: 1 trial in 3 of a row goes on, by the mean of its last
+           3 evaluations
+  at once  4 search trials of a row, whatever the machines; the search fills 12
+           slots at most, and the confirm trials 15
+  select   target/norm_and_prior
+  recipe   at its defaults
+  slot     0.5 GPU, 1 CPU a trial
+  cost     1,042 PFLOP of training at most, 58 h on one GPU at 5 TFLOP/s
+  time     about 22 h on this machine, 4 trials at a time: reckoned, as on one
+           GPU at 5 TFLOP/s
+  disk     1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
+           evidence, 193 MB for each trial that runs, and 1.2 GB at most for
+           those that wait at rungs
 
   source only (reference)                                  12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)
@@ -171,8 +179,8 @@ def test_the_text_says_what_differs_from_the_usual() -> None:
     arms = {"source only": Arm(SourceOnly), "FDA": Arm(FDA, batch=8)}
     recipe = Recipe(network=BiSeNet18(width=0.25), augmentation="none")
     text = describe(study(arms=arms, search=None, select="oracle/miou", recipe=recipe, shift=town()), "fda")
-    assert "rungs   none, nothing is searched" in text
-    assert "select  oracle/miou, which uses target labels" in text
+    assert "rungs    none, nothing is searched" in text
+    assert "select   oracle/miou, which uses target labels" in text
     recipe_line = (
         "recipe augmentation='none', network=BiSeNet18(width=0.25, pretrained=False), the rest at its defaults"
     )
@@ -187,9 +195,47 @@ def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
     rungs = (
         "rungs after a warm-up of 1,000 steps, 5,000, 9,000, 17,000: 1 trial in 2 of a row goes on, by the mean of its"
     )
-    assert f"{rungs} last 3 evaluations select" in text
+    assert f"{rungs} last 3 evaluations at once" in text
     text = " ".join(describe(study(search=ASHA(trials=4, smoothing=1)), "fda").split())
-    assert "1 trial in 3 of a row goes on, by its last evaluation select" in text
+    assert "1 trial in 3 of a row goes on, by its last evaluation at once" in text
+
+
+def test_the_text_says_which_rule_stops_trials() -> None:
+    text = " ".join(describe(study(search=ASHA(trials=4, promote=True)), "fda").split())
+    assert "a trial waits there until it is among the best 1 in 3, by the mean of its last 3 evaluations" in text
+
+
+# Slots
+
+
+def test_a_plan_says_how_many_slots_it_fills() -> None:
+    arms = {name: ARMS[name] for name in ("source only", "FDA")}
+    said = " ".join(describe(study(arms=arms, search=ASHA(trials=8, parallel=3)), "fda").split())
+    wanted = (
+        "3 search trials of a row, whatever the machines; the search fills 6 slots at most, and the confirm trials 10"
+    )
+    assert f"at once {wanted} select" in said
+    fixed = {"source only": Arm(SourceOnly), "FDA": Arm(FDA)}
+    said = " ".join(describe(study(arms=fixed, search=None, seeds=1), "fda").split())
+    assert "at once the trials fill 2 slots at most" in said
+
+
+@pytest.mark.parametrize(
+    ("gpus", "search", "note"),
+    [
+        (5.0, ASHA(trials=8, parallel=3), ""),
+        (6.0, ASHA(trials=8, parallel=3), "12 trials at a time, and the study has 10 at most: 2 slots wait; a larger"),
+        (9.0, ASHA(trials=8), "18 trials at a time, and the study has 10 at most: 8 slots wait; a larger"),
+        (9.0, ASHA(trials=8, parallel=8), "18 trials at a time, and the study has 16 at most: 2 slots wait"),
+        (9.0, None, "18 trials at a time, and the study has 10 at most: 8 slots wait"),
+    ],
+)
+def test_a_plan_warns_of_a_cluster_that_it_cannot_fill(gpus: float, search: ASHA | None, note: str) -> None:
+    rate = {} if search is None else {"learning_rate": LEARNING_RATE}
+    planned = study(arms={"source only": Arm(SourceOnly, **rate), "FDA": Arm(FDA, **rate)}, search=search)
+    text = " ".join(describe(planned, "fda", Offer(({"CPU": 64.0, "GPU": gpus},))).split())
+    assert (f"note: the cluster takes {note}" in text) if note else ("slots wait" not in text)
+    assert text.endswith("searches in another way") == ("a larger" in note)
 
 
 # The disk
@@ -234,6 +280,9 @@ def test_the_disk_holds_a_checkpoint_per_confirm_trial_and_two_per_running_one()
     assert by_name["adversarial"] == by_name["source only"] + 3 * discriminator
     assert planned.kept_bytes == 5 * sum(by_name.values())
     assert planned.running_bytes == 2 * by_name["adversarial"]
+    assert planned.waiting_bytes == 4 * sum(by_name[row.name] for row in study().rows if row.search_trials)
+    patient = plan(study(search=ASHA(trials=6, promote=True)))
+    assert patient.waiting_bytes == 6 * sum(by_name[row.name] for row in study().rows if row.search_trials)
 
 
 def test_a_plan_fits_80_columns_whatever_its_names() -> None:

@@ -1,22 +1,27 @@
 """A study's plan as text for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from platform.commands.terminal.screen import COLUMNS
-from platform.design.plan import plan
+from platform.design.plan import Plan, plan
 from platform.design.row import Row
 from platform.design.study import Study
-from platform.records.record import SELECTED
+from platform.records.provenance import processor
+from platform.records.record import CPU, SELECTED
+from platform.records.store import Store
 from platform.records.trial import START_NUMBER, confirm_seed
 from platform.results.lines import count, hanging, padded
+from platform.results.pace import Machine, Measured, measured
+from platform.results.replay.forecast import forecast
+from platform.running.machine.hardware import gpu, this_machine
 from platform.running.placement import Offer, at_a_time
 from platform.training.cost import Estimate
 from platform.training.recipe import Recipe
 
 
-def describe(study: Study, name: str, offer: Offer | None = None) -> str:
-    """The plan as text for an 80-column terminal, and how many trials a cluster takes at a time."""
+def describe(study: Study, name: str, offer: Offer | None = None, store: Store | None = None) -> str:
+    """The plan as text for an 80-column terminal, for a cluster, or for this machine, and its earlier trials."""
     planned, budget = plan(study), study.budget
     search = sum(row.search_trials for row in study.rows)
     confirm = sum(row.seeds for row in study.rows)
@@ -29,16 +34,18 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
         "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
         f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
         "rungs": _rungs(study),
+        "at once": _at_once(planned),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
         "recipe": _recipe(study.recipe),
         "slot": f"{budget.slot} a trial",
-        "cost": f"at most {_rounded(planned.petaflops)} PFLOP of training, "
+        "cost": f"{_rounded(planned.petaflops)} PFLOP of training at most, "
         f"{_duration(planned.hours)} on {planned.device}",
+        "time": _time(study, planned, offer, store),
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
-        f"{_space(planned.evidence_bytes)} at most for evidence, and {_space(planned.running_bytes)} for each trial "
-        "that runs",
+        f"{_space(planned.evidence_bytes)} at most for evidence, {_space(planned.running_bytes)} for each trial that "
+        f"runs, and {_space(planned.waiting_bytes)} at most for those that wait at rungs",
     }
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
@@ -52,7 +59,8 @@ def describe(study: Study, name: str, offer: Offer | None = None) -> str:
         title_lines[0] = f"{padded(title_lines[0], COLUMNS - len(counts) - 2)}  {counts}"
         cost = _cost(each.estimate, 0.0 if row.name == study.reference else reference)
         blocks.append([*title_lines, *_fields(_settings(row) | {"cost": cost}, indent=6)])
-    blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in planned.warnings]
+    notes = [*planned.warnings, *_idle(study, planned, offer)]
+    blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in notes]
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -72,12 +80,67 @@ def _rungs(study: Study) -> str:
     smoothing, reduction = study.search.smoothing, study.search.reduction
     compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
     warm_up = f"after a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps, " if study.warm_up else ""
+    if study.search.promote:
+        return f"{warm_up}{rungs}: a trial waits there until it is among the best 1 in {reduction}, by {compared}"
     return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
+
+
+def _at_once(planned: Plan) -> str:
+    """How many slots a study can fill."""
+    parallel = sorted({row.under_way for row in planned.rows if row.under_way})
+    if not parallel:
+        return f"the trials fill {_slots(planned.confirming)} at most"
+    number = str(parallel[0]) if len(parallel) == 1 else f"{parallel[0]} to {parallel[-1]}"
+    return (
+        f"{number} search trials of a row, whatever the machines; the search fills {_slots(planned.searching)} at "
+        f"most, and the confirm trials {planned.confirming}"
+    )
+
+
+def _slots(number: int) -> str:
+    return f"{number} slot{'s' * (number > 1)}"
+
+
+def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
+    """What a cluster takes more than a study can fill."""
+    taken, most = 0 if offer is None else min(_counts(study, offer)), max(planned.searching, planned.confirming)
+    if taken <= most:
+        return []
+    idle = f"the cluster takes {taken} trials at a time, and the study has {most} at most: {taken - most} slots wait"
+    search = study.search
+    more = "; a larger ASHA(parallel=...) fills more of them, and searches in another way"
+    return [idle + more * (search is not None and search.at_a_time < search.trials)]
+
+
+def _time(study: Study, planned: Plan, offer: Offer | None, store: Store | None) -> str:
+    """How long a study takes, and what that is known from."""
+    where = this_machine() if offer is None else offer
+    slots = max(1, min(_counts(study, where)))
+    on_gpu = where.has_gpus and any(row.slot.gpus for row in study.rows)
+    trials = [] if store is None else measured(store)
+    machine = _machine(on_gpu, None if offer is None else trials)
+    found = forecast(study, planned, [each for each in trials if each.machine == machine], slots)
+    place, here = ("this machine", "here") if offer is None else ("the cluster", f"on {machine.device}")
+    how = f"measured {here}" if found.measured else f"reckoned, as on {planned.device}"
+    return f"about {_duration(found.seconds / 3600)} on {place}, {slots} trial{'s' * (slots > 1)} at a time: {how}"
+
+
+def _machine(on_gpu: bool, trials: Sequence[Measured] | None) -> Machine:
+    """The kind of machine that trains: this one, or where there are several, what such trials ran on last."""
+    if trials is None:
+        return Machine(gpu()) if on_gpu else Machine(CPU, processor())
+    of_kind = [each.machine for each in trials if (each.machine.device != CPU) == on_gpu]
+    return of_kind[-1] if of_kind else Machine("")
+
+
+def _counts(study: Study, offer: Offer) -> list[int]:
+    """How many trials run at a time where all are of one row, for each."""
+    return [at_a_time(row.slot.resources(offer.has_gpus), offer.ever) for row in study.rows]
 
 
 def _trials_at_a_time(study: Study, offer: Offer) -> str:
     """How many trials run at a time, where all are of one arm; the range over the arms."""
-    counts = [at_a_time(row.slot.resources(offer.has_gpus), offer.ever) for row in study.rows]
+    counts = _counts(study, offer)
     fewest, most = min(counts), max(counts)
     number = str(most) if fewest == most else f"{fewest} to {most}, by their arm,"
     return f"{number} trial{'' if most == 1 else 's'} at a time" + ("" if offer.has_gpus else ", on CPUs")

@@ -66,7 +66,8 @@ def _trial(trial: Trial) -> Trial:
 
 def _report(report: Report) -> Report:
     _require("step", report.step, 0, MOST_STEPS)
-    _require("seconds", report.seconds, 0, MOST_SECONDS)
+    for name in ("seconds", "evaluating", "starting"):
+        _require(name, getattr(report, name), 0, MOST_SECONDS)
     _require("parts", report.parts, 1, MOST_STEPS)
     _require_names("a report's names", (*report.metrics, *report.confusions))
     for name, counts in report.confusions.items():

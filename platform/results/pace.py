@@ -1,0 +1,109 @@
+"""How fast kinds of machines train, measured from records of earlier trials."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from platform.networks.cost import SIZE
+from platform.records.record import CPU, TARGET_TEST, Record
+from platform.records.store import Store
+
+NEWEST = 200
+"""Trials of a folder of results that are looked at, the last asked for: reading a thousand takes seconds."""
+
+
+class Machine(NamedTuple):
+    """A kind of machine."""
+
+    device: str
+    """The name of its GPUs, or `CPU`."""
+    processor: str = ""
+    """`platform.records.provenance.processor` where there is no GPU: of several machines, the driver's."""
+
+
+class Pace(NamedTuple):
+    """Seconds that a trial takes."""
+
+    step: float
+    evaluation: float
+    """Of a search trial."""
+    test: float
+    """An evaluation of a confirm trial, which has the test split besides."""
+    start: float
+    """Until the first step, on a worker that is there."""
+
+
+class Measured(NamedTuple):
+    """What one trial took."""
+
+    machine: Machine
+    method: str
+    work: float
+    """Billions of operations of a step."""
+    pixels: int
+    """Of an image."""
+    confirms: bool
+    step: float
+    evaluation: float
+    start: float
+
+
+def measured(store: Store) -> list[Measured]:
+    """What the newest trials took, in the order asked for, each on one kind of machine."""
+    return [found for record in _newest(store) for found in _of(record)]
+
+
+def pace_of(method: str, work: float, pixels: int, trials: Sequence[Measured]) -> Pace | None:
+    """The pace of a method's steps of so many billions of operations, from the nearest that was measured.
+
+    That is of the same method where there is any, and of the nearest amount of work; what is lacking is in proportion,
+    of steps to their operations, and of evaluations to the pixels. None where nothing was measured.
+    """
+    trials = [each for each in trials if each.work > 0]
+    own = [each for each in trials if each.method == method] or trials
+    if not own:
+        return None
+    distances = [abs(math.log(work / each.work)) if work > 0 else 0.0 for each in own]
+    nearest = [each for each, distance in zip(own, distances, strict=True) if distance <= min(distances) + 0.01]
+    searches, confirms = ([each for each in nearest if each.confirms is which] for which in (False, True))
+
+    def evaluation(of: Sequence[Measured]) -> float:
+        return statistics.median(each.evaluation * pixels / each.pixels for each in of)
+
+    return Pace(
+        step=statistics.median(each.step * work / each.work for each in nearest),
+        evaluation=evaluation(searches or confirms),
+        test=evaluation(confirms or searches),
+        start=statistics.median(each.start for each in nearest),
+    )
+
+
+def _newest(store: Store) -> Iterator[Record]:
+    journals = [store.journal(study) for study in store.studies()]
+    journals = sorted(journals, key=lambda journal: journal.header.began if journal.header else "")
+    trials = dict.fromkeys(ask.trial.id for journal in journals for ask in journal.asks)
+    for trial in [*trials][-NEWEST:]:
+        if (record := store.read(trial)) is not None:
+            yield record
+
+
+def _of(record: Record) -> Iterator[Measured]:
+    """What a trial took; nothing where it has not reported, on several devices, or before evaluations were timed."""
+    trial, reports = record.trial, [report for report in record.reports if report.evaluating > 0]
+    devices = {report.device for report in reports}
+    if len(devices) != 1:
+        return
+    (device,) = devices
+    pixels = math.prod(trial.shift["size"])
+    steps = trial.steps / trial.evaluations
+    yield Measured(
+        machine=Machine(device, record.provenance.get("processor", "") if device == CPU else ""),
+        method=trial.method,
+        work=record.cost.get("step_gflops", 0.0) * trial.recipe.get("batch", 1) * pixels / math.prod(SIZE),
+        pixels=pixels,
+        confirms=any(TARGET_TEST in report.confusions for report in reports),
+        step=statistics.median((report.seconds - report.evaluating) / steps for report in reports),
+        evaluation=statistics.median(report.evaluating for report in reports),
+        start=sum(report.starting for report in reports),
+    )

@@ -1,0 +1,111 @@
+"""How fast trials were: measured from records, of the same method and the nearest size of a step."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from platform.records.record import CPU, TARGET_TEST, Phase, Record, Report
+from platform.records.store import Store
+from platform.results.pace import NEWEST, Machine, Measured, Pace, measured, pace_of
+from tests.support import invented_study as invented
+
+HERE = Machine(CPU, "a processor, 2 cores")
+STEPS = invented.EVALUATED_STEPS
+
+
+def trial(method: str = "FDA", work: float = 10.0, confirms: bool = False, **changes: float) -> Measured:
+    values = {"step": 1.0, "evaluation": 4.0, "start": 2.0} | changes
+    return Measured(HERE, method, work, 100, confirms, **values)
+
+
+def write(
+    store: Store,
+    phase: Phase,
+    number: int,
+    seconds: float,
+    device: str = CPU,
+    processor: str = HERE.processor,
+    last: str = "",
+) -> None:
+    """A trial of four reports, each of 100 steps, of which an evaluation takes a second."""
+    header = invented.study(invented.arm("FDA"))
+    ask = invented.ask(header, "FDA", phase, number)
+    store.announce(header)
+    store.ask(header.name, ask)
+    store.begin(Record(ask.trial, provenance={"processor": processor}, cost={"step_gflops": 3.0, "parameters": 1}))
+    confusions = {TARGET_TEST: [[1]]} if phase == "confirm" else {}
+    for step in STEPS:
+        started = 0.5 if step == STEPS[0] else 0.0
+        on = last if last and step == STEPS[-1] else device
+        report = Report(step, seconds, {}, confusions, device=on, evaluating=1.0, starting=started)
+        store.report(ask.trial.id, report)
+
+
+def test_what_trials_took_is_read_from_their_reports(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0)
+    write(store, "confirm", 0, 5.0)
+    first, second = measured(store)
+    ask = invented.ask(invented.study(invented.arm("FDA")), "FDA", "search", 0)
+    height, width = ask.trial.shift["size"]
+    assert first.work == pytest.approx(3.0 * ask.trial.recipe["batch"] * height * width / (512 * 1024))
+    assert (first.method, first.pixels) == (ask.trial.method, height * width)
+    assert (first.confirms, second.confirms) == (False, True)
+    assert (first.step, second.step) == (2 / 100, 4 / 100)
+    assert (first.evaluation, first.start) == (1.0, 0.5)
+
+
+def test_what_trained_a_trial_is_said(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0, processor="another")
+    write(store, "search", 1, 4.0, device="a GPU")
+    write(store, "search", 2, 5.0)
+    assert [found.machine for found in measured(store)] == [Machine(CPU, "another"), Machine("a GPU"), HERE]
+
+
+def test_a_trial_of_two_devices_tells_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0, last="a GPU")
+    assert measured(store) == []
+
+
+def test_the_newest_trials_are_looked_at(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(NEWEST + 2):
+        write(store, "search", number, 3.0 + number)
+    found = measured(store)
+    assert len(found) == NEWEST
+    assert found[0].step == 4 / 100
+
+
+def test_reports_without_a_timed_evaluation_tell_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0)
+    folder = store.trial_folder(next(iter(store.journal("invented").asks)).trial.id)
+    (record,) = [store.read(folder.name)]
+    assert record is not None
+    before = dataclasses.replace(record, reports=tuple(dataclasses.replace(r, evaluating=0.0) for r in record.reports))
+    other = Store(tmp_path / "older")
+    header = invented.study(invented.arm("FDA"))
+    other.announce(header)
+    other.ask(header.name, invented.ask(header, "FDA", "search", 0))
+    other.begin(before)
+    for report in before.reports:
+        other.report(before.trial.id, report)
+    assert measured(other) == []
+
+
+def test_a_pace_is_of_the_same_method_and_the_nearest_work() -> None:
+    known = [trial(step=1.0), trial(step=3.0), trial(work=100.0, step=50.0), trial("DACS", 10.0, step=7.0)]
+    assert pace_of("FDA", 10.0, 100, known) == Pace(2.0, 4.0, 4.0, 2.0)
+    assert pace_of("FDA", 90.0, 100, known) == Pace(45.0, 4.0, 4.0, 2.0)
+    assert pace_of("DANN", 10.0, 200, known[-1:]) == Pace(7.0, 8.0, 8.0, 2.0), "of another method where there is none"
+    assert pace_of("FDA", 10.0, 100, []) is None
+
+
+def test_tests_of_confirm_trials_take_longer() -> None:
+    known = [trial(evaluation=4.0), trial(confirms=True, evaluation=6.0)]
+    found = pace_of("FDA", 10.0, 100, known)
+    assert found is not None
+    assert (found.evaluation, found.test) == (4.0, 6.0)
