@@ -1,10 +1,13 @@
 """Which rule stops early best, and how many trials at a time: `python -m benchmarks.early_stopping [RESULTS...]`.
 
 Searches are replayed on whole curves: made-up families, eight real ones of 50 epochs, and the rows of recorded studies
-none of whose search trials was stopped. Each family is drawn many times. A longer search under a rule that stops more
-may take as many steps as a shorter one under another, so that rules are compared at equal steps: a setting's regret is
-interpolated between searches of more and more trials. Regret is what the best curve of all ends on above the trial that
-is picked, in points; lost is the share of searches whose best trial is stopped.
+none of whose search trials was stopped, as those of `studies/early_stopping.py`. Each family is drawn many times.
+Rules are compared at equal steps, at which one searches more trials than another: a setting's figures are interpolated
+between searches of more and more trials. Regret is what the best curve of all ends on above the trial that is picked,
+in points; lost is the share of searches whose best trial is stopped.
+
+How many are at a time matters to proposals: fewer trials are known when the next one is proposed. Made-up curves, which
+end on heights that two hyperparameters decide, are searched by the proposals of a study.
 """
 
 import argparse
@@ -20,19 +23,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from platform.design.asha import ASHA
+from platform.design.asha import ASHA, best
+from platform.design.ranges import Dimension, LogUniform
 from platform.records.location import recorded
 from platform.records.provenance import ROOT
 from platform.results.replay.curves import recorded_row
 from platform.results.replay.replay import Curve, replay
+from platform.search.clock import Clock, Course, Outcome
+from platform.search.proposals import Tried, propose
 
 DRAWS = 200
 EVALUATIONS = 20
-LARGEST = 32
+LARGEST = 40
 """Trials of the largest search of made-up curves."""
-BUDGETS = (4, 8, 16)
-"""Steps that rules are compared at, in trials of full length."""
+BUDGETS = (1 / 8, 1 / 4, 3 / 8)
+"""Steps that rules are compared at, as parts of what all curves of a family take."""
 EPOCHS = 50
+PARALLEL, SEARCHES = (1, 2, 4, 8, 12), 100
+DIMENSIONS = {name: Dimension(LogUniform(1e-4, 1.0), None) for name in ("first", "second")}
 FIXTURE = ROOT / "tests" / "fixtures" / "learning_curves.json"
 Values = tuple[float, ...]
 Family = Callable[[Random], Values]
@@ -66,7 +74,7 @@ class Search(NamedTuple):
 
 SETTINGS = [
     Setting(promote, parallel, reduction)
-    for reduction, promote, parallel in itertools.product((2, 3), (False, True), (1, 2, 4, 8))
+    for reduction, promote, parallel in itertools.product((2, 3), (False, True), (1, 8))
 ]
 
 
@@ -146,11 +154,67 @@ def compared(pools: Sequence[Sequence[Values]], setting: Setting, budgets: Seque
     texts = []
     for budget in budgets:
         if budget > steps[-1]:
-            texts.append(f"{'-':>7}{'-':>8}{'-':>6}")
+            texts.append(f"{'-':>12}{'-':>8}{'-':>6}")
             continue
         at = (np.interp(budget, steps, column) for column in (trials, regrets, lost))
-        texts.append("{:>7.1f}{:>8.2f}{:>5.0%} ".format(*at))
+        texts.append("{:>12.1f}{:>8.2f}{:>6.0%}".format(*at))
     return [f"{setting}", *texts]
+
+
+class Proposed:
+    """A search by a study's proposals, on curves whose heights two hyperparameters decide."""
+
+    def __init__(self, trials: int, parallel: int, promote: bool, draw: int) -> None:
+        self._random = Random(draw)
+        self._best = [self._random.uniform(-3.5, -1.0) for _ in DIMENSIONS]
+        self._draw, self._values, self.curves = draw, list[dict[str, float]](), list[Values]()
+        self._setting = ASHA(trials=trials, parallel=parallel, promote=promote)
+        rungs = self._setting.rungs(range(1, EVALUATIONS + 1), 0.0)
+        self.clock = Clock(Course(trials, parallel, EVALUATIONS, rungs, self._setting.reduction, promote), self)
+        self.clock.advance()
+
+    def ask(self, number: int) -> None:
+        """Propose a trial, and draw its curve."""
+        first = dict.fromkeys(DIMENSIONS, 0.01)
+        values = propose(DIMENSIONS, [*map(self._tried, range(number))], ("benchmark", str(self._draw))) or first
+        self._values.append(values)
+        aside = sum((math.log10(value) - best) ** 2 for value, best in zip(values.values(), self._best, strict=True))
+        height, pace = 0.5 * math.exp(-aside / 2), self._random.uniform(5, 12)
+        times = [number / EVALUATIONS for number in range(1, EVALUATIONS + 1)]
+        self.curves.append(tuple(height * (1 - math.exp(-pace * t)) + self._random.gauss(0, 0.01) for t in times))
+
+    def outcome(self, number: int, evaluation: int) -> Outcome:
+        """Every trial comes to every evaluation."""
+        return "went on"
+
+    def compared(self, numbers: Sequence[int], evaluation: int) -> Sequence[float]:
+        """The means of trials' last values at a rung."""
+        return [self._setting.compared(self.curves[number][:evaluation]) for number in numbers]
+
+    @property
+    def regret(self) -> float:
+        """What the best point could have ended on above the trial that is picked, in points."""
+        reached = [(seen, self.curves[number][seen - 1]) for number, seen in enumerate(self.clock.seen)]
+        picked = best(reached)
+        assert picked is not None
+        return 100 * (0.5 - self.curves[picked][-1])
+
+    def _tried(self, number: int) -> Tried:
+        seen, end = self.clock.seen[number], self.clock.ends.get(number)
+        value = self.curves[number][seen - 1] if seen else None
+        return Tried(self._values[number], None if end is None else end.state, seen, value)
+
+
+def at_a_time() -> None:
+    """Print what it costs to know fewer trials when the next one is proposed."""
+    print(f"\nproposals: regret by trials at a time\n{'rule':<8}{'trials':>7}{''.join(f'{n:>8}' for n in PARALLEL)}")
+    for promote, trials in itertools.product((False, True), (12, 24)):
+        means = [
+            statistics.fmean(Proposed(trials, parallel, promote, draw).regret for draw in range(SEARCHES))
+            for parallel in PARALLEL
+        ]
+        rule = "promote" if promote else "stop"
+        print(f"{rule:<8}{trials:>7}{''.join(f'{mean:>8.2f}' for mean in means)}", flush=True)
 
 
 def main() -> None:
@@ -165,13 +229,14 @@ def main() -> None:
     for results in options.results:
         families |= {name: list(shuffled(curves)) for name, curves in rows(results)}
     for name, pools in families.items():
-        budgets = [float(each) for each in BUDGETS if each < len(pools[0])] or [len(pools[0]) / 2]
+        budgets = [part * len(pools[0]) for part in BUDGETS]
         print(f"\n{name}")
-        heads = "".join(f"  | at {budget:g}: trials  regret  lost" for budget in budgets)
+        heads = "".join(f"  | {f'{budget:g} long: trials  regret  lost':>26}" for budget in budgets)
         print(f"{'rule':<8}{'one in':>6}{'at once':>8}{heads}")
         for setting in SETTINGS:
             first, *figures = compared(pools, setting, budgets)
             print(first + "".join(f"  | {figure}" for figure in figures), flush=True)
+    at_a_time()
 
 
 if __name__ == "__main__":

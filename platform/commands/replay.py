@@ -1,6 +1,6 @@
 """What other settings of early stopping would have made of a study: its recorded curves, replayed.
 
-    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 2 8 --promote
+    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 8 --both-rules
 
 Every combination is replayed, and the study's own setting, by the function that searches: `platform.search.clock`.
 Without `--grace` the first rung stays where the study had it. Each says how long the study would have taken on so many
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reduction", type=int, nargs="+", default=[], help="one in so many trials goes on")
     parser.add_argument("--smoothing", type=int, nargs="+", default=[], help="evaluations whose mean is compared")
     parser.add_argument("--parallel", type=int, nargs="+", default=[], help="trials of a row under way at a time")
-    parser.add_argument("--promote", action="store_true", help="the rule under which trials wait at rungs, too")
+    parser.add_argument("--both-rules", action="store_true", help="with ASHA(promote=True) and with promote=False")
     parser.add_argument(
         "--slots", type=int, nargs="+", default=SLOTS, help=f"trials at a time (default: {' '.join(map(str, SLOTS))})"
     )
@@ -167,7 +167,7 @@ def _settings(header: StudyHeader, options: argparse.Namespace) -> list[Setting]
         options.reduction or [own.reduction],
         options.smoothing or [own.smoothing],
         options.parallel or [own.parallel],
-        [False, True] if options.promote else [own.promote],
+        [True, False] if options.both_rules else [own.promote],
     )
     return list(dict.fromkeys([own, *itertools.starmap(Setting, combinations)]))
 

@@ -37,10 +37,10 @@ def best(reached: Sequence[tuple[int, float]]) -> int | None:
 class ASHA:
     """Asynchronous successive halving (Li et al., MLSys 2020, arXiv 1810.05934), the same on any machines.
 
-    The stopping variant: at each rung a trial goes on only if it is among the best 1/reduction of its arm's trials seen
-    at that rung so far. With `promote`, the variant that was published.
-    Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a single one. What
-    was seen so far does not depend on which machine was faster: see `platform.search.clock`.
+    At each rung a trial waits until it is among the best 1/reduction of its arm's trials seen at that rung, as
+    published; without `promote` it goes on at once or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
+    compares them. Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a
+    single one. What was seen so far does not depend on which machine was faster: see `platform.search.clock`.
     """
 
     trials: int
@@ -53,7 +53,7 @@ class ASHA:
     """Evaluations up to and including a rung's whose mean is compared there."""
     parallel: int | None = None
     """Trials of an arm that the search has under way at a time, on whatever machines; None is 4, or all if fewer."""
-    promote: bool = False
+    promote: bool = True
     """Whether trials wait at rungs until they are among the best 1/reduction; else they go on unless they are not."""
 
     def __post_init__(self) -> None:

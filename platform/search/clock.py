@@ -204,6 +204,8 @@ class Clock:
                     self._promoted[rung].add(ranked[0][0])
                     return ranked[0][0]
         for rung, ranked in waiting:
+            if not ranked:
+                continue
             least = cut([value for _, value in self._ranked(rung)], self.course.reduction)
             for number, value in sorted(ranked):
                 self.ends[number] = Ended("stopped", rung, value, least)

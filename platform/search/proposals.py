@@ -54,7 +54,9 @@ def history(dimensions: Mapping[str, Dimension], tried: Sequence[Tried]) -> optu
 def propose(dimensions: Mapping[str, Dimension], tried: Sequence[Tried], address: tuple[str, str]) -> dict[str, Any]:
     """Values for the next search trial of an arm: the published default first (no values), then TPE's proposals.
 
-    TPE: Bergstra et al., NeurIPS 2011. The sampler of the n-th proposal is seeded from the address (study, arm) and n.
+    TPE: Bergstra et al., NeurIPS 2011. A trial that goes on, or waits at a rung, counts as one stopped at its last
+    evaluation: TPE would else know nothing of it, and with several trials at a time little better than a random search.
+    The sampler of the n-th proposal is seeded from the address (study, arm) and n.
     Values that would train what was trained already are not proposed: an integer behind a real hyperparameter counts
     once. The ranges must hold an untried point.
     """
@@ -88,7 +90,7 @@ def _is_point(tried: Tried, dimensions: Mapping[str, Dimension]) -> bool:
 
 def _told(tried: Tried, dimensions: Mapping[str, Dimension], distributions: dict[str, BaseDistribution]) -> _Told:
     states = {
-        None: TrialState.RUNNING,
+        None: TrialState.RUNNING if tried.value is None else TrialState.PRUNED,
         "complete": TrialState.COMPLETE,
         "stopped": TrialState.PRUNED,
         "failed": TrialState.FAIL,

@@ -69,18 +69,18 @@ def test_the_command_replays_every_combination(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_other_rule_is_replayed_beside_the_studys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = written(tmp_path, {"FDA": [[0.1] * 4, [0.4] * 4, [0.2] * 4, [0.3] * 4]}, parallel=2)
-    assert main([str(tmp_path / header.name), "--promote", "--parallel", "1", "4", "--slots", "1", "3"]) == 0
+    assert main([str(tmp_path / header.name), "--both-rules", "--parallel", "1", "4", "--slots", "1", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     table = [line.split() for line in lines if line.startswith("  own")]
-    rules = [("2", "stop"), ("1", "stop"), ("1", "promote"), ("4", "stop"), ("4", "promote")]
+    rules = [("2", "stop"), ("1", "promote"), ("1", "stop"), ("4", "promote"), ("4", "stop")]
     assert [(row[3], row[4]) for row in table] == rules
     times = [line.removeprefix("the whole study, by slots: ") for line in lines if line.startswith("the whole")]
     # By hand, a second for each evaluation: the third trial alone is not among the best half when it comes.
-    assert table[1][5:8] == ["12", "%", "1/4"]
-    assert times[1] == "14 s on 1, 14 s on 3"
+    assert table[2][5:8] == ["12", "%", "1/4"]
+    assert times[2] == "14 s on 1, 14 s on 3"
     # The first waits for another, which is better, and the third for the fourth.
-    assert table[2][5:8] == ["25", "%", "2/4"]
-    assert times[2] == "12 s on 1, 12 s on 3"
+    assert table[1][5:8] == ["25", "%", "2/4"]
+    assert times[1] == "12 s on 1, 12 s on 3"
 
 
 def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_up(

@@ -358,7 +358,7 @@ def test_a_line_is_plain_json_that_names_its_event_and_carries_its_checksum(tmp_
         assert list(json.loads(text))[-1] == "crc32"
         assert checksum == f"{zlib.crc32(json.dumps(line).encode()):08x}"
     end = {"state": "complete", "cause": "predictions collapsed", "reason": END.reason, "step": 30, "retry": False}
-    assert lines[4] == {"event": "end", "of": TRIAL.id, "format": 1, **end}
+    assert lines[4] == {"event": "end", "of": TRIAL.id, "format": 2, **end}
 
 
 def test_the_last_end_counts_since_a_failed_trial_may_be_tried_again(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_another_studys_journal_does_not_count(tmp_path: Path, old: bool) -> Non
         (lambda values: values.update(step="20"), "none that this version understands (step: Input should be a valid "),
         (lambda values: values.update(metrics=None), "none that this version understands (metrics: Input should be"),
         (lambda values: values.update(of="another"), "of 'another'"),
-        (lambda values: values.update(format=2), "in format 2, which a newer version writes"),
+        (lambda values: values.update(format=3), "in format 3, which a newer version writes"),
     ],
     ids=["kind", "field", "no step", "text", "null", "of", "newer"],
 )

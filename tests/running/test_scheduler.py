@@ -35,6 +35,7 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
     assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)
     assert end.reason == "worker lost 4 times since step 2, the last time with: the actor died"
     assert assigned(simulation.searcher.suggest("next")).ask != running.ask
+    simulation.ledger.close()
     again = Simulation(tmp_path, ONE_AT_A_TIME)
     assert assigned(again.searcher.suggest("again")).ask == running.ask, "the next run tries it again"
 

@@ -104,7 +104,7 @@ def course(random: Random) -> Course:
 def arms(seed: int) -> list[Known]:
     """A study's arms, of one course."""
     random = Random(seed)
-    one, failing = course(random), random.choice((0.0, 0.3))
+    one, failing = course(random), random.choice((0.0, 0.3, 1.0))
     return [Known(curves(random.randrange(10**9), one.evaluations, failing), one) for _ in range(random.randint(1, 5))]
 
 

@@ -19,7 +19,7 @@ from platform.study import ASHA, Arm, Budget, LogUniform, Study
 
 STEPS = (100, 200, 300, 400, 500)
 RUNGS = (200, 400)
-ONE_AT_A_TIME = ASHA(trials=3, grace=0.4, reduction=2, smoothing=1, parallel=1)
+ONE_AT_A_TIME = ASHA(trials=3, grace=0.4, reduction=2, smoothing=1, parallel=1, promote=False)
 STUDY = Study(
     shift=town(size=(64, 64)),
     arms={
@@ -34,7 +34,7 @@ STUDY = Study(
 )
 WIDE = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, parallel=3))
 """The same, whose search trials are under way all at once."""
-PATIENT = dataclasses.replace(STUDY, search=ASHA(trials=3, grace=1.0, reduction=2, smoothing=1, parallel=1))
+PATIENT = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, grace=1.0))
 """The same trials, none of which is stopped."""
 IDENTITY = STUDY.shift.identity()
 COMPLETE = End("complete", None, "", 500)

@@ -112,7 +112,7 @@ def test_optuna_is_told_how_every_trial_stands() -> None:
         TrialState.COMPLETE,
         TrialState.PRUNED,
         TrialState.FAIL,
-        TrialState.RUNNING,
+        TrialState.PRUNED,
         TrialState.FAIL,
         TrialState.RUNNING,
     ]

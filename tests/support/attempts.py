@@ -132,7 +132,7 @@ def failure_of(result: Result) -> Failure:
 
 def numbers(report: Report) -> Report:
     """All of a report but its seconds."""
-    return replace(report, seconds=0.0)
+    return replace(report, seconds=0.0, evaluating=0.0, starting=0.0)
 
 
 @cache

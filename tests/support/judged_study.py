@@ -38,7 +38,7 @@ STUDY = Study(
         "target supervised": Arm(TargetSupervised, learning_rate=OneOf(*RATES)),
     },
     reference="source only",
-    search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1),
+    search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1, promote=False),
     budget=Budget(steps=8, evaluations=4),
     seeds=2,
 )

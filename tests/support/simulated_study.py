@@ -42,7 +42,7 @@ STUDY = Study(
     budget=Budget(steps=8, evaluations=4),
     seeds=2,
 )
-ONE_AT_A_TIME = replace(STUDY, search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1))
+ONE_AT_A_TIME = replace(STUDY, search=ASHA(trials=6, grace=0.25, reduction=2, smoothing=2, parallel=1, promote=False))
 """The same, each search trial to its end before the next."""
 
 

@@ -45,7 +45,7 @@ def describe(study: Study, name: str, offer: Offer | None = None, store: Store |
         "time": _time(study, planned, offer, store),
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
         f"{_space(planned.evidence_bytes)} at most for evidence, {_space(planned.running_bytes)} for each trial that "
-        f"runs, and {_space(planned.waiting_bytes)} at most for those that wait at rungs",
+        "runs" + (f", and {_space(planned.waiting_bytes)} at most for those that wait at rungs" * bool(study.rungs)),
     }
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"

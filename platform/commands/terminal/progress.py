@@ -107,7 +107,7 @@ class Progress:
 
     def _lines(self, told: "_Told", columns: int, live: bool) -> list[Text]:
         """What is written of an event; the view itself shows which trials run."""
-        if told.event in ("report", "pause") or (told.event == "begin" and (live or told.record.end is not None)):
+        if told.event == "report" or (told.event == "begin" and (live or told.record.end is not None)):
             return []
         text, style = _happened(told, self.standing.selector(told.ask.arm), self._select)
         counts = f"{self.standing.ended}/{self.standing.planned}"
@@ -139,15 +139,22 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
         return f"lost its worker; it goes on from step {step:,}", "yellow"
     if told.event == "wait":
         return "is trained by another study; waits for it", ""
+    if told.event == "pause":
+        return f"{_value(told.record, selector, select)}, waits at {step:,}", ""
     if end is None:
         return (f"goes on from {step:,}" if step or told.record.losses else "begins"), ""
     if end.state == "failed":
         again = "; the next run tries it again" if end.retry and end.cause != "error" else ""
         return f"FAILED at step {end.step:,}: {end.reason}{again}", "red"
-    value = told.record.reports[-1].metrics.get(selector) if told.record.reports else None
-    text = "no value" if value is None else f"{value:.3f}"
-    if selector != select and value is not None:
-        text += f" {selector}"
+    text = _value(told.record, selector, select)
     if end.state == "stopped":
         return f"{text}, stopped at {end.reason or f'{end.step:,}'}", ""
     return (f"{text}, {end.reason}", "yellow") if end.reason else (text, "")
+
+
+def _value(record: Record, selector: str, select: str) -> str:
+    """The selector's last value, with its name where that is not the study's."""
+    value = record.reports[-1].metrics.get(selector) if record.reports else None
+    if value is None:
+        return "no value"
+    return f"{value:.3f} {selector}" if selector != select else f"{value:.3f}"

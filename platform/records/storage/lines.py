@@ -1,6 +1,6 @@
 """Lines of records: an event as JSON, whose it is, the format it is written in, and a checksum.
 
-    {"event": "report", "of": "0123456789ab", "format": 1, "step": 20, ..., "crc32": "89abcdef"}
+    {"event": "report", "of": "0123456789ab", "format": 2, "step": 20, ..., "crc32": "89abcdef"}
 
 `of` is the id of the trial, or the name of the study, whose file the line belongs to. Lines of format 0, of version
 0.1.0, have neither `of` nor `format`; they are read for ever.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever lines mean something that earlier versions would misread."""
 HEAD = re.compile(rb'{"event": ("\w+")(?:, "of": ("(?:[^"\\]|\\.)*"), "format": (\d{1,9}))?(?:, )?')
 CHECKSUM = re.compile(rb', "crc32": "([0-9a-f]{8})"}$')

@@ -279,31 +279,28 @@ def test_the_replayed_setting_judges_after_three_of_four_evaluations() -> None:
 
 
 def test_a_selector_that_misjudges_the_beginning_has_the_best_trial_stopped() -> None:
-    found = stopping(steady(0), late_bloomer(1))
-    assert found["wrong"] == EarlyStopping(rows=1, stopped=1, trials=2, best_stopped=1, regret=0.3)
-    assert found["right"] == EarlyStopping(rows=1, stopped=0, trials=2, best_stopped=0, regret=0)
-    labelled = found[ORACLE_MIOU]
-    assert labelled is not None
-    assert labelled.best_stopped == 1, "labels may mislead as well"
-
-
-def test_the_first_trial_at_a_rung_goes_on_whatever_it_is_worth() -> None:
-    found = stopping(late_bloomer(0), steady(1))
-    assert found["wrong"] == EarlyStopping(rows=1, stopped=0, trials=2, best_stopped=0, regret=0)
-    assert found["right"] == EarlyStopping(rows=1, stopped=1, trials=2, best_stopped=0, regret=0)
+    """One of the two goes on from the rung, whichever came first."""
+    for pair in ((steady(0), late_bloomer(1)), (late_bloomer(0), steady(1))):
+        found = stopping(*pair)
+        assert found["wrong"] == EarlyStopping(rows=1, stopped=1, trials=2, best_stopped=1, regret=0.3)
+        assert found["right"] == EarlyStopping(rows=1, stopped=1, trials=2, best_stopped=0, regret=0)
+        labelled = found[ORACLE_MIOU]
+        assert labelled is not None
+        assert labelled.best_stopped == 1, "labels may mislead as well"
 
 
 def test_the_choice_among_those_that_go_on_may_cost_something_too() -> None:
-    misjudged = searched("FDA", 2, flat(0.1), {"right": flat(0), "wrong": flat(6)})
-    assert stopping(steady(0), misjudged)["wrong"] == EarlyStopping(1, 0, 2, 0, 0.4)
+    misjudged = searched("FDA", 2, flat(0.1), {"right": flat(0), "wrong": flat(7)})
+    poor = searched("FDA", 3, flat(0.2), {"right": flat(-1), "wrong": flat(0)})
+    assert stopping(steady(0), misjudged, poor, late_bloomer(1))["wrong"] == EarlyStopping(1, 2, 4, 1, 0.7)
 
 
 def test_rows_are_averaged_and_those_whose_trials_were_stopped_are_left_out() -> None:
     cut_short = searched("adversarial", 0, [0.9, 0.9], {name: [9.0, 9.0] for name in NAMES})
     alone = steady(0, "lightweight adversarial")
-    rows = (steady(0), late_bloomer(1), late_bloomer(0, "source only"), steady(1, "source only"))
-    found = stopping(*rows, cut_short, steady(1, "adversarial"), alone)
-    assert found["wrong"] == EarlyStopping(rows=2, stopped=1, trials=4, best_stopped=1, regret=0.15)
+    other = searched("source only", 0, flat(0.2), {"right": flat(0), "wrong": flat(0)})
+    found = stopping(steady(0), late_bloomer(1), other, steady(1, "source only"), cut_short, alone)
+    assert found["wrong"] == EarlyStopping(rows=2, stopped=2, trials=4, best_stopped=1, regret=0.15)
     assert set(stopping(cut_short, steady(1, "adversarial"), alone).values()) == {None}
 
 

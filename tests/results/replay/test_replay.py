@@ -35,7 +35,7 @@ def replayed(
     smoothing: int,
     parallel: int = 2,
 ) -> Outcome:
-    setting = ASHA(trials=max(parallel, 1), reduction=reduction, smoothing=smoothing, parallel=parallel)
+    setting = ASHA(trials=parallel, reduction=reduction, smoothing=smoothing, parallel=parallel, promote=False)
     return replay(curves, steps, rungs, setting)
 
 

@@ -1,4 +1,8 @@
-"""A search as it must go, computed in rounds: in each, every trial under way is advanced by one evaluation."""
+"""A search as it must go, computed in rounds: in each, every trial under way is advanced by one evaluation.
+
+A trial that has come to a rung waits there. As soon as one of the search's places is free it goes to the best that
+waits at the highest rung and is among the best 1/reduction that came there, or else to a new trial.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -31,37 +35,72 @@ class Rounds:
         self._trials: list[Trial] = []
         self._seen: list[int] = []
         self._ends: dict[int, End] = {}
-        self._arrived: dict[int, list[float]] = defaultdict(list)
+        self._arrived: dict[int, dict[int, float]] = defaultdict(dict)
+        """By rung, what is compared of the trials that came there."""
+        self._gone_on: dict[int, set[int]] = defaultdict(set)
 
     def searched(self) -> list[Searched]:
         """All trials of the search, in the order asked."""
         assert self._asha is not None
-        wanted = self._row.search_trials
-        under_way: list[int] = []
-        while len(self._ends) < wanted:
-            if not under_way:
-                under_way = [self._begin() for _ in range(min(self._asha.at_a_time, wanted))]
-            following: list[int] = []
-            for number in under_way:
+        assert self._asha.promote
+        places, under_way = min(self._asha.at_a_time, self._row.search_trials), list[int]()
+        while len(self._ends) < self._row.search_trials:
+            following = self._taken(places - len(under_way))
+            for place, number in enumerate(under_way, start=1):
                 self._seen[number] += 1
-                end = self._end(self._trials[number], self._reports(self._trials[number].id)[: self._seen[number]])
-                if end is None:
+                if self._goes_on(number):
                     following.append(number)
-                    continue
-                self._ends[number] = end
-                if len(self._trials) < wanted:
-                    following.append(self._begin())
+                following += self._taken(places - len(following) - len(under_way[place:]))
             under_way = sorted(following)
+            if not under_way:
+                self._end_search(under_way)
         return [Searched(trial, self._ends[number]) for number, trial in enumerate(self._trials)]
+
+    def _taken(self, free: int) -> list[int]:
+        """Whom the free places go to."""
+        taken = [self._next() for _ in range(free)]
+        return [number for number in taken if number is not None]
+
+    def _next(self) -> int | None:
+        for rung in sorted(self._rungs, reverse=True):
+            best_first = self._best_first(rung)
+            for number in best_first[: len(best_first) // self._asha_reduction]:
+                if number not in self._gone_on[rung]:
+                    self._gone_on[rung].add(number)
+                    return number
+        return self._begin() if len(self._trials) < self._row.search_trials else None
+
+    def _end_search(self, under_way: list[int]) -> None:
+        """Where nobody is among the best any more: without a complete trial, the best at the highest rung goes on."""
+        complete = any(end.state == "complete" for end in self._ends.values())
+        for rung in sorted(self._rungs, reverse=True):
+            waiting = [number for number in self._best_first(rung) if number not in self._gone_on[rung]]
+            if waiting and not complete:
+                self._gone_on[rung].add(waiting[0])
+                under_way.append(waiting[0])
+                return
+        for rung in self._rungs:
+            values = sorted(self._arrived[rung].values(), reverse=True)
+            for number in self._arrived[rung].keys() - self._gone_on[rung]:
+                least = values[max(1, len(values) // self._asha_reduction) - 1]
+                self._ends[number] = self._stopped(rung, self._arrived[rung][number], least)
+
+    @property
+    def _asha_reduction(self) -> int:
+        assert self._asha is not None
+        return self._asha.reduction
+
+    def _best_first(self, rung: int) -> list[int]:
+        arrived = self._arrived[rung]
+        return sorted(arrived, key=lambda number: -arrived[number])
 
     def _begin(self) -> int:
         tried = [
             Tried(
                 values={name: (trial.hyperparameters | trial.recipe)[name] for name in self._row.dimensions},
                 state=None if (end := self._ends.get(number)) is None else end.state,
-                # What a running one has reported tells the sampler nothing.
-                step=0 if end is None else end.step,
-                value=None if end is None else self._value(self._reports(trial.id)[self._seen[number] - 1]),
+                step=self._trials[number].evaluated_steps[seen - 1] if (seen := self._seen[number]) else 0,
+                value=self._value(self._reports(trial.id)[seen - 1]) if seen else None,
             )
             for number, trial in enumerate(self._trials)
         ]
@@ -73,24 +112,25 @@ class Rounds:
     def _value(self, report: Report) -> float:
         return report.metrics[self._row.selector]
 
-    def _end(self, trial: Trial, reports: tuple[Report, ...]) -> End | None:
-        """How a trial ends at the last of these reports."""
+    def _goes_on(self, number: int) -> bool:
+        """Whether a trial keeps its place after an evaluation: else it has ended, or waits at a rung."""
+        trial = self._trials[number]
+        reports = self._reports(trial.id)[: self._seen[number]]
         step = reports[-1].step
         cause, reason = ailment(reports) or (None, "")
         if step == trial.steps:
-            return End("complete", cause, reason, step)
-        if cause is not None:
-            return End("failed", cause, reason, step)
-        return self._stop(step, reports) if step in self._rungs else None
+            self._ends[number] = End("complete", cause, reason, step)
+        elif cause is not None:
+            self._ends[number] = End("failed", cause, reason, step)
+        elif step in self._rungs:
+            assert self._asha is not None
+            window = reports[-self._asha.smoothing :]
+            self._arrived[step][number] = sum(map(self._value, window)) / len(window)
+        else:
+            return True
+        return False
 
-    def _stop(self, step: int, reports: tuple[Report, ...]) -> End | None:
+    def _stopped(self, step: int, value: float, least: float) -> End:
         assert self._asha is not None
-        window = reports[-self._asha.smoothing :]
-        value = sum(map(self._value, window)) / len(window)
-        self._arrived[step].append(value)
-        best_first = sorted(self._arrived[step], reverse=True)
-        least = best_first[max(1, len(best_first) // self._asha.reduction) - 1]
-        if value >= least:
-            return None
         mean = f"mean of the last {self._asha.smoothing} {self._row.selector} {value:.4f}"
         return End("stopped", "below the cut", f"rung {step}: {mean} is below the cut {least:.4f}", step)
