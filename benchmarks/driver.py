@@ -177,7 +177,7 @@ def _workers() -> Callable[[Assignment], simulation.Worker]:
 
     def worker(assignment: Assignment) -> simulation.Worker:
         trial = assignment.ask.trial
-        left = iter(trial.evaluated_steps)
+        left = iter([step for step in trial.evaluated_steps if step > assignment.reported])
         height = int(trial.id[:4], 16) / 2**16
 
         def step() -> Report:

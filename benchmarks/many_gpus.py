@@ -7,6 +7,7 @@ cluster's driver has cores of its own, so the figures are upper bounds of what a
 """
 
 import itertools
+import math
 import os
 import statistics
 import sys
@@ -67,6 +68,8 @@ class Job:
     resources: dict[str, float]
     name: str
     claim: str
+    reported: int
+    """The step up to which reports were recorded."""
     seconds: float
     """Length of a step."""
 
@@ -81,7 +84,7 @@ class Sleeper(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         assert "torch" not in sys.modules, "64 of these would not fit into memory"
         self._job: Job = config[PARCEL].assignment
-        self._left = iter(self._job.ask.trial.evaluated_steps)
+        self._left = iter([step for step in self._job.ask.trial.evaluated_steps if step > self._job.reported])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
@@ -110,7 +113,7 @@ class Figures:
     trials: int = 0
     """Trials that ended."""
     unaccounted: int = 0
-    """How many of them, at least, Ray's account of its workers lacks."""
+    """How many reports, at least, Ray's account of its workers lacks."""
     slots: int = 0
     workers: int = 0
     """Workers that were started: more than slots if any was thrown away."""
@@ -119,9 +122,9 @@ class Figures:
     lasting: float = 0.0
     """Seconds from the first trial's first step to the last one's last."""
     rate: float = 0.0
-    """Trials that ended per second while all slots were warm."""
+    """Trials that ended, or left their slot to wait, per second while all slots were warm."""
     free: Sequence[float] = ()
-    """Seconds from the end of a worker's trial to the first step of its next one."""
+    """Seconds from when a worker's trial ended or waits to the first step of its next one."""
     between: Sequence[float] = ()
     """Seconds from a step's end to the same trial's next one."""
     suggestions: list[float] = field(default_factory=list)
@@ -134,7 +137,7 @@ class Figures:
     """Processor time of the driver; MLflow has a process of its own."""
 
     def __str__(self) -> str:
-        lacking = f"; trials that Ray's account lacks: {self.unaccounted}" if self.unaccounted else ""
+        lacking = f"; reports that Ray's account lacks: {self.unaccounted}" if self.unaccounted else ""
         return "\n".join(
             (
                 f"  {self.trials} trials in {self.lasting:.0f} s on {self.workers} workers; "
@@ -170,9 +173,12 @@ def measure(asked: Study, seconds: float, folder: Path, nodes: int = NODES, gpus
 
 
 def study(arms: int, trials: int) -> Study:
-    """A study with so many trials in each of so many arms, each trial with a GPU of its own."""
+    """A study with so many trials in each of so many arms, each trial with a GPU of its own, that fills all slots."""
     without = driver.study(arms, trials)
-    return replace(without, budget=replace(without.budget, gpus=1.0))
+    assert without.search is not None
+    parallel = min(without.search.trials, math.ceil(NODES * GPUS / arms))
+    search = replace(without.search, parallel=parallel)
+    return replace(without, search=search, budget=replace(without.budget, gpus=1.0))
 
 
 @contextmanager
@@ -189,7 +195,8 @@ def _timed_sleepers(figures: Figures, seconds: float) -> Iterator[None]:
                 return suggested
             figures.suggestions.append(spent)
             assignment = assigned(suggested)
-            job = Job(assignment.ask, assignment.resources, assignment.name, assignment.claim, seconds)
+            whose = (assignment.ask, assignment.resources, assignment.name, assignment.claim)
+            job = Job(*whose, assignment.reported, seconds)
             return {PARCEL: SimpleNamespace(assignment=job)}
 
     class TimedScheduler(StudyScheduler):
@@ -227,7 +234,7 @@ def _look(figures: Figures, found: Sequence[Worker]) -> None:
     trials = [stays(worker) for worker in found]
     steps = [step for worker in trials for stay in worker for step in stay]
     figures.workers = len(found)
-    figures.unaccounted = max(0, figures.trials - sum(map(len, trials)))
+    figures.unaccounted = max(0, len(figures.reports) - len(steps))
     figures.lasting = max(step.ended for step in steps) - min(step.began for step in steps)
     window = warm(found, figures.slots)
     if whole := window[1] - window[0]:

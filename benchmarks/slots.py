@@ -24,9 +24,12 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.driver import machine
 from benchmarks.timeline import RESET, TOLD_SOON, Stay, Worker, overlap, stays, warm, workers
 from platform.records.provenance import ROOT
+from platform.records.record import Report
 from platform.records.store import Store
 
 NAME = "slots"
+Recorded = Sequence[Sequence[float]]
+"""The seconds of a trial's reports, for each stay on a worker: it leaves one where it waits at a rung."""
 SLOTS = 2
 STUDY = Template('''"""How much of its slots' time does a study train?"""
 
@@ -56,7 +59,7 @@ PARTS = {
     STARTING: "memory given back, data mapped, networks made",
     CHECKPOINTING: "weights and optimiser saved for good",
     REPORTING: "from a step's end to the same trial's next step",
-    WAITING: "from a trial's end to the next one's start",
+    WAITING: "from a stay's end to the next one's start",
 }
 
 
@@ -109,18 +112,19 @@ def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "tow
     return figures(found, _recorded(folder), processor)
 
 
-def figures(found: Sequence[Worker], recorded: Sequence[Sequence[float]], processor: float) -> Figures:
-    """The parts of slot time, from what workers did and what trials recorded for each report, in the order asked."""
+def figures(found: Sequence[Worker], recorded: Sequence[Recorded], processor: float) -> Figures:
+    """The parts of slot time, from what workers did and what trials recorded, in the order asked."""
     window = warm(found, SLOTS)
-    seconds = _matched([stay for worker in found for stay in stays(worker)], recorded)
+    by_stay = [seconds for trial in recorded for seconds in trial]
+    seconds = _matched([stay for worker in found for stay in stays(worker)], by_stay)
     parts: dict[str, float] = defaultdict(float)
-    unaccounted = sum(map(sum, recorded))
+    unaccounted = sum(map(sum, by_stay))
     for worker in found:
         for part, began, ended in _parts(worker, seconds):
             parts[part] += overlap(began, ended, window)
             unaccounted -= ended - began if part == TRAINING else 0.0
     parts[WAITING] = SLOTS * (window[1] - window[0]) - sum(parts.values())
-    return Figures([sum(each) for each in recorded], len(found), window, parts, processor, unaccounted)
+    return Figures([sum(map(sum, trial)) for trial in recorded], len(found), window, parts, processor, unaccounted)
 
 
 def _run(file: Path, address: str, folder: Path) -> float:
@@ -140,18 +144,28 @@ def _run(file: Path, address: str, folder: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _recorded(folder: Path) -> list[list[float]]:
-    """The seconds of each trial's reports, in the order in which trials were asked for."""
+def _recorded(folder: Path) -> list[Recorded]:
+    """What trials recorded, in the order in which they were asked for."""
     store = Store(folder / "results")
     records = [store.read(ask.trial.id) for ask in store.journal(NAME).asks]
-    return [[report.seconds for report in record.reports] for record in records if record is not None]
+    return [_by_stay(record.reports) for record in records if record is not None]
+
+
+def _by_stay(reports: Sequence[Report]) -> Recorded:
+    """The seconds of a trial's reports, apart where a worker took it up again."""
+    found: list[list[float]] = [[]]
+    for report in reports:
+        if report.starting > 0 and found[-1]:
+            found.append([])
+        found[-1].append(report.seconds)
+    return found
 
 
 def _matched(found: Sequence[Stay], recorded: Sequence[Sequence[float]]) -> dict[float, Sequence[float]]:
     """What each stay put on record, by the time at which it began.
 
-    Ray does not say which trial a worker had. Trials begin in the order in which they were asked for, but for two that
-    are handed out at the same time; a step takes longer than what it records.
+    Ray does not say which trial a worker had. Trials begin mostly in the order in which they were asked for; a step
+    takes longer than what it records.
     """
     begun = sorted(found, key=lambda stay: stay[0].began)
     # All places together cost less than a tenth of a second that does not fit.

@@ -11,6 +11,7 @@ import platform.methods
 from benchmarks import driver, evidence, many_gpus, methods, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
 from platform.methods import Method
+from platform.records.record import Report
 from platform.shifts import town
 from studies.quickstart import study as quickstart
 
@@ -58,12 +59,19 @@ def test_slot_time_is_divided_by_what_workers_did() -> None:
     first = [Call(SETUP, 0, 1), Call(STEP, 1, 12), Call(STEP, 13, 24)]
     first += [Call(RESET, 26, 27), Call(STEP, 27, 38), Call(STEP, 38, 49)]
     second = [Call(SETUP, 0, 1), Call(STEP, 2, 14), Call(STEP, 14, 34)]
-    figures = slots.figures([second, first], [[9, 10], [10, 19], [9, 10]], processor=3.0)
-    assert figures.trials == [19, 29, 19]
+    figures = slots.figures([second, first], [[[9, 10], [9, 10]], [[10, 19]]], processor=3.0)
+    assert figures.trials == [38, 29]
     assert list(figures.window) == [14, 34], "from the second worker's first report until it has no other trial"
     assert {part: 40 * share for part, share in figures.shares.items()} == pytest.approx(
         {"training": (23 - 14) + (34 - 28) + 19, "checkpointing": 2, "starting": 2, "reporting": 0, "waiting": 2}
     )
+
+
+def test_a_trial_is_told_apart_where_a_worker_took_it_up_again() -> None:
+    taken_up = (0.5, 0.0, 0.25, 0.0)
+    reports = [Report(step, float(step), {}, {}, starting=started) for step, started in enumerate(taken_up, start=1)]
+    assert slots._by_stay(reports) == [[1, 2], [3, 4]]
+    assert slots._by_stay([]) == [[]]
 
 
 def test_a_long_trial_that_begins_before_a_short_one_asked_for_first_keeps_its_own_seconds() -> None:
@@ -78,30 +86,30 @@ def test_what_ray_lost_of_a_step_is_reported_and_not_counted_as_training() -> No
         [Call(SETUP, 0, 1), Call(STEP, 1, 12), Call(STEP, 13, 24)],
         [Call(SETUP, 0, 1), Call(STEP, 2, 14)],
     )
-    figures = slots.figures([cut_off, set_back], [[10, 10, 7], [12.5]], processor=3.0)
+    figures = slots.figures([cut_off, set_back], [[[10, 10, 7]], [[12.5]]], processor=3.0)
     assert figures.unaccounted == 7.5
     last = "  Ray's account of its workers lacks 7.5 s of training, shown as waiting"
     assert str(figures).splitlines()[-1] == last
     assert list(figures.window) == [14, 14]
     figures = slots.figures(
-        [[*cut_off, Call(RESET, 24, 25), Call(STEP, 25, 36)], set_back], [[10, 9], [12.5], [9]], 3.0
+        [[*cut_off, Call(RESET, 24, 25), Call(STEP, 25, 36)], set_back], [[[10, 9], [9]], [[12.5]]], 3.0
     )
     assert figures.unaccounted == 0.5
 
 
 def test_a_trial_that_ray_lost_whole_and_one_that_failed_before_its_first_report_end_no_benchmark() -> None:
     kept, failed = [Call(SETUP, 0, 1), Call(STEP, 1, 12)], [Call(SETUP, 0, 2), Call(STEP, 2, 3)]
-    figures = slots.figures([kept], [[10], [7]], processor=3.0)
+    figures = slots.figures([kept], [[[10]], [[7]]], processor=3.0)
     assert (figures.unaccounted, figures.workers) == (7, 1)
-    figures = slots.figures([kept, failed], [[10], []], processor=3.0)
+    figures = slots.figures([kept, failed], [[[10]], [[]]], processor=3.0)
     assert (figures.unaccounted, figures.workers) == (0, 2)
 
 
-def test_trials_that_ray_lost_are_reported() -> None:
-    figures = many_gpus.Figures(trials=3, slots=1, reports=[0.1])
+def test_reports_that_ray_lost_are_reported() -> None:
+    figures = many_gpus.Figures(trials=3, slots=1, reports=[0.1] * 3)
     many_gpus._look(figures, [[Call(SETUP, 0, 1), Call(STEP, 1, 2), Call(RESET, 2, 3), Call(STEP, 3, 4)]])
     assert (figures.workers, figures.unaccounted, list(figures.free)) == (1, 1, [1])
-    assert str(figures).splitlines()[0].endswith("; trials that Ray's account lacks: 1")
+    assert str(figures).splitlines()[0].endswith("; reports that Ray's account lacks: 1")
 
 
 @pytest.mark.slow

@@ -82,6 +82,13 @@ def test_a_trial_that_lost_its_first_worker_does_not_begin_again() -> None:
     assert lines(out)[1].endswith("goes on from 0")
 
 
+def test_a_trial_that_pauses_says_its_value_and_where_it_waits() -> None:
+    out = io.StringIO()
+    with progress(out, selector="oracle/miou") as told:
+        told.hear("pause", ask(), record(ask(), report(4_000)))
+    assert " ".join(out.getvalue().split()).endswith("search 0 0.900 oracle/miou, waits at 4,000")
+
+
 def test_a_failure_that_is_not_the_trials_own_is_tried_again() -> None:
     out = io.StringIO()
     with progress(out) as told:
