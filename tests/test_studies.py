@@ -24,8 +24,8 @@ from tests.support.tiny_splits import CPU
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
-AUDITED = {"every_method", "every_method_small"}
-"""Studies for an audit of selectors: no trial is stopped, and one of the rows trains nothing that could be tuned."""
+AUDITED = {"every_method", "every_method_small", "early_stopping"}
+"""Studies for audits and replays: no trial is stopped, and a row may train nothing that could be tuned."""
 
 
 @pytest.fixture(autouse=True)
