@@ -16,7 +16,7 @@ study = Study(
     arms=rows(discriminator_width=16),
     reference="source only",
     select="target/norm_and_prior",
-    search=ASHA(trials=4, grace=0.25, reduction=2),
+    search=ASHA(trials=4, grace=0.25),
     budget=Budget(steps=400, evaluations=12),
     seeds=3,
     recipe=Recipe(network=BiSeNet18(width=0.25)),

@@ -25,7 +25,7 @@ study = Study(
     },
     reference="source only",
     select="target/norm_and_prior",
-    search=ASHA(trials=4, grace=0.25, reduction=2),
+    search=ASHA(trials=4, grace=0.25),
     budget=Budget(steps=300, evaluations=12),
     seeds=3,
     recipe=Recipe(network=BiSeNet18(width=0.25)),

@@ -47,7 +47,7 @@ class ASHA:
     """Search trials per arm; the published default is the first."""
     grace: float = 0.2
     """Fraction of the steps from the end of the warm-up to the first rung."""
-    reduction: int = 3
+    reduction: int = 2
     """One in `reduction` trials goes on; each rung is `reduction` times as far from the warm-up as the one before."""
     smoothing: int = 3
     """Evaluations up to and including a rung's whose mean is compared there."""

@@ -16,8 +16,8 @@ def test_the_header_holds_what_a_table_needs() -> None:
     told = header(planned, "fda", "How wide?", {"name": "pair"}, "study = ...", "2026-11-22T20:00:00Z")
     assert (told.name, told.question, told.shift, told.source) == ("fda", "How wide?", {"name": "pair"}, "study = ...")
     assert (told.reference, told.select, told.seeds) == ("source only", "target/norm_and_prior", 5)
-    assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 12_000))
-    assert (told.reduction, told.smoothing, told.began) == (3, 3, "2026-11-22T20:00:00Z")
+    assert (told.search_trials, told.steps, told.rungs) == (12, 20_000, (4_000, 8_000, 16_000))
+    assert (told.reduction, told.smoothing, told.began) == (2, 3, "2026-11-22T20:00:00Z")
     assert [arm.name for arm in told.arms] == list(ARMS)
     assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]

@@ -22,7 +22,7 @@ from platform.scores.selectors.selector import Selector
 
 LAST = "last"
 """What chooses the last checkpoint of a trial."""
-SETTING = ASHA(trials=8, grace=0.25, reduction=2)
+SETTING = ASHA(trials=8, grace=0.25)
 """The early stopping whose decisions under each selector are replayed."""
 
 Score = Callable[[Checkpoint], float]
