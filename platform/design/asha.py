@@ -73,6 +73,10 @@ class ASHA:
         """`parallel`, as a number."""
         return min(PARALLEL, self.trials) if self.parallel is None else self.parallel
 
+    def least(self, trials: int) -> int:
+        """How many of so many trials go on from a rung at least, if none fails."""
+        return max(1, trials // self.reduction) if self.promote else 1
+
     def compared(self, values: Sequence[float]) -> float:
         """What is compared of a trial at a rung, given its values at every evaluation up to it."""
         return smoothed(values, self.smoothing)

@@ -1,6 +1,7 @@
 """The plan of a study: everything that is known before anything runs. It needs no data and starts nothing."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -120,22 +121,27 @@ def plan(study: Study) -> Plan:
     """Rows, trials, steps and an estimate of the cost."""
     rows = tuple(_planned(row) for row in study.rows)
     steps = study.budget.steps
-    first_rung = study.rungs[0] if study.rungs else steps
     teraflops, device = (GPU_TERAFLOPS, "GPU") if study.budget.gpus else (CPU_TERAFLOPS, "CPU core")
     return Plan(
         rows=rows,
         steps_at_most=sum(row.trials for row in study.rows) * steps,
-        # At least one search trial of each row is never stopped.
-        steps_at_least=sum(
-            len(row.confirm_numbers) * steps
-            + (steps + (row.search_trials - 1) * first_rung if row.search_trials else 0)
-            for row in study.rows
-        ),
+        steps_at_least=sum(len(row.confirm_numbers) * steps + _least_search(study, row) for row in study.rows),
         hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
         device=f"one {device} at {teraflops:g} TFLOP/s",
         gigaflops=1000 * teraflops,
         warnings=_warnings(study),
     )
+
+
+def _least_search(study: Study, row: Row) -> int:
+    """The steps of a row's search trials if as many as can be are stopped, and none fails."""
+    if row.search is None or not row.search_trials:
+        return 0
+    found, left = 0, row.search_trials
+    for before, step in itertools.pairwise((0, *study.rungs, row.budget.steps)):
+        found += left * (step - before)
+        left = row.search.least(left)
+    return found
 
 
 def _planned(row: Row) -> PlannedRow:

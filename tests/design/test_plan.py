@@ -35,15 +35,17 @@ def test_rows_trials_and_steps() -> None:
     ]
     assert planned.trials == 5 * 17
     assert planned.steps_at_most == 5 * 17 * 20_000
-    # Per row: 5 confirm trials and one search trial at full length, 11 stopped at the first rung.
-    assert planned.steps_at_least == 5 * (6 * 20_000 + 11 * 4_000)
+    # Per row: 5 confirm trials, and of 12 search trials 6 come past the rung at 4,000, 3 past 8,000 and 1 past 16,000.
+    assert planned.steps_at_least == 5 * (5 * 20_000 + 12 * 4_000 + 6 * 4_000 + 3 * 8_000 + 1 * 4_000)
+    stopping = plan(study(search=ASHA(trials=12, promote=False)))
+    assert stopping.steps_at_least == 5 * (6 * 20_000 + 11 * 4_000), "all but one are stopped at the first rung"
     assert planned.warnings == ()
 
 
 def test_a_row_without_ranges_is_confirmed_only() -> None:
     planned = plan(study(arms={"source only": Arm(SourceOnly), "FDA": ARMS["FDA"]}))
     assert [(each.row.search_trials, len(each.row.confirm_numbers)) for each in planned.rows] == [(0, 5), (12, 5)]
-    assert planned.steps_at_least == 5 * 20_000 + 6 * 20_000 + 11 * 4_000
+    assert planned.steps_at_least == 5 * 20_000 + 5 * 20_000 + 100_000
 
 
 def test_nothing_is_stopped_without_rungs() -> None:
@@ -144,7 +146,7 @@ def test_the_text_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
 fda
   shift    gta5_to_cityscapes at 512 x 1024, 11 classes
   trials   51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
-  steps    20,000 a trial, evaluated 20 times; 492,000 to 1,020,000 in all
+  steps    20,000 a trial, evaluated 20 times; 600,000 to 1,020,000 in all
   rungs    4,000, 8,000, 16,000: a trial waits there until it is among the best
            1 in 2, by the mean of its last 3 evaluations
   at once  4 search trials of a row, whatever the machines; the search fills 12
@@ -153,7 +155,7 @@ fda
   recipe   at its defaults
   slot     0.5 GPU, 1 CPU a trial
   cost     1,042 PFLOP of training at most, 58 h on one GPU at 5 TFLOP/s
-  time     about 20 h on this machine, 4 trials at a time: reckoned, as on one
+  time     about 22 h on this machine, 4 trials at a time: reckoned, as on one
            GPU at 5 TFLOP/s
   disk     1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
            evidence, 193 MB for each trial that runs, and 3.5 GB at most for

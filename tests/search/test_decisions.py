@@ -34,6 +34,8 @@ STUDY = Study(
 )
 WIDE = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, parallel=3))
 """The same, whose search trials are under way all at once."""
+WAITING = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, promote=True))
+"""The same, which wait at rungs until they are among the best."""
 PATIENT = dataclasses.replace(STUDY, search=dataclasses.replace(ONE_AT_A_TIME, grace=1.0))
 """The same trials, none of which is stopped."""
 IDENTITY = STUDY.shift.identity()
@@ -156,7 +158,7 @@ def test_a_study_is_over_when_nothing_is_left(tmp_path: Path) -> None:
     assert not search_of(tmp_path, dataclasses.replace(STUDY, seeds=3)).is_over
 
 
-@pytest.mark.parametrize("study", [STUDY, WIDE], ids=["one at a time", "three at a time"])
+@pytest.mark.parametrize("study", [STUDY, WIDE, WAITING], ids=["one at a time", "three at a time", "waiting"])
 @pytest.mark.parametrize("values", [[0.5] * 5, [0.5, 0.1]], ids=["to the last step", "broken off"])
 @pytest.mark.parametrize("classes", [9.0, 1.0], ids=["healthy", "collapsed"])
 def test_is_it_done_has_one_answer_at_every_moment(
@@ -222,6 +224,23 @@ def test_whoever_reports_first_the_same_trials_are_stopped(tmp_path: Path, order
         ("complete", 500),
         ("stopped", 200),
         ("complete", 500),
+    ]
+
+
+def test_trials_wait_at_rungs_until_they_are_among_the_best(tmp_path: Path) -> None:
+    search, trained = search_of(tmp_path, WAITING), []
+    while asks := [ask for ask in open_asks(search) if ask.phase == "search"]:
+        (ask,) = asks
+        before = search.ledger.records[ask.trial.id].step
+        train(search, ask, [(0.4, 0.6, 0.5)[ask.number]] * 5)
+        trained.append((ask.number, before, search.ledger.records[ask.trial.id].step))
+    # The second is the best of two at the first rung; nobody else comes to the last, so that it goes on from there too.
+    assert trained == [(0, 0, 200), (1, 0, 400), (2, 0, 200), (1, 400, 500)]
+    ends = [search.ledger.ended(ask) for ask in search.ledger.asked("searched", "search")]
+    assert [(end.state, end.step) for end in ends if end is not None] == [
+        ("stopped", 200),
+        ("complete", 500),
+        ("stopped", 200),
     ]
 
 

@@ -32,7 +32,7 @@ def describe(study: Study, name: str, offer: Offer | None = None, store: Store |
         "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})"
         + (f" + {starts} that searches begin from (seed {confirm_seed(START_NUMBER):,})" if starts else ""),
         "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
-        f"{planned.steps_at_least:,} to {planned.steps_at_most:,} in all",
+        f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
         "at once": _at_once(planned),
         "select": study.selected_by
@@ -85,15 +85,18 @@ def _rungs(study: Study) -> str:
     return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
 
 
+def _range(least: int, most: int) -> str:
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def _at_once(planned: Plan) -> str:
     """How many slots a study can fill."""
     parallel = sorted({row.under_way for row in planned.rows if row.under_way})
     if not parallel:
         return f"the trials fill {_slots(planned.confirming)} at most"
-    number = str(parallel[0]) if len(parallel) == 1 else f"{parallel[0]} to {parallel[-1]}"
+    search = f"{_range(parallel[0], parallel[-1])} search trials of a row, whatever the machines"
     return (
-        f"{number} search trials of a row, whatever the machines; the search fills {_slots(planned.searching)} at "
-        f"most, and the confirm trials {planned.confirming}"
+        f"{search}; the search fills {_slots(planned.searching)} at most, and the confirm trials {planned.confirming}"
     )
 
 

@@ -113,10 +113,10 @@ def early_stopping(table: Table) -> list[str]:
     value = f"the selector's mean over its last {header.smoothing} evaluations"
     if header.smoothing == 1:
         value = "the selector at its last evaluation"
-    return [
-        f"Search trials are judged after {rungs} steps: one goes on if {value} is among the best 1/{header.reduction} "
-        "of its arm's trials there so far."
-    ]
+    best = f"{value} is among the best 1/{header.reduction} of its arm's trials there"
+    if header.promote:
+        return [f"Search trials are judged after {rungs} steps: one waits there until {best}."]
+    return [f"Search trials are judged after {rungs} steps: one goes on if {best} so far."]
 
 
 def beginnings(table: Table) -> list[str]:

@@ -1,12 +1,17 @@
 """The rows of a recorded study: how far its curves go, which trials failed, and what they took."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from platform.records.record import End, Phase, Report
 from platform.records.store import Store
+from platform.records.trial import evaluated_steps
 from platform.results.replay.curves import RecordedRow, recorded_row
-from platform.results.replay.replay import Curve
+from platform.results.replay.replay import Curve, replay
 from tests.support import invented_study as invented
+from tests.support.simulated_study import STUDY, Simulation
 
 STEPS = invented.EVALUATED_STEPS
 
@@ -57,3 +62,25 @@ def test_a_trial_fails_at_the_evaluation_that_shows_its_ailment_whoever_let_it_g
     assert found.curves == (Curve((0.1, 0.2), True, (1.5, 2.5, 3.5, 4.5)),), "at the third, as a search has it"
     healthy = row(tmp_path / "late", End("complete", None, "", 400), [0.1, 0.2, 0.3, 0.4], (5.0, 1.0, 1.0, 1.0))
     assert healthy.curves[0] == Curve((0.1, 0.2, 0.3, 0.4), False, (1.5, 2.5, 3.5, 4.5)), "at the last it is complete"
+
+
+@pytest.mark.parametrize("promote", [True, False])
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_study_replayed_under_its_own_setting_decides_as_it_did(tmp_path: Path, promote: bool, parallel: int) -> None:
+    assert STUDY.search is not None
+    study = replace(STUDY, search=replace(STUDY.search, promote=promote, parallel=parallel))
+    simulation = Simulation(tmp_path, study, slots=3)
+    simulation.run(fails="bands")
+    stopped = 0
+    for row in (row for row in study.rows if row.search_trials and row.name != "bands"):
+        assert row.search is not None
+        ends = [record.end for record in simulation.record(row.name, "search")]
+        header = replace(invented.arm(row.name), select=row.selector)
+        curves = recorded_row(simulation.ledger.store, simulation.ledger.store.journal("simulated"), header).curves
+        outcome = replay(curves, evaluated_steps(row.budget.steps, row.budget.evaluations), study.rungs, row.search)
+        assert outcome.stopped == tuple(
+            number for number, end in enumerate(ends) if end is not None and end.state == "stopped"
+        )
+        assert outcome.most_steps == outcome.least_steps == sum(end.step for end in ends if end is not None)
+        stopped += len(outcome.stopped)
+    assert stopped, "or nothing is compared"

@@ -94,12 +94,18 @@ def test_markdown_marks_what_went_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("smoothing", "value"), [(3, "the selector's mean over its last 3 evaluations"), (1, "at its last evaluation")]
+    ("smoothing", "value"),
+    [(3, "the selector's mean over its last 3 evaluations"), (1, "the selector at its last evaluation")],
 )
 def test_markdown_says_how_rungs_are_judged(smoothing: int, value: str) -> None:
     text = render(made(smoothing=smoothing)[3])
     assert "judged after 100 and 200 steps" in text
-    assert f"{value} is among the best 1/2 of its arm's trials" in text
+    assert f"one goes on if {value} is among the best 1/2 of its arm's trials there so far" in text
+
+
+def test_markdown_says_that_trials_wait_at_rungs() -> None:
+    text = render(made(promote=True)[3])
+    assert "one waits there until the selector's mean over its last 3 evaluations is among the best 1/2" in text
 
 
 def test_a_study_that_stops_nothing_tells_of_no_rungs() -> None:
