@@ -39,6 +39,7 @@ class Measured(NamedTuple):
 
     machine: Machine
     method: str
+    shift: str
     work: float
     """Billions of operations of a step."""
     pixels: int
@@ -54,29 +55,34 @@ def measured(store: Store) -> list[Measured]:
     return [found for record in _newest(store) for found in _of(record)]
 
 
-def pace_of(method: str, work: float, pixels: int, trials: Sequence[Measured]) -> Pace | None:
+def pace_of(method: str, shift: str, work: float, pixels: int, trials: Sequence[Measured]) -> Pace | None:
     """The pace of a method's steps of so many billions of operations, from the nearest that was measured.
 
-    That is of the same method where there is any, and of the nearest amount of work; what is lacking is in proportion,
-    of steps to their operations, and of evaluations to the pixels. None where nothing was measured.
+    Steps are those of the same method where there are any, and evaluations those of the same shift, whose splits have
+    as many images; of several, those of the nearest amount of work. What is lacking is in proportion, of steps to their
+    operations, and of evaluations to the pixels. None where nothing was measured.
     """
     trials = [each for each in trials if each.work > 0]
-    own = [each for each in trials if each.method == method] or trials
-    if not own:
+    if not trials:
         return None
-    distances = [abs(math.log(work / each.work)) if work > 0 else 0.0 for each in own]
-    nearest = [each for each, distance in zip(own, distances, strict=True) if distance <= min(distances) + 0.01]
-    searches, confirms = ([each for each in nearest if each.confirms is which] for which in (False, True))
+    trained = _nearest(work, [each for each in trials if each.method == method] or trials)
 
-    def evaluation(of: Sequence[Measured]) -> float:
-        return statistics.median(each.evaluation * pixels / each.pixels for each in of)
+    def evaluation(confirms: bool) -> float:
+        of_kind = [each for each in trials if each.confirms is confirms] or trials
+        seen = _nearest(work, [each for each in of_kind if each.shift == shift] or of_kind)
+        return statistics.median(each.evaluation * pixels / each.pixels for each in seen)
 
     return Pace(
-        step=statistics.median(each.step * work / each.work for each in nearest),
-        evaluation=evaluation(searches or confirms),
-        test=evaluation(confirms or searches),
-        start=statistics.median(each.start for each in nearest),
+        step=statistics.median(each.step * work / each.work for each in trained),
+        evaluation=evaluation(confirms=False),
+        test=evaluation(confirms=True),
+        start=statistics.median(each.start for each in trained),
     )
+
+
+def _nearest(work: float, trials: Sequence[Measured]) -> list[Measured]:
+    distances = [abs(math.log(work / each.work)) if work > 0 else 0.0 for each in trials]
+    return [each for each, distance in zip(trials, distances, strict=True) if distance <= min(distances) + 0.01]
 
 
 def _newest(store: Store) -> Iterator[Record]:
@@ -100,6 +106,7 @@ def _of(record: Record) -> Iterator[Measured]:
     yield Measured(
         machine=Machine(device, record.provenance.get("processor", "") if device == CPU else ""),
         method=trial.method,
+        shift=trial.shift["name"],
         work=record.cost.get("step_gflops", 0.0) * trial.recipe.get("batch", 1) * pixels / math.prod(SIZE),
         pixels=pixels,
         confirms=any(TARGET_TEST in report.confusions for report in reports),

@@ -14,9 +14,11 @@ HERE = Machine(CPU, "a processor, 2 cores")
 STEPS = invented.EVALUATED_STEPS
 
 
-def trial(method: str = "FDA", work: float = 10.0, confirms: bool = False, **changes: float) -> Measured:
+def trial(
+    method: str = "FDA", work: float = 10.0, confirms: bool = False, shift: str = "town", **changes: float
+) -> Measured:
     values = {"step": 1.0, "evaluation": 4.0, "start": 2.0} | changes
-    return Measured(HERE, method, work, 100, confirms, **values)
+    return Measured(HERE, method, shift, work, 100, confirms, **values)
 
 
 def write(
@@ -98,14 +100,28 @@ def test_reports_without_a_timed_evaluation_tell_nothing(tmp_path: Path) -> None
 
 def test_a_pace_is_of_the_same_method_and_the_nearest_work() -> None:
     known = [trial(step=1.0), trial(step=3.0), trial(work=100.0, step=50.0), trial("DACS", 10.0, step=7.0)]
-    assert pace_of("FDA", 10.0, 100, known) == Pace(2.0, 4.0, 4.0, 2.0)
-    assert pace_of("FDA", 90.0, 100, known) == Pace(45.0, 4.0, 4.0, 2.0)
-    assert pace_of("DANN", 10.0, 200, known[-1:]) == Pace(7.0, 8.0, 8.0, 2.0), "of another method where there is none"
-    assert pace_of("FDA", 10.0, 100, []) is None
+    assert pace_of("FDA", "town", 10.0, 100, known) == Pace(2.0, 4.0, 4.0, 2.0)
+    assert pace_of("FDA", "town", 90.0, 100, known) == Pace(45.0, 4.0, 4.0, 2.0)
+    assert pace_of("DANN", "town", 10.0, 200, known[-1:]) == Pace(7.0, 8.0, 8.0, 2.0), (
+        "of another method where there is none"
+    )
+    assert pace_of("FDA", "town", 10.0, 100, []) is None
 
 
 def test_tests_of_confirm_trials_take_longer() -> None:
     known = [trial(evaluation=4.0), trial(confirms=True, evaluation=6.0)]
-    found = pace_of("FDA", 10.0, 100, known)
+    found = pace_of("FDA", "town", 10.0, 100, known)
     assert found is not None
     assert (found.evaluation, found.test) == (4.0, 6.0)
+
+
+def test_evaluations_are_those_of_the_same_shift_whatever_was_trained() -> None:
+    """Of its confirm trials where there are any: a test split may be far larger than what searches are scored on."""
+    known = [trial(), trial(confirms=True, evaluation=6.0), trial("DACS", shift="photographs", evaluation=5.0)]
+    found = pace_of("FDA", "photographs", 10.0, 100, known)
+    assert found is not None
+    assert (found.step, found.evaluation, found.test) == (1.0, 5.0, 6.0)
+    known.append(trial("DACS", confirms=True, shift="photographs", evaluation=50.0))
+    found = pace_of("FDA", "photographs", 10.0, 100, known)
+    assert found is not None
+    assert (found.evaluation, found.test) == (5.0, 50.0)

@@ -34,7 +34,8 @@ class Forecast:
 def forecast(study: Study, planned: Plan, trials: Sequence[Measured], slots: int) -> Forecast:
     """How long a study takes on so many slots of the machines that trained these trials."""
     paces = {
-        row.row.name: pace_of(row.method, row.work, row.pixels, trials) or _reckoned(row, planned.gigaflops)
+        row.row.name: pace_of(row.method, study.shift.name, row.work, row.pixels, trials)
+        or _reckoned(row, planned.gigaflops)
         for row in planned.rows
     }
     seconds = statistics.median(

@@ -35,7 +35,8 @@ def taken(method: str, step: float = 0.5) -> list[Measured]:
     """What a search and a confirm trial of a method took, at this study's size."""
     work = next(row.work for row in PLANNED.rows if row.method == method)
     return [
-        Measured(Machine(CPU), method, work, 64 * 64, confirms, step, 2.0 + confirms, 1.0) for confirms in (False, True)
+        Measured(Machine(CPU), method, "town", work, 64 * 64, confirms, step, 2.0 + confirms, 1.0)
+        for confirms in (False, True)
     ]
 
 
