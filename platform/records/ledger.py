@@ -1,15 +1,15 @@
 """What a running study knows of its trials: an event goes to the store, then to memory, then to its listeners."""
 
-import os
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
 from platform.records.record import Ask, End, Phase, Place, Record, Report, Score, StudyHeader
-from platform.records.storage.locks import lock_trial
+from platform.records.storage.locks import TrialLocks
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, Store, trial_file
 
@@ -69,13 +69,15 @@ class Ledger:
         self._asks: dict[Place, Ask] = {}
         self._meaning: dict[str, list[Ask]] = defaultdict(list)
         """The asks for each trial, by its id: of one arm or of several."""
+        self._locks = TrialLocks(store.trial_folder)
+        self._asked_before: dict[str, set[Place]] = defaultdict(set)
+        """While the study starts over: asks of its last run that were not derived again yet, by the trial's id."""
         for ask in journal.asks:
             if ask.arm in arms:
                 self._take(ask)
         self._ends = dict(journal.ends)
         self._logged = dict(self._asks)
         self._logged_ends = dict(journal.ends)
-        self._locks: dict[str, int] = {}
         self._awaited: set[str] = set()
         self._unjudged: dict[tuple[str, Phase, int], Ask] = {}
         """By arm, phase and step, one of those that are to be judged by each other, since another one has come."""
@@ -141,23 +143,19 @@ class Ledger:
         del self._asks[ask.place]
         self._meaning[ask.trial.id].remove(ask)
 
-    def start_over(self) -> None:
-        """Forget what was asked for and how it ended, which the search derives from the records.
+    @contextmanager
+    def start_over(self) -> Iterator[None]:
+        """Forget what was asked for and how it ended, and have the search derive it from the records.
 
-        What it derives as before is neither written again nor told. Errors of search trials stay, since the search went
-        on from there, unless none of the arm's has gone well; other trials that failed are tried again where they may.
+        What it derives as before is neither written again nor told.
         """
-        went_well = {
-            ask.arm
-            for ask in self._asks.values()
-            if ask.phase == "search" and (end := self.ended(ask)) is not None and end.state != "failed"
-        }
         for ask in self._asks.values():
-            if ask.phase == "confirm" or ask.arm not in went_well:
-                self.records[ask.trial.id] = _tried_again(self.records[ask.trial.id])
+            self._asked_before[ask.trial.id].add(ask.place)
         self._asks.clear()
         self._meaning.clear()
         self._ends.clear()
+        yield
+        self._asked_before.clear()
 
     def ask(self, ask: Ask) -> None:
         """Note that the study asks for a trial, of which there may be something on record."""
@@ -178,10 +176,11 @@ class Ledger:
             self._meaning[before.trial.id].remove(before)
         self._asks[ask.place] = ask
         self._meaning[ask.trial.id].append(ask)
+        self._asked_before[ask.trial.id].discard(ask.place)
         if ask.trial.id not in self.records:
             known = self.store.read(ask.trial.id) or _nothing(ask)
             losses = self._journal.losses[ask.trial.id]
-            self.records[ask.trial.id] = replace(known, end=_lasting(known.end), losses=losses)
+            self.records[ask.trial.id] = replace(_to_go_on(known), losses=losses)
 
     def take_up(self, ask: Ask, first: Callable[[], Record]) -> bool:
         """Take a trial for this process and see what is on record of it; False while another process holds it.
@@ -195,7 +194,7 @@ class Ledger:
             known = first()
             self._write(lambda: self.store.begin(known))
         losses = self.records[ask.trial.id].losses
-        self.records[ask.trial.id] = replace(known, end=_lasting(known.end), losses=losses)
+        self.records[ask.trial.id] = replace(_to_go_on(known), losses=losses)
         self._judge_all(ask)
         return True
 
@@ -213,8 +212,13 @@ class Ledger:
         self._tell("begin", ask)
 
     def pause(self, ask: Ask) -> None:
-        """Tell the listeners that a trial waits for a decision, and its worker for another trial."""
+        """Let other studies have a trial that waits for a decision, and tell the listeners."""
+        self.let_go(ask)
         self._tell("pause", ask)
+
+    def let_go(self, ask: Ask) -> None:
+        """Let other studies have a trial that no worker of this one trains."""
+        self._locks.release(ask.trial.id)
 
     def lose(self, ask: Ask) -> None:
         """Note that a trial lost its worker, and goes on from its last checkpoint."""
@@ -294,17 +298,12 @@ class Ledger:
     def fail(self, ask: Ask, end: End) -> None:
         """Note that a trial cannot go on: for good, or in this run."""
         self._write(lambda: self.store.end(ask.trial.id, end))
-        self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=end)
-        if _lasting(end) is None:
+        record = self.records[ask.trial.id] = replace(self.records[ask.trial.id], end=end)
+        if record.is_given_up:
             for same in self.meaning(ask.trial.id):
                 if self.ended(same) is None:
                     self._conclude(same, end)
-        self._tell("pause", ask)
-
-    def has_given_up(self, ask: Ask) -> bool:
-        """Whether a trial failed for a reason outside of it, so that only the next run tries it again."""
-        end = self.records[ask.trial.id].end
-        return end is not None and _lasting(end) is None
+        self.let_go(ask)
 
     def end(self, ask: Ask, end: End) -> None:
         """Note how a trial ended for an arm, and remove its weights unless somebody may want them."""
@@ -316,21 +315,32 @@ class Ledger:
 
     def _conclude(self, ask: Ask, end: End) -> None:
         self._ends[ask.key] = end
-        same = [self.ended(other) for other in self.meaning(ask.trial.id)]
-        if all(each is not None and not each.retry for each in same):
+        if self._logged_ends.get(ask.key) == end:
+            return
+        same = [end for end in map(self.ended, self.meaning(ask.trial.id)) if end is not None and not end.retry]
+        if not self._asked_before[ask.trial.id] and len(same) == len(self.meaning(ask.trial.id)):
             if not (ask.phase == "confirm" and end.state == "complete"):
                 # Ahead of the journal: a kill in between leaves a trial that ends again, not weights for ever.
-                self._write(lambda: self.store.storage.remove(trial_file(ask.trial.id, CHECKPOINT)))
-            self._release(ask.trial.id)
-        if self._logged_ends.get(ask.key) != end:
-            self._write(lambda: self.store.conclude(self.study, ask.key, end))
-            self._logged_ends[ask.key] = end
-            self._hear("end", ask)
+                self._remove_weights(ask.trial.id, max(each.step for each in same))
+            self.let_go(ask)
+        self._write(lambda: self.store.conclude(self.study, ask.key, end))
+        self._logged_ends[ask.key] = end
+        self._hear("end", ask)
+
+    def _remove_weights(self, trial_id: str, furthest: int) -> None:
+        """Remove a trial's weights, unless another study trains it, or has trained it further than this one wants."""
+
+        def remove() -> None:
+            known = self.store.read(trial_id)
+            if known is None or known.step <= furthest:
+                self.store.storage.remove(trial_file(trial_id, CHECKPOINT))
+
+        if self._lock(trial_id):
+            self._write(remove)
 
     def close(self) -> None:
         """Let other processes take the trials that this one held."""
-        for trial_id in list(self._locks):
-            self._release(trial_id)
+        self._locks.release_all()
 
     def _tell(self, event: Event, ask: Ask) -> None:
         """Tell every listener, for every arm that means this trial and for which it has not ended."""
@@ -347,20 +357,11 @@ class Ledger:
 
     def _lock(self, trial_id: str) -> bool:
         """Hold a trial for this process; False while another process does, and when the lock cannot be written."""
-        if trial_id in self._locks:
-            return True
         try:
-            handle = lock_trial(self.store.trial_folder(trial_id))
+            return self._locks.take(trial_id)
         except OSError as error:
             self.fault = StoreFault(str(error))
             return False
-        if handle is not None:
-            self._locks[trial_id] = handle
-        return handle is not None
-
-    def _release(self, trial_id: str) -> None:
-        if (handle := self._locks.pop(trial_id, None)) is not None:
-            os.close(handle)
 
     def _write(self, write: Callable[[], object]) -> None:
         if self.fault is None:
@@ -375,13 +376,9 @@ def _nothing(ask: Ask) -> Record:
     return Record(ask.trial, provenance={}, cost={})
 
 
-def _lasting(end: End | None) -> End | None:
-    """An end that another run does not change: none for a reason outside of the trial, but for errors in its code."""
-    return None if end is not None and end.retry and end.cause != "error" else end
-
-
-def _tried_again(record: Record) -> Record:
-    return replace(record, end=None) if record.end is not None and record.end.retry else record
+def _to_go_on(record: Record) -> Record:
+    """A record of an earlier run, as this one goes on from it."""
+    return replace(record, end=None) if record.is_given_up else record
 
 
 def seen(record: Record, end: End | None) -> Record:

@@ -100,6 +100,16 @@ class Record:
         """Time spent training and evaluating, in hours."""
         return sum(report.seconds for report in self.reports) / 3600
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it failed for a reason outside of it: nothing is decided by that, and the next run tries it again.
+
+        An error in code before the first report is one, since a machine may lack something, and so is any error of a
+        confirm trial, by which nothing is decided.
+        """
+        end = self.end
+        return end is not None and end.retry and (end.cause != "error" or end.step == 0 or self.trial.confirms)
+
 
 @dataclasses.dataclass(frozen=True)
 class Ask:

@@ -122,6 +122,7 @@ class StudyScheduler(FIFOScheduler):
     def _give_up(self, ask: Ask, end: End) -> None:
         self.ledger.fail(ask, end)
         self.search.advance()
+        self.ledger.pause(ask)
 
     def _words_of_loss(self, trial: RayTrial) -> str:
         """Why a worker was lost, as far as Ray and the kernel say."""

@@ -85,6 +85,7 @@ class StudySearcher(Searcher):
         self.search.advance()
         step, resources = self.ledger.records[ask.trial.id].step, self._resources(ask.arm)
         if not self.search.may_go_on(ask):
+            self.ledger.let_go(ask)
             return None
         if (reason := self.slots.why_never(resources)) is not None:
             self.ledger.fail(ask, End("failed", "data", reason, step, retry=True))

@@ -101,7 +101,7 @@ class ArmSearch:
             last = evaluation == len(self._steps)
             return "went on" if last or ailment(record.reports[:evaluation]) is None else "failed"
         failed = record.end is not None and record.end.state == "failed"
-        return "failed" if failed and not self._ledger.has_given_up(self.asks[number]) else None
+        return "failed" if failed and not record.is_given_up else None
 
     def compared(self, numbers: Sequence[int], evaluation: int) -> Sequence[float]:
         """What is compared of the trials that were seen at a rung: the mean of their last values there."""

@@ -34,8 +34,8 @@ class Search:
         self._searches: dict[str, ArmSearch] = {}
         self._confirm: dict[str, dict[int, Ask]] = {row.name: {} for row in study.rows}
         """By row and number."""
-        ledger.start_over()
-        self.advance()
+        with ledger.start_over():
+            self.advance()
 
     def advance(self) -> None:
         """Take every decision that the records allow, and note those that are new in the ledger."""
@@ -125,7 +125,7 @@ class Search:
         """How a confirm trial ended, None while it has not."""
         record = self._seen[ask.arm][ask.trial.id]
         if record.step < ask.trial.steps:
-            return None if self.ledger.has_given_up(ask) else record.end
+            return None if record.is_given_up else record.end
         # A row without its collapsed seeds would flatter its method: they run to their end, and count.
         cause, reason = ailment(record.reports) or (None, "")
         return End("complete", cause, reason, record.step)

@@ -12,7 +12,7 @@ import pytest
 
 from platform.records.ledger import Event, StoreFault
 from platform.records.provenance import ROOT
-from platform.records.record import Ask, End, Record
+from platform.records.record import Ask, End, Phase, Record
 from platform.records.store import CHECKPOINT, Store
 from tests.support.ledgers import ARMS, COMPLETE, STOPPED, ask, begin, ledger, record, report, run
 
@@ -148,33 +148,34 @@ def test_what_may_be_tried_again_is_open_when_the_study_goes_on(tmp_path: Path) 
     book, asked = ledger(tmp_path), ask()
     begin(book, asked)
     book.fail(asked, End("failed", "data", "a.png", 0, retry=True))
-    assert book.has_given_up(asked)
+    assert book.records[asked.trial.id].is_given_up
     again = ledger(tmp_path)
     assert again.ended(asked) == End("failed", "data", "a.png", 0, retry=True), "the table says so"
-    again.start_over()
-    again.ask(asked)
-    assert again.ended(asked) is None
-    assert not again.has_given_up(asked)
-
-
-@pytest.mark.parametrize("went_well", [False, True])
-def test_an_error_is_tried_again_as_long_as_no_search_went_on_from_it(tmp_path: Path, went_well: bool) -> None:
-    """Of search trials that is; a confirm trial decides nothing."""
-    book, error = ledger(tmp_path), End("failed", "error", "KeyError: 'x'", 0, retry=True)
-    if went_well:
-        run(book, ask(number=1))
-    for asked in (ask(), ask(phase="confirm")):
-        begin(book, asked)
-        book.fail(asked, error)
-        assert not book.has_given_up(asked)
-        book.end(asked, error)
-    book.close()
-    again = ledger(tmp_path)
-    again.start_over()
-    for asked in (ask(), ask(phase="confirm")):
+    with again.start_over():
         again.ask(asked)
-    assert again.records[ask().trial.id].end == (error if went_well else None)
-    assert again.records[ask(phase="confirm").trial.id].end is None
+    assert again.ended(asked) is None
+    assert again.records[asked.trial.id].end is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "step", "again"), [("search", 0, True), ("search", 10, False), ("confirm", 10, True)]
+)
+def test_an_error_is_tried_again_before_the_first_report_and_where_nothing_is_decided_by_it(
+    tmp_path: Path, phase: Phase, step: int, again: bool
+) -> None:
+    book, asked, error = ledger(tmp_path), ask(phase=phase), End("failed", "error", "KeyError: 'x'", step, retry=True)
+    begin(book, asked)
+    if step:
+        book.report(asked, report(step))
+    book.fail(asked, error)
+    assert book.records[asked.trial.id].is_given_up is again
+    book.close()
+    later = ledger(tmp_path)
+    with later.start_over():
+        later.ask(asked)
+    for _ in range(2):
+        assert later.records[asked.trial.id].end == (None if again else error)
+        later.take_up(asked, lambda: record(asked))
 
 
 def test_a_trial_of_two_arms_ends_for_each_by_itself_and_keeps_its_weights_for_the_other(tmp_path: Path) -> None:
@@ -212,10 +213,10 @@ def test_the_last_ask_of_a_place_counts_and_what_is_derived_again_is_not_written
     journal = (tmp_path / "question" / "journal.jsonl").read_bytes()
     ear = Ear()
     again.listeners.append(ear)
-    again.start_over()
-    assert again.asks == []
-    again.ask(first)
-    again.end(first, COMPLETE)
+    with again.start_over():
+        assert again.asks == []
+        again.ask(first)
+        again.end(first, COMPLETE)
     assert (tmp_path / "question" / "journal.jsonl").read_bytes() == journal
     assert ear.heard == []
     again.ask(second)

@@ -29,7 +29,7 @@ def test_a_trial_that_loses_its_worker_is_handed_out_again_a_bounded_number_of_t
         assert running.reported == 2, "from its last report"
         assert simulation.ledger.records[running.ask.trial.id].losses == losses
     lost(simulation, running)
-    assert simulation.ledger.has_given_up(running.ask)
+    assert simulation.ledger.records[running.ask.trial.id].is_given_up
     end = simulation.ledger.ended(running.ask)
     assert end is not None
     assert (end.state, end.cause, end.step, end.retry) == ("failed", "worker lost", 2, True)

@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -122,6 +122,33 @@ def lock_trial(folder: Path) -> int | None:
         os.close(handle)
         raise
     return handle
+
+
+class TrialLocks:
+    """The trials that this process holds, by their ids."""
+
+    def __init__(self, folder_of: Callable[[str], Path]) -> None:
+        self._folder_of = folder_of
+        self._handles: dict[str, int] = {}
+
+    def take(self, trial_id: str) -> bool:
+        """Hold a trial; False while another process does. Raises OSError."""
+        if trial_id not in self._handles:
+            handle = lock_trial(self._folder_of(trial_id))
+            if handle is None:
+                return False
+            self._handles[trial_id] = handle
+        return True
+
+    def release(self, trial_id: str) -> None:
+        """Let other processes take a trial."""
+        if (handle := self._handles.pop(trial_id, None)) is not None:
+            os.close(handle)
+
+    def release_all(self) -> None:
+        """Let other processes take every trial."""
+        for trial_id in list(self._handles):
+            self.release(trial_id)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def _curve(store: Store, ask: Ask, select: str, journal: Journal) -> Curve:
     reports, evaluations = list(judged), ask.trial.evaluations
     seconds, end = tuple(report.seconds for report in reports), record.end
     sick = (number for number in range(1, min(len(reports) + 1, evaluations)) if ailment(reports[:number]) is not None)
-    failed = end is not None and end.state == "failed" and (not end.retry or end.cause == "error")
+    failed = end is not None and end.state == "failed" and not record.is_given_up
     if (first := next(sick, None)) is not None:
         reports, failed = reports[: first - 1], True
     return Curve(tuple(report.metrics[select] for report in reports), failed and len(reports) < evaluations, seconds)
