@@ -239,7 +239,7 @@ def _train(
     header = header_of(file.study, file.name, file.question, identity, file.source, began)
     with bad_input():
         tracker = Tracker(default_uri(ROOT), header, ledger.store)
-    print(describe(file.study, file.name, store=ledger.store), end="\n\n", flush=True)
+    print(describe(file.study, file.name, store=ledger.store, elsewhere=address is not None), end="\n\n", flush=True)
     ledger.replay(tracker)
     interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")
     ended: Literal["by an error", "by a signal", "whole"] = "by an error"
@@ -263,7 +263,7 @@ def _train(
 
 
 def _offer(study: Study, address: str | None) -> Offer | None:
-    """What a cluster offers to a study, for its plan; None without one: a plan says nothing of this machine."""
+    """What a cluster offers to a study, for its plan; None for this machine."""
     if address is None:
         return None
     check_answers(address)

@@ -68,8 +68,6 @@ class Plan:
     hours: float
     """Estimated, on one device."""
     device: str
-    gigaflops: float
-    """The throughput of that device, in GFLOP/s."""
     warnings: tuple[str, ...]
 
     @property
@@ -81,6 +79,11 @@ class Plan:
     def confirming(self) -> int:
         """How many slots the confirm trials can fill."""
         return sum(len(planned.row.confirm_numbers) for planned in self.rows)
+
+    @property
+    def at_once(self) -> int:
+        """How many slots the study can fill at most: rows search and confirm at times of their own."""
+        return sum(max(planned.under_way, len(planned.row.confirm_numbers)) for planned in self.rows)
 
     @property
     def waiting_bytes(self) -> int:
@@ -117,18 +120,27 @@ class Plan:
         return sum(planned.petaflops for planned in self.rows)
 
 
+def teraflops(on_gpu: bool) -> float:
+    """The speed of the device that is reckoned with."""
+    return GPU_TERAFLOPS if on_gpu else CPU_TERAFLOPS
+
+
+def reckoned_device(on_gpu: bool) -> str:
+    """The device that is reckoned with, in words."""
+    return f"one {'GPU' if on_gpu else 'CPU core'} at {teraflops(on_gpu):g} TFLOP/s"
+
+
 def plan(study: Study) -> Plan:
     """Rows, trials, steps and an estimate of the cost."""
     rows = tuple(_planned(row) for row in study.rows)
     steps = study.budget.steps
-    teraflops, device = (GPU_TERAFLOPS, "GPU") if study.budget.gpus else (CPU_TERAFLOPS, "CPU core")
+    on_gpu = study.budget.gpus > 0
     return Plan(
         rows=rows,
         steps_at_most=sum(row.trials for row in study.rows) * steps,
         steps_at_least=sum(len(row.confirm_numbers) * steps + _least_search(study, row) for row in study.rows),
-        hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops / 3600,
-        device=f"one {device} at {teraflops:g} TFLOP/s",
-        gigaflops=1000 * teraflops,
+        hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops(on_gpu) / 3600,
+        device=reckoned_device(on_gpu),
         warnings=_warnings(study),
     )
 

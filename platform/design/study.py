@@ -176,7 +176,9 @@ class Study:
                 for name, arm in self.arms.items()
             },
             budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus, silence=self.budget.silence),
-            search=None if self.search is None else ASHA(trials=2, grace=0.25, reduction=2, smoothing=2),
+            search=None
+            if self.search is None
+            else ASHA(trials=2, grace=0.25, smoothing=2, promote=self.search.promote),
             seeds=1,
             recipe=replace(self.recipe, batch=SMOKE_BATCH, network=self.recipe.network.smoke()),
         )

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from platform.networks.cost import SIZE
@@ -86,11 +87,17 @@ def _nearest(work: float, trials: Sequence[Measured]) -> list[Measured]:
 
 
 def _newest(store: Store) -> Iterator[Record]:
-    journals = [store.journal(study) for study in store.studies()]
+    journals = []
+    for study in store.studies():
+        with suppress(OSError, ValueError):  # somebody else's, whom nobody waits for
+            journals.append(store.journal(study))
     journals = sorted(journals, key=lambda journal: journal.header.began if journal.header else "")
     trials = dict.fromkeys(ask.trial.id for journal in journals for ask in journal.asks)
     for trial in [*trials][-NEWEST:]:
-        if (record := store.read(trial)) is not None:
+        record = None
+        with suppress(OSError, ValueError):
+            record = store.read(trial)
+        if record is not None:
             yield record
 
 

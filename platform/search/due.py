@@ -63,7 +63,7 @@ def due(wanted: Wanted, asks: Sequence[Ask], records: Mapping[str, Mapping[str, 
     were asked for, when all search trials failed, or what trials would begin from.
     """
     own = [ask for ask in asks if ask.arm == wanted.arm]
-    search = [ask for ask in own if ask.phase == "search"]
+    search = [ask for ask in own if ask.phase == "search" and ask.number < wanted.search_trials]
     if len(search) < wanted.search_trials:
         after = _starts(wanted.after, start_seed(SEARCH_SEED), asks, records)
         return None if after is None else Due("search", _free(search), {}, after)

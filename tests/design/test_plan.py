@@ -205,6 +205,12 @@ def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
 # Slots
 
 
+def test_rows_search_and_confirm_at_times_of_their_own() -> None:
+    arms = {"source only": Arm(SourceOnly), "FDA": ARMS["FDA"]}
+    planned = plan(study(arms=arms, search=ASHA(trials=12, parallel=8)))
+    assert (planned.searching, planned.confirming, planned.at_once) == (8, 10, 5 + 8)
+
+
 def test_a_plan_says_how_many_slots_it_fills() -> None:
     arms = {name: ARMS[name] for name in ("source only", "FDA")}
     said = " ".join(describe(study(arms=arms, search=ASHA(trials=8, parallel=3)), "fda").split())

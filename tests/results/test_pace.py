@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from platform.records.record import CPU, TARGET_TEST, Phase, Record, Report
-from platform.records.store import Store
+from platform.records.store import JOURNAL, RECORD, Store
 from platform.results.pace import NEWEST, Machine, Measured, Pace, measured, pace_of
 from tests.support import invented_study as invented
 
@@ -96,6 +96,18 @@ def test_reports_without_a_timed_evaluation_tell_nothing(tmp_path: Path) -> None
     for report in before.reports:
         other.report(before.trial.id, report)
     assert measured(other) == []
+
+
+def test_what_cannot_be_read_of_another_study_is_left_out(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0)
+    (tmp_path / "another" / JOURNAL).mkdir(parents=True)
+    assert "another" in store.studies()
+    assert len(measured(store)) == 1
+    (record,) = (tmp_path / "trials").glob(f"*/{RECORD}")
+    record.unlink()
+    record.mkdir()
+    assert measured(store) == []
 
 
 def test_a_pace_is_of_the_same_method_and_the_nearest_work() -> None:

@@ -209,7 +209,7 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
             f"this study has searched in the order in which machines were ready, which this version does not; {REMEDY}"
         )
     for name, (then, now) in rules.items():
-        _refuse_another(name, then, now)
+        _refuse_another(name, then, now, f"write ASHA({name}={then!r}), " if hasattr(study.search, name) else "")
 
 
 def _refuse_another_selector(then: str, selector: Selector) -> None:
@@ -219,9 +219,9 @@ def _refuse_another_selector(then: str, selector: Selector) -> None:
         raise BadInput(f"this study has searched with {settings_of(now)} of other code than it has now; {REMEDY}")
 
 
-def _refuse_another(name: str, then: object, now: object) -> None:
+def _refuse_another(name: str, then: object, now: object, as_before: str = "") -> None:
     if then != now:
-        raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {REMEDY}")
+        raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {as_before}{REMEDY}")
 
 
 def refuse_newer(store: Store) -> None:

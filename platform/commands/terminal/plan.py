@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from platform.commands.terminal.screen import COLUMNS
-from platform.design.plan import Plan, plan
+from platform.design.plan import Plan, plan, reckoned_device
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.records.provenance import processor
@@ -20,8 +20,13 @@ from platform.training.cost import Estimate
 from platform.training.recipe import Recipe
 
 
-def describe(study: Study, name: str, offer: Offer | None = None, store: Store | None = None) -> str:
-    """The plan as text for an 80-column terminal, for a cluster, or for this machine, and its earlier trials."""
+def describe(
+    study: Study, name: str, offer: Offer | None = None, store: Store | None = None, elsewhere: bool = False
+) -> str:
+    """The plan as text for an 80-column terminal, for a cluster, or for this machine, and its earlier trials.
+
+    It says no time for a study that runs elsewhere, on machines that nobody has asked.
+    """
     planned, budget = plan(study), study.budget
     search = sum(row.search_trials for row in study.rows)
     confirm = sum(row.seeds for row in study.rows)
@@ -42,7 +47,7 @@ def describe(study: Study, name: str, offer: Offer | None = None, store: Store |
         "slot": f"{budget.slot} a trial",
         "cost": f"{_rounded(planned.petaflops)} PFLOP of training at most, "
         f"{_duration(planned.hours)} on {planned.device}",
-        "time": _time(study, planned, offer, store),
+        **({} if elsewhere else {"time": _time(study, planned, offer, store)}),
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
         f"{_space(planned.evidence_bytes)} at most for evidence, {_space(planned.running_bytes)} for each trial that "
         "runs" + (f", and {_space(planned.waiting_bytes)} at most for those that wait at rungs" * bool(study.rungs)),
@@ -106,7 +111,7 @@ def _slots(number: int) -> str:
 
 def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
     """What a cluster takes more than a study can fill."""
-    taken, most = 0 if offer is None else min(_counts(study, offer)), max(planned.searching, planned.confirming)
+    taken, most = 0 if offer is None else min(_counts(study, offer)), planned.at_once
     if taken <= most:
         return []
     idle = f"the cluster takes {taken} trials at a time, and the study has {most} at most: {taken - most} slots wait"
@@ -118,13 +123,15 @@ def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
 def _time(study: Study, planned: Plan, offer: Offer | None, store: Store | None) -> str:
     """How long a study takes, and what that is known from."""
     where = this_machine() if offer is None else offer
-    slots = max(1, min(_counts(study, where)))
+    slots = min(_counts(study, where))
     on_gpu = where.has_gpus and any(row.slot.gpus for row in study.rows)
     trials = [] if store is None else measured(store)
     machine = _machine(on_gpu, None if offer is None else trials)
-    found = forecast(study, planned, [each for each in trials if each.machine == machine], slots)
+    found = forecast(study, planned, [each for each in trials if each.machine == machine], max(1, slots), on_gpu)
     place, here = ("this machine", "here") if offer is None else ("the cluster", f"on {machine.device}")
-    how = f"measured {here}" if found.measured else f"reckoned, as on {planned.device}"
+    if not slots:
+        return f"{place} holds no trial of every row"
+    how = f"measured {here}" if found.measured else f"reckoned, as on {reckoned_device(on_gpu)}"
     return f"about {_duration(found.seconds / 3600)} on {place}, {slots} trial{'s' * (slots > 1)} at a time: {how}"
 
 

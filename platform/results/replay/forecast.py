@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from platform.design.plan import Plan, PlannedRow
+from platform.design.plan import Plan, PlannedRow, teraflops
 from platform.design.study import Study
 from platform.records.trial import evaluated_steps
 from platform.results.pace import Measured, Pace, pace_of
@@ -31,24 +31,22 @@ class Forecast:
     """Whether the pace was measured, or reckoned from the operations."""
 
 
-def forecast(study: Study, planned: Plan, trials: Sequence[Measured], slots: int) -> Forecast:
-    """How long a study takes on so many slots of the machines that trained these trials."""
-    paces = {
-        row.row.name: pace_of(row.method, study.shift.name, row.work, row.pixels, trials)
-        or _reckoned(row, planned.gigaflops)
-        for row in planned.rows
-    }
+def forecast(study: Study, planned: Plan, trials: Sequence[Measured], slots: int, on_gpu: bool) -> Forecast:
+    """How long a study takes on so many slots of the machines that trained these trials, which may have GPUs."""
+    known = {row.row.name: pace_of(row.method, study.shift.name, row.work, row.pixels, trials) for row in planned.rows}
+    paces = {row.row.name: known[row.row.name] or _reckoned(row, on_gpu) for row in planned.rows}
     seconds = statistics.median(
         duration({row.row.name: _row(study, row, paces[row.row.name], draw) for row in planned.rows}, slots)
         for draw in range(DRAWS)
     )
-    return Forecast(RUN_SECONDS + seconds, bool(trials))
+    return Forecast(RUN_SECONDS + seconds, None not in known.values())
 
 
-def _reckoned(planned: PlannedRow, gigaflops: float) -> Pace:
-    """The pace on a share of devices of so many billions of operations a second."""
+def _reckoned(planned: PlannedRow, on_gpu: bool) -> Pace:
+    """The pace on a row's share of usual devices."""
     slot = planned.row.slot
-    step = planned.work / (gigaflops * (slot.gpus or slot.cpus))
+    share = slot.gpus if on_gpu else 0
+    step = planned.work / (1000 * teraflops(share > 0) * (share or slot.cpus))
     return Pace(step, EVALUATION_STEPS * step, TEST_STEPS * step, 0.0)
 
 
