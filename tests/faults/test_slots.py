@@ -33,7 +33,8 @@ def same(machine: Machine, finished: Finished) -> None:
     assert table(machine.folder) == table(finished.machine.folder)
 
 
-@pytest.mark.parametrize("slots", [pytest.param(1, marks=pytest.mark.thorough), 4])
+@pytest.mark.thorough
+@pytest.mark.parametrize("slots", [1, 4])
 def test_slots(machine: Machine, slots: int, finished: Finished, undisturbed: Undisturbed) -> None:
     command = machine.start(**of(slots))
     assert command.wait() == 0, command.output
