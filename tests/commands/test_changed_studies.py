@@ -91,7 +91,8 @@ def planned(file: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> st
         ),
         (
             {"before": "reduction=2", "after": "reduction=3"},
-            "note: a run would be refused: this study has searched with reduction = 2, which is now 3; write ASHA(reduction=2), copy",
+            "note: a run would be refused: this study has searched with reduction = 2, which is now 3; "
+            "write ASHA(reduction=2), copy",
         ),
     ],
 )

@@ -160,6 +160,10 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
     return found
 
 
+TIMES = {"seconds", "evaluating", "starting"}
+"""What was measured of a report."""
+
+
 @functools.cache
 def outcome(folder: Path) -> dict[str, Any]:
     """All that a study leaves, by file, without seconds and random claims; of its journal not how often it began."""
@@ -170,7 +174,9 @@ def outcome(folder: Path) -> dict[str, Any]:
             left[name] = [line for line in map(_event, path.read_bytes().splitlines()) if line["event"] != "study"]
         elif path.name == CHECKPOINT:
             left[name] = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)
-            del left[name]["extra"]["seconds"], left[name]["extra"]["report"]["seconds"]
+            for kept in (left[name]["extra"], left[name]["extra"]["report"]):
+                for measured in TIMES & kept.keys():
+                    del kept[measured]
         elif path.is_file() and path.name != CLAIM:
             left[name] = path.read_bytes()
     return left
@@ -178,7 +184,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 def _event(line: bytes) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(line)
-    return {name: value for name, value in event.items() if name not in ("crc32", "seconds")}
+    return {name: value for name, value in event.items() if name not in {"crc32", *TIMES}}
 
 
 def _same(was: Any, now: Any) -> bool:
