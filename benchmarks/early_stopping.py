@@ -136,10 +136,11 @@ def searched(pool: Sequence[Values], trials: int, setting: Setting) -> Search:
     evaluations = len(pool[0])
     steps, asked = range(1, evaluations + 1), setting.of(trials)
     outcome = replay([Curve(values) for values in pool[:trials]], steps, asked.rungs(steps, 0.0), asked)
-    best = max(values[-1] for values in pool)
+    highest = max(values[-1] for values in pool)
     winner = max(values[-1] for values in pool[:trials])
     # Where only stopped trials are left, nothing came to its end, and the search has nothing to confirm.
-    regret = best - (winner - outcome.regret if outcome.regret is not None else min(v[-1] for v in pool[:trials]))
+    lowest = min(values[-1] for values in pool[:trials])
+    regret = highest - (lowest if outcome.regret is None else winner - outcome.regret)
     return Search(trials, outcome.least_steps / evaluations, 100 * regret, outcome.winner_stopped is True)
 
 
@@ -181,7 +182,7 @@ class Proposed:
         aside = sum((math.log10(value) - best) ** 2 for value, best in zip(values.values(), self._best, strict=True))
         height, pace = 0.5 * math.exp(-aside / 2), self._random.uniform(5, 12)
         times = [number / EVALUATIONS for number in range(1, EVALUATIONS + 1)]
-        self.curves.append(tuple(height * (1 - math.exp(-pace * t)) + self._random.gauss(0, 0.01) for t in times))
+        self.curves.append(tuple(height * (1 - math.exp(-pace * time)) + self._random.gauss(0, 0.01) for time in times))
 
     def outcome(self, number: int, evaluation: int) -> Outcome:
         """Every trial comes to every evaluation."""

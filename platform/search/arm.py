@@ -62,13 +62,14 @@ class ArmSearch:
     def open(self) -> Iterator[Ask]:
         """The trials that may be trained on, in the order in which their evaluations count."""
         for _, number in self.clock.working:
-            if self.wants(number):
+            if self._may_be_trained(number):
                 yield self.asks[number]
 
     def wants(self, number: int) -> bool:
         """Whether a trial may be trained to another evaluation before its next decision is known."""
-        if number not in self.clock.at_work:
-            return False
+        return number in self.clock.at_work and self._may_be_trained(number)
+
+    def _may_be_trained(self, number: int) -> bool:
         record = self._record(number)
         return record.end is None and len(record.reports) < self.clock.due(number)
 

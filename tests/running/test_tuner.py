@@ -220,5 +220,9 @@ def test_what_two_arms_share_is_compared_with_in_both(tmp_path: Path) -> None:
     simulation.run()
     default = simulation.ledger.asked("rate", "search")[0].trial.id
     assert simulation.ledger.asked("rate and momentum", "search")[0].trial.id == default
-    assert len(simulation.ledger.meaning(default)) == len(arms)
+    alone = Simulation(tmp_path / "alone", dataclasses.replace(STUDY, arms={"rate": arms["rate"]}, reference="rate"))
+    alone.run()
+    assert [record.end for record in simulation.record("rate", "search")] == [
+        record.end for record in alone.record("rate", "search")
+    ], "the other row's trials are none of its own"
     assert len(simulation.record("rate", "search")) == len(simulation.record("rate and momentum", "search")) == 6

@@ -130,13 +130,13 @@ class Busy(NamedTuple):
     number: int
 
 
-def together(study: list[Known], random: Random, workers: int) -> int:
-    """Have workers of random speeds train a study's arms, killed now and then; how often one found nothing to do.
+def together(study: list[Known], random: Random, workers: int) -> None:
+    """Have workers of random speeds train a study's arms, killed now and then.
 
     A kill forgets all decisions, and what workers were about to report.
     """
     busy: list[Busy] = []
-    now, waited = 0.0, 0
+    now = 0.0
     while True:
         for arm in study:
             arm.clock.advance()
@@ -145,8 +145,7 @@ def together(study: list[Known], random: Random, workers: int) -> int:
         for index, number in [each for each in open_ if each not in taken][: workers - len(busy)]:
             busy.append(Busy(now + random.expovariate(1), index, number))
         if not busy:
-            return waited
-        waited += len(busy) < workers
+            return
         busy.sort()
         if random.random() < 0.1:
             busy.clear()

@@ -149,7 +149,7 @@ def lost(names: Sequence[str], rungs: Sequence[int], smoothing: int, reduction: 
     """Share of the orders in which these trials may be asked for the winner is stopped."""
     epochs = range(1, len(REAL[names[0]]) + 1)
     orders = list(itertools.permutations(names))
-    outcomes = [replayed(whole(*map(REAL.get, order)), epochs, rungs, reduction, smoothing) for order in orders]  # type: ignore[arg-type]
+    outcomes = [replayed(whole(*map(REAL.__getitem__, order)), epochs, rungs, reduction, smoothing) for order in orders]
     return sum(outcome.winner_stopped is True for outcome in outcomes) / len(orders)
 
 
