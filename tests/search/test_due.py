@@ -7,7 +7,7 @@ import pytest
 from platform.design.header import header
 from platform.methods import SourceOnly
 from platform.networks import BiSeNet18
-from platform.records.record import Ask, End, Phase, Record, Report, State
+from platform.records.record import Ask, End, Phase, Record, Report, State, StudyHeader
 from platform.search.due import is_complete, wanted
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
@@ -23,6 +23,7 @@ SMALL = Study(
     recipe=Recipe(network=BiSeNet18(width=0.125)),
 )
 HEADER = header(SMALL, "small", "", {}, "", "")
+LONGER = header(replace(SMALL, search=ASHA(trials=3)), "small", "", {}, "", "")
 BEST, WORSE = 0.02, 0.01
 
 
@@ -36,7 +37,8 @@ class Book:
     def note(self, arm: str, phase: Phase, seed: int, rate: float, state: State | None = "complete") -> None:
         chosen = {"learning_rate": rate} if arm == "searched" else {}
         trial = SMALL.row(arm).trial(chosen, seed, {})
-        self.asks.append(Ask(arm, phase, len(self.asks), trial))
+        number = sum((ask.arm, ask.phase) == (arm, phase) for ask in self.asks)
+        self.asks.append(Ask(arm, phase, number, trial))
         end = None if state is None else End(state, None if state == "complete" else "diverged", "", 4)
         self.records[trial.id] = Record(trial, {}, {}, (Report(4, 1.0, {"source/miou": rate}, {}),), end)
 
@@ -48,8 +50,8 @@ class Book:
             self.note("fixed", "confirm", seed, 0.0)
         return self
 
-    def complete(self) -> bool:
-        return is_complete(wanted(HEADER), self.asks, {arm.name: self.records for arm in HEADER.arms})
+    def complete(self, study: StudyHeader = HEADER) -> bool:
+        return is_complete(wanted(study), self.asks, {arm.name: self.records for arm in study.arms})
 
 
 def test_records_are_complete_with_all_search_trials_and_the_confirm_trials_of_the_best() -> None:
@@ -69,8 +71,19 @@ def test_whatever_is_missing_or_has_not_ended_leaves_them_incomplete(number: int
 def test_confirm_trials_of_another_choice_do_not_count() -> None:
     """A longer search has found a better trial, and was cut off before that one was confirmed."""
     book = Book().whole()
+    assert not book.complete(LONGER)
     book.note("searched", "search", 0, 0.03)
-    assert not book.complete()
+    assert not book.complete(LONGER)
+    for seed in (1, 2):
+        book.note("searched", "confirm", seed, 0.03)
+    assert book.complete(LONGER)
+
+
+def test_search_trials_of_a_longer_search_do_not_choose_for_a_shorter_one() -> None:
+    """The file asks for fewer trials again than the last run did."""
+    book = Book().whole()
+    book.note("searched", "search", 0, 0.03)
+    assert book.complete()
 
 
 def test_an_arm_whose_whole_search_failed_needs_no_confirm_trials() -> None:
