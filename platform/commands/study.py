@@ -53,17 +53,19 @@ from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
 from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE, ROOT, provenance
+from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
 from platform.records.storage.storage import Folder, NotShared
 from platform.records.storage.tokens import STOP
 from platform.records.store import Store
-from platform.results.mirror.messages import Owed
+from platform.results.mirror.messages import Ending, Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.workers.code import Code, Edited, taken
 from platform.scores.selectors.judgement import Misjudged
+from platform.search.due import is_complete, wanted
 from platform.search.judge import EvidenceLost, judges_of
 from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
@@ -259,7 +261,7 @@ def _train(
             ended = "whole"
             return tabulated
         finally:
-            _close(tracker, ledger, ended)
+            _close(tracker, ledger, header, ended)
 
 
 def _offer(study: Study, address: str | None) -> Offer | None:
@@ -298,10 +300,13 @@ def _run_trials(
         raise MachineFailed(fault) from fault
 
 
-def _close(tracker: Tracker, ledger: Ledger, ended: Literal["by an error", "by a signal", "whole"]) -> None:
+def _close(
+    tracker: Tracker, ledger: Ledger, header: StudyHeader, ended: Literal["by an error", "by a signal", "whole"]
+) -> None:
     """Give MLflow what it lacks, and say what it lacks even then."""
     if ended == "whole":
-        owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), "complete")
+        state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.by_arm()) else "interrupted"
+        owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), state)
         _last_words(f"\ncompare the runs (experiment {ledger.study!r}):\n  {LOOK}\n")
     else:
         owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)

@@ -51,8 +51,12 @@ class Due(NamedTuple):
 
 
 def is_complete(wanted: Iterable[Wanted], asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bool:
-    """Whether the records, by arm and trial id, hold all that is wanted: every trial has ended, and none is due."""
-    ended = all(records[ask.arm][ask.trial.id].end is not None for ask in asks)
+    """Whether the records, by arm and trial id, hold all that is wanted: every trial has ended, and none is due.
+
+    A trial that failed for a reason outside of it has not: the next run tries it again.
+    """
+    known = [records[ask.arm][ask.trial.id] for ask in asks]
+    ended = all(record.end is not None and not record.is_given_up for record in known)
     return ended and all(due(each, asks, records) is None for each in wanted)
 
 

@@ -161,15 +161,17 @@ def test_a_study_is_over_when_nothing_is_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize("study", [STUDY, WIDE, WAITING], ids=["one at a time", "three at a time", "waiting"])
 @pytest.mark.parametrize("values", [[0.5] * 5, [0.5, 0.1]], ids=["to the last step", "broken off"])
 @pytest.mark.parametrize("classes", [9.0, 1.0], ids=["healthy", "collapsed"])
+@pytest.mark.parametrize("retry", [False, True], ids=["of itself", "from outside"])
 def test_is_it_done_has_one_answer_at_every_moment(
-    tmp_path: Path, study: Study, values: Sequence[float], classes: float
+    tmp_path: Path, study: Study, values: Sequence[float], classes: float, retry: bool
 ) -> None:
-    """The search that asks for trials and the records alone, which the copying command has, agree."""
+    """The search that asks for trials and the records alone agree; what failed from outside is not done."""
     search, answers = search_of(tmp_path, study), []
 
     def ask_each() -> None:
-        answers.append(search.is_over)
-        assert answers[-1] == is_complete(wanted(HEADER), search.ledger.asks, search.ledger.by_arm())
+        answers.append(is_complete(wanted(HEADER), search.ledger.asks, search.ledger.by_arm()))
+        waits = any(record.is_given_up for record in search.ledger.records.values())
+        assert answers[-1] == (search.is_over and not waits)
 
     for name in study.arms:
         ask_each()
@@ -177,9 +179,9 @@ def test_is_it_done_has_one_answer_at_every_moment(
             train(search, asks[0], values, classes)
             ask_each()
             if search.wants(asks[0]):
-                fail(search, asks[0])
+                fail(search, asks[0], retry)
     ask_each()
-    assert (answers[0], answers[-1]) == (False, True)
+    assert (answers[0], answers[-1]) == (False, not retry or len(values) == 5)
 
 
 def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tmp_path: Path) -> None:

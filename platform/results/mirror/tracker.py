@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from platform.records.ledger import Event
@@ -42,12 +42,17 @@ RESULT_FILES = frozenset({".md", ".csv", ".tex", ".parquet", ".png"})
 
 @dataclass
 class _Trial:
-    """What the ledger told last about a trial, and how much of it MLflow holds."""
+    """What the ledger told last about a trial, and how much of it MLflow holds.
+
+    Rows that mean the same trial share its run: it shows what the row has that has most of it, or the first such row.
+    """
 
     ask: Ask
     record: Record
     at: int
     times: dict[int, int]
+    rows: dict[str, tuple[Ask, Record]] = field(default_factory=dict)
+    """What each row that means it has of it."""
     version: int = 0
     held_reports: int = 0
 
@@ -60,6 +65,7 @@ class Tracker:
 
     def __init__(self, uri: str, header: StudyHeader, store: Store) -> None:
         self._arguments = (checked(uri), header)
+        self._rows = [arm.name for arm in header.arms]
         self._texts = {f"{header.name}.py": header.source}
         self._store = store
         self._log_file = store.study_folder(header.name) / "mlflow.log"
@@ -110,7 +116,8 @@ class Tracker:
             elif record.end is None or trial.record.end is None:
                 trial.at = at
             trial.times.setdefault(record.step, at)
-            trial.record = record
+            trial.rows[ask.arm] = ask, record
+            trial.ask, trial.record = max(trial.rows.values(), key=self._precedence)
             trial.version += 1
             self._owed[trial_id] = None
 
@@ -148,6 +155,10 @@ class Tracker:
         if (process := self._process) is not None:
             process.stop()
         return self.owed()
+
+    def _precedence(self, row: tuple[Ask, Record]) -> tuple[int, int]:
+        ask, record = row
+        return record.step, -self._rows.index(ask.arm)
 
     def _written(self, trial_id: str, otherwise: int) -> int:
         try:

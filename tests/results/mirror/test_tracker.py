@@ -19,7 +19,7 @@ from platform.commands.study import _close
 from platform.commands.tracking import main
 from platform.records.ledger import Ledger
 from platform.records.provenance import ROOT
-from platform.records.record import End
+from platform.records.record import Ask, End
 from platform.records.store import PREDICTIONS, Store
 from platform.results.mirror import tracker
 from platform.results.mirror.entries import PICTURE
@@ -210,9 +210,52 @@ def test_the_last_words_name_what_mlflow_lacks_and_never_hide_an_error(
     driver = Driver(tmp_path, "http://127.0.0.1:1", [asked])
     driver.report(asked, 100)
     wait_until(lambda: bool(driver.tracker.trouble))
-    _close(driver.tracker, Ledger(driver.store, STUDY, ["FDA"]), ended)
+    _close(driver.tracker, Ledger(driver.store, STUDY, ["FDA"]), HEADER, ended)
     said = capsys.readouterr()
     assert (out in said.out, bool(said.out), said.err) == (True, bool(out), error)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "steps", "row"),
+    [
+        (("source only", "FDA"), (100, 200), "FDA"),
+        (("FDA", "source only"), (200, 100), "source only"),
+        (("FDA", "source only"), (200, 200), "source only"),
+    ],
+    ids=["the second row", "the first row", "as much"],
+)
+def test_the_run_of_a_trial_of_two_rows_is_of_the_one_that_has_more_of_it_whoever_comes_first(
+    ahead: tuple[str, str], steps: tuple[int, int], row: str, uri: str, tmp_path: Path
+) -> None:
+    """With as much, of the first row; and its asks and ends come in any order, which hangs on machines."""
+    trial = ask("FDA", "search", 1).trial
+    asks = {name: Ask(name, "search", 1, trial) for name in ahead}
+    ends = {
+        name: replace(CUT, reason=f"cut for {name}", step=step)
+        for name, step in zip(("source only", "FDA"), steps, strict=True)
+    }
+    store = Store(tmp_path / "results")
+    ledger = Ledger(store, STUDY, list(asks))
+    ledger.announce(HEADER)
+    ledger.listeners.append(followed := tracker.Tracker(uri, HEADER, store))
+    for each in asks.values():
+        ledger.ask(each)
+        ledger.take_up(each, lambda: begun(asks["FDA"]))
+        ledger.begin(each)
+    for step in (100, 200):
+        ledger.report(asks["FDA"], report(asks["FDA"], step))
+        all_delivered(followed)
+    for name in ahead:
+        ledger.end(asks[name], ends[name])
+        all_delivered(followed)
+    assert not followed.close(state="interrupted")
+    run = contents(uri, STUDY)[asks[row].name]
+    assert (run.tags["arm"], run.params["arm"], run.tags["stop_reason"]) == (row, row, f"cut for {row}")
+    assert [step for step, _ in run.metrics["source/miou"]] == [100, 200]
+    assert len(contents(uri, STUDY)) == 2
+    copied = f"sqlite:///{tmp_path / 'copy.db'}"
+    assert main([str(store.folder), "--to", copied]) == 0
+    assert contents(copied, STUDY) == contents(uri, STUDY)
 
 
 @pytest.fixture
