@@ -71,7 +71,11 @@ class ArmSearch:
 
     def _may_be_trained(self, number: int) -> bool:
         record = self._record(number)
-        return record.end is None and len(record.reports) < self.clock.due(number)
+        if record.end is not None or len(record.reports) >= self.clock.due(number):
+            return False
+        # What the clock has yet to see may end it.
+        ahead = range(self.clock.seen[number] + 1, len(record.reports) + 1)
+        return all(self.outcome(number, evaluation) == "went on" for evaluation in ahead)
 
     @property
     def best(self) -> Ask | None:

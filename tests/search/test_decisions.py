@@ -184,6 +184,21 @@ def test_is_it_done_has_one_answer_at_every_moment(
     assert (answers[0], answers[-1]) == (False, not retry or len(values) == 5)
 
 
+def test_a_trial_that_failed_ahead_of_its_tick_is_trained_no_further(tmp_path: Path) -> None:
+    """No number of slots trains what one alone would not."""
+    search = search_of(
+        tmp_path, dataclasses.replace(WIDE, search=dataclasses.replace(ONE_AT_A_TIME, grace=1.0, parallel=2))
+    )
+    first, second = open_asks(search)
+    train(search, second, [0.5] * 5, classes=1.0)
+    assert search.ledger.records[second.trial.id].step == 300, "where it had collapsed for three evaluations"
+    assert search.ledger.ended(second) is None, "its search has not come there"
+    train(search, first, [0.5] * 3)
+    ended = search.ledger.ended(second)
+    assert ended is not None
+    assert (ended.cause, ended.step) == ("predictions collapsed", 300)
+
+
 def test_an_arm_all_of_whose_search_failed_is_finished_without_confirm_trials(tmp_path: Path) -> None:
     search = search_of(tmp_path)
     for _ in range(3):

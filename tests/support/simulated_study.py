@@ -20,6 +20,7 @@ from platform.running.searcher import StudySearcher
 from platform.running.slots import Slots
 from platform.running.workers.code import Code
 from platform.search.decisions import Search
+from platform.search.judge import judges_of
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Study
 from platform.training.assignment import Assignment, Failure, Result
@@ -70,7 +71,8 @@ class Simulation:
         name: str = "simulated",
         cluster: Cluster = simulation.MACHINE,
     ) -> None:
-        self.ledger = Ledger(Store(folder), name, list(study.arms))
+        store = Store(folder)
+        self.ledger = Ledger(store, name, list(study.arms), judges_of(study, store))
         self.study = study
         self.interruption = Interruption(Folder(folder), "stop")
         self.shared = Slots(self.ledger, cluster)
