@@ -26,7 +26,10 @@ from tests.support.s3_server import KEYS, Server
 pytestmark = pytest.mark.slow
 
 SMALL = TEXT.replace("trials=6", "trials=3").replace("seeds=2", "seeds=1")
-ENDLESS = SMALL.replace("steps=16, evaluations=8", "steps=100_000, evaluations=5_000")
+ENDLESS = SMALL.replace("steps=16, evaluations=8", "steps=100_000, evaluations=5_000").replace(
+    "smoothing=2)", "smoothing=2, parallel=2)"
+)
+"""As many trials at once as there are slots, so that those that were trained go on."""
 LONG = 1000.0
 """Seconds that no report of these studies takes."""
 

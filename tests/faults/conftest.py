@@ -12,6 +12,7 @@ from tests.support.faults import moments
 from tests.support.faults.inspection import inspect
 from tests.support.faults.processes import Finished, Machine
 from tests.support.faults.small_study import NAME, TEXT, Undisturbed
+from tests.support.once import once
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,16 +43,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterat
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path, undisturbed: Undisturbed) -> Iterator[Finished]:
     """The study's command, from an empty folder to its end; it passes the same inspection as the others."""
-    undisturbed.study.shift.open()  # rendered here, so that no moment of a fault is spent on it
-    made = checkout.make(tmp_path_factory.mktemp("finished") / "checkout", cache)
-    machine = Machine(made, made.write(f"{NAME}.py", TEXT))
-    began = time.monotonic()
-    command = machine.start()
-    assert command.wait() == 0, command.output
-    seconds = time.monotonic() - began
-    inspect(machine, undisturbed)
-    yield Finished(machine, seconds)
-    machine.lose_power()
+
+    def run() -> Finished:
+        undisturbed.study.shift.open()  # rendered here, so that no moment of a fault is spent on it
+        made = checkout.make(tmp_path_factory.mktemp("finished") / "checkout", cache)
+        machine = Machine(made, made.write(f"{NAME}.py", TEXT))
+        began = time.monotonic()
+        command = machine.start()
+        assert command.wait() == 0, command.output
+        seconds = time.monotonic() - began
+        inspect(machine, undisturbed)
+        return Finished(machine, seconds)
+
+    finished = once(tmp_path_factory, "finished", run)
+    yield finished
+    finished.machine.lose_power()
 
 
 @pytest.fixture
