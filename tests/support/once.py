@@ -4,11 +4,14 @@ import fcntl
 import os
 import pickle
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
+Made = TypeVar("Made")
 
-def once[Made](factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Made]) -> Made:
     """What `make` returns, pickled: the other processes wait for it, and make it themselves where that failed."""
     own = factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
