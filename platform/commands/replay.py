@@ -29,7 +29,7 @@ from platform.records.record import StudyHeader
 from platform.records.store import Store
 from platform.results.replay.curves import RecordedRow, recorded_row
 from platform.results.replay.duration import duration
-from platform.results.replay.replay import Outcome, replay
+from platform.results.replay.replay import Effect, replay
 from platform.running.interruption import spoken
 
 NAME = 27
@@ -70,7 +70,7 @@ class Replayed(NamedTuple):
 
     setting: Setting
     rungs: tuple[int, ...]
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, Effect]
     seconds: Mapping[int, float]
 
 
@@ -226,7 +226,7 @@ def _grace(setting: Setting) -> str:
     return "own" if setting.grace is None else f"{setting.grace:g}"
 
 
-def _saved(outcomes: Sequence[Outcome]) -> str:
+def _saved(outcomes: Sequence[Effect]) -> str:
     full = sum(outcome.full_steps for outcome in outcomes)
     if not full:
         return "-"
@@ -234,11 +234,11 @@ def _saved(outcomes: Sequence[Outcome]) -> str:
     return f"{'-'.join(dict.fromkeys(f'{100 * (full - taken) / full:.0f}' for taken in steps))} %"
 
 
-def _stopped(outcomes: Sequence[Outcome]) -> str:
+def _stopped(outcomes: Sequence[Effect]) -> str:
     return f"{sum(len(outcome.stopped) for outcome in outcomes)}/{sum(outcome.trials for outcome in outcomes)}"
 
 
-def _open(outcomes: Sequence[Outcome]) -> int:
+def _open(outcomes: Sequence[Effect]) -> int:
     return sum(len(outcome.open) for outcome in outcomes)
 
 

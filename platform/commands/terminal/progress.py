@@ -140,7 +140,8 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
     if told.event == "wait":
         return "is trained by another study; waits for it", ""
     if told.event == "pause":
-        return f"{_value(told.record, selector, select)}, waits at {step:,}", ""
+        value = f"{_value(told.record, selector, select)}, " if told.record.reports else ""
+        return f"{value}waits at {step:,}", ""
     if end is None:
         return (f"goes on from {step:,}" if step or told.record.losses else "begins"), ""
     if end.state == "failed":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from platform.design.asha import ASHA
 from platform.records.record import ArmHeader, Ask, Journal
 from platform.records.store import Store
-from platform.results.replay.duration import Row
+from platform.results.replay.duration import Work
 from platform.results.replay.replay import Curve, Repetition
 from platform.search.health import ailment
 
@@ -22,10 +22,10 @@ class RecordedRow:
     after: tuple[str, ...]
     """The rows whose confirm trials its own begin from."""
 
-    def again(self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA) -> Row:
+    def again(self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA) -> Work:
         """The row once more, of which nothing is known yet."""
         search = Repetition(self.curves, evaluated_steps, rungs, setting) if self.curves else None
-        return Row(search, self.confirm, self.after)
+        return Work(search, self.confirm, self.after)
 
 
 def recorded_row(store: Store, journal: Journal, arm: ArmHeader) -> RecordedRow:

@@ -9,7 +9,7 @@ from platform.results.replay.replay import Repetition
 
 
 @dataclass
-class Row:
+class Work:
     """What a row had trained, once more."""
 
     search: Repetition | None
@@ -44,7 +44,7 @@ class _Busy(NamedTuple):
     task: _Task
 
 
-def duration(rows: Mapping[str, Row], slots: int) -> float:
+def duration(rows: Mapping[str, Work], slots: int) -> float:
     """Seconds that a study takes on so many slots, as `platform.running` hands out its trials.
 
     A slot takes the first trial that may be trained, and keeps it as long as it may go on. What is not recorded takes
@@ -67,7 +67,7 @@ def duration(rows: Mapping[str, Row], slots: int) -> float:
         _finish(rows[kept.row], kept)
 
 
-def _open(rows: Mapping[str, Row], kept: _Task | None) -> Iterator[_Task]:
+def _open(rows: Mapping[str, Work], kept: _Task | None) -> Iterator[_Task]:
     """What may be trained: what a slot has just trained, as long as it may go on, then in the order of the rows."""
     if (
         kept is not None
@@ -85,7 +85,7 @@ def _open(rows: Mapping[str, Row], kept: _Task | None) -> Iterator[_Task]:
             yield from (_Task(name, number, False) for number in range(len(row.confirm)) if number not in row.begun)
 
 
-def _seconds(row: Row, task: _Task) -> float:
+def _seconds(row: Work, task: _Task) -> float:
     if not task.searches:
         row.begun.add(task.number)
         return row.confirm[task.number]
@@ -93,7 +93,7 @@ def _seconds(row: Row, task: _Task) -> float:
     return row.search.next_seconds(task.number)
 
 
-def _finish(row: Row, task: _Task) -> None:
+def _finish(row: Work, task: _Task) -> None:
     if task.searches:
         assert row.search is not None
         row.search.repeat(task.number)

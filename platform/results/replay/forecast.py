@@ -9,13 +9,13 @@ from platform.design.plan import Plan, PlannedRow, teraflops
 from platform.design.study import Study
 from platform.records.trial import evaluated_steps
 from platform.results.pace import Measured, Pace, pace_of
-from platform.results.replay.duration import Row, duration
+from platform.results.replay.duration import Work, duration
 from platform.results.replay.replay import Curve, Repetition
 
 RUN_SECONDS = 45.0
 """What a run takes besides its trials on a laptop: Python, Ray, its workers, MLflow and the table."""
 HANDOVER_SECONDS = 0.2
-"""Until a worker has its next trial."""
+"""Until a worker has its next trial: 0.1 to 0.2 on the quickstart."""
 EVALUATION_STEPS, TEST_STEPS = 5.0, 9.0
 """Steps of training that an evaluation of a search and of a confirm trial is reckoned to take, as on `town`."""
 DRAWS = 5
@@ -50,7 +50,7 @@ def _reckoned(planned: PlannedRow, on_gpu: bool) -> Pace:
     return Pace(step, EVALUATION_STEPS * step, TEST_STEPS * step, 0.0)
 
 
-def _row(study: Study, planned: PlannedRow, pace: Pace, draw: int) -> Row:
+def _row(study: Study, planned: PlannedRow, pace: Pace, draw: int) -> Work:
     """A row of which nothing is trained yet, whose trials keep the order that they have at the first rung."""
     row = planned.row
     steps = evaluated_steps(row.budget.steps, row.budget.evaluations)
@@ -64,4 +64,4 @@ def _row(study: Study, planned: PlannedRow, pace: Pace, draw: int) -> Row:
         curves = [Curve((chance.random(),) * len(steps), False, tuple(seconds)) for _ in range(row.search_trials)]
         search = Repetition(curves, steps, study.rungs, row.search)
     after = tuple(given.name for given in row.given)
-    return Row(search, [confirm] * len(row.confirm_numbers), after)
+    return Work(search, [confirm] * len(row.confirm_numbers), after)

@@ -25,7 +25,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Effect:
     """What a setting makes of one row's search. Trials are positions in the order asked."""
 
     trials: int
@@ -101,10 +101,10 @@ class Repetition:
         return self.curves[number].values
 
 
-def replay(curves: Sequence[Curve], evaluated_steps: Sequence[int], rungs: Sequence[int], setting: ASHA) -> Outcome:
+def replay(curves: Sequence[Curve], evaluated_steps: Sequence[int], rungs: Sequence[int], setting: ASHA) -> Effect:
     """Search one row again on its recorded curves, given in the order asked; `setting.trials` does not count."""
     if not curves:
-        return Outcome(0, (), (), 0, 0, 0, None, None)
+        return Effect(0, (), (), 0, 0, 0, None, None)
     search = Repetition(curves, evaluated_steps, rungs, setting)
     search.repeat_all()
     ends, reached = search.clock.ends, search.clock.seen
@@ -115,7 +115,7 @@ def replay(curves: Sequence[Curve], evaluated_steps: Sequence[int], rungs: Seque
     place = best([(reached[number], curves[number].values[reached[number] - 1]) for number in healthy])
     picked = None if place is None else healthy[place]
     steps = (0, *evaluated_steps)
-    return Outcome(
+    return Effect(
         trials=len(curves),
         stopped=tuple(number for number in sorted(ends) if ends[number].state == "stopped"),
         open=open_,

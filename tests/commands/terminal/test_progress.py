@@ -89,6 +89,14 @@ def test_a_trial_that_pauses_says_its_value_and_where_it_waits() -> None:
     assert " ".join(out.getvalue().split()).endswith("search 0 0.900 oracle/miou, waits at 4,000")
 
 
+def test_a_trial_that_pauses_before_its_first_report_has_no_value_to_say() -> None:
+    """As one that failed, ahead of what its row's search has come to."""
+    out = io.StringIO()
+    with progress(out) as told:
+        told.hear("pause", ask(), record(ask()))
+    assert lines(out)[-1].endswith("search 0   waits at 0")
+
+
 def test_a_failure_that_is_not_the_trials_own_is_tried_again() -> None:
     out = io.StringIO()
     with progress(out) as told:

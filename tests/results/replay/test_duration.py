@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from platform.results.replay.duration import Row, duration
+from platform.results.replay.duration import Work, duration
 from platform.results.replay.replay import Curve, Repetition
 from platform.study import ASHA
 
@@ -21,15 +21,15 @@ def curve(*values: float, seconds: float = 1.0) -> Curve:
 
 
 def test_one_slot_takes_what_all_takes_together() -> None:
-    rows = {"FDA": Row(search([curve(*[0.5] * 4, seconds=2.0)] * 3, 3), (7.0, 9.0)), "fixed": Row(None, (1.0,))}
+    rows = {"FDA": Work(search([curve(*[0.5] * 4, seconds=2.0)] * 3, 3), (7.0, 9.0)), "fixed": Work(None, (1.0,))}
     assert duration(rows, 1) == 3 * 4 * 2 + 7 + 9 + 1
 
 
 def test_what_may_be_trained_is_trained_at_once_and_no_slot_waits_for_another_row() -> None:
     """Two at a time of one row, by hand: the other row fills the third slot; then the confirm trials come."""
 
-    def rows() -> dict[str, Row]:
-        return {"FDA": Row(search([curve(*[0.5] * 4)] * 4, 2, rungs=()), (3.0, 3.0, 3.0)), "fixed": Row(None, (5.0,))}
+    def rows() -> dict[str, Work]:
+        return {"FDA": Work(search([curve(*[0.5] * 4)] * 4, 2, rungs=()), (3.0, 3.0, 3.0)), "fixed": Work(None, (5.0,))}
 
     assert duration(rows(), 2) == 4 + 4 + 3 + 5, "the confirm trials of the first row come before the other row"
     assert duration(rows(), 3) == 4 + 4 + 3
@@ -37,12 +37,12 @@ def test_what_may_be_trained_is_trained_at_once_and_no_slot_waits_for_another_ro
 
 
 def test_a_row_that_comes_after_another_waits_for_its_confirm_trials() -> None:
-    rows = {"after": Row(None, (2.0,), ("first",)), "first": Row(None, (3.0, 4.0))}
+    rows = {"after": Work(None, (2.0,), ("first",)), "first": Work(None, (3.0, 4.0))}
     assert duration(rows, 4) == 4 + 2
 
 
 def test_a_trial_that_failed_takes_what_it_took() -> None:
-    assert duration({"FDA": Row(search([curve(0.5), curve(*[0.4] * 4)], 1), ())}, 1) == 1 + 4
+    assert duration({"FDA": Work(search([curve(0.5), curve(*[0.4] * 4)], 1), ())}, 1) == 1 + 4
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -60,7 +60,7 @@ def test_more_slots_change_how_long_it_takes_and_nothing_else(seed: int) -> None
     taken, ends = {}, []
     for slots in (1, 2, 3, 8, 64):
         rows = {
-            str(number): Row(search(curves, min(parallel, len(curves)), promote, (10, 20)), confirm)
+            str(number): Work(search(curves, min(parallel, len(curves)), promote, (10, 20)), confirm)
             for number, curves in enumerate(made)
         }
         taken[slots] = duration(rows, slots)

@@ -11,7 +11,7 @@ import pytest
 
 from platform.design.asha import cut
 from platform.records.provenance import ROOT
-from platform.results.replay.replay import Curve, Outcome, replay
+from platform.results.replay.replay import Curve, Effect, replay
 from platform.study import ASHA
 
 STEPS = (10, 20, 30, 40)
@@ -34,7 +34,7 @@ def replayed(
     reduction: int,
     smoothing: int,
     parallel: int = 2,
-) -> Outcome:
+) -> Effect:
     setting = ASHA(trials=parallel, reduction=reduction, smoothing=smoothing, parallel=parallel, promote=False)
     return replay(curves, steps, rungs, setting)
 
@@ -89,7 +89,7 @@ def test_trials_advance_in_turn_and_make_room_when_they_end() -> None:
 
 def test_nothing_is_stopped_without_rungs() -> None:
     outcome = replayed(whole([0.1] * 4, [0.9] * 4), STEPS, [], 3, 3)
-    assert outcome == Outcome(2, (), (), 80, 80, 80, 0.0, False)
+    assert outcome == Effect(2, (), (), 80, 80, 80, 0.0, False)
 
 
 def test_what_the_early_bird_costs_is_the_regret() -> None:
@@ -128,7 +128,7 @@ def test_a_trial_that_failed_would_have_failed_in_any_setting() -> None:
 def test_a_row_without_a_whole_curve_has_no_regret() -> None:
     outcome = replayed([Curve((0.4,)), Curve((0.2, 0.3), failed=True), Curve(())], STEPS, [10], 2, 1)
     assert (outcome.regret, outcome.winner_stopped) == (None, None)
-    assert replayed([], STEPS, [10], 2, 1) == Outcome(0, (), (), 0, 0, 0, None, None)
+    assert replayed([], STEPS, [10], 2, 1) == Effect(0, (), (), 0, 0, 0, None, None)
 
 
 def test_a_thousand_curves_end_as_successive_halving_promises() -> None:
