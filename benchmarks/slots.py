@@ -5,6 +5,7 @@ with records, MLflow and everything else that belongs to it. When workers did wh
 that was training and evaluation is what the trials put on record.
 """
 
+import itertools
 import logging
 import os
 import resource
@@ -79,6 +80,8 @@ class Figures:
     """Seconds that the study command and its MLflow process computed, workers and the rest of Ray aside."""
     unaccounted: float
     """Seconds on record for which Ray's account has no time: they count as waiting."""
+    taken_up: Sequence[float]
+    """Seconds from the end of a warm worker's stay until it trains the next trial, begun or paused before."""
 
     @property
     def shares(self) -> dict[str, float]:
@@ -91,11 +94,19 @@ class Figures:
             f"{len(self.trials)} trials, {statistics.median(self.trials):.1f} s of training in the median, "
             f"on {self.workers} workers; {self.window[1] - self.window[0]:.0f} s with all slots warm",
             *(f"  {part:13}  {self.shares[part]:6.1%}  {meaning}" for part, meaning in PARTS.items()),
+            *self._taken_up(),
             f"  the study command, with its MLflow process, computed {self.processor:.0f} s",
         ]
         if self.unaccounted >= 0.05:
             lines.append(f"  Ray's account of its workers lacks {self.unaccounted:.1f} s of training, shown as waiting")
         return "\n".join(lines)
+
+    def _taken_up(self) -> list[str]:
+        if len(self.taken_up) < 2:
+            return []
+        late = statistics.quantiles(self.taken_up, n=20)[-1]
+        median = statistics.median(self.taken_up)
+        return [f"  a warm worker trains its next trial after {median:.2f} s in the median, {late:.2f} s at 95 %"]
 
 
 def measure(trials: int, steps: int, seeds: int, folder: Path, shift: str = "town()") -> Figures:
@@ -124,7 +135,9 @@ def figures(found: Sequence[Worker], recorded: Sequence[Recorded], processor: fl
             parts[part] += overlap(began, ended, window)
             unaccounted -= ended - began if part == TRAINING else 0.0
     parts[WAITING] = SLOTS * (window[1] - window[0]) - sum(parts.values())
-    return Figures([sum(map(sum, trial)) for trial in recorded], len(found), window, parts, processor, unaccounted)
+    trained = [sum(map(sum, trial)) for trial in recorded]
+    taken_up = [late for worker in found for late in _taken_up(worker, seconds)]
+    return Figures(trained, len(found), window, parts, processor, unaccounted, taken_up)
 
 
 def _run(file: Path, address: str, folder: Path) -> float:
@@ -189,24 +202,36 @@ def _misfit(stay: Stay, seconds: Sequence[float]) -> float:
     return short + sum(seconds[len(stay) :]) + sum(step.seconds for step in stay[len(seconds) :])
 
 
-def _parts(worker: Worker, seconds: dict[float, Sequence[float]]) -> Iterator[tuple[str, float, float]]:
+def _parts(worker: Worker, seconds: Mapping[float, Sequence[float]]) -> Iterator[tuple[str, float, float]]:
     """What a worker did from when to when; what it does not say was waiting."""
     yield from ((STARTING, call.began, call.ended) for call in worker if call.method == RESET)
     for stay in stays(worker):
-        pairs = list(zip(stay, seconds.get(stay[0].began, ()), strict=False))
-        if not pairs:
-            continue
-        # A step trains, then saves. The first one also starts the trial: its saving is taken to be like the next one's.
-        saved = [max(0.0, step.seconds - trained) for step, trained in pairs]
-        saved[0] = min(saved[:2])
-        for number, (step, trained) in enumerate(pairs):
-            if number:
-                yield REPORTING, stay[number - 1].ended, step.began
-            end = step.ended - saved[number]
-            begin = max(step.began, end - trained)
-            yield STARTING, step.began, begin
-            yield TRAINING, begin, end
-            yield CHECKPOINTING, end, step.ended
+        yield from _parts_of(stay, seconds)
+
+
+def _parts_of(stay: Stay, seconds: Mapping[float, Sequence[float]]) -> Iterator[tuple[str, float, float]]:
+    pairs = list(zip(stay, seconds.get(stay[0].began, ()), strict=False))
+    if not pairs:
+        return
+    # A step trains, then saves. The first one also starts the trial: its saving is taken to be like the next one's.
+    saved = [max(0.0, step.seconds - trained) for step, trained in pairs]
+    saved[0] = min(saved[:2])
+    for number, (step, trained) in enumerate(pairs):
+        if number:
+            yield REPORTING, stay[number - 1].ended, step.began
+        end = step.ended - saved[number]
+        begin = max(step.began, end - trained)
+        yield STARTING, step.began, begin
+        yield TRAINING, begin, end
+        yield CHECKPOINTING, end, step.ended
+
+
+def _taken_up(worker: Worker, seconds: Mapping[float, Sequence[float]]) -> Iterator[float]:
+    """How long after the end of each stay a worker trained in the next one."""
+    for before, stay in itertools.pairwise(stays(worker)):
+        trained = (began for part, began, _ in _parts_of(stay, seconds) if part == TRAINING)
+        if (first := next(trained, None)) is not None:
+            yield first - before[-1].ended
 
 
 def main() -> None:

@@ -65,6 +65,7 @@ def test_slot_time_is_divided_by_what_workers_did() -> None:
     assert {part: 40 * share for part, share in figures.shares.items()} == pytest.approx(
         {"training": (23 - 14) + (34 - 28) + 19, "checkpointing": 2, "starting": 2, "reporting": 0, "waiting": 2}
     )
+    assert figures.taken_up == [28 - 24], "from the first trial's end until the second one trains"
 
 
 def test_a_trial_is_told_apart_where_a_worker_took_it_up_again() -> None:

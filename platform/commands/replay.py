@@ -134,7 +134,18 @@ def _study(store: Store, name: str, options: argparse.Namespace) -> str:
         for each in _settings(header, options)
     ]
     title = f"{name}: {len(asks)} search trial{'s' * (len(asks) > 1)} by {header.select}"
-    return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND)])
+    return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND + _otherwise(header))])
+
+
+def _otherwise(header: StudyHeader) -> str:
+    """Why the study's own setting need not decide here as the study did; nothing where it does."""
+    if header.compares:
+        why = f"{header.select} compares trials: each is judged here by its last score"
+    elif not header.parallel:
+        why = "an earlier version searched this study, in which the order of reports in time decided"
+    else:
+        return ""
+    return f" What the study's own setting does here need not be what the study did: {why}."
 
 
 def _replayed(

@@ -83,6 +83,25 @@ def test_the_other_rule_is_replayed_beside_the_studys(tmp_path: Path, capsys: py
     assert times[1] == "12 s on 1, 12 s on 3"
 
 
+@pytest.mark.parametrize(
+    ("searched", "why"),
+    [
+        ({"parallel": 2}, ""),
+        ({"parallel": 2, "compares": True}, "source/miou compares trials: each is judged here by its last score."),
+        ({}, "an earlier version searched this study, in which the order of reports in time decided."),
+    ],
+    ids=["by the clock", "by others", "by time"],
+)
+def test_a_replay_says_where_the_studys_own_setting_need_not_decide_as_the_study_did(
+    searched: dict[str, Any], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = written(tmp_path, CURVES, **searched)
+    assert main([str(tmp_path / header.name)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith(why or "not the start of workers.")
+    assert ("need not be what the study did" in said) == bool(why)
+
+
 def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
