@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -215,47 +216,42 @@ def test_the_last_words_name_what_mlflow_lacks_and_never_hide_an_error(
     assert (out in said.out, bool(said.out), said.err) == (True, bool(out), error)
 
 
-@pytest.mark.parametrize(
-    ("ahead", "steps", "row"),
-    [
-        (("source only", "FDA"), (100, 200), "FDA"),
-        (("FDA", "source only"), (200, 100), "source only"),
-        (("FDA", "source only"), (200, 200), "source only"),
-    ],
-    ids=["the second row", "the first row", "as much"],
-)
 def test_the_run_of_a_trial_of_two_rows_is_of_the_one_that_has_more_of_it_whoever_comes_first(
-    ahead: tuple[str, str], steps: tuple[int, int], row: str, uri: str, tmp_path: Path
+    uri: str, tmp_path: Path
 ) -> None:
     """With as much, of the first row; and its asks and ends come in any order, which hangs on machines."""
-    trial = ask("FDA", "search", 1).trial
-    asks = {name: Ask(name, "search", 1, trial) for name in ahead}
-    ends = {
-        name: replace(CUT, reason=f"cut for {name}", step=step)
-        for name, step in zip(("source only", "FDA"), steps, strict=True)
-    }
+    shared: list[tuple[dict[str, int], str]] = [
+        ({"source only": 100, "FDA": 200}, "FDA"),
+        ({"FDA": 100, "source only": 200}, "source only"),
+        ({"FDA": 200, "source only": 200}, "source only"),
+    ]
     store = Store(tmp_path / "results")
-    ledger = Ledger(store, STUDY, list(asks))
+    ledger = Ledger(store, STUDY, ["source only", "FDA"])
     ledger.announce(HEADER)
     ledger.listeners.append(followed := tracker.Tracker(uri, HEADER, store))
-    for each in asks.values():
-        ledger.ask(each)
-        ledger.take_up(each, lambda: begun(asks["FDA"]))
-        ledger.begin(each)
-    for step in (100, 200):
-        ledger.report(asks["FDA"], report(asks["FDA"], step))
-        all_delivered(followed)
-    for name in ahead:
-        ledger.end(asks[name], ends[name])
-        all_delivered(followed)
+    trials = [ask("FDA", "search", number).trial for number in range(len(shared))]
+    for number, (ends, _) in enumerate(shared):
+        asks = [Ask(row, "search", number, trials[number]) for row in ends]
+        for each in asks:
+            ledger.ask(each)
+            ledger.take_up(each, partial(begun, each))
+            ledger.begin(each)
+            all_delivered(followed)
+        for step in (100, 200):
+            ledger.report(asks[0], report(asks[0], step))
+        for each in asks:
+            ledger.end(each, replace(CUT, reason=f"cut for {each.arm}", step=ends[each.arm]))
+            all_delivered(followed)
     assert not followed.close(state="interrupted")
-    run = contents(uri, STUDY)[asks[row].name]
-    assert (run.tags["arm"], run.params["arm"], run.tags["stop_reason"]) == (row, row, f"cut for {row}")
-    assert [step for step, _ in run.metrics["source/miou"]] == [100, 200]
-    assert len(contents(uri, STUDY)) == 2
+    live = contents(uri, STUDY)
+    assert live.keys() == {STUDY, *(f"{row} search {number}" for number, (_, row) in enumerate(shared))}
+    for number, (_, row) in enumerate(shared):
+        run = live[f"{row} search {number}"]
+        assert (run.tags["arm"], run.params["arm"], run.tags["stop_reason"]) == (row, row, f"cut for {row}")
+        assert [step for step, _ in run.metrics["source/miou"]] == [100, 200]
     copied = f"sqlite:///{tmp_path / 'copy.db'}"
     assert main([str(store.folder), "--to", copied]) == 0
-    assert contents(copied, STUDY) == contents(uri, STUDY)
+    assert contents(copied, STUDY) == live
 
 
 @pytest.fixture
