@@ -13,6 +13,7 @@ import pytest
 from platform.records.storage.storage import Folder, Storage
 from tests.support import checkout, s3_server, shapes
 from tests.support.checkout import Checkout
+from tests.support.once import shared_folder
 
 shapes.install()
 FEW_SEEDS = 2
@@ -64,10 +65,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Each has a name of its own for it, by which tests know the commands that they started.
     """
-    own = tmp_path_factory.getbasetemp()
-    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache-of-all"
+    shared = shared_folder(tmp_path_factory) / "cache-of-all"
     shared.mkdir(exist_ok=True)
-    named = own / "cache"
+    named = tmp_path_factory.getbasetemp() / "cache"
     named.symlink_to(shared)
     return named
 

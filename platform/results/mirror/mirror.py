@@ -206,13 +206,13 @@ class Mirror:
 
     def _run_of(self, copy: Copy, reports: Sequence[Scored]) -> _Run:
         run = self._runs.get(copy.record.trial.id)
-        beyond = run is not None and run.step > copy.record.step
-        renamed = run is not None and run.tags.get("arm") != trial_tags(copy.ask, {})["arm"]
-        if run is not None and copy.record.end is not None and (beyond or renamed):
+        if run is not None and copy.record.end is not None:
             # Taken over whole from another study, which had trained it further than this one wants it; or another row
             # has more of it than the one that began it.
-            self._client.delete_run(run.id)
-            run = None
+            of_another_row = run.tags.get("arm") != trial_tags(copy.ask, {})["arm"]
+            if run.step > copy.record.step or of_another_row:
+                self._client.delete_run(run.id)
+                run = None
         return run or self._create_run(copy, reports)
 
     def _reopen(self, run: _Run, outdated: Iterable[str]) -> None:

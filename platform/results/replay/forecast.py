@@ -15,7 +15,7 @@ from platform.results.replay.replay import Curve, Repetition
 RUN_SECONDS = 45.0
 """What a run takes besides its trials on a laptop: Python, Ray, its workers, MLflow and the table."""
 HANDOVER_SECONDS = 0.2
-"""Until a worker has its next trial: 0.1 to 0.2 on the quickstart."""
+"""Until a worker has its next trial."""
 EVALUATION_STEPS, TEST_STEPS = 5.0, 9.0
 """Steps of training that an evaluation of a search and of a confirm trial is reckoned to take, as on `town`."""
 DRAWS = 5
