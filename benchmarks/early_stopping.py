@@ -30,7 +30,7 @@ from platform.records.provenance import ROOT
 from platform.results.replay.curves import recorded_row
 from platform.results.replay.replay import Curve, replay
 from platform.search.clock import Clock, Course, Outcome
-from platform.search.proposals import Tried, propose
+from platform.search.proposals import Tried, point, propose
 
 DRAWS = 200
 EVALUATIONS = 20
@@ -203,7 +203,7 @@ class Proposed:
     def _tried(self, number: int) -> Tried:
         seen, end = self.clock.seen[number], self.clock.ends.get(number)
         value = self.curves[number][seen - 1] if seen else None
-        return Tried(self._values[number], None if end is None else end.state, seen, value)
+        return Tried(point(DIMENSIONS, self._values[number]), None if end is None else end.state, seen, value)
 
 
 def at_a_time() -> None:

@@ -11,7 +11,7 @@ from platform.records.record import Ask, End, Record
 from platform.records.trial import SEARCH_SEED, evaluated_steps
 from platform.search.clock import Clock, Course, Ended, Outcome
 from platform.search.health import ailment
-from platform.search.proposals import Tried, propose
+from platform.search.proposals import Tried, point, propose
 
 
 class ArmSearch:
@@ -137,7 +137,7 @@ class ArmSearch:
             return self._told[number]
         seen, end = self.clock.seen[number], self.clock.ends.get(number)
         tried = Tried(
-            values=self.asks[number].trial.values(self.row.dimensions),
+            point=point(self.row.dimensions, self.asks[number].trial.values(self.row.dimensions)),
             state=None if end is None else end.state,
             step=self._steps[seen - 1] if seen else 0,
             value=self._last_value(number) if seen else None,

@@ -30,8 +30,8 @@ ATTEMPTS = 8
 class Tried(NamedTuple):
     """A search trial, as far as it was seen when the next one was proposed."""
 
-    values: Mapping[str, Any]
-    """Of the searched fields, as records have them."""
+    point: Mapping[str, Any] | None
+    """Its `point` among those that may be proposed."""
     state: State | None
     """None while it goes on."""
     step: int
@@ -39,15 +39,24 @@ class Tried(NamedTuple):
     """The selector at its last evaluation; None before the first."""
 
 
+def point(dimensions: Mapping[str, Dimension], values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What would have been proposed for a trial's values, as records have them.
+
+    None where that is no point of the space: a published default may lie outside the ranges.
+    """
+    if not all(dimension.holds(values[name]) for name, dimension in dimensions.items()):
+        return None
+    return {name: dimension.proposal(values[name]) for name, dimension in dimensions.items()}
+
+
 def history(dimensions: Mapping[str, Dimension], tried: Sequence[Tried]) -> optuna.Study:
     """The Optuna study of one arm: its search trials in the order asked, complete, pruned, failed or running.
 
-    A published default that lies outside the ranges is no point of the space, and is left out.
+    What is no point of the space is left out.
     """
     study = optuna.create_study(direction="maximize")
     distributions = {name: distribution(dimension) for name, dimension in dimensions.items()}
-    told = (_told(each, dimensions, distributions) for each in tried if _is_point(each, dimensions))
-    study.add_trials(told)
+    study.add_trials(_told(each.point, each, distributions) for each in tried if each.point is not None)
     return study
 
 
@@ -70,11 +79,12 @@ def propose(dimensions: Mapping[str, Dimension], tried: Sequence[Tried], address
             TPESampler(n_startup_trials=STARTUP, seed=seed) if attempt < ATTEMPTS else RandomSampler(seed=seed)
         )
         proposal = known.ask(distributions)
-        if all(proposal.params != _proposals(each.values, dimensions) for each in tried):
+        proposed = proposal.params
+        if all(proposed != each.point for each in tried):
             break
         # TPE learns nothing from failed trials.
         known.tell(proposal, state=TrialState.FAIL)
-    return {name: dimensions[name].value(value) for name, value in proposal.params.items()}
+    return {name: dimensions[name].value(value) for name, value in proposed.items()}
 
 
 class _Told(FrozenTrial):
@@ -84,11 +94,7 @@ class _Told(FrozenTrial):
         return self
 
 
-def _is_point(tried: Tried, dimensions: Mapping[str, Dimension]) -> bool:
-    return all(dimension.holds(tried.values[name]) for name, dimension in dimensions.items())
-
-
-def _told(tried: Tried, dimensions: Mapping[str, Dimension], distributions: dict[str, BaseDistribution]) -> _Told:
+def _told(params: Mapping[str, Any], tried: Tried, distributions: dict[str, BaseDistribution]) -> _Told:
     states = {
         None: TrialState.RUNNING if tried.value is None else TrialState.PRUNED,
         "complete": TrialState.COMPLETE,
@@ -103,14 +109,10 @@ def _told(tried: Tried, dimensions: Mapping[str, Dimension], distributions: dict
         value=tried.value if state is TrialState.COMPLETE else None,
         datetime_start=EPOCH,
         datetime_complete=EPOCH if state.is_finished() else None,
-        params=_proposals(tried.values, dimensions),
+        params=dict(params),
         distributions=distributions,
         user_attrs={},
         system_attrs={},
         # TPE ranks stopped trials by how far they came, then by their last value: it reads no more of the curve.
         intermediate_values={} if tried.value is None else {tried.step: tried.value},
     )
-
-
-def _proposals(values: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> dict[str, Any]:
-    return {name: dimension.proposal(values[name]) for name, dimension in dimensions.items()}

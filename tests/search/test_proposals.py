@@ -23,7 +23,7 @@ from platform.methods import FDA, Adversarial
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Cause, End, Record, Report, State
 from platform.search.due import best
-from platform.search.proposals import STARTUP, Tried, history, propose
+from platform.search.proposals import STARTUP, Tried, history, point, propose
 from platform.search.space import distribution
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, OneOf, Study, Uniform
@@ -57,7 +57,7 @@ class Notebook:
         select = select or self.study.selected_by
         return [
             Tried(
-                values=self.values(ask),
+                point=point(self.dimensions, self.values(ask)),
                 state=None if record.end is None else record.end.state,
                 step=record.step,
                 value=record.reports[-1].metrics[select] if record.reports else None,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from platform.records.record import End, Report
 from platform.records.trial import SEARCH_SEED, Trial
 from platform.search.health import ailment
-from platform.search.proposals import Tried, propose
+from platform.search.proposals import Tried, point, propose
 from platform.study import Study
 
 Reports = Callable[[str], tuple[Report, ...]]
@@ -97,7 +97,7 @@ class Rounds:
     def _begin(self) -> int:
         tried = [
             Tried(
-                values={name: (trial.hyperparameters | trial.recipe)[name] for name in self._row.dimensions},
+                point=point(self._row.dimensions, trial.values(self._row.dimensions)),
                 state=None if (end := self._ends.get(number)) is None else end.state,
                 step=self._trials[number].evaluated_steps[seen - 1] if (seen := self._seen[number]) else 0,
                 value=self._value(self._reports(trial.id)[seen - 1]) if seen else None,
