@@ -22,7 +22,7 @@ test: $(VENV)/installed
 # Studies on several nodes, with results in a bucket, on a head elsewhere, and by `ray up cluster.yaml` on made-up
 # hosts, which needs root.
 test-cluster: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2 $(BY_FILE) tests/cluster
+	$(BIN)/python -m pytest --numprocesses 3 $(BY_FILE) tests/cluster
 
 # Every fault of tests/faults, with that many seeds each: `make faults SEEDS=20`; up to 2, the thorough ones are left out.
 faults: $(VENV)/installed

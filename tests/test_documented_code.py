@@ -67,7 +67,10 @@ def test_the_study_that_is_shown_can_be_planned(document: str, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", SHOWN)
+@pytest.mark.parametrize(
+    "document",
+    ["own_method", *(pytest.param(other, marks=pytest.mark.thorough) for other in ("own_network", "selectors"))],
+)
 def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, document: str) -> None:
     path = fresh_checkout.write(f"{document}.py", pieces(document)[0])
     code, output = fresh_checkout.study(path, "--smoke")

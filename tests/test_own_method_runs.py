@@ -57,6 +57,7 @@ def test_an_arm_whose_trials_all_fail_is_marked_and_the_others_have_results(ran:
     assert "diverged" in output
 
 
+@pytest.mark.thorough
 def test_a_study_starts_over_and_nothing_is_lost(ran: tuple[Checkout, str]) -> None:
     made, _ = ran
     first = events(made.root)

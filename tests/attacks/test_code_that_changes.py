@@ -122,7 +122,7 @@ def change_the_meaning(root: Path, helpers: Path) -> None:
     run.write_text(run.read_text().replace("images.to(self.device)", "0.5 * images.to(self.device)"))
 
 
-@pytest.mark.parametrize("edit", [break_everything, change_the_meaning])
+@pytest.mark.parametrize("edit", [break_everything, pytest.param(change_the_meaning, marks=pytest.mark.thorough)])
 def test_what_is_saved_during_a_run_has_no_effect_and_is_said(
     edit: Callable[[Path, Path], None], made: Checkout, tmp_path: Path, undisturbed: dict[str, list[object]]
 ) -> None:

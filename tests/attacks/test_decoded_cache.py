@@ -127,6 +127,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "text in another coding": every("*.json", lambda path: path.write_bytes(b"\xff\xfe{")),
 }
 
+TRIED = {
+    "a bit of the first image",
+    "a bit of each description",
+    "no bytes of images",
+    "labels cut off by a byte",
+    "the last block as zeros, as after a power failure",
+    "labels that are not there",
+    "images of another split",
+    "pickled objects",
+}
+"""Damages that are tried always, one of each kind; the others by `make thorough`."""
+
 
 def trained(busy: Attempt) -> tuple[Report, ...]:
     """The reports of an attempt up to the trial's end; after a damage it gives the last one once more."""
@@ -143,7 +155,9 @@ def zeros_at_end(path: Path, number: int) -> None:
     os.truncate(path, size)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(name, marks=[pytest.mark.thorough] if name not in TRIED else []) for name in DAMAGES]
+)
 def test_a_trial_that_finds_damaged_data_has_the_numbers_of_an_undisturbed_one(
     damage: str, cache: Path, tmp_path: Path
 ) -> None:

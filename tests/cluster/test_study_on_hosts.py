@@ -1,49 +1,17 @@
-"""A study on a cluster of several hosts ends as on one machine, whatever it loses on the way."""
+"""A study on a cluster of several hosts ends as on one machine."""
 
-import subprocess
 from functools import partial
 
 import pytest
 
-from platform.records.store import Store
-from platform.running.interruption import MACHINE_FAILED
-from tests.support.cluster import postgresql
 from tests.support.cluster import ray_cluster as clusters
 from tests.support.cluster.hosts import Host, Network
-from tests.support.cluster.ray_cluster import Cluster, wait_until
-from tests.support.faults import inspection
+from tests.support.cluster.outcome import finish, inspect, inspect_mlflow
+from tests.support.cluster.ray_cluster import wait_until
 from tests.support.faults.small_study import NAME, Undisturbed
-from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
-MLFLOW = "http://127.0.0.1:5000"
 STUDY = "python -m platform.study studies/quickstart.py --address auto"
-
-
-def inspect(cluster: Cluster, undisturbed: Undisturbed) -> None:
-    """Records, decisions and files are those of one machine."""
-    inspection.check_readable(cluster.results)
-    inspection.check_journal(cluster.results, undisturbed)
-    inspection.check_records(cluster.results, undisturbed)
-    inspection.check_files(cluster.results, undisturbed)
-    inspection.check_table(cluster.results, undisturbed.study)
-
-
-def inspect_mlflow(cluster: Cluster, undisturbed: Undisturbed) -> None:
-    """The MLflow on the head, as seen from there, has all that the records have."""
-    with cluster.head.here():
-        inspection.check_mlflow(cluster.results, undisturbed.study, MLFLOW)
-
-
-def ended(cluster: Cluster) -> int:
-    """How many trials have ended."""
-    return len(inspection.ends(cluster.results)) if (cluster.results / NAME / "journal.jsonl").exists() else 0
-
-
-def finish(study: "subprocess.Popen[str]") -> None:
-    """Let a study's command end well."""
-    output, _ = study.communicate(timeout=PATIENCE)
-    assert study.returncode == 0, output
 
 
 def test_study_on_two_nodes(network: Network, undisturbed: Undisturbed) -> None:
@@ -74,37 +42,3 @@ def test_study_on_two_nodes(network: Network, undisturbed: Undisturbed) -> None:
 def is_idle(host: Host) -> bool:
     """Whether nothing runs there that its users started."""
     return not host.processes()
-
-
-@pytest.mark.thorough
-def test_worker_cut_off(network: Network, undisturbed: Undisturbed) -> None:
-    cluster = clusters.make(network, workers=1)
-    (worker,) = cluster.workers
-    cluster.up()
-    study = cluster.study()
-    wait_until(lambda: worker.address in cluster.nodes(), "the worker trains nothing")
-    worker.cut()
-    finish(study)
-    assert Store(cluster.results).journal(NAME).losses.total() > 0
-    inspect(cluster, undisturbed)
-    inspect_mlflow(cluster, undisturbed)
-
-
-def test_head_lost(network: Network, undisturbed: Undisturbed) -> None:
-    """The head goes off in the middle; MLflow keeps its runs in PostgreSQL, on a machine that stays."""
-    if reason := postgresql.obstacle():
-        pytest.skip(reason)
-    store = postgresql.serve(network.add("database"))
-    cluster = clusters.make(network, workers=1, MLFLOW_STORE=store)
-    cluster.up()
-    study = cluster.study()
-    wait_until(lambda: ended(cluster) > 0, "no trial ends")
-    cluster.head.lose_power()
-    cluster.head.boot()
-    cluster.up()
-    output, _ = study.communicate(timeout=PATIENCE)
-    assert study.returncode == MACHINE_FAILED, output
-    assert "the same command goes on" in output
-    finish(cluster.study())
-    inspect(cluster, undisturbed)
-    inspect_mlflow(cluster, undisturbed)

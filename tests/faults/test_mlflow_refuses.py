@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.thorough
 def test_what_a_server_fails_to_take_was_not_delivered_whatever_the_environment_asks(
     results: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

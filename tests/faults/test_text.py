@@ -50,6 +50,7 @@ def test_names_and_output(fresh_checkout: Checkout) -> None:
     assert fresh_checkout.study(file, "--report", PYTHONIOENCODING="ascii")[0] == 0
 
 
+@pytest.mark.thorough
 def test_paths_of_any_bytes(fresh_checkout: Checkout) -> None:
     """As an old archive leaves them; Ray notes the command that began a study, and takes only text."""
     (fresh_checkout.root / "studies/\udcff").mkdir()

@@ -80,6 +80,7 @@ def test_killed_after_each_report_of_each_trial(
     assert counted.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_a_trial_given_to_a_worker_that_ends_after_the_one_before_is_not_counted_as_lost(counted: Machine) -> None:
     """After an error a worker takes no other trial, and Ray Tune does not know."""
     # In training: the step that the driver tries is a later one.

@@ -79,7 +79,11 @@ def test_workers_that_end_as_they_start(
             "error: the libraries take 6 GiB of address space, got ulimit -v 500000, 0.5 GiB; raise that",
             marks=pytest.mark.thorough,
         ),
-        (7_000_000, "error: Ray does not start: .+; ulimit -v is 7000000 here, which may be too little; mend that"),
+        pytest.param(
+            7_000_000,
+            "error: Ray does not start: .+; ulimit -v is 7000000 here, which may be too little; mend that",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(
             12_000_000,
             "error: Ray does not start: .+; ulimit -v is 12000000 here, which may be too little; mend that",
@@ -112,7 +116,8 @@ def test_all_packages_by_pythonpath(machine: Machine) -> None:
     assert command.wait() == 0, command.output
 
 
-@pytest.mark.parametrize("name", ["x" * 100, pytest.param("Müll", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["x" * 100, "Müll"])
 def test_a_folder_whose_path_sockets_do_not_take(machine: Machine, tmp_path: Path, name: str) -> None:
     """Job managers give such ones as TMPDIR."""
     folder = tmp_path / name
@@ -125,6 +130,7 @@ def test_a_folder_whose_path_sockets_do_not_take(machine: Machine, tmp_path: Pat
     assert command.wait() == 0, command.output
 
 
+@pytest.mark.thorough
 def test_what_only_the_driver_can_import(machine: Machine, tmp_path: Path) -> None:
     """A module in an archive, which no run copies: the error of its import is the trial's, and no worker is lost."""
     archive = tmp_path / "helpers.zip"

@@ -56,19 +56,16 @@ class Crash(Exception):
 
 
 class CrashingClient:
-    """A client whose `calls`-th call from now is its last: it fails before it did its work, or after."""
+    """A client that fails from its `calls`-th call on, before it has done its work; without any, at once."""
 
-    def __init__(self, client: MlflowClient, calls: int, when: str) -> None:
-        self.client, self.calls, self.when = client, calls, when
+    def __init__(self, client: MlflowClient, calls: int) -> None:
+        self.client, self.calls = client, calls
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             self.calls -= 1
-            if self.calls < 0 or (self.calls == 0 and self.when == "before"):
+            if self.calls <= 0:
                 raise Crash
-            result = getattr(self.client, name)(*arguments, **options)
-            if self.calls == 0:
-                raise Crash
-            return result
+            return getattr(self.client, name)(*arguments, **options)
 
         return call

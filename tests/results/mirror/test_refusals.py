@@ -73,7 +73,7 @@ def test_names_and_texts_that_mlflow_would_refuse_arrive_in_a_form_that_it_takes
     assert len(runs(uri, STUDY)[STUDY].data.tags["mlflow.note.content"]) == 8000
     # What was cut is not sent again.
     to = mirror(uri, question="why? " * 2000)
-    to._client = CrashingClient(to._client, 1, "before")  # type: ignore[assignment]
+    to._client = CrashingClient(to._client, 1)  # type: ignore[assignment]
     to._probe = lambda: None  # type: ignore[method-assign]
     deliver(to, copy(asked, long))
 

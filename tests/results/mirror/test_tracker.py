@@ -28,6 +28,7 @@ from platform.results.mirror.messages import Owed
 from tests.support.followed import HEADER, STUDY, Driver, all_delivered, wait_until
 from tests.support.invented_study import EVALUATED_STEPS, begun, record, report
 from tests.support.mlflow_contents import contents, runs
+from tests.support.patience import PATIENCE
 from tests.support.small_disk import mounted
 from tests.support.synthetic_study import ask
 
@@ -64,7 +65,7 @@ def test_followed_or_copied_later_a_study_gives_the_same_runs(
     driver.end(failed, End("failed", "diverged", "the loss is nan at step 60", 0))
     table = driver.store.study_folder(STUDY) / "table.md"
     table.write_text("a table")
-    assert not driver.tracker.close([table], patience=30)
+    assert not driver.tracker.close([table], patience=PATIENCE)
     assert (driver.tracker.owed(), str(driver.tracker.owed())) == (Owed(0, 0), "nothing")
 
     live = contents(uri, STUDY)
@@ -125,7 +126,7 @@ def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path)
     for each in (done, running):
         driver.report(each, 100)
     driver.end(done, End("stopped", "below the cut", "at 100", 100))
-    assert not driver.tracker.close(state="interrupted", patience=30)
+    assert not driver.tracker.close(state="interrupted", patience=PATIENCE)
     before = runs(uri, STUDY)
     assert {name: run.info.status for name, run in before.items()} == {
         STUDY: "KILLED", "FDA search 0": "FINISHED", "FDA search 1": "KILLED"
@@ -141,7 +142,7 @@ def test_an_interrupted_study_goes_on_in_the_same_runs(uri: str, tmp_path: Path)
     for step in (300, 400):
         driver.report(running, step)
     driver.end(running)
-    assert not driver.tracker.close(patience=30)
+    assert not driver.tracker.close(patience=PATIENCE)
     after = contents(uri, STUDY)
     assert {name: run.status for name, run in after.items()} == dict.fromkeys(before, "FINISHED")
     assert [step for step, _ in after["FDA search 1"].metrics["source/miou"]] == list(EVALUATED_STEPS)
@@ -174,7 +175,7 @@ def test_faults_of_a_sqlite_store(uri: str, tmp_path: Path, caplog: pytest.LogCa
     all_delivered(driver.tracker)
     driver.report(asked, 400)
     driver.end(asked)
-    assert not driver.tracker.close(patience=30)
+    assert not driver.tracker.close(patience=PATIENCE)
     run = contents(uri, STUDY)["FDA search 0"]
     assert (run.status, [step for step, _ in run.metrics["source/miou"]]) == ("FINISHED", list(EVALUATED_STEPS))
 
@@ -281,7 +282,7 @@ def test_a_full_disk_is_owed_until_there_is_room(
     all_delivered(first.tracker)
     assert first.tracker.trouble == ""
     assert caplog.text.count("is away") == 1
-    assert not first.tracker.close(patience=30)
+    assert not first.tracker.close(patience=PATIENCE)
     assert len(runs(uri, STUDY)) == 21
 
 

@@ -83,6 +83,7 @@ UsePAM no
 UseDNS no
 PidFile none
 Subsystem sftp internal-sftp
+SetEnv OMP_WAIT_POLICY=PASSIVE
 """
 
 
