@@ -77,6 +77,7 @@ def test_a_study_starts_over_and_nothing_is_lost(ran: tuple[Checkout, str]) -> N
     assert Counter(run.info.status for run in runs) == {"FINISHED": 2 * (1 + 2), "FAILED": 2 * 2}
 
 
+@pytest.mark.thorough
 def test_a_trial_that_two_studies_ask_for_at_the_same_time_runs_once(fresh_checkout: Checkout) -> None:
     text = SMALL.replace("FACTOR", "3.0")
     processes = [fresh_checkout.start(fresh_checkout.write(f"{name}.py", text)) for name in ("one", "other")]

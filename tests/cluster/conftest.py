@@ -10,7 +10,7 @@ from tests.support.cluster.hosts import Network
 from tests.support.cluster.ray_cluster import TEXT
 from tests.support.faults.small_study import Undisturbed
 
-LONGEST = ("test_study_on_hosts", "test_hosts_lost", "test_study_in_bucket", "test_remote_study", "test_nodes")
+LONGEST = ("test_study_on_hosts", "test_study_in_bucket", "test_remote_study", "test_nodes")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from tests.support.faults import inspection
 from tests.support.faults.small_study import NAME, Undisturbed
 from tests.support.patience import PATIENCE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 
 def ended(cluster: Cluster) -> int:
@@ -21,7 +21,6 @@ def ended(cluster: Cluster) -> int:
     return len(inspection.ends(cluster.results)) if (cluster.results / NAME / "journal.jsonl").exists() else 0
 
 
-@pytest.mark.thorough
 def test_worker_cut_off(network: Network, undisturbed: Undisturbed) -> None:
     cluster = clusters.make(network, workers=1)
     (worker,) = cluster.workers

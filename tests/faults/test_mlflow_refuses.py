@@ -44,6 +44,7 @@ def test_what_a_server_fails_to_take_was_not_delivered_whatever_the_environment_
         assert len(contents(server.uri, STUDY)[RUN].metrics["source/miou"]) == 4
 
 
+@pytest.mark.thorough
 def test_a_location_that_is_only_the_servers_or_never_answers_holds_back_no_number(
     results: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,13 +61,13 @@ def unhurt(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[di
 
 
 one_by_one = [
-    pytest.param([Moment(trial, reports) for trial in TRIALS], id=f"after {reports}", marks=pytest.mark.thorough)
-    for reports in range(REPORTS + 1)
+    pytest.param([Moment(trial, reports) for trial in TRIALS], id=f"after {reports}") for reports in range(REPORTS + 1)
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("struck", [pytest.param(list(EVERY), id="all"), *one_by_one])
-@pytest.mark.parametrize("slots", [2, *(pytest.param(other, marks=pytest.mark.thorough) for other in (1, 5))])
+@pytest.mark.parametrize("slots", [2, 1, 5])
 def test_killed_after_each_report_of_each_trial(
     counted: Machine, unhurt: dict[str, Any], tmp_path: Path, slots: int, struck: list[Moment]
 ) -> None:

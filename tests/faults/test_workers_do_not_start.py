@@ -108,6 +108,7 @@ def test_little_address_space_is_one_line(machine: Machine, kilobytes: int, word
     assert machine.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_all_packages_by_pythonpath(machine: Machine) -> None:
     """As module systems of clusters give them: the environment's own Python knows none of them."""
     packages = Path(ray.__file__).parents[1]
