@@ -43,7 +43,8 @@ class Search:
             search = self._search(row)
             if search is not None:
                 search.advance()
-            if search.clock.finished if search is not None else not row.search_trials:
+            lacks = len(self._confirm[row.name]) < len(row.confirm_numbers)
+            if lacks and (search.clock.finished if search is not None else not row.search_trials):
                 self._confirm_chosen(row, None if search is None else search.best)
             for ask in self._confirm[row.name].values():
                 if self.ledger.ended(ask) is None and (end := self._end(ask)) is not None:
