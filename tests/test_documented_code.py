@@ -69,7 +69,7 @@ def test_the_study_that_is_shown_can_be_planned(document: str, tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "document",
-    ["own_method", *(pytest.param(other, marks=pytest.mark.thorough) for other in ("own_network", "selectors"))],
+    [pytest.param(shown, marks=[] if shown == "own_method" else [pytest.mark.thorough]) for shown in SHOWN],
 )
 def test_the_study_that_is_shown_runs_as_it_is(fresh_checkout: Checkout, document: str) -> None:
     path = fresh_checkout.write(f"{document}.py", pieces(document)[0])

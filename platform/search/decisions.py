@@ -43,9 +43,8 @@ class Search:
             search = self._search(row)
             if search is not None:
                 search.advance()
-            lacks = len(self._confirm[row.name]) < len(row.confirm_numbers)
-            if lacks and (search.clock.finished if search is not None else not row.search_trials):
-                self._confirm_chosen(row, None if search is None else search.best)
+            if search.clock.finished if search is not None else not row.search_trials:
+                self._confirm_chosen(row, search)
             for ask in self._confirm[row.name].values():
                 if self.ledger.ended(ask) is None and (end := self._end(ask)) is not None:
                     self.ledger.end(ask, end)
@@ -99,15 +98,19 @@ class Search:
                 self._searches[row.name] = made
         return self._searches.get(row.name)
 
-    def _confirm_chosen(self, row: Row, chosen: Ask | None) -> None:
-        """Ask for the confirm trials that a row lacks and whose beginnings are there."""
-        if chosen is None and row.search_trials:
+    def _confirm_chosen(self, row: Row, search: ArmSearch | None) -> None:
+        """Ask for the confirm trials that a row lacks and whose beginnings are there, after its search if any."""
+        asked = self._confirm[row.name]
+        lacking = [number for number in row.confirm_numbers if number not in asked]
+        if not lacking:
+            return  # Every report comes here, and to rank all search trials takes its time.
+        chosen = None if search is None else search.best
+        if search is not None and chosen is None:
             return
         values = {} if chosen is None else chosen.trial.values(row.dimensions)
-        asked = self._confirm[row.name]
-        for number in row.confirm_numbers:
+        for number in lacking:
             seed = confirm_seed(number)
-            if number not in asked and (after := self._starts(row, seed)) is not None:
+            if (after := self._starts(row, seed)) is not None:
                 asked[number] = Ask(row.name, "confirm", number, row.trial(values, seed, self._identity, after))
                 self.ledger.ask(asked[number])
 

@@ -127,7 +127,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "text in another coding": every("*.json", lambda path: path.write_bytes(b"\xff\xfe{")),
 }
 
-TRIED = {
+ALWAYS = {
     "a bit of the first image",
     "a bit of each description",
     "no bytes of images",
@@ -137,7 +137,7 @@ TRIED = {
     "images of another split",
     "pickled objects",
 }
-"""Damages that are tried always, one of each kind; the others by `make thorough`."""
+"""What a trial meets in every run of the tests, one damage of each kind; the others by `make thorough`."""
 
 
 def trained(busy: Attempt) -> tuple[Report, ...]:
@@ -156,7 +156,7 @@ def zeros_at_end(path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [pytest.param(name, marks=[pytest.mark.thorough] if name not in TRIED else []) for name in DAMAGES]
+    "damage", [pytest.param(name, marks=[pytest.mark.thorough] if name not in ALWAYS else []) for name in DAMAGES]
 )
 def test_a_trial_that_finds_damaged_data_has_the_numbers_of_an_undisturbed_one(
     damage: str, cache: Path, tmp_path: Path

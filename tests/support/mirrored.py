@@ -56,7 +56,7 @@ class Crash(Exception):
 
 
 class CrashingClient:
-    """A client that fails from its `calls`-th call on, before it has done its work; without any, at once."""
+    """A client that fails from its `calls`-th call on, before it has done its work."""
 
     def __init__(self, client: MlflowClient, calls: int) -> None:
         self.client, self.calls = client, calls

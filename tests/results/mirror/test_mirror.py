@@ -185,7 +185,7 @@ def test_what_is_there_costs_no_call(uri: str) -> None:
     deliver(mirror(uri), copy(asked, record(asked)), copy(going, running(going, 2)))
     to = mirror(uri)
     to._probe = lambda: None  # type: ignore[method-assign]
-    to._client = CrashingClient(to._client, 0)  # type: ignore[assignment]
+    to._client = CrashingClient(to._client, 1)  # type: ignore[assignment]
     deliver(to, copy(asked, record(asked)), copy(going, running(going, 2)))
 
 

@@ -72,6 +72,7 @@ ip link set cable up
 ip route add default via 10.0.0.254
 exec env --ignore-environment /usr/sbin/sshd -D -e -f files/sshd_config
 """
+# Threads that wait give up their core, as the Makefile has it: hosts know nothing of this environment.
 SSHD = """
 HostKey /mnt/files/host_key
 AuthorizedKeysFile /mnt/files/authorized_keys

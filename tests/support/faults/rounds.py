@@ -97,7 +97,7 @@ class Rounds:
     def _begin(self) -> int:
         tried = [
             Tried(
-                point=point(self._row.dimensions, trial.values(self._row.dimensions)),
+                point=point(self._row.dimensions, trial.hyperparameters | trial.recipe),
                 state=None if (end := self._ends.get(number)) is None else end.state,
                 step=self._trials[number].evaluated_steps[seen - 1] if (seen := self._seen[number]) else 0,
                 value=self._value(self._reports(trial.id)[seen - 1]) if seen else None,
