@@ -105,6 +105,21 @@ def test_every_parameter_gets_a_finite_gradient_in_training(architecture: Archit
     assert any(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, BiSeNet18(width=1 / 16), BiSeNet18(width=1 / 64)], ids=str)
+def test_gradients_are_those_of_double_precision(architecture: Architecture) -> None:
+    """Which other kernels compute: some of oneDNN's, in single precision alone, are wrong for few channels."""
+    network = randomise(built(architecture)).eval()
+    exact = copy.deepcopy(network).double()
+    # Not in training mode: batch norms of a few pixels make much of the last digit.
+    for each, batch in ((network, images(4, (64, 96))), (exact, images(4, (64, 96)).double())):
+        prediction = each.to(memory_format=torch.channels_last)(batch, auxiliary=True)
+        torch.autograd.backward([logits.square().mean() for logits in (prediction.logits, *prediction.auxiliary)])
+    for (name, single), double in zip(network.named_parameters(), exact.parameters(), strict=True):
+        assert single.grad is not None, name
+        assert double.grad is not None, name
+        assert (single.grad - double.grad).norm() <= 1e-3 * double.grad.norm(), name
+
+
 @every_architecture
 def test_images_are_rgb_in_0_to_255_and_the_network_normalises_them(architecture: Architecture) -> None:
     """What its first convolution sees of uniform colours is about as wide as a normal distribution."""
