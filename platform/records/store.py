@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platform.records.plain import check_name
 from platform.records.record import Ask, End, Journal, Key, Record, Report, Score, StudyHeader
@@ -32,6 +32,9 @@ from platform.records.storage.lines import Newer, Unreadable, read, written
 from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import Folder, Storage
 from platform.records.trial import Trial
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 RECORD = "record.jsonl"
 CHECKPOINT = "checkpoint.pt"
@@ -160,29 +163,27 @@ class Store:
 
     def begin(self, record: Record) -> None:
         """Write the first line of a trial's record."""
-        begun = Begun(record.trial, record.provenance, record.cost)
-        self._append(record.trial.id, "trial", dataclasses.asdict(begun))
+        self._append(record.trial.id, "trial", Begun(record.trial, record.provenance, record.cost))
 
     def report(self, trial_id: str, report: Report) -> None:
         """Append a report to a trial's record."""
-        # Not by asdict, which copies 400 counts per split one by one.
-        self._append(trial_id, "report", vars(report))
+        self._append(trial_id, "report", report)
 
     def end(self, trial_id: str, end: End) -> None:
         """Append to a trial's record how it ended."""
-        self._append(trial_id, "end", vars(end))
+        self._append(trial_id, "end", end)
 
     def announce(self, header: StudyHeader) -> None:
         """Append the study's header to its journal; the last one counts."""
-        self._enter(header.name, "study", dataclasses.asdict(header))
+        self._enter(header.name, "study", header)
 
     def ask(self, study: str, ask: Ask) -> None:
         """Append an asked trial to the study's journal."""
-        self._enter(study, "ask", dataclasses.asdict(ask))
+        self._enter(study, "ask", ask)
 
     def score(self, study: str, score: Score) -> None:
         """Append to the study's journal what its selector makes of a trial."""
-        self._enter(study, "score", vars(score))
+        self._enter(study, "score", score)
 
     def evidence(self, trial_id: str, step: int) -> bytes:
         """The file of a trial's evidence at an evaluation. Raises FileNotFoundError, and OSError."""
@@ -190,12 +191,12 @@ class Store:
 
     def lose(self, study: str, trial_id: str, step: int) -> None:
         """Append to the study's journal that a trial lost its worker after a step."""
-        self._enter(study, "loss", {"trial": trial_id, "step": step})
+        self._enter(study, "loss", Loss(trial_id, step))
 
     def conclude(self, study: str, key: Key, end: End) -> None:
         """Append to the study's journal how a trial ended for an arm."""
         arm, trial_id = key
-        self._enter(study, "end", {"trial": trial_id, "end": vars(end), "arm": arm})
+        self._enter(study, "end", Conclusion(trial_id, end, arm))
 
     def journal(self, study: str) -> Journal:
         """What a study decided so far."""
@@ -240,10 +241,10 @@ class Store:
         known = end is not None and end.step <= record.step
         return dataclasses.replace(record, end=end if known else None)
 
-    def _append(self, trial_id: str, event: str, values: dict[str, Any]) -> None:
+    def _append(self, trial_id: str, event: str, values: "DataclassInstance") -> None:
         self.storage.append(trial_file(trial_id, RECORD), written(trial_id, event, values))
 
-    def _enter(self, study: str, event: str, values: dict[str, Any]) -> None:
+    def _enter(self, study: str, event: str, values: "DataclassInstance") -> None:
         self.storage.append(journal_file(study), written(study, event, values))
 
     def _lines(self, name: str, owner: str, kinds: Mapping[str, type]) -> list[Any]:

@@ -37,6 +37,8 @@ class ArmSearch:
         self._selector = row.selector
         self._by_others = ledger.judges_by_others(row.name)
         """Whether what the selector says of a trial changes when another one comes."""
+        self._points: list[Mapping[str, Any] | None] = []
+        """The trials' points among those that may be proposed."""
         self._told: dict[int, Tried] = {}
         """What was seen of trials that have ended, where nothing changes it any more."""
         self._compared: dict[tuple[int, int], float] = {}
@@ -94,6 +96,7 @@ class ArmSearch:
         values = propose(self.row.dimensions, [*map(self._tried, range(number))], (self._ledger.study, self.row.name))
         trial = self.row.trial(values, SEARCH_SEED, self._identity, self._after)
         self.asks.append(Ask(self.row.name, "search", number, trial))
+        self._points.append(point(self.row.dimensions, trial.values(self.row.dimensions)))
         self._ledger.ask(self.asks[-1])
 
     def outcome(self, number: int, evaluation: int) -> Outcome | None:
@@ -137,7 +140,7 @@ class ArmSearch:
             return self._told[number]
         seen, end = self.clock.seen[number], self.clock.ends.get(number)
         tried = Tried(
-            point=point(self.row.dimensions, self.asks[number].trial.values(self.row.dimensions)),
+            point=self._points[number],
             state=None if end is None else end.state,
             step=self._steps[seen - 1] if seen else 0,
             value=self._last_value(number) if seen else None,

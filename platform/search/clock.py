@@ -160,7 +160,7 @@ class Clock:
 
     def _occupy(self) -> None:
         """Give each idle worker a trial, as long as there is one to go on with or to begin."""
-        while self._idle and self._take():
+        while self._idle and not self.finished and self._take():
             self._idle -= 1
 
     def _take(self) -> bool:

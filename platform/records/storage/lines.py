@@ -6,6 +6,7 @@
 0.1.0, have neither `of` nor `format`; they are read for ever.
 """
 
+import dataclasses
 import functools
 import json
 import re
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from pydantic import TypeAdapter
 
 FORMAT = 2
@@ -56,10 +58,16 @@ class Line(NamedTuple):
             raise Unreadable(f"none that this version understands ({where}: {first['msg']})") from error
 
 
-def written(owner: str, event: str, values: Mapping[str, Any]) -> bytes:
+def written(owner: str, event: str, values: "DataclassInstance") -> bytes:
     """A line without its newline; `owner` is the id of the trial or the name of the study whose file it goes to."""
-    body = json.dumps({"event": event, "of": owner, "format": FORMAT, **values}, allow_nan=False).encode()
+    line = {"event": event, "of": owner, "format": FORMAT, **_by_field(values)}
+    body = json.dumps(line, allow_nan=False, default=_by_field).encode()
     return b'%s, "crc32": "%08x"}' % (body[:-1], zlib.crc32(body))
+
+
+def _by_field(values: "DataclassInstance") -> dict[str, Any]:
+    """What a dataclass holds; not by `dataclasses.asdict`, which copies every count and value one by one."""
+    return {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
 
 
 def read(content: bytes, owner: str) -> Line:
