@@ -133,7 +133,8 @@ def _study(store: Store, name: str, options: argparse.Namespace) -> str:
         _replayed(header, rows, asks[0].trial.evaluated_steps, each, options.slots)
         for each in _settings(header, options)
     ]
-    title = f"{name}: {len(asks)} search trial{'s' * (len(asks) > 1)} by {header.select}"
+    number = sum(len(row.curves) for row in rows.values())
+    title = f"{name}: {number} search trial{'s' * (number > 1)} by {header.select}"
     return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND + _otherwise(header))])
 
 

@@ -146,7 +146,7 @@ def _study_file(path: Path, small: bool) -> StudyFile:
 
 def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
     """Print the plan, what is wrong with data that were named, and why a run would be refused: a plan needs neither."""
-    print(describe(file.study, file.name, _offer(file.study, address), _results(results)))
+    print(describe(file.study, file.name, _offer(file.study, address), _earlier(results)))
     try:
         check_files(file.study)
         check_selector(file.study)
@@ -159,6 +159,14 @@ def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
     except BadInput as refused:
         say(f"note: a run would be refused: {refused}")
     return COMPLETE
+
+
+def _earlier(results: str | None) -> Store | None:
+    """The results whose trials tell how fast this machine is; None where that takes a network, or none can be named."""
+    with suppress(BadInput):  # which is said after the plan
+        store = _results(results)
+        return None if store.shared else store
+    return None
 
 
 def _compare(file: StudyFile, store: Store) -> None:

@@ -72,6 +72,8 @@ class Ledger:
         self._locks = TrialLocks(store.trial_folder)
         self._asked_before: dict[str, set[Place]] = defaultdict(set)
         """While the study starts over: asks of its last run that were not derived again yet, by the trial's id."""
+        self._withheld: set[str] = set()
+        """While it does: trials that have ended for every arm derived so far, but whose weights others may want."""
         for ask in journal.asks:
             if ask.arm in arms:
                 self._take(ask)
@@ -101,7 +103,7 @@ class Ledger:
 
     def record(self, ask: Ask) -> Record:
         """What an arm has of a trial: up to where it ended for it, with what its selector makes of that."""
-        return self._journal.scored(seen(self.records[ask.trial.id], self.ended(ask)), ask.arm)
+        return self._journal.scored(self.records[ask.trial.id].until(self.ended(ask)), ask.arm)
 
     def scored(self, record: Record, arm: str) -> Record:
         """A record with what the selector makes of it for an arm."""
@@ -156,6 +158,7 @@ class Ledger:
         self._ends.clear()
         yield
         self._asked_before.clear()
+        self._withheld.clear()
 
     def ask(self, ask: Ask) -> None:
         """Note that the study asks for a trial, of which there may be something on record."""
@@ -180,7 +183,7 @@ class Ledger:
         if ask.trial.id not in self.records:
             known = self.store.read(ask.trial.id) or _nothing(ask)
             losses = self._journal.losses[ask.trial.id]
-            self.records[ask.trial.id] = replace(_to_go_on(known), losses=losses)
+            self.records[ask.trial.id] = replace(known.going_on(), losses=losses)
 
     def take_up(self, ask: Ask, first: Callable[[], Record]) -> bool:
         """Take a trial for this process and see what is on record of it; False while another process holds it.
@@ -194,8 +197,9 @@ class Ledger:
             known = first()
             self._write(lambda: self.store.begin(known))
         losses = self.records[ask.trial.id].losses
-        self.records[ask.trial.id] = replace(_to_go_on(known), losses=losses)
-        self._judge_all(ask)
+        self.records[ask.trial.id] = replace(known.going_on(), losses=losses)
+        for same in self.meaning(ask.trial.id):
+            self._judge_all(same)
         return True
 
     def hand_out(self, ask: Ask) -> str:
@@ -208,7 +212,10 @@ class Ledger:
         return claim
 
     def begin(self, ask: Ask) -> None:
-        """Tell the listeners that a trial begins or goes on."""
+        """Tell the listeners that a trial begins or goes on; how it failed in an earlier run was told then."""
+        for same in self.meaning(ask.trial.id):
+            if self.ended(same) is None:
+                self._logged_ends.pop(same.key, None)
         self._tell("begin", ask)
 
     def pause(self, ask: Ask) -> None:
@@ -315,17 +322,27 @@ class Ledger:
 
     def _conclude(self, ask: Ask, end: End) -> None:
         self._ends[ask.key] = end
-        if self._logged_ends.get(ask.key) == end:
+        is_new = self._logged_ends.get(ask.key) != end
+        if is_new or ask.trial.id in self._withheld:
+            # Ahead of the journal: a kill in between leaves a trial that ends again, not weights for ever.
+            self._let_go_of_weights(ask, end)
+        if is_new:
+            self._write(lambda: self.store.conclude(self.study, ask.key, end))
+            self._logged_ends[ask.key] = end
+            self._hear("end", ask)
+
+    def _let_go_of_weights(self, ask: Ask, end: End) -> None:
+        """Let others have a trial that has ended for all arms, and remove its weights unless somebody may want them."""
+        trial_id = ask.trial.id
+        ends = [ended for ended in map(self.ended, self.meaning(trial_id)) if ended is not None]
+        if len(ends) < len(self.meaning(trial_id)) or self.records[trial_id].is_given_up:
             return
-        same = [end for end in map(self.ended, self.meaning(ask.trial.id)) if end is not None and not end.retry]
-        if not self._asked_before[ask.trial.id] and len(same) == len(self.meaning(ask.trial.id)):
-            if not (ask.phase == "confirm" and end.state == "complete"):
-                # Ahead of the journal: a kill in between leaves a trial that ends again, not weights for ever.
-                self._remove_weights(ask.trial.id, max(each.step for each in same))
-            self.let_go(ask)
-        self._write(lambda: self.store.conclude(self.study, ask.key, end))
-        self._logged_ends[ask.key] = end
-        self._hear("end", ask)
+        if self._asked_before[trial_id]:
+            self._withheld.add(trial_id)
+            return
+        if not (ask.phase == "confirm" and end.state == "complete"):
+            self._remove_weights(trial_id, max(ended.step for ended in ends))
+        self.let_go(ask)
 
     def _remove_weights(self, trial_id: str, furthest: int) -> None:
         """Remove a trial's weights, unless another study trains it, or has trained it further than this one wants."""
@@ -374,18 +391,3 @@ class Ledger:
 def _nothing(ask: Ask) -> Record:
     """The record of a trial that was asked for and not begun."""
     return Record(ask.trial, provenance={}, cost={})
-
-
-def _to_go_on(record: Record) -> Record:
-    """A record of an earlier run, as this one goes on from it."""
-    return replace(record, end=None) if record.is_given_up else record
-
-
-def seen(record: Record, end: End | None) -> Record:
-    """A trial's record as seen by an arm for which it ended this way, or has not ended.
-
-    An end beyond what is on record does not count: the record was damaged, and the trial fills the gap first.
-    """
-    if end is None or end.step > record.step:
-        return replace(record, end=None)
-    return replace(record, reports=tuple(report for report in record.reports if report.step <= end.step), end=end)

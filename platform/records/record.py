@@ -110,6 +110,20 @@ class Record:
         end = self.end
         return end is not None and end.retry and (end.cause != "error" or end.step == 0 or self.trial.confirms)
 
+    def going_on(self) -> "Record":
+        """The record of an earlier run, as this one goes on from it."""
+        return dataclasses.replace(self, end=None) if self.is_given_up else self
+
+    def until(self, end: End | None) -> "Record":
+        """The record as seen by an arm for which the trial ended this way, or has not ended.
+
+        An end beyond what is on record does not count: the record was damaged, and the trial fills the gap first.
+        """
+        if end is None or end.step > self.step:
+            return dataclasses.replace(self, end=None)
+        reports = tuple(report for report in self.reports if report.step <= end.step)
+        return dataclasses.replace(self, reports=reports, end=end)
+
 
 @dataclasses.dataclass(frozen=True)
 class Ask:

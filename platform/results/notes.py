@@ -105,16 +105,17 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
     if row.troubles.seeds_missing and row.troubles.failure != "all trials failed":
         why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
         notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
-    again = [run for run in failed_runs(runs.all) if run.end and run.end.retry]
-    if any(run.end and run.end.cause == "error" for run in again):
+    errors = [run for run in failed_runs(runs.all) if run.end and run.end.cause == "error"]
+    again = [run for run in failed_runs(runs.all) if run.record and run.record.is_given_up]
+    if errors:
         log = f"{header.name}/log.txt among the results"
-        notes.append(f"an error in the code, see {log} for its traceback: mend it, then run the same command")
-    if waits := [f"{_name(run)} ({run.end.cause})" for run in again if run.end and run.end.cause != "error"]:
-        them = "them" if len(waits) > 1 else "it"
-        notes.append(
-            f"waits for {_listed(waits)}, which failed for {'reasons' if len(waits) > 1 else 'a reason'} outside of "
-            f"{them}; the same command tries {them} again"
-        )
+        ours = [run for run in errors if run not in again]
+        remedy = "run the same command" if len(ours) < len(errors) else "start over with --fresh, if it shall count"
+        notes.append(f"an error in the code, see {log} for its traceback: mend it, then {remedy}")
+    if again:
+        waits = _listed([f"{_name(run)} ({run.end.cause})" for run in again if run.end])
+        decides, them = ("decide", "them") if len(again) > 1 else ("decides", "it")
+        notes.append(f"waits for {waits}, which {decides} nothing; the same command tries {them} again")
     return notes
 
 

@@ -32,7 +32,7 @@ class Pace(NamedTuple):
     test: float
     """An evaluation of a confirm trial, which has the test split besides."""
     start: float
-    """Until the first step, on a worker that is there."""
+    """In which workers that are there took it up: until its first step, and after each wait at a rung."""
 
 
 class Measured(NamedTuple):
@@ -87,10 +87,13 @@ def _nearest(work: float, trials: Sequence[Measured]) -> list[Measured]:
 
 
 def _newest(store: Store) -> Iterator[Record]:
+    # What is damaged in other studies' records is nothing to whoever asks.
+    store = Store(store.folder, store.storage if store.shared else None)
     journals = []
-    for study in store.studies():
-        with suppress(OSError, ValueError):  # somebody else's, whom nobody waits for
-            journals.append(store.journal(study))
+    with suppress(OSError):
+        for study in store.studies():
+            with suppress(OSError, ValueError):  # somebody else's, whom nobody waits for
+                journals.append(store.journal(study))
     journals = sorted(journals, key=lambda journal: journal.header.began if journal.header else "")
     trials = dict.fromkeys(ask.trial.id for journal in journals for ask in journal.asks)
     for trial in [*trials][-NEWEST:]:

@@ -56,7 +56,9 @@ class StudyScheduler(FIFOScheduler):
             self._enter(assignment, result["result"])
             goes_on = isinstance(result["result"], Report) and self.search.may_go_on(assignment.ask)
             if not goes_on and self.slots.take_back(assignment):
-                self.ledger.pause(assignment.ask)
+                # What has failed was told; and a study that stops waits for no decision.
+                waits = isinstance(result["result"], Report) and not self._stopping
+                (self.ledger.pause if waits else self.ledger.let_go)(assignment.ask)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault

@@ -166,7 +166,8 @@ class ArmSearch:
         step = self._steps[ended.evaluation - 1]
         if ended.state == "stopped":
             what = f"mean of the last {self._asha.smoothing} " if self._asha.smoothing > 1 else ""
-            words = f"{what}{self._selector} {ended.value:.4f} is below the cut {ended.cut:.4f}"
+            below = "below" if ended.value < ended.cut else "not above"
+            words = f"{what}{self._selector} {ended.value:.4f} is {below} the cut {ended.cut:.4f}"
             return End("stopped", "below the cut", f"rung {step}: {words}", step)
         cause, reason = ailment(record.reports[: ended.evaluation]) or (None, "")
         return End(ended.state, cause, reason, step)

@@ -93,4 +93,4 @@ Result = Report | Failure | UnfitNode | DiskFailure | Stopped
 
 def breaks_worker(result: Result) -> bool:
     """Whether a worker takes no other trial after this: its node is unfit, or the process or its GPU may be broken."""
-    return isinstance(result, UnfitNode) or (isinstance(result, Failure) and result.cause == "error")
+    return isinstance(result, UnfitNode) or (isinstance(result, Failure) and result.cause in ("error", "worker lost"))

@@ -253,6 +253,8 @@ def _result(error: Exception | SystemExit, attempt: Attempt) -> Result:
         remedy = "lower the recipe's batch or the network's width, or raise Budget.gpus"
         return Failure("out of memory", f"{_reason(error)}; {remedy}", retry=True)
     trace = "".join(traceback.format_exception(error))
+    if isinstance(error, torch.AcceleratorError):
+        return Failure("worker lost", explained(error), retry=True, trace=trace)
     return Failure("error", explained(error), retry=True, trace=trace)
 
 

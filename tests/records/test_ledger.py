@@ -6,11 +6,12 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from platform.records.ledger import Event, StoreFault
+from platform.records.ledger import Event, Ledger, StoreFault
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, End, Phase, Record
 from platform.records.store import CHECKPOINT, Store
@@ -176,6 +177,60 @@ def test_an_error_is_tried_again_before_the_first_report_and_where_nothing_is_de
     for _ in range(2):
         assert later.records[asked.trial.id].end == (None if again else error)
         later.take_up(asked, lambda: record(asked))
+
+
+def test_a_failure_from_outside_is_told_in_each_run_in_which_it_comes(tmp_path: Path) -> None:
+    lost, asked = End("failed", "out of memory", "the GPU has 1 GiB", 10, retry=True), ask()
+    for _ in range(2):
+        book, ear = ledger(tmp_path), Ear()
+        book.listeners.append(ear)
+        with book.start_over():
+            book.ask(asked)
+        begin(book, asked)
+        book.report(asked, report(10))
+        book.fail(asked, lost)
+        book.close()
+        assert (ear.heard[0][0], ear.heard[-1]) == ("begin", ("end", asked, lost))  # type: ignore[index]
+
+
+def test_the_weights_of_a_trial_with_an_error_of_its_own_go_and_those_of_one_to_be_tried_again_stay(
+    tmp_path: Path,
+) -> None:
+    for number, step in enumerate((10, 0)):
+        book, asked = ledger(tmp_path), ask(number=number)
+        begin(book, asked)
+        weights = tmp_path / "trials" / asked.trial.id / CHECKPOINT
+        weights.touch()
+        book.report(asked, report(10))
+        end = End("failed", "error", "a bug", step, retry=True)
+        book.fail(asked, end)
+        if step:
+            book.end(asked, end)
+        assert weights.exists() == (step == 0)
+
+
+class Level:
+    """A selector to which all is the same."""
+
+    name = "own/level"
+    compares = False
+
+    def scores(self, trials: Sequence[str], step: int) -> list[float]:
+        return [0.5] * len(trials)
+
+
+def test_what_another_study_has_trained_is_judged_for_every_arm_that_means_it(tmp_path: Path) -> None:
+    asked = ask()
+    both = [asked, dataclasses.replace(asked, arm="source only")]
+    book = Ledger(Store(tmp_path), "question", ARMS, dict.fromkeys(ARMS, Level()))
+    for each in both:
+        book.ask(each)
+    other = ledger(tmp_path, study="another")
+    begin(other, asked)
+    other.report(asked, report(10))
+    other.close()
+    assert book.take_up(asked, lambda: record(asked))
+    assert [book.record(each).reports[0].metrics["own/level"] for each in both] == [0.5, 0.5]
 
 
 def test_a_trial_of_two_arms_ends_for_each_by_itself_and_keeps_its_weights_for_the_other(tmp_path: Path) -> None:

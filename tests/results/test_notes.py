@@ -143,15 +143,15 @@ def test_trials_that_the_same_command_tries_again_are_said() -> None:
     records[last.trial.id] = failed(last, "worker lost", "its worker died 3 times, last at step 200", retry=True)
     assert tabulate(header, asks, records).notes == (
         "FDA: 1 of 3 seeds missing (1 failed: 1 worker lost)",
-        "FDA: waits for seed 3 (worker lost), which failed for a reason outside of it; the same command tries it again",
+        "FDA: waits for seed 3 (worker lost), which decides nothing; the same command tries it again",
     )
     second = of(asks, "FDA", "search")[1]
     records[second.trial.id] = failed(second, "out of memory", "CUDA out of memory", retry=True)
     assert tabulate(header, asks, records).notes == (
         "FDA: 1 of 4 search trials failed: 1 out of memory",
         "FDA: 1 of 3 seeds missing (1 failed: 1 worker lost)",
-        "FDA: waits for search trial 1 (out of memory) and seed 3 (worker lost), which failed for reasons outside of "
-        "them; the same command tries them again",
+        "FDA: waits for search trial 1 (out of memory) and seed 3 (worker lost), which decide nothing; "
+        "the same command tries them again",
     )
 
 
@@ -161,10 +161,26 @@ def test_an_error_in_the_code_is_to_be_mended_first() -> None:
     records[first.trial.id] = failed(first, "error", "KeyError: 'x' at own.py:7", retry=True)
     log = f"{header.name}/log.txt among the results"
     mend = f"an error in the code, see {log} for its traceback: mend it, then run the same command"
-    assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}",)
-    records[last.trial.id] = failed(last, "data", "cannot read frame.png", retry=True)
-    again = "waits for seed 3 (data), which failed for a reason outside of it; the same command tries it again"
+    again = "waits for seed 1 (error), which decides nothing; the same command tries it again"
     assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}", f"FDA: {again}")
+    records[last.trial.id] = failed(last, "data", "cannot read frame.png", retry=True)
+    again = "waits for seed 1 (error) and seed 3 (data), which decide nothing; the same command tries them again"
+    assert tabulate(header, asks, records).notes[1:] == (f"FDA: {mend}", f"FDA: {again}")
+
+
+def test_an_error_by_which_the_search_goes_on_takes_more_than_the_same_command() -> None:
+    header, asks, records = two_arms()
+    second = of(asks, "FDA", "search")[1]
+    end = failed(second, "error", "KeyError: 'x' at own.py:7", retry=True)
+    assert end.end is not None
+    assert end.end.step > 0, "the error is the trial's own"
+    records[second.trial.id] = end
+    log = f"{header.name}/log.txt among the results"
+    assert tabulate(header, asks, records).notes == (
+        "FDA: 1 of 4 search trials failed: 1 error",
+        f"FDA: an error in the code, see {log} for its traceback: mend it, then start over with --fresh, "
+        "if it shall count",
+    )
 
 
 def test_a_row_says_which_of_the_runs_that_it_begins_from_failed() -> None:

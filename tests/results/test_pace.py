@@ -103,7 +103,10 @@ def test_what_cannot_be_read_of_another_study_is_left_out(tmp_path: Path) -> Non
     write(store, "search", 0, 3.0)
     (tmp_path / "another" / JOURNAL).mkdir(parents=True)
     assert "another" in store.studies()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / JOURNAL).write_text("no line\n")
     assert len(measured(store)) == 1
+    assert store.damages == set(), "what is damaged there concerns nobody here"
     (record,) = (tmp_path / "trials").glob(f"*/{RECORD}")
     record.unlink()
     record.mkdir()

@@ -106,6 +106,25 @@ def test_a_study_that_goes_on_keeps_the_weights_that_another_row_needs(tmp_path:
     assert kept.exists()
 
 
+def test_a_study_that_was_killed_before_it_said_so_removes_what_no_row_needs(tmp_path: Path) -> None:
+    arms = {
+        "rate": Arm(SourceOnly, learning_rate=OneOf(0.025, 0.05)),
+        "rate and momentum": Arm(SourceOnly, learning_rate=OneOf(0.025, 0.05), momentum=OneOf(0.9, 0.8)),
+    }
+    study = dataclasses.replace(TWO, arms=arms, reference="rate")
+    first = Simulation(tmp_path, study)
+    first.run()
+    shared = first.ledger.asked("rate", "search")[0]
+    assert len(first.ledger.meaning(shared.trial.id)) == 2
+    kept = weights(tmp_path, shared)
+    journal = tmp_path / "simulated" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    of_first_row = f'"trial": "{shared.trial.id}"', '"arm": "rate"'
+    journal.write_text("".join(line for line in lines if not all(part in line for part in of_first_row)))
+    Simulation(tmp_path, study)
+    assert not kept.exists()
+
+
 # Errors
 
 
@@ -126,7 +145,7 @@ def test_an_error_before_the_first_report_holds_up_its_row_until_the_next_run(tm
 def test_a_later_error_of_a_search_trial_is_the_trials_own_and_one_of_a_confirm_trial_is_not(tmp_path: Path) -> None:
     first = Simulation(tmp_path, slots=1)
     search, confirm = first.ledger.asked("source only", "search")[0], first.ledger.asked("fixed", "confirm")[0]
-    error = Failure("error", "RuntimeError: CUDA error", retry=True)
+    error = Failure("error", "ValueError: a bug", retry=True)
     for asked in (search, confirm):
         simulation = Simulation(tmp_path, slots=1)
         while (assignment := assigned(simulation.searcher.suggest("next"))).ask != asked:

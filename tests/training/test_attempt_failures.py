@@ -1,5 +1,6 @@
 """An attempt at a trial on a tiny town: disks, memory, data and methods that fail it."""
 
+import builtins
 import inspect
 import io
 import pickle
@@ -276,7 +277,7 @@ class Broken(SourceOnly):
         """Nothing is checked: the fields are the test's."""
 
     def losses(self, step: Step) -> dict[str, Tensor]:
-        raise {"RuntimeError": RuntimeError, "KeyError": KeyError}[self.error]("line one\nline two")
+        raise (getattr(builtins, self.error, None) or getattr(torch, self.error))("line one\nline two")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,10 +320,11 @@ def test_without_weights_a_node_of_a_cluster_is_unfit_and_one_machine_says_why(
     assert breaks_worker(unfit)
 
 
-@pytest.mark.parametrize("error", ["RuntimeError", "KeyError"])
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyError", "AcceleratorError"])
 def test_an_unknown_error_has_a_trace_and_breaks_the_worker(tmp_path: Path, error: str) -> None:
+    cause = "worker lost" if error == "AcceleratorError" else "error"
     failure = failure_of(take_step(attempt(assignment(tmp_path, Broken(error=error)))))
-    assert (failure.cause, failure.retry) == ("error", True)
+    assert (failure.cause, failure.retry) == (cause, True)
     assert failure.reason.startswith(f"{error}: ")
     assert "in losses" in failure.trace
     assert failure.trace.count("\n") > 5

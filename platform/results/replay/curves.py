@@ -30,10 +30,12 @@ class RecordedRow:
 
 def recorded_row(store: Store, journal: Journal, arm: ArmHeader) -> RecordedRow:
     """All that is on record: another study may have let a trial go on where this one stopped it."""
-    asks = {ask.place: ask for ask in journal.asks if ask.arm == arm.name}.values()
+    # A line that was damaged and written again stands at another place than the trial's number says.
+    asks = sorted({ask.place: ask for ask in journal.asks if ask.arm == arm.name}.values(), key=lambda ask: ask.number)
+    search = [ask for ask in asks if ask.phase == "search" and ask.number < arm.search_trials]
     confirm = [store.read(ask.trial.id) for ask in asks if ask.phase == "confirm"]
     return RecordedRow(
-        curves=tuple(_curve(store, ask, arm.select, journal) for ask in asks if ask.phase == "search"),
+        curves=tuple(_curve(store, ask, arm.select, journal) for ask in search),
         confirm=tuple(sum(report.seconds for report in record.reports) for record in confirm if record is not None),
         after=arm.after,
     )

@@ -64,6 +64,21 @@ def test_a_trial_fails_at_the_evaluation_that_shows_its_ailment_whoever_let_it_g
     assert healthy.curves[0] == Curve((0.1, 0.2, 0.3, 0.4), False, (1.5, 2.5, 3.5, 4.5)), "at the last it is complete"
 
 
+def test_trials_have_their_numbers_wherever_their_lines_stand_and_those_beyond_the_study_do_not_count(
+    tmp_path: Path,
+) -> None:
+    header = invented.study(invented.arm("FDA"))
+    store = Store(tmp_path)
+    store.announce(header)
+    for number in (1, 0, 2):
+        ask = invented.ask(header, "FDA", "search", number)
+        store.ask(header.name, ask)
+        store.begin(invented.begun(ask))
+        store.report(ask.trial.id, Report(STEPS[0], 1.0, {"source/miou": number / 10, "loss/cross_entropy": 3.0}, {}))
+    found = recorded_row(store, store.journal(header.name), replace(header.arms[0], search_trials=2))
+    assert [curve.values for curve in found.curves] == [(0.0,), (0.1,)]
+
+
 @pytest.mark.parametrize("promote", [True, False])
 @pytest.mark.parametrize("parallel", [1, 3])
 def test_a_study_replayed_under_its_own_setting_decides_as_it_did(tmp_path: Path, promote: bool, parallel: int) -> None:
@@ -75,7 +90,7 @@ def test_a_study_replayed_under_its_own_setting_decides_as_it_did(tmp_path: Path
     for row in (row for row in study.rows if row.search_trials and row.name != "bands"):
         assert row.search is not None
         ends = [record.end for record in simulation.record(row.name, "search")]
-        header = replace(invented.arm(row.name), select=row.selector)
+        header = replace(invented.arm(row.name), select=row.selector, search_trials=row.search_trials)
         curves = recorded_row(simulation.ledger.store, simulation.ledger.store.journal("simulated"), header).curves
         outcome = replay(curves, evaluated_steps(row.budget.steps, row.budget.evaluations), study.rungs, row.search)
         assert outcome.stopped == tuple(
