@@ -138,9 +138,8 @@ def searched(pool: Sequence[Values], trials: int, setting: Setting) -> Search:
     outcome = replay([Curve(values) for values in pool[:trials]], steps, asked.rungs(steps, 0.0), asked)
     highest = max(values[-1] for values in pool)
     winner = max(values[-1] for values in pool[:trials])
-    # Where only stopped trials are left, nothing came to its end, and the search has nothing to confirm.
-    lowest = min(values[-1] for values in pool[:trials])
-    regret = highest - (lowest if outcome.regret is None else winner - outcome.regret)
+    assert outcome.regret is not None, "of whole curves one comes to its end"
+    regret = highest - winner + outcome.regret
     return Search(trials, outcome.least_steps / evaluations, 100 * regret, outcome.winner_stopped is True)
 
 

@@ -94,14 +94,14 @@ class Figures:
             f"{len(self.trials)} trials, {statistics.median(self.trials):.1f} s of training in the median, "
             f"on {self.workers} workers; {self.window[1] - self.window[0]:.0f} s with all slots warm",
             *(f"  {part:13}  {self.shares[part]:6.1%}  {meaning}" for part, meaning in PARTS.items()),
-            *self._taken_up(),
+            *self._handover(),
             f"  the study command, with its MLflow process, computed {self.processor:.0f} s",
         ]
         if self.unaccounted >= 0.05:
             lines.append(f"  Ray's account of its workers lacks {self.unaccounted:.1f} s of training, shown as waiting")
         return "\n".join(lines)
 
-    def _taken_up(self) -> list[str]:
+    def _handover(self) -> list[str]:
         if len(self.taken_up) < 2:
             return []
         late = statistics.quantiles(self.taken_up, n=20)[-1]

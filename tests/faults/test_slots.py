@@ -19,12 +19,16 @@ def decided(results: Path) -> list[str]:
 
 
 def table(folder: Path) -> list[str]:
-    """The table without its column of hours, the last one."""
-    lines = (folder / "table.md").read_text(encoding="utf-8").splitlines()
-    heads = [line for line in lines if "hours" in line]
-    assert heads, "there is a column of hours"
-    assert all(line.split("|")[-2].strip() == "hours" for line in heads if line.startswith("|"))
-    return [line.rsplit("|", 2)[0] if line.startswith("|") else line for line in lines]
+    """The table without its column of hours, the last one of those that have it."""
+    kept, timed = list[str](), 0
+    for block in (folder / "table.md").read_text(encoding="utf-8").split("\n\n"):
+        lines = block.splitlines()
+        if lines and lines[0].startswith("|") and lines[0].split("|")[-2].strip() == "hours":
+            lines, timed = [line.rsplit("|", 2)[0] for line in lines], timed + 1
+        assert "hours" not in lines[0] or not lines[0].startswith("|"), "hours stand in the last column alone"
+        kept += lines
+    assert timed, "there is a column of hours"
+    return kept
 
 
 def same(machine: Machine, finished: Finished) -> None:

@@ -145,7 +145,7 @@ def _happened(told: _Told, selector: str, select: str) -> tuple[str, str]:
     if end is None:
         return (f"goes on from {step:,}" if step or told.record.losses else "begins"), ""
     if end.state == "failed":
-        again = "; the next run tries it again" if told.record.is_given_up else ""
+        again = "; the next run tries it again" if end.retry and end.cause != "error" else ""
         return f"FAILED at step {end.step:,}: {end.reason}{again}", "red"
     text = _value(told.record, selector, select)
     if end.state == "stopped":

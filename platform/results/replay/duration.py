@@ -58,6 +58,8 @@ def duration(rows: Mapping[str, Work], slots: int) -> float:
                 break
             if task not in taken:
                 taken.add(task)
+                if not task.searches:
+                    rows[task.row].begun.add(task.number)
                 started += 1
                 heapq.heappush(busy, _Busy(now + _seconds(rows[task.row], task), started, task))
         if not busy:
@@ -87,7 +89,6 @@ def _open(rows: Mapping[str, Work], kept: _Task | None) -> Iterator[_Task]:
 
 def _seconds(row: Work, task: _Task) -> float:
     if not task.searches:
-        row.begun.add(task.number)
         return row.confirm[task.number]
     assert row.search is not None
     return row.search.next_seconds(task.number)

@@ -17,10 +17,10 @@ CONTAINER = Path("/sys/fs/cgroup")
 ANSWER_SECONDS = 10
 
 
-def this_machine() -> Offer:
-    """The offer of this machine alone, as Ray will count it."""
-    memory = FOR_TRIALS * psutil.virtual_memory().total
-    return Offer(({"CPU": float(cores()), "GPU": float(torch.cuda.device_count()), "memory": memory},))
+def this_machine(limits: Path = CONTAINER) -> Offer:
+    """The offer of this machine alone, about as Ray will count it, which leaves out memory that others use by then."""
+    gpus, memory = torch.cuda.device_count(), FOR_TRIALS * _memory(limits)
+    return Offer(({"CPU": float(cores(limits)), "GPU": float(gpus), "memory": memory},))
 
 
 def cores(limits: Path = CONTAINER) -> int:
@@ -30,6 +30,12 @@ def cores(limits: Path = CONTAINER) -> int:
         if quota > 0 and period > 0:
             return max(1, min(counted, quota // period))
     return counted
+
+
+def _memory(limits: Path) -> int:
+    """The bytes of memory that this machine has, or that its container may use."""
+    quotas = (_number(limits, "memory.max", 0), _number(limits, "memory/memory.limit_in_bytes", 0))
+    return min([psutil.virtual_memory().total, *(quota for quota in quotas if quota > 0)])
 
 
 @functools.cache

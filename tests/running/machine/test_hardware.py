@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from ray._private.utils import get_num_cpus
 
 from platform.running.machine import hardware
 from platform.running.machine.hardware import cores, gpu, this_machine
 
 
 def limits(folder: Path, **files: str) -> Path:
-    (folder / "cpu").mkdir()
+    for group in ("cpu", "memory"):
+        (folder / group).mkdir()
     for name, text in files.items():
         (folder / name.replace("__", "/").replace("_dot_", ".")).write_text(text, encoding="ascii")
     return folder
@@ -34,9 +37,24 @@ def test_a_container_has_the_cores_of_its_quota(tmp_path: Path, files: dict[str,
     assert cores(limits(tmp_path, **files)) == (found or os.cpu_count())
 
 
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, None),
+        ({"memory_dot_max": "max\n"}, None),
+        ({"memory_dot_max": "1000000000\n"}, 1e9),
+        ({"memory__memory_dot_limit_in_bytes": "2000000000"}, 2e9),
+        ({"memory__memory_dot_limit_in_bytes": "9223372036854771712"}, None),
+    ],
+)
+def test_a_container_has_the_memory_of_its_limit(tmp_path: Path, files: dict[str, str], found: float | None) -> None:
+    (node,) = this_machine(limits(tmp_path, **files)).nodes
+    assert node["memory"] == pytest.approx(hardware.FOR_TRIALS * (found or psutil.virtual_memory().total))
+
+
 def test_the_machine_has_what_ray_counts() -> None:
     (node,) = this_machine().nodes
-    assert node["CPU"] == cores()
+    assert node["CPU"] == get_num_cpus()
     assert node["GPU"] == torch.cuda.device_count()
     assert node["memory"] > 1e9
     assert this_machine().has_gpus == torch.cuda.is_available()
