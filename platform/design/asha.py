@@ -12,9 +12,10 @@ PARALLEL = 4
 
 
 def cut(values: Sequence[float], reduction: int) -> float:
-    """The value that a trial must reach at a rung to go on: the k-th best of `values`, k = max(1, n // reduction).
+    """The least value at a rung that goes on: the k-th best of `values`, k = max(1, n // reduction).
 
-    `values` are those of the n arrivals of the arm at the rung up to and including the trial's own.
+    `values` are those of the n trials of the arm that came there so far; without `ASHA.promote` the last is the trial's
+    own.
     """
     return sorted(values, reverse=True)[max(1, len(values) // reduction) - 1]
 
@@ -40,7 +41,7 @@ class ASHA:
     At each rung a trial waits until it is among the best 1/reduction of its arm's trials seen at that rung, as
     published; without `promote` it goes on at once or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
     compares them. Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a
-    single one. What was seen so far does not depend on which machine was faster: see `platform.search.clock`.
+    single one; where no trial came to its end, the best that waits does. What was seen so far does not depend on which machine was faster: see `platform.search.clock`.
     """
 
     trials: int
