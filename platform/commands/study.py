@@ -65,7 +65,7 @@ from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.workers.code import Code, Edited, taken
 from platform.scores.selectors.judgement import Misjudged
-from platform.search.due import is_complete, wanted
+from platform.search.complete import is_complete
 from platform.search.judge import EvidenceLost, judges_of
 from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
@@ -313,7 +313,7 @@ def _close(
 ) -> None:
     """Give MLflow what it lacks, and say what it lacks even then."""
     if ended == "whole":
-        state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.by_arm()) else "interrupted"
+        state: Ending = "complete" if is_complete(header, ledger.asks, ledger.by_arm()) else "interrupted"
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), state)
         _last_words(f"\ncompare the runs (experiment {ledger.study!r}):\n  {LOOK}\n")
     else:

@@ -18,7 +18,7 @@ from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, without_secrets
-from platform.search.due import is_complete, wanted
+from platform.search.complete import is_complete
 
 COMMAND_PATIENCE = 60.0
 """How long the command waits, in seconds, for an MLflow that answered at first."""
@@ -62,7 +62,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
         tracker.hear("begin", ask, ledger.record(ask))
     whole = tracker.owed()
     _wait(tracker, without_secrets(uri, uri), study)
-    state: Ending = "complete" if is_complete(wanted(header), ledger.asks, ledger.by_arm()) else "interrupted"
+    state: Ending = "complete" if is_complete(header, ledger.asks, ledger.by_arm()) else "interrupted"
     owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
     what = _copied(whole, tracker.was_there())
     if owed.trials or owed.study:

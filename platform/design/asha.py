@@ -41,7 +41,8 @@ class ASHA:
     At each rung a trial waits until it is among the best 1/reduction of its arm's trials seen at that rung, as
     published; without `promote` it goes on at once or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
     compares them. Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a
-    single one; where no trial came to its end, the best that waits does. What was seen so far does not depend on which machine was faster: see `platform.search.clock`.
+    single one; where no trial came to its end, the best that waits does. What was seen so far does not depend on which
+    machine was faster: see `platform.search.clock`.
     """
 
     trials: int

@@ -17,7 +17,7 @@ from platform.records.trial import START_NUMBER, Trial, confirm_seed, start_seed
 from platform.results.lines import short
 from platform.results.runs import ArmRuns, runs_by_arm
 from platform.scores.selectors.choice import of_upper_bound
-from platform.search.due import best
+from platform.search.complete import best
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from platform.results.reselection import Reselected, reselected
 from platform.results.runs import runs_by_arm
 from platform.scores.selectors import SHELF
 from platform.scores.selectors.selector import Selector
-from platform.search.due import best
+from platform.search.complete import best
 from platform.search.judge import EvidenceJudge
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study

@@ -1,17 +1,22 @@
-"""Rows that come after others: what their trials begin from, when they are due, and when they never will be."""
+"""Rows that come after others: what their trials begin from, when they may be trained, and when they never will be."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from platform.design.header import header
 from platform.methods import CORAL, AdaBN, MinEnt, SourceOnly
 from platform.networks import BiSeNet18
-from platform.records.record import Ask, End, Record, Report, State
-from platform.records.trial import SEARCH_SEED, START_NUMBER, confirm_seed
-from platform.search.due import Due, due, is_complete, wanted
+from platform.records.ledger import Ledger
+from platform.records.record import End, Phase, State
+from platform.records.store import Store
+from platform.records.trial import START_NUMBER
+from platform.search.complete import is_complete
+from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
+from tests.support.made_search import report, take_up
 
 ARMS = {
     "AdaBN": Arm(AdaBN).after("source only"),
@@ -28,77 +33,82 @@ STUDY = Study(
     seeds=2,
     recipe=Recipe(network=BiSeNet18(width=0.125)),
 )
-WANTED = {each.arm: each for each in wanted(header(STUDY, "small", "", {}, "", ""))}
+HEADER = header(STUDY, "small", "", {}, "", "")
+Open = list[tuple[Phase, int, tuple[str, ...]]]
 
 
 class Book:
-    """Asks and records as a test makes them up."""
+    """A study whose trials end as a test says."""
 
-    def __init__(self) -> None:
-        self.asks: list[Ask] = []
-        self.records: dict[str, Record] = {}
+    def __init__(self, folder: Path) -> None:
+        self.search = Search(STUDY, Ledger(Store(folder), "small", list(ARMS)), STUDY.shift.identity())
 
-    def due(self, arm: str) -> Due | None:
-        return due(WANTED[arm], self.asks, dict.fromkeys(WANTED, self.records))
+    def open(self, arm: str) -> Open:
+        """What may be trained of an arm: phase, number, and what it begins from."""
+        return [(ask.phase, ask.number, ask.trial.after) for ask in self.search.open() if ask.arm == arm]
 
-    def note(self, arm: str, state: State | None = "complete") -> str:
-        """Ask for what is due of an arm, and end it; its id."""
-        found = self.due(arm)
-        assert found is not None
-        seed = confirm_seed(found.number) if found.phase == "confirm" else SEARCH_SEED
-        number = found.number
-        values = {"lambda_ent": 0.001 * (number + 1)} if arm == "searched" and found.phase == "search" else found.values
-        trial = STUDY.row(arm).trial(values, seed, {}, found.after)
-        self.asks.append(Ask(arm, found.phase, number, trial))
-        end = None if state is None else End(state, None if state == "complete" else "diverged", "", 4)
-        self.records[trial.id] = Record(trial, {}, {}, (Report(4, 1.0, {"source/miou": 0.1}, {}),), end)
-        return trial.id
+    def train(self, arm: str, state: State | None = "complete") -> str:
+        """Take an arm's next trial to its end, or half of the way; its id."""
+        ask = next(ask for ask in self.search.open() if ask.arm == arm)
+        take_up(self.search, ask)
+        for step in (2, 4) if state == "complete" else (2,):
+            self.search.ledger.report(ask, report(step))
+        if state == "failed":
+            self.search.ledger.fail(ask, End("failed", "diverged", "as it was", 2))
+        self.search.advance()
+        return ask.trial.id
 
     def complete(self) -> bool:
-        return is_complete(WANTED.values(), self.asks, dict.fromkeys(WANTED, self.records))
+        return is_complete(HEADER, self.search.ledger.asks, self.search.ledger.by_arm())
 
 
-def test_a_row_waits_for_the_trial_of_its_seed_and_no_other_row_waits() -> None:
-    book = Book()
-    assert book.due("AdaBN") is None
-    first = book.note("source only")
-    assert book.due("AdaBN") == Due("confirm", 0, {}, (first,))
-    assert book.due("source only") == Due("confirm", 1, {})
-    book.note("AdaBN")
-    assert book.due("AdaBN") is None
-    second = book.note("source only")
-    assert book.due("AdaBN") == Due("confirm", 1, {}, (second,))
+def test_a_row_waits_for_the_trial_of_its_seed_and_no_other_row_waits(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    assert book.open("AdaBN") == []
+    first = book.train("source only")
+    assert book.open("AdaBN") == [("confirm", 0, (first,))]
+    assert book.open("source only") == [("confirm", 1, ()), ("confirm", START_NUMBER, ())]
+    book.train("AdaBN")
+    assert book.open("AdaBN") == []
+    second = book.train("source only")
+    assert book.open("AdaBN") == [("confirm", 1, (second,))]
 
 
-def test_a_trial_that_goes_on_is_no_start() -> None:
-    book = Book()
-    book.note("source only", state=None)
-    assert book.due("AdaBN") is None
-
-
-def test_searches_begin_from_a_trial_of_its_own_that_no_seed_of_the_table_is() -> None:
-    book = Book()
-    starts = {arm: [book.note(arm) for _ in range(3)][-1] for arm in ("source only", "AdaBN")}
-    assert [ask.number for ask in book.asks if ask.arm == "source only"] == [0, 1, START_NUMBER]
-    assert book.due("source only") is None
-    assert book.due("searched") == Due("search", 0, {}, (starts["AdaBN"], starts["source only"]))
-    for _ in range(2):
-        book.note("searched")
-    found = book.due("searched")
-    assert found is not None
-    assert (found.phase, found.number) == ("confirm", 0)
-    assert set(found.after).isdisjoint(starts.values())
-
-
-def test_what_begins_from_a_failed_trial_is_never_due_and_the_others_are() -> None:
-    book = Book()
-    book.note("source only", state="failed")
+def test_a_trial_that_goes_on_is_no_start(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.train("source only", state=None)
+    assert book.open("AdaBN") == []
     assert not book.complete()
-    kept = book.note("source only")
-    book.note("source only", state="failed")
-    assert book.due("AdaBN") == Due("confirm", 1, {}, (kept,))
-    book.note("AdaBN")
-    assert [book.due(arm) for arm in ARMS] == [None, None, None]
+
+
+def test_searches_begin_from_a_trial_of_its_own_that_no_seed_of_the_table_is(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    starts = {arm: [book.train(arm) for _ in range(3)][-1] for arm in ("source only", "AdaBN")}
+    assert book.open("source only") == []
+    after = (starts["AdaBN"], starts["source only"])
+    assert book.open("searched") == [("search", 0, after), ("search", 1, after)]
+    for _ in range(2):
+        assert not book.complete()
+        book.train("searched")
+    (phase, number, begins), _ = book.open("searched")
+    assert (phase, number) == ("confirm", 0)
+    assert set(begins).isdisjoint(starts.values())
+    for _ in range(2):
+        assert not book.complete()
+        book.train("searched")
+    assert book.complete()
+
+
+def test_what_begins_from_a_failed_trial_is_never_open_and_the_others_are(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.train("source only", state="failed")
+    assert not book.complete()
+    kept = book.train("source only")
+    book.train("source only", state="failed")
+    assert book.open("AdaBN") == [("confirm", 1, (kept,))]
+    assert not book.complete()
+    book.train("AdaBN")
+    assert [book.open(arm) for arm in ARMS] == [[], [], []]
     assert book.complete()
 
 

@@ -22,7 +22,7 @@ from platform.design.asha import cut, smoothed
 from platform.methods import FDA, Adversarial
 from platform.records.provenance import ROOT
 from platform.records.record import Ask, Cause, End, Record, Report, State
-from platform.search.due import best
+from platform.search.complete import best
 from platform.search.proposals import STARTUP, Tried, history, point, propose
 from platform.search.space import distribution
 from platform.shifts import town
