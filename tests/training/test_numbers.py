@@ -1,8 +1,8 @@
 """The numbers of every method, as they were before the house was built: the same weights, bit for bit.
 
-`fixtures/training_numbers.json` was written at commit 3f55d1d, on several processors. They add in different orders, so
-bits are compared where a handful of plain operations of PyTorch give the same bits as on one of them, and values
-everywhere.
+`fixtures/training_numbers.json` was written at commit 056d0c1, which had the numbers of 3f55d1d, with several sets of a
+processor's instructions. They add in different orders, so bits are compared where plain layers of PyTorch give the same
+bits as with one of them, and values everywhere.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
+from platform.networks import BiSeNet18
 from platform.records.provenance import ROOT
 from platform.shifts import town
 from platform.training.evaluation import evaluate
@@ -50,11 +51,13 @@ def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def arithmetic() -> str:
-    """The digest of what a network of two layers learns in a step: this machine's way to add and multiply."""
+    """The digest of what a network of plain layers learns in a step: this machine's way to add and multiply."""
     torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 19, 1)
-    )
+    layers: list[nn.Module] = [nn.Conv2d(3, 8, 7, stride=2, padding=3, bias=False)]
+    for inputs, outputs, size, stride in ((8, 8, 3, 1), (8, 16, 1, 2), (16, 32, 3, 2), (32, 64, 3, 2), (64, 19, 3, 1)):
+        convolution = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+        layers += [nn.BatchNorm2d(inputs), nn.ReLU(), convolution]
+    network = nn.Sequential(*layers, nn.Conv2d(19, 19, 1)).to(memory_format=torch.channels_last)
     logits = functional.interpolate(
         network(torch.rand(2, 3, 32, 64)), size=(32, 64), mode="bilinear", align_corners=False
     )
@@ -68,7 +71,7 @@ def arithmetic() -> str:
 def trained(name: str) -> tuple[TrainingRun, dict[str, float]]:
     """A run of a configuration after 20 steps, and what it noted."""
     method, recipe = CONFIGURATIONS[name]
-    run = training_run(method, steps=STEPS, seed=3, **recipe)
+    run = training_run(method, steps=STEPS, seed=3, network=BiSeNet18(width=0.125), **recipe)
     run.parts = 2 if name == "halved batches" else 1
     return run, run.advance(STEPS)
 
@@ -78,7 +81,9 @@ def test_twenty_steps_give_the_weights_of_before(name: str) -> None:
     run, noted = trained(name)
     processors = BEFORE["processors"]
     for runs in processors.values():
-        assert noted == pytest.approx(runs[name]["noted"], rel=1e-2, abs=5e-5)
+        # Batch norms of a few pixels make much of the last bit.
+        rel, abs_ = (1e-4, 1e-6) if name == "frozen batch norm" else (3e-2, 3e-4)
+        assert noted == pytest.approx(runs[name]["noted"], rel=rel, abs=abs_)
     if (here := arithmetic()) not in processors:
         pytest.skip("this processor adds in another order than those that the digests were taken on")
     before = processors[here][name]
