@@ -206,16 +206,16 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         # Of a strided 1x1 convolution of fewer than 8 channels oneDNN has, on CPUs without AVX-512, a wrong gradient or
-        # none, or ends the process (its issue 6035). To skip the pixels beforehand is the same, but for the last bits.
-        self.skipped = stride if inputs < 8 else 1
+        # none, or ends the process (its issue 6035). Of every other pixel it is the same, but for the last bits.
+        self.every = stride if inputs < 8 else 1
         self.downsample: nn.Module | None = None
         if stride != 1 or inputs != outputs:
-            projection = nn.Conv2d(inputs, outputs, 1, stride=stride // self.skipped, bias=False)
+            projection = nn.Conv2d(inputs, outputs, 1, stride=stride // self.every, bias=False)
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """Add the residual to the shortcut at 1 / stride of the resolution, rounded up."""
-        kept = x[..., :: self.skipped, :: self.skipped]
+        kept = x[..., :: self.every, :: self.every]
         shortcut = kept if self.downsample is None else self.downsample(kept)
         residual = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         y: Tensor = self.relu(residual + shortcut)

@@ -54,11 +54,13 @@ class StudyScheduler(FIFOScheduler):
             for text in result.get("said", ()):
                 self.interruption.say(f"{assignment.ask.name}: {text}")
             self._enter(assignment, result["result"])
-            goes_on = isinstance(result["result"], Report) and self.search.may_go_on(assignment.ask)
+            reported = isinstance(result["result"], Report)
+            goes_on = reported and self.search.may_go_on(assignment.ask)
             if not goes_on and self.slots.take_back(assignment):
-                # What has failed was told; and a study that stops waits for no decision.
-                waits = isinstance(result["result"], Report) and not self._stopping
-                (self.ledger.pause if waits else self.ledger.let_go)(assignment.ask)
+                if reported and not self._stopping:
+                    self.ledger.pause(assignment.ask)
+                else:  # what has failed was told, and a study that stops waits for no decision
+                    self.ledger.let_go(assignment.ask)
         except Exception as fault:
             # Ray Tune would call the trial failed and go on.
             self.ledger.fault = self.ledger.fault or fault

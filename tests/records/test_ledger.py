@@ -22,7 +22,7 @@ class Ear:
     """A listener that notes what it hears."""
 
     def __init__(self) -> None:
-        self.heard: list[object] = []
+        self.heard: list[tuple[Event, Ask, End | int | None]] = []
 
     def hear(self, event: Event, ask: Ask, record: Record) -> None:
         self.heard.append((event, ask, record.end if event == "end" else record.step))
@@ -190,7 +190,7 @@ def test_a_failure_from_outside_is_told_in_each_run_in_which_it_comes(tmp_path: 
         book.report(asked, report(10))
         book.fail(asked, lost)
         book.close()
-        assert (ear.heard[0][0], ear.heard[-1]) == ("begin", ("end", asked, lost))  # type: ignore[index]
+        assert (ear.heard[0][0], ear.heard[-1]) == ("begin", ("end", asked, lost))
 
 
 def test_the_weights_of_a_trial_with_an_error_of_its_own_go_and_those_of_one_to_be_tried_again_stay(
