@@ -40,6 +40,7 @@ BUDGETS = (1 / 8, 1 / 4, 3 / 8)
 """Steps that rules are compared at, as parts of what all curves of a family take."""
 EPOCHS = 50
 PARALLEL, SEARCHES = (1, 2, 4, 8, 12), 100
+YES_OR_NO = {True: "yes", False: "no"}
 DIMENSIONS = {name: Dimension(LogUniform(1e-4, 1.0), None) for name in ("first", "second")}
 FIXTURE = ROOT / "tests" / "fixtures" / "learning_curves.json"
 Values = tuple[float, ...]
@@ -58,8 +59,7 @@ class Setting(NamedTuple):
         return ASHA(trials=trials, reduction=self.reduction, parallel=min(self.parallel, trials), promote=self.promote)
 
     def __str__(self) -> str:
-        rule = "promote" if self.promote else "stop"
-        return f"{rule:<8}{self.reduction:>6}{self.parallel:>8}"
+        return f"{YES_OR_NO[self.promote]:<8}{self.reduction:>6}{self.parallel:>9}"
 
 
 class Search(NamedTuple):
@@ -122,7 +122,7 @@ def real() -> list[Values]:
 
 def rows(results: Path) -> Iterator[tuple[str, list[Values]]]:
     """The rows of recorded studies whose search trials are whole."""
-    store, names = recorded(results)
+    store, names = recorded(str(results))
     for name in names:
         journal = store.journal(name)
         for arm in () if journal.header is None else journal.header.arms:
@@ -207,14 +207,13 @@ class Proposed:
 
 def at_a_time() -> None:
     """Print what it costs to know fewer trials when the next one is proposed."""
-    print(f"\nproposals: regret by trials at a time\n{'rule':<8}{'trials':>7}{''.join(f'{n:>8}' for n in PARALLEL)}")
+    print(f"\nproposals: regret by trials at a time\n{'promote':<8}{'trials':>7}{''.join(f'{n:>8}' for n in PARALLEL)}")
     for promote, trials in itertools.product((False, True), (12, 24)):
         means = [
             statistics.fmean(Proposed(trials, parallel, promote, draw).regret for draw in range(SEARCHES))
             for parallel in PARALLEL
         ]
-        rule = "promote" if promote else "stop"
-        print(f"{rule:<8}{trials:>7}{''.join(f'{mean:>8.2f}' for mean in means)}", flush=True)
+        print(f"{YES_OR_NO[promote]:<8}{trials:>7}{''.join(f'{mean:>8.2f}' for mean in means)}", flush=True)
 
 
 def main() -> None:
@@ -232,7 +231,7 @@ def main() -> None:
         budgets = [part * len(pools[0]) for part in BUDGETS]
         print(f"\n{name}")
         heads = "".join(f"  | {f'{budget:g} long: trials  regret  lost':>26}" for budget in budgets)
-        print(f"{'rule':<8}{'one in':>6}{'at once':>8}{heads}")
+        print(f"{'promote':<8}{'one in':>6}{'parallel':>9}{heads}")
         for setting in SETTINGS:
             first, *figures = compared(pools, setting, budgets)
             print(first + "".join(f"  | {figure}" for figure in figures), flush=True)

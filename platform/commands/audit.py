@@ -52,9 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Judge every selector by the recorded trials of studies.",
         epilog=f"exit codes: 0 done, {EPILOG}",
     )
-    parser.add_argument(
-        "results", type=Path, nargs="+", metavar="RESULTS", help="results/<study>, or a results folder for all"
-    )
+    parser.add_argument("results", nargs="+", metavar="RESULTS", help="results/<study>, or a results folder for all")
     parser.add_argument(
         "--to", type=Path, default=FOLDER, metavar="DIR", help="where audit.md, .json and figures go (default: audit)"
     )

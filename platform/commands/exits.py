@@ -55,10 +55,10 @@ class BadInput(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of arguments whose complaints leave passwords out: a misspelt option's address stands in them."""
+    """A parser of arguments whose complaints are one line without passwords: a misspelt option's address has them."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(one_line(message, LONGEST))
+        self.exit(BAD_INPUT, f"error: {one_line(message, LONGEST)}; {self.prog} --help shows what it takes\n")
 
 
 def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], Callable[Arguments, int]]:

@@ -1,14 +1,14 @@
 """What other settings of early stopping would have made of a study: its recorded curves, replayed.
 
-    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 8 --both-rules
+    python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 8 --promote yes no
 
 Every combination is replayed, and the study's own setting, by the function that searches: `platform.search.clock`.
 Without `--grace` the first rung stays where the study had it. Each says how long the study would have taken on so many
 slots, from the seconds that it recorded.
 
 A trial that the study stopped has a curve only up to there. Where another setting lets it go on, it is *open*: it may
-have been stopped right there or have gone on to its last step, which gives the two ends of what is saved; it is never
-picked, and compared at no later rung. Figures with open trials are estimates, and say so.
+have been stopped right there or have gone on to its last step, which gives two ends of what is saved and of the time;
+it is never picked, and compared at no later rung. Figures with open trials are estimates, and say so.
 """
 
 import argparse
@@ -17,32 +17,34 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import NamedTuple
 
 from platform.commands.exits import COMPLETE, EPILOG, BadInput, Parser, bad_input, ending, say
 from platform.commands.terminal.screen import COLUMNS
-from platform.commands.terminal.text import damage_notes
+from platform.commands.terminal.text import ARM_COLUMNS, damage_notes, short
 from platform.design.asha import ASHA, PARALLEL, exact, rungs
-from platform.records.location import recorded
+from platform.records.location import on_record, recorded
 from platform.records.record import StudyHeader
 from platform.records.store import Store
+from platform.results.lines import hanging, padded
 from platform.results.replay.curves import RecordedRow, recorded_row
 from platform.results.replay.duration import duration
 from platform.results.replay.replay import Effect, replay
 from platform.running.interruption import spoken
 
-NAME = 27
-"""Width of a row's name."""
 LEGEND = (
-    "saved: share of the search's steps. regret: the selector of the best trial at full length minus that of the trial "
-    "that would have been picked, mean over the rows and worst of them. lost: rows whose best trial would have been "
-    "stopped. open: trials whose curves end too early, because the study stopped them where this setting lets them go "
-    "on; the figures are then estimates: saved has two ends, and an open trial is never picked. Hours count what is on "
-    "record, training and evaluations, and not the start of workers."
+    "saved: share of the search's steps. whole: trials with whole curves, which alone regret, best and lost compare; "
+    "a dash where a row has fewer than two. regret: the selector of the best trial at full length minus that of the "
+    "trial that would have been picked, mean over the rows and worst of them. lost: rows whose best trial would have "
+    "been stopped. open: trials whose curves end too early, because the study stopped them where this setting lets "
+    "them go on; figures are then estimates: saved and time have two ends, and an open trial is never picked. Time is "
+    "what is on record, training and evaluations, without the start of workers."
 )
 SLOTS = (1, 2, 4, 8)
 """Trials that machines train at a time, unless told otherwise."""
+SLOTS_A_LINE = 4
+"""Columns of times that a line has room for."""
+YES_OR_NO = {True: "yes", False: "no"}
 
 
 class Setting(NamedTuple):
@@ -65,13 +67,18 @@ class Setting(NamedTuple):
         )
 
 
+_Rungs = tuple[int, int, tuple[int, ...]]
+"""How many go on, of how many evaluations the mean is compared, and where."""
+
+
 class Replayed(NamedTuple):
     """A setting, the rungs that it means, what it makes of each row, and the seconds that it takes by slots."""
 
     setting: Setting
     rungs: tuple[int, ...]
     outcomes: Mapping[str, Effect]
-    seconds: Mapping[int, float]
+    seconds: Mapping[int, tuple[float, float]]
+    """The ends between which it takes, as open trials end where their curves do or go on to their last steps."""
 
 
 @ending()
@@ -81,8 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check(options)
     with bad_input():
         store, names = recorded(options.results)
+    texts = list[str]()
     for name in names:
-        print(_study(store, name, options), end="\n\n")
+        try:
+            texts.append(_study(store, name, options))
+        except BadInput as refused:
+            if len(names) == 1:
+                raise
+            say(f"note: {refused}")
+    print("\n\n".join([_filled(LEGEND), *texts]), end="\n\n")
     for note in damage_notes(store.damages):
         say(note)
     return COMPLETE
@@ -94,14 +108,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Replay the recorded searches of a study under other settings of early stopping.",
         epilog=f"exit codes: 0 done, {EPILOG}",
     )
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="results/<study>, or a results folder for all")
+    parser.add_argument("results", metavar="RESULTS", help="results/<study>, or a results folder for all")
     parser.add_argument(
         "--grace", type=float, nargs="+", default=[None], help="fractions of the steps (default: the same first rung)"
     )
     parser.add_argument("--reduction", type=int, nargs="+", default=[], help="one in so many trials goes on")
     parser.add_argument("--smoothing", type=int, nargs="+", default=[], help="evaluations whose mean is compared")
-    parser.add_argument("--parallel", type=int, nargs="+", default=[], help="trials of a row under way at a time")
-    parser.add_argument("--both-rules", action="store_true", help="with ASHA(promote=True) and with promote=False")
+    parser.add_argument("--parallel", type=int, nargs="+", default=[], help="trials of a row that are under way")
+    parser.add_argument("--promote", choices=("yes", "no"), nargs="+", default=[], help="whether trials wait at rungs")
     parser.add_argument(
         "--slots", type=int, nargs="+", default=SLOTS, help=f"trials at a time (default: {' '.join(map(str, SLOTS))})"
     )
@@ -121,21 +135,48 @@ def _check(options: argparse.Namespace) -> None:
 
 def _study(store: Store, name: str, options: argparse.Namespace) -> str:
     """What is printed of one study."""
-    journal = store.journal(name)
-    header = journal.header
-    if header is None:
-        raise BadInput(f"the journal of {name} has lost its header; run the study again, which writes it")
+    with bad_input():
+        header, journal = on_record(store, name)
     asks = [ask for ask in journal.asks if ask.phase == "search"]
     if not asks or not header.reduction:
         return f"{name}: nothing was searched"
     rows = {arm.name: recorded_row(store, journal, arm) for arm in header.arms}
-    results = [
-        _replayed(header, rows, asks[0].trial.evaluated_steps, each, options.slots)
-        for each in _settings(header, options)
-    ]
-    number = sum(len(row.curves) for row in rows.values())
-    title = f"{name}: {number} search trial{'s' * (number > 1)} by {header.select}"
-    return "\n\n".join([_filled(title), _summary(results), *map(_block, results), _filled(LEGEND + _otherwise(header))])
+    steps, replayed, graces = (
+        asks[0].trial.evaluated_steps,
+        dict[tuple[object, ...], Replayed](),
+        dict[_Rungs, list[str]](),
+    )
+    for setting in _settings(header, options, max(len(row.curves) for row in rows.values())):
+        at = header.rungs if not replayed else _rungs(header, steps, setting)
+        if (means := (at, *setting[1:])) not in replayed:
+            replayed[means] = _replayed(rows, steps, at, setting, options.slots)
+        graces.setdefault((setting.reduction, setting.smoothing, at), []).append(_grace(setting))
+    own, *_ = results = list(replayed.values())
+    parts = [_title(header, own.outcomes), _block(own), _effects(results), *_times(results, options.slots)]
+    return "\n\n".join([*parts, "\n".join(_judged_at(*each) for each in graces.items())])
+
+
+def _judged_at(means: _Rungs, graces: Sequence[str]) -> str:
+    """The rungs of settings, which may have the same: the first of them stands for all."""
+    reduction, smoothing, at = means
+    text = f"grace {', '.join(dict.fromkeys(graces))}, 1 in {reduction}, mean of {smoothing}: rungs {_listed(at)}"
+    return "\n".join(hanging(text, COLUMNS, rest="  "))
+
+
+def _listed(at: Sequence[int]) -> str:
+    return ", ".join(f"{rung:,}" for rung in at) or "none"
+
+
+def _title(header: StudyHeader, outcomes: Mapping[str, Effect]) -> str:
+    """What was searched, and what the figures cannot tell."""
+    trials, whole = (sum(getattr(each, name) for each in outcomes.values()) for name in ("trials", "whole"))
+    text = f"{header.name}: {trials} search trial{'s' * (trials > 1)} by {header.select}, {whole} with whole curves."
+    if whole < trials:
+        text += (
+            " What stopping costs shows a study of the same rows that stops no trial, ASHA(grace=1.0): here nobody "
+            "knows where the stopped ones would have come."
+        )
+    return _filled(text + _otherwise(header))
 
 
 def _otherwise(header: StudyHeader) -> str:
@@ -150,20 +191,20 @@ def _otherwise(header: StudyHeader) -> str:
 
 
 def _replayed(
-    header: StudyHeader,
-    rows: Mapping[str, RecordedRow],
-    steps: tuple[int, ...],
-    setting: Setting,
-    slots: Sequence[int],
+    rows: Mapping[str, RecordedRow], steps: tuple[int, ...], at: tuple[int, ...], setting: Setting, slots: Sequence[int]
 ) -> Replayed:
-    at = header.rungs if setting == _own(header) else _rungs(header, steps, setting)
+    """What a setting with these rungs makes of a study's rows."""
     own = {name: setting.of(max(1, len(row.curves))) for name, row in rows.items()}
     outcomes = {name: replay(row.curves, steps, at, own[name]) for name, row in rows.items() if row.curves}
-    seconds = {
-        number: duration({name: row.again(steps, at, own[name]) for name, row in rows.items()}, number)
-        for number in slots
-    }
-    return Replayed(setting, at, outcomes, seconds)
+
+    def taken(number: int, to_the_end: bool) -> float:
+        again = {name: row.again(steps, at, own[name], to_the_end=to_the_end) for name, row in rows.items()}
+        return duration(again, number)
+
+    ends = (False, True) if _open(list(outcomes.values())) else (False,)
+    # In either order: what ends sooner may leave another trial to be begun too late.
+    seconds = {number: sorted(taken(number, to_the_end) for to_the_end in ends) for number in slots}
+    return Replayed(setting, at, outcomes, {number: (each[0], each[-1]) for number, each in seconds.items()})
 
 
 def _own(header: StudyHeader) -> Setting:
@@ -171,17 +212,18 @@ def _own(header: StudyHeader) -> Setting:
     return Setting(None, header.reduction, header.smoothing, header.parallel or PARALLEL, header.promote)
 
 
-def _settings(header: StudyHeader, options: argparse.Namespace) -> list[Setting]:
-    """The study's own setting, then every combination of those asked for."""
+def _settings(header: StudyHeader, options: argparse.Namespace, most: int) -> list[Setting]:
+    """The study's own setting, then every combination of those asked for; no row has more than `most` trials."""
     own = _own(header)
     combinations = itertools.product(
         options.grace,
         options.reduction or [own.reduction],
         options.smoothing or [own.smoothing],
         options.parallel or [own.parallel],
-        [True, False] if options.both_rules else [own.promote],
+        [answer == "yes" for answer in options.promote] or [own.promote],
     )
-    return list(dict.fromkeys([own, *itertools.starmap(Setting, combinations)]))
+    every = [own, *itertools.starmap(Setting, combinations)]
+    return list(dict.fromkeys(each._replace(parallel=min(each.parallel, most)) for each in every))
 
 
 def _rungs(header: StudyHeader, evaluated_steps: tuple[int, ...], setting: Setting) -> tuple[int, ...]:
@@ -195,43 +237,66 @@ def _rungs(header: StudyHeader, evaluated_steps: tuple[int, ...], setting: Setti
     return rungs(evaluated_steps, warm_up, grace, setting.reduction, setting.smoothing)
 
 
-def _summary(results: Sequence[Replayed]) -> str:
-    """A line per setting."""
-    lines = ["grace one in mean of at once    rule    saved stopped  regret   worst  lost open"]
+HEADS = "grace 1 in mean parallel promote"
+
+
+def _columns(setting: Setting) -> str:
+    """A setting, below `HEADS`."""
+    _, reduction, smoothing, parallel, promote = setting
+    numbers = f"{_grace(setting):>5}{reduction:>5}{smoothing:>5}{parallel:>9}"
+    return f"{numbers}{YES_OR_NO[promote]:>8}"
+
+
+def _effects(results: Sequence[Replayed]) -> str:
+    """A line per setting: what it makes of all rows."""
+    lines = [f"{HEADS}     saved  stopped   regret    worst  lost open"]
     for setting, _, outcomes, _ in results:
         every = list(outcomes.values())
         known = [outcome.regret for outcome in every if outcome.regret is not None]
         lost, won = (sum(outcome.winner_stopped is answer for outcome in every) for answer in (True, False))
         lines.append(
-            f"{_grace(setting):>5}{setting.reduction:>7}{setting.smoothing:>8}{setting.parallel:>8}{_rule(setting):>8}"
-            f"{_saved(every):>9}{_stopped(every):>8}{_number(statistics.fmean(known) if known else None):>8}"
-            f"{_number(max(known, default=None)):>8}{f'{lost}/{lost + won}':>6}{_open(every):>5}"
+            f"{_columns(setting)}{_saved(every):>10}{_stopped(every):>9}"
+            f"{_number(statistics.fmean(known) if known else None):>9}{_number(max(known, default=None)):>9}"
+            f"{f'{lost}/{lost + won}' if lost + won else '-':>6}{_open(every):>5}"
         )
     return "\n".join(lines)
 
 
-def _block(result: Replayed) -> str:
-    """A line per row of a setting, and how long the study would have taken."""
-    setting, judged_at, outcomes, seconds = result
-    at = ", ".join(f"{rung:,}" for rung in judged_at) or "none"
+def _times(results: Sequence[Replayed], slots: Sequence[int]) -> list[str]:
+    """A line per setting: how long the whole study would have taken on so many slots."""
+    blocks = []
+    for begin in range(0, len(slots), SLOTS_A_LINE):
+        some = slots[begin : begin + SLOTS_A_LINE]
+        heads = "".join(f"{f'{number} slot' + 's' * (number > 1):>12}" for number in some)
+        lines = [
+            _columns(each.setting) + "".join(f"{_ends(*each.seconds[slot]):>12}" for slot in some) for each in results
+        ]
+        blocks.append("\n".join([HEADS + heads, *lines]))
+    return blocks
+
+
+def _ends(least: float, most: float) -> str:
+    """A duration between two ends: `24-30 s`."""
+    low, high = spoken(least), spoken(most)
+    number, _, unit = low.partition(" ")
+    return low if low == high else f"{number if high.endswith(f' {unit}') else low}-{high}"
+
+
+def _block(own: Replayed) -> str:
+    """A line per row of the study's own setting."""
+    setting, judged_at, outcomes, _ = own
     title = (
-        f"grace {_grace(setting)}, one in {setting.reduction}, mean of {setting.smoothing}, {setting.parallel} at once"
-        f"{', promoted' if setting.promote else ''}: rungs {at}"
+        f"its own setting: one in {setting.reduction}, mean of {setting.smoothing}, parallel {setting.parallel}, "
+        f"promote {YES_OR_NO[setting.promote]}; rungs {_listed(judged_at)}"
     )
-    lines = [_filled(title), f"{'':29}       saved  stopped   regret  best trial  open"]
+    lines = [_filled(title), f"  {'':<{ARM_COLUMNS}}     saved  stopped  whole   regret  best trial  open"]
     for row, outcome in outcomes.items():
-        best = {None: "none", True: "stopped", False: "kept"}[outcome.winner_stopped]
-        name = row if len(row) <= NAME else f"{row[: NAME - 1]}…"
+        best = {None: "-", True: "stopped", False: "kept"}[outcome.winner_stopped]
         lines.append(
-            f"  {name:<{NAME}}{_saved([outcome]):>12}{_stopped([outcome]):>9}{_number(outcome.regret):>9}"
-            f"{best:>12}{_open([outcome]):>6}"
+            f"  {padded(short(row), ARM_COLUMNS)}{_saved([outcome]):>10}{_stopped([outcome]):>9}{outcome.whole:>7}"
+            f"{_number(outcome.regret):>9}{best:>12}{_open([outcome]):>6}"
         )
-    times = [f"{spoken(taken)} on {slots}" for slots, taken in seconds.items()]
-    return "\n".join([*lines, _filled(f"the whole study, by slots: {', '.join(times)}")])
-
-
-def _rule(setting: Setting) -> str:
-    return "promote" if setting.promote else "stop"
+    return "\n".join(lines)
 
 
 def _grace(setting: Setting) -> str:

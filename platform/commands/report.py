@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from platform.commands.exits import COMPLETE, INCOMPLETE, BadInput, say
+from platform.commands.exits import COMPLETE, INCOMPLETE, BadInput, bad_input, say
 from platform.commands.terminal.text import damage_notes, shown
 from platform.design.loading import StudyFile
 from platform.records.ledger import Ledger, StoreFault
+from platform.records.location import on_record
 from platform.records.record import SELECTED, Ask, Record, StudyHeader
-from platform.records.store import PREDICTIONS, Store
+from platform.records.store import JOURNAL, PREDICTIONS, Store
 from platform.scores.selectors.choice import chosen, identity_of
 from platform.scores.selectors.selector import Selector
 from platform.search.judge import REPORTED, EvidenceJudge
@@ -56,9 +57,10 @@ def _in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
 
 
 def _recorded(name: str, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
-    header = store.journal(name).header
-    if header is None:
+    if JOURNAL not in store.storage.names(name):
         raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without {option}")
+    with bad_input():
+        header, _ = on_record(store, name)
     ledger = Ledger(store, name, [arm.name for arm in header.arms])
     name_damages(store)
     return header, ledger

@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from platform.commands.exits import COMPLETE, EPILOG, OWED, BadInput, Parser, bad_input, ending, say
 from platform.records.ledger import Ledger
-from platform.records.location import recorded
+from platform.records.location import on_record, recorded
 from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import Tracker, result_files
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Copy studies from their records into MLflow: what it holds already stays, what it lacks is added.",
         epilog=f"exit codes: 0 everything is there, {EPILOG}; 3 also when something is still owed",
     )
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results, or of one study in it")
+    parser.add_argument("results", metavar="RESULTS", help="a folder of results, or of one study in it")
     parser.add_argument("--to", required=True, metavar="URI", help="http://HOST:PORT, sqlite:////PATH/mlflow.db, ...")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)
@@ -49,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _copy_study(uri: str, store: Store, study: str) -> Owed:
     """Copy one study, print how it went, and return what is owed. Raises BadInput when MLflow does not answer."""
-    header = store.journal(study).header
-    if header is None:
-        print(f"{study}: not copied, because its journal has no readable header")
+    try:
+        header, _ = on_record(store, study)
+    except ValueError as error:
+        print(f"{study}: not copied, because {error}")
         return Owed(0, 0, study=True)
     ledger = Ledger(store, study, [arm.name for arm in header.arms])
     # What was asked for and never begun has no run.

@@ -39,7 +39,7 @@ class ASHA:
     """Asynchronous successive halving (Li et al., MLSys 2020, arXiv 1810.05934), the same on any machines.
 
     At each rung a trial waits until it is among the best 1/reduction of its arm's trials seen at that rung, as
-    published; without `promote` it goes on at once or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
+    published; without `promote` it goes on or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
     compares them. Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a
     single one; where no trial came to its end, the best that waits does. What was seen so far does not depend on which
     machine was faster: see `platform.search.clock`.
@@ -54,7 +54,7 @@ class ASHA:
     smoothing: int = 3
     """Evaluations up to and including a rung's whose mean is compared there."""
     parallel: int | None = None
-    """Trials of an arm that the search has under way at a time, on whatever machines; None is 4, or all if fewer."""
+    """Trials of an arm that the search has under way at a time, on whatever machines; None is 4, or all of fewer."""
     promote: bool = True
     """Whether trials wait at rungs until they are among the best 1/reduction; else they go on unless they are not."""
 
@@ -66,14 +66,17 @@ class ASHA:
         if self.parallel is not None:
             check_whole(self, "parallel", least=1)
             if self.parallel > self.trials:
-                raise ValueError(f"ASHA.parallel must be at most ASHA.trials, {self.trials}, got {self.parallel}")
+                raise ValueError(
+                    f"ASHA.parallel must be at most ASHA.trials, {self.trials}, got {self.parallel}; leave it out, or "
+                    "search more trials"
+                )
         if not isinstance(self.promote, bool):
             raise ValueError(f"ASHA.promote must be True or False, got {self.promote!r}")
 
     @property
     def at_a_time(self) -> int:
-        """`parallel`, as a number."""
-        return min(PARALLEL, self.trials) if self.parallel is None else self.parallel
+        """`parallel`, as a number, of which an arm with fewer trials uses less."""
+        return PARALLEL if self.parallel is None else self.parallel
 
     def least(self, trials: int) -> int:
         """How many of so many trials go on from a rung at least, if none fails."""

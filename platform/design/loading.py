@@ -31,7 +31,12 @@ UNKNOWN_ARGUMENT = re.compile(
 MISSING_ARGUMENTS = re.compile(
     r"(?P<function>\w+)(\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (?P<arguments>.+)"
 )
-"""How Python words a call with an argument that the function does not have, and a call without one that it needs."""
+UNNAMED_ARGUMENT = re.compile(r"(?P<function>\w+)\.__init__\(\) takes 1 positional argument but \d+ were given")
+"""How Python words a call with an argument that the function does not have, without one that it needs, or by place."""
+UNKNOWN_NAME = re.compile(
+    r"(cannot import )?name '(?P<name>\w+)' (from '(?P<module>[\w.]+)'( \(.*\))?|is not defined)$"
+)
+"""How it words a name that there is not."""
 LONGEST = 2000
 """Characters of an error's line."""
 
@@ -152,7 +157,18 @@ def _explained(error: BaseException) -> str:
         return text.removesuffix(": use default_factory") + _remedy(error)
     if isinstance(error, TypeError) and (said := _wrong_call(error, text)) is not None:
         return said
+    if isinstance(error, NameError | ImportError) and (unknown := UNKNOWN_NAME.match(text)) is not None:
+        text = text.partition(" (")[0] + _near(unknown, error)
     return f"{type(error).__name__}: {text}{_remedy(error)}"
+
+
+def _near(unknown: re.Match[str], error: BaseException) -> str:
+    """The name that was meant, by whatever case."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = sys.modules.get(unknown["module"] or "")
+    known = {name.lower(): name for name in (frames[-1].f_globals if module is None else vars(module))}
+    near = difflib.get_close_matches(unknown["name"].lower(), known, n=1)
+    return f". Did you mean {known[near[0]]!r}?" if near else ""
 
 
 def _remedy(error: BaseException) -> str:
@@ -169,12 +185,21 @@ def _wrong_call(error: TypeError, text: str) -> str | None:
     """What a call lacks, or the names that a misspelt argument could have had; None where Python says it best."""
     if missing := MISSING_ARGUMENTS.match(text):
         return f"{missing['function']} must be given {missing['arguments']}"
+    if unnamed := UNNAMED_ARGUMENT.match(text):
+        called = _function_called(unnamed["function"], error)
+        return (
+            None if called is None else f"{unnamed['function']} takes each of {', '.join(_parameters(called))} by name"
+        )
     unknown = UNKNOWN_ARGUMENT.match(text)
     function = _function_called(unknown["function"], error) if unknown else None
     if unknown is None or function is None:
         return None
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    names = _parameters(function)
     return str(unknown_field(unknown["function"], unknown["argument"], names))
+
+
+def _parameters(function: Callable[..., object]) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
 def _function_called(name: str, error: TypeError) -> Callable[..., object] | None:

@@ -27,6 +27,8 @@ from platform.training.recipe import Recipe
 GPU_TERAFLOPS = 5.0
 CPU_TERAFLOPS = 0.02
 """Sustained training throughput that hours are estimated with: a mid-range GPU, and one core of a laptop."""
+FEW = 3
+"""Rows that a warning names."""
 MOST_RANGES = 5
 """Searched fields per row beyond which a plan warns: the budget would be spread too thin."""
 
@@ -211,6 +213,12 @@ def _bytes(module: nn.Module, per_parameter: int) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors if isinstance(tensor, torch.Tensor))
 
 
+def _named(number: str, rows: list[str]) -> str:
+    """Which rows get a number, the first few by name."""
+    more = f" and {len(rows) - FEW} more" if len(rows) > FEW else ""
+    return f"{number}: {', '.join(rows[:FEW])}{more}"
+
+
 def _warnings(study: Study) -> tuple[str, ...]:
     warnings = [
         f"{row.name!r} searches {len(row.dimensions)} fields; more than {MOST_RANGES} spread its trials too thin"
@@ -224,8 +232,9 @@ def _warnings(study: Study) -> tuple[str, ...]:
     # An ensemble of other rows trains nothing, and has nothing to tune.
     trained = [row for row in study.rows if row.arm.reads]
     if len({row.search_trials for row in trained}) > 1:
-        counts = ", ".join(f"{row.name}: {row.search_trials}" for row in trained)
-        warnings.append(f"the rows do not get the same number of search trials ({counts})")
+        numbers = sorted({row.search_trials for row in trained}, reverse=True)
+        counts = (_named(str(n), [row.name for row in trained if row.search_trials == n]) for n in numbers)
+        warnings.append(f"the rows do not get the same number of search trials ({'; '.join(counts)})")
     if study.seeds < 2:
         warnings.append("one seed gives no interval; take at least 3")
     return tuple(warnings)

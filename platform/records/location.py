@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from platform.records.provenance import ROOT
+from platform.records.record import Journal, StudyHeader
 from platform.records.store import JOURNAL, Store, check_study_name
 
 RESULTS = ROOT / "results"
@@ -32,6 +33,9 @@ def results_store(results: str) -> Store:
             raise ValueError(
                 f"results must be a folder of studies, got {folder}, which is one study's; name the one above"
             )
+        there = next(each for each in (folder, *folder.parents) if each.exists())
+        if not there.is_dir():
+            raise ValueError(f"results must lie in a folder, got {folder}, and {there} is a file; name another place")
         return Store(folder)
     # Importing pyarrow takes a moment that a plan should not wait for.
     from platform.records.storage.bucket import Bucket
@@ -56,15 +60,47 @@ def _state_folder() -> Path:
         ) from error
 
 
-def recorded(results: Path) -> tuple[Store, list[str]]:
-    """A store and the names of its studies, from a folder of results or of one study in it; raises ValueError."""
-    results = results.resolve()
-    if (results / JOURNAL).is_file():
-        check_study_name(results.name)
-        return Store(results.parent), [results.name]
-    if results.is_dir() and (studies := Store(results).studies()):
-        return Store(results), studies
+def recorded(results: str) -> tuple[Store, list[str]]:
+    """A store and the names of its studies, from a folder or a bucket of results, or that of one study in it.
+
+    Raises ValueError.
+    """
+    if results.startswith(SCHEME):
+        place, question, options = results.partition("?")
+        store, (above, _, name) = results_store(results), place.rstrip("/").rpartition("/")
+        if JOURNAL in store.storage.names(""):
+            check_study_name(name)
+            return results_store(above + question + options), [name]
+    else:
+        folder = Path(results).resolve()
+        if (folder / JOURNAL).is_file():
+            check_study_name(folder.name)
+            return Store(folder.parent), [folder.name]
+        store = Store(folder)
+    if studies := store.studies():
+        return store, studies
     raise ValueError(
-        f"RESULTS must be a folder of results, or of one study in it, got {results}, which holds no {JOURNAL}; "
+        f"RESULTS must be a folder of results, or of one study in it, got {store.storage}, which holds no {JOURNAL}; "
         "studies leave theirs in results/ at the root of the checkout"
     )
+
+
+def on_record(store: Store, study: str) -> tuple[StudyHeader, Journal]:
+    """What a study decided so far.
+
+    Raises ValueError where its header cannot be read, its folder has another name than the study, or the records of its
+    trials are elsewhere.
+    """
+    journal = store.journal(study)
+    if journal.header is None:
+        if (owner := store.owner(study)) not in (None, study):
+            raise ValueError(
+                f"a study's folder must keep its name, got {study}, which holds the journal of {owner}; rename it back"
+            )
+        raise ValueError(f"the journal of {study} has lost its header; run the study again, which writes it")
+    if journal.ends and all(store.read(ask.trial.id) is None for ask in journal.asks):
+        raise ValueError(
+            f"the records of trials must lie beside their study, got none of {study} in {store.storage}/trials; "
+            "bring that folder too"
+        )
+    return journal.header, journal

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from platform.records.plain import check_name
 from platform.records.record import Ask, End, Journal, Key, Record, Report, Score, StudyHeader
 from platform.records.storage.files import write_whole
-from platform.records.storage.lines import Newer, Unreadable, read, written
+from platform.records.storage.lines import Newer, Unreadable, owner_of, read, written
 from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import Folder, Storage
 from platform.records.trial import Trial
@@ -220,6 +220,10 @@ class Store:
                         ends.pop(key, None)
                         ends[key] = end
         return Journal(header, tuple(asks), ends, losses, scores)
+
+    def owner(self, study: str) -> str | None:
+        """The study that the journal in a study's folder was begun for; None where its first line does not say."""
+        return owner_of(self.storage.read(journal_file(study)).partition(b"\n")[0])
 
     def read(self, trial_id: str) -> Record | None:
         """The record of a trial, None when there is none."""

@@ -94,6 +94,11 @@ def planned(file: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> st
             "note: a run would be refused: this study has searched with reduction = 2, which is now 3; "
             "write ASHA(reduction=2), copy",
         ),
+        (
+            {"before": "trials=2, reduction=2", "after": "trials=2, reduction=3, parallel=1"},
+            "this study has searched with reduction = 2, which is now 3, and parallel = 4, which is now 1; "
+            "write ASHA(reduction=2, parallel=4) with trials=4 or more, copy",
+        ),
     ],
 )
 def test_a_plan_says_why_a_run_would_be_refused(

@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform.commands.replay import main
+from platform.commands.replay import HEADS, main
 from platform.records.record import End, Report, StudyHeader
 from platform.records.store import Store
 from tests.support import invented_study as invented
@@ -39,48 +40,109 @@ CURVES = {
 }
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    return lines
+
+
+def tables(lines: list[str]) -> tuple[list[list[str]], list[list[str]]]:
+    """What settings make of the rows, and how long they take."""
+    effects, times = (number for number, line in enumerate(lines) if line.startswith(HEADS))
+    ends = [next((at for at in range(begin, len(lines)) if not lines[at]), len(lines)) for begin in (effects, times)]
+    first, second = (
+        [line.split() for line in lines[begin + 1 : end]] for begin, end in zip((effects, times), ends, strict=True)
+    )
+    return first, second
+
+
 def test_the_command_shows_the_studys_own_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, CURVES)
     assert main([str(tmp_path / "invented")]) == 0
-    text = capsys.readouterr().out
-    assert "invented: 8 search trials by source/miou\n" in text
-    assert "  own      2       2       4    stop     25 %     4/8  0.0000  0.0000   0/2    0" in text
-    assert "grace own, one in 2, mean of 2, 4 at once: rungs 200" in text
-    assert "the whole study, by slots: 24 s on 1, 12 s on 2, 8 s on 4, 4 s on 8" in text
-    assert "  source only                        25 %      2/4   0.0000        kept     0" in text
+    lines = said(capsys)
+    assert lines.count("saved: share of the search's steps. whole: trials with whole curves, which alone") == 1
+    assert "invented: 8 search trials by source/miou, 4 with whole curves. What stopping" in lines
+    assert "its own setting: one in 2, mean of 2, parallel 4, promote no; rungs 200" in lines
+    assert "  source only                   25 %      2/4      2   0.0000        kept     0" in lines
+    assert "  own    2    2        4      no      25 %      4/8   0.0000   0.0000   0/2    0" in lines
+    assert "grace 1 in mean parallel promote      1 slot     2 slots     4 slots     8 slots" in lines
+    assert "  own    2    2        4      no        24 s        12 s         8 s         4 s" in lines
+
+
+def test_what_stopping_lost_is_not_told_of_rows_with_fewer_than_two_whole_curves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The only trial that was not stopped is the best of itself, whatever was stopped."""
+    written(tmp_path, {"FDA": [[0.2] * 4, [0.1, 0.1], [0.1, 0.1]]})
+    assert main([str(tmp_path / "invented")]) == 0
+    lines = said(capsys)
+    text = " ".join(" ".join(lines).split())
+    assert "What stopping costs shows a study of the same rows that stops no trial, ASHA(grace=1.0)" in text
+    assert "  FDA                           33 %      2/3      1        -           -     0" in lines
+    assert "  own    2    2        3      no      33 %      2/3        -        -     -    0" in lines
+
+
+def test_nothing_is_said_of_what_stopping_costs_where_every_curve_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, {"FDA": [[0.1] * 4, [0.4] * 4]}, parallel=2)
+    assert main([str(tmp_path / "invented")]) == 0
+    assert "invented: 2 search trials by source/miou, 2 with whole curves." in said(capsys)
 
 
 def test_the_command_replays_every_combination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, CURVES)
     given = ["--grace", "0.25", "0.75", "--reduction", "2", "3", "--smoothing", "1", "2", "--parallel", "1"]
     assert main([str(tmp_path), *given]) == 0
-    out = capsys.readouterr().out
-    lines = out.splitlines()
-    first = lines.index("grace one in mean of at once    rule    saved stopped  regret   worst  lost open") + 1
-    table = [line.split() for line in lines[first : first + 9]]
+    effects, times = tables(said(capsys))
     combinations = itertools.product(("0.25", "0.75"), ("2", "3"), ("1", "2"))
-    assert [tuple(row[:4]) for row in table] == [("own", "2", "2", "4"), *((*each, "1") for each in combinations)]
-    assert "grace 0.75, one in 2, mean of 1, 1 at once: rungs 300" in out, "where four trials have no value any more"
-    late = next(row for row in table if row[:3] == ["0.75", "2", "1"])
+    settings = [("own", "2", "2", "4"), *((*each, "1") for each in combinations)]
+    assert [tuple(row[:4]) for row in effects] == [tuple(row[:4]) for row in times] == settings
+    late = next(row for row in effects if row[:3] == ["0.75", "2", "1"])
     assert late[5:8] == ["0-25", "%", "0/8"]
     assert late[-1] == "4", "open: their curves end before the rung"
-    assert max(map(len, lines)) <= 80
+
+
+def test_an_open_trial_makes_two_ends_of_the_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second for each evaluation: four trials lack two each, which nobody may have stopped."""
+    written(tmp_path, CURVES)
+    assert main([str(tmp_path), "--grace", "0.75", "--smoothing", "1", "--parallel", "1", "--slots", "1"]) == 0
+    assert [row[5:] for row in tables(said(capsys))[1]] == [["24", "s"], ["24-32", "s"]]
+
+
+def test_settings_with_the_same_rungs_are_replayed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So are more at a time than a row has trials."""
+    written(tmp_path, CURVES)
+    given = ["--grace", "0.4", "0.45", "0.75", "--parallel", "4", "8"]
+    assert main([str(tmp_path), *given]) == 0
+    lines = said(capsys)
+    assert [tuple(row[:4]) for row in tables(lines)[0]] == [
+        ("own", "2", "2", "4"),
+        ("0.75", "2", "2", "4"),
+    ]
+    assert "grace own, 0.4, 0.45, 1 in 2, mean of 2: rungs 200" in lines
+    assert "grace 0.75, 1 in 2, mean of 2: rungs 300" in lines
+
+
+def test_times_of_many_slots_take_several_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, CURVES)
+    assert main([str(tmp_path), "--slots", "1", "2", "4", "8", "16"]) == 0
+    assert f"{HEADS}    16 slots" in said(capsys)
 
 
 def test_the_other_rule_is_replayed_beside_the_studys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = written(tmp_path, {"FDA": [[0.1] * 4, [0.4] * 4, [0.2] * 4, [0.3] * 4]}, parallel=2)
-    assert main([str(tmp_path / header.name), "--both-rules", "--parallel", "1", "4", "--slots", "1", "3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    table = [line.split() for line in lines if line.startswith("  own")]
-    rules = [("2", "stop"), ("1", "promote"), ("1", "stop"), ("4", "promote"), ("4", "stop")]
-    assert [(row[3], row[4]) for row in table] == rules
-    times = [line.removeprefix("the whole study, by slots: ") for line in lines if line.startswith("the whole")]
+    given = ["--promote", "yes", "no", "--parallel", "1", "4", "--slots", "1", "3"]
+    assert main([str(tmp_path / header.name), *given]) == 0
+    effects, times = tables(said(capsys))
+    rules = [("2", "no"), ("1", "yes"), ("1", "no"), ("4", "yes"), ("4", "no")]
+    assert [(row[3], row[4]) for row in effects] == rules
     # By hand, a second for each evaluation: the third trial alone is not among the best half when it comes.
-    assert table[2][5:8] == ["12", "%", "1/4"]
-    assert times[2] == "14 s on 1, 14 s on 3"
+    assert effects[2][5:8] == ["12", "%", "1/4"]
+    assert times[2][5:] == ["14", "s", "14", "s"]
     # The first waits for another, which is better, and the third for the fourth.
-    assert table[1][5:8] == ["25", "%", "2/4"]
-    assert times[1] == "12 s on 1, 12 s on 3"
+    assert effects[1][5:8] == ["25", "%", "2/4"]
+    assert times[1][5:] == ["12", "s", "12", "s"]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +159,9 @@ def test_a_replay_says_where_the_studys_own_setting_need_not_decide_as_the_study
 ) -> None:
     header = written(tmp_path, CURVES, **searched)
     assert main([str(tmp_path / header.name)]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert said.endswith(why or "not the start of workers.")
-    assert ("need not be what the study did" in said) == bool(why)
+    text = " ".join(" ".join(said(capsys)).split())
+    assert why in text
+    assert ("need not be what the study did" in text) == bool(why)
 
 
 def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_up(
@@ -108,8 +170,8 @@ def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_
     written(tmp_path, CURVES)
     assert main([str(tmp_path / "invented"), "--reduction", "3", "--smoothing", "1", "3"]) == 0
     out = capsys.readouterr().out
-    assert "grace own, one in 3, mean of 1, 4 at once: rungs 200" in out
-    assert "grace own, one in 3, mean of 3, 4 at once: rungs 300" in out
+    assert "grace own, 1 in 3, mean of 1: rungs 200" in out
+    assert "grace own, 1 in 3, mean of 3: rungs 300" in out
 
 
 @pytest.mark.parametrize("method", ["Adversarial", "OfAStudyFile"])
@@ -124,7 +186,7 @@ def test_the_longest_warm_up_of_the_arms_moves_the_rungs(
     ask = invented.ask(header, "adversarial", "search", 0)
     store.ask(header.name, dataclasses.replace(ask, trial=dataclasses.replace(ask.trial, method=method)))
     assert main([str(tmp_path), "--grace", "0.25", "--smoothing", "1"]) == 0
-    assert "grace 0.25, one in 2, mean of 1, 4 at once: rungs 300" in capsys.readouterr().out
+    assert "grace 0.25, 1 in 2, mean of 1: rungs 300" in capsys.readouterr().out
 
 
 def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +196,7 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
         Store(tmp_path).report(trial.id, Report(step, 1.0, {"source/miou": 0.9}, {}))
     assert main([str(tmp_path / "invented")]) == 0
     text = capsys.readouterr().out
-    assert "  FDA                                25 %      2/4   0.6000     stopped     0" in text
+    assert "  FDA                           25 %      2/4      3   0.6000     stopped     0" in text
 
 
 @pytest.mark.parametrize(
@@ -147,6 +209,9 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
         ([".", "--parallel", "0"], "ASHA.parallel must be a whole number of at least 1, got 0"),
         ([".", "--slots", "0"], "--slots must be whole numbers of at least 1, got 0"),
         (["ungraced", "--smoothing", "2"], "ungraced had no rung that others could begin at; give --grace"),
+        (["copied/alone"], "the records of trials must lie beside their study, got none of alone in "),
+        (["renamed/other"], "a study's folder must keep its name, got other, which holds the journal of invented; "),
+        (["torn/invented"], "the journal of invented has lost its header; run the study again, which writes it"),
     ],
 )
 def test_a_mistake_is_said_in_one_line(
@@ -158,6 +223,13 @@ def test_a_mistake_is_said_in_one_line(
 ) -> None:
     written(tmp_path, CURVES)
     written(tmp_path, {"source only": [[0.1] * 4]}, name="ungraced", rungs=(), smoothing=3)
+    written(tmp_path / "copied", CURVES, name="alone")
+    shutil.rmtree(tmp_path / "copied" / "trials")
+    written(tmp_path / "renamed", CURVES)
+    (tmp_path / "renamed" / "invented").rename(tmp_path / "renamed" / "other")
+    written(tmp_path / "torn", CURVES)
+    journal = tmp_path / "torn" / "invented" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[40:])
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     error = capsys.readouterr().err
@@ -165,7 +237,19 @@ def test_a_mistake_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_study_that_cannot_be_read_does_not_keep_the_others_from_being_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, CURVES)
+    written(tmp_path, CURVES, name="once")
+    (tmp_path / "once").rename(tmp_path / "renamed")
+    assert main([str(tmp_path)]) == 0
+    out, error = capsys.readouterr()
+    assert "invented: 8 search trials" in out
+    assert error.startswith("note: a study's folder must keep its name, got renamed")
+
+
 def test_a_study_without_a_search_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Store(tmp_path).announce(invented.study(rungs=(), reduction=0, smoothing=0))
     assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip() == "invented: nothing was searched"
+    assert capsys.readouterr().out.rstrip().endswith("\n\ninvented: nothing was searched")

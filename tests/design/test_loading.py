@@ -76,7 +76,15 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         ("raise ValueError\n", 1, "no message"),
         ("from platform.study import ASHA as Halving\nHalving(trails=3)\n", 2, "Did you mean 'trials'?"),
         ("(lambda a: a)(betta=1)\n", 1, "TypeError: <lambda>() got an unexpected keyword argument 'betta'"),
-        ("from platform.methods import FDDA\n", 1, "ImportError: cannot import name 'FDDA'"),
+        (
+            "from platform.methods import FDDA\n",
+            1,
+            "cannot import name 'FDDA' from 'platform.methods'. Did you mean 'FDA'?",
+        ),
+        ("from platform.study import Asha\n", 1, "'Asha' from 'platform.study'. Did you mean 'ASHA'?"),
+        ("from platform.study import ASHA\nAsha(trials=4)\n", 2, "name 'Asha' is not defined. Did you mean 'ASHA'?"),
+        ("ASHA(4)\n", 1, "ASHA takes each of trials, grace, reduction, smoothing, parallel, promote by name"),
+        ("f = lambda: 1\nf(4)\n", 2, "TypeError: <lambda>() takes 0 positional arguments but 1 was given"),
         ("open('no such file')\n", 1, "FileNotFoundError"),
         ("raise ValueError('one\\n  two')\n", 1, "one two"),
         ("raise SystemExit(3)\n", 1, "a study file must not exit; remove the call"),
@@ -115,7 +123,7 @@ def test_a_file_may_define_classes_and_import_its_neighbours(tmp_path: Path, mon
         ("Study(shift=town())\n", 1, "Study must be given 'arms', 'reference', and 'budget'"),
         ("Budget(steps=4)\n", 1, "Budget must be given 'evaluations'"),
         ("LogUniform(1)\n", 1, "LogUniform must be given 'high'"),
-        ("Study(town())\n", 1, "TypeError: Study.__init__() takes 1 positional argument"),
+        ("Study(town())\n", 1, "Study takes each of shift, arms, reference, "),
         ("Arm(FDA, beta=0.7)\n", 1, "FDA.beta must be at least 0.0 and below 0.5, got 0.7"),
         ("Arm(FDA, beta=LogUniform(0.1, 0.7))\n", 1, "FDA.beta must be"),
         ("Arm(FDA, network=BiSeNet18(width=Uniform(0.1, 0.7)))\n", 1, "BiSeNet18.width must be of type int or float"),
@@ -214,7 +222,7 @@ def test_a_relative_path_is_placed_too(tmp_path: Path, monkeypatch: pytest.Monke
     written(tmp_path, "Budgett()\n")
     monkeypatch.chdir(tmp_path / "below")
     for path in (Path("../question.py"), Path(os.path.relpath(tmp_path / "question.py", Path.cwd()))):
-        assert mistake(path) == f"{path}:{FIRST}: NameError: name 'Budgett' is not defined"
+        assert mistake(path) == f"{path}:{FIRST}: NameError: name 'Budgett' is not defined. Did you mean 'Budget'?"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_study_without_gpus_is_estimated_for_a_core() -> None:
     [
         (
             {"shift": town(), "arms": {"source only": ARMS["source only"], "FDA": ARMS["FDA"]}},
-            "the rows do not get the same number of search trials (source only: 12, FDA: 7)",
+            "the rows do not get the same number of search trials (12: source only; 7: FDA)",
         ),
         ({"seeds": 1}, "one seed gives no interval; take at least 3"),
         (
@@ -144,22 +144,22 @@ def test_the_text_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe(study(arms=arms, shift=gta5_to_cityscapes(groups=CAMVID_11)), "fda") == (
         """\
 fda
-  shift    gta5_to_cityscapes at 512 x 1024, 11 classes
-  trials   51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
-  steps    20,000 a trial, evaluated 20 times; 600,000 to 1,020,000 in all
-  rungs    4,000, 8,000, 16,000: a trial waits there until it is among the best
-           1 in 2, by the mean of its last 3 evaluations
-  at once  4 search trials of a row, whatever the machines; the search fills 12
-           slots at most, and the confirm trials 15
-  select   target/norm_and_prior
-  recipe   at its defaults
-  slot     0.5 GPU, 1 CPU a trial
-  cost     1,042 PFLOP of training at most, 58 h on one GPU at 5 TFLOP/s
-  time     about 22 h on this machine, 4 trials at a time: reckoned, as on one
-           GPU at 5 TFLOP/s
-  disk     1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
-           evidence, 193 MB for each trial that runs, and 3.5 GB at most for
-           those that wait at rungs
+  shift     gta5_to_cityscapes at 512 x 1024, 11 classes
+  trials    51 = 36 search (seed 0) + 15 confirm (seeds 1 to 5)
+  steps     20,000 a trial, evaluated 20 times; 600,000 to 1,020,000 in all
+  rungs     4,000, 8,000, 16,000: a trial waits there until it is among the best
+            1 in 2, by the mean of its last 3 evaluations
+  parallel  4 search trials of a row at a time, whatever the machines; the
+            search fills 12 slots at most, and the confirm trials 15
+  select    target/norm_and_prior
+  recipe    at its defaults
+  slot      0.5 GPU, 1 CPU a trial
+  cost      1,042 PFLOP of training at most, 58 h on one GPU at 5 TFLOP/s
+  time      about 22 h on this machine, 4 trials at a time: reckoned, as on one
+            GPU at 5 TFLOP/s
+  disk      1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
+            evidence, 193 MB for each trial that runs, and 3.5 GB at most for
+            those that wait at rungs
 
   source only (reference)                                  12 search + 5 confirm
       learning_rate  LogUniform(0.001, 0.05)
@@ -181,15 +181,35 @@ def test_the_text_says_what_differs_from_the_usual() -> None:
     arms = {"source only": Arm(SourceOnly), "FDA": Arm(FDA, batch=8)}
     recipe = Recipe(network=BiSeNet18(width=0.25), augmentation="none")
     text = describe(study(arms=arms, search=None, select="oracle/miou", recipe=recipe, shift=town()), "fda")
-    assert "rungs    none, nothing is searched" in text
-    assert "select   oracle/miou, which uses target labels" in text
+    assert "rungs     none, nothing is searched" in text
+    assert "select    oracle/miou, which uses target labels" in text
     recipe_line = (
         "recipe augmentation='none', network=BiSeNet18(width=0.25, pretrained=False), the rest at its defaults"
     )
     assert recipe_line in " ".join(text.split())
     assert "beta   0.01, band 0" in text, "what the default means at this size"
     assert "batch  8" in text
-    assert "none, no trial is stopped" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
+    assert "none, no trial is stopped\n" in describe(study(search=ASHA(trials=2, grace=1)), "fda")
+
+
+def test_the_text_says_why_a_search_has_no_rung() -> None:
+    said = " ".join(describe(study(search=ASHA(trials=2, grace=0.5, smoothing=20)), "fda").split())
+    why = "grace 0.5 and the mean of 20 evaluations leave no place for a rung before the last of 20 evaluations"
+    assert f"rungs none, no trial is stopped: {why} parallel 2 search trials" in said
+
+
+def test_the_text_counts_one_as_one() -> None:
+    said = " ".join(describe(study(search=ASHA(trials=1), seeds=1), "fda").split())
+    assert "confirm (seed 1)" in said
+    assert "parallel 1 search trial of a row at a time, whatever the machines" in said
+
+
+def test_the_text_says_that_a_study_for_gpus_finds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.commands.terminal.plan.this_machine", lambda: Offer(({"CPU": 2.0},)))
+    said = " ".join(describe(study(), "fda").split())
+    assert "on this machine, which has no GPU, 2 trials at a time: reckoned, as on one CPU core" in said
+    on_cpus = study(budget=Budget(steps=20_000, evaluations=20, gpus=0))
+    assert "which has no GPU" not in describe(on_cpus, "fda")
 
 
 def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
@@ -197,9 +217,9 @@ def test_the_text_says_how_rungs_compare_and_what_warms_up() -> None:
     rungs = (
         "after a warm-up of 1,000 steps, 5,000, 9,000, 17,000: a trial waits there until it is among the best 1 in 2"
     )
-    assert f"rungs {rungs}, by the mean of its last 3 evaluations at once" in text
+    assert f"rungs {rungs}, by the mean of its last 3 evaluations parallel" in text
     text = " ".join(describe(study(search=ASHA(trials=4, smoothing=1, promote=False)), "fda").split())
-    assert "1 trial in 2 of a row goes on, by its last evaluation at once" in text
+    assert "1 trial in 2 of a row goes on, by its last evaluation parallel" in text
 
 
 # Slots
@@ -215,12 +235,13 @@ def test_a_plan_says_how_many_slots_it_fills() -> None:
     arms = {name: ARMS[name] for name in ("source only", "FDA")}
     said = " ".join(describe(study(arms=arms, search=ASHA(trials=8, parallel=3)), "fda").split())
     wanted = (
-        "3 search trials of a row, whatever the machines; the search fills 6 slots at most, and the confirm trials 10"
+        "3 search trials of a row at a time, whatever the machines; the search fills 6 slots at most, and the confirm "
+        "trials 10"
     )
-    assert f"at once {wanted} select" in said
+    assert f"parallel {wanted} select" in said
     fixed = {"source only": Arm(SourceOnly), "FDA": Arm(FDA)}
     said = " ".join(describe(study(arms=fixed, search=None, seeds=1), "fda").split())
-    assert "at once the trials fill 2 slots at most" in said
+    assert "parallel the trials fill 2 slots at most" in said
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ def test_a_folder_of_results_and_that_of_a_study_in_it(tmp_path: Path, monkeypat
     (tmp_path / "trials").mkdir()
     monkeypatch.chdir(tmp_path / header.name)
     for folder in (tmp_path, tmp_path / header.name, Path(), Path("..")):
-        store, names = recorded(folder)
+        store, names = recorded(str(folder))
         assert (store.folder, names) == (tmp_path, [header.name])
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ValueError, match=rf"got {folder}, which holds no journal\.jsonl; studies leave theirs"):
-            recorded(folder)
+            recorded(str(folder))

@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from platform.commands.exits import BadInput, bad_input
+from platform.design.asha import ASHA
 from platform.design.loading import StudyFile
 from platform.design.study import Study
 from platform.records.ledger import Ledger
@@ -208,20 +209,28 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
         raise BadInput(
             f"this study has searched in the order in which machines were ready, which this version does not; {REMEDY}"
         )
-    for name, (then, now) in rules.items():
-        _refuse_another(name, then, now, f"write ASHA({name}={then!r}), " if hasattr(study.search, name) else "")
+    _refuse_another(rules, study.search)
 
 
 def _refuse_another_selector(then: str, selector: Selector) -> None:
     now = identity_of(selector)
-    _refuse_another("the selector", settings_of(then), settings_of(now))
+    _refuse_another({"the selector": (settings_of(then), settings_of(now))})
     if then != now:
         raise BadInput(f"this study has searched with {settings_of(now)} of other code than it has now; {REMEDY}")
 
 
-def _refuse_another(name: str, then: object, now: object, as_before: str = "") -> None:
-    if then != now:
-        raise BadInput(f"this study has searched with {name} = {then!r}, which is now {now!r}; {as_before}{REMEDY}")
+def _refuse_another(rules: Mapping[str, tuple[object, object]], search: ASHA | None = None) -> None:
+    """Raise BadInput for all that is not as it was, by its name; settings of the search can be written as they were."""
+    changed = {name: (then, now) for name, (then, now) in rules.items() if then != now}
+    if not changed:
+        return
+    settings = {name: then for name, (then, _) in changed.items() if hasattr(search, name)}
+    written = f"write ASHA({', '.join(f'{name}={then!r}' for name, then in settings.items())})"
+    parallel = settings.get("parallel")
+    if search is not None and isinstance(parallel, int) and parallel > search.trials:
+        written += f" with trials={parallel} or more"
+    differences = ", and ".join(f"{name} = {then!r}, which is now {now!r}" for name, (then, now) in changed.items())
+    raise BadInput(f"this study has searched with {differences}; {f'{written}, ' if settings else ''}{REMEDY}")
 
 
 def refuse_newer(store: Store) -> None:

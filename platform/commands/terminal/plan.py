@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from platform.commands.terminal.screen import COLUMNS
+from platform.design.asha import ASHA
 from platform.design.plan import Plan, plan, reckoned_device
 from platform.design.row import Row
 from platform.design.study import Study
@@ -34,12 +35,12 @@ def describe(
     height, width = study.shift.size
     facts = {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
-        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm (seeds 1 to {study.seeds})"
+        "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm ({_confirm_seeds(study)})"
         + (f" + {starts} that searches begin from (seed {confirm_seed(START_NUMBER):,})" if starts else ""),
         "steps": f"{budget.steps:,} a trial, evaluated {budget.evaluations} times; "
         f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
-        "at once": _at_once(planned),
+        "parallel": _parallel(planned),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
@@ -80,7 +81,7 @@ def _rungs(study: Study) -> str:
     if study.search is None:
         return "none, nothing is searched"
     if not study.rungs:
-        return "none, no trial is stopped"
+        return f"none, no trial is stopped{_why_none(study, study.search)}"
     rungs = ", ".join(f"{rung:,}" for rung in study.rungs)
     smoothing, reduction = study.search.smoothing, study.search.reduction
     compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
@@ -90,16 +91,32 @@ def _rungs(study: Study) -> str:
     return f"{warm_up}{rungs}: 1 trial in {reduction} of a row goes on, by {compared}"
 
 
+def _why_none(study: Study, search: ASHA) -> str:
+    """Why a search that was to stop trials does not."""
+    if search.grace == 1:
+        return ""
+    evaluated = study.budget.evaluations
+    return (
+        f": grace {search.grace:g} and the mean of {search.smoothing} evaluations leave no place for a rung before the "
+        f"last of {evaluated} evaluation{'s' * (evaluated > 1)}"
+    )
+
+
+def _confirm_seeds(study: Study) -> str:
+    return "seed 1" if study.seeds == 1 else f"seeds 1 to {study.seeds}"
+
+
 def _range(least: int, most: int) -> str:
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def _at_once(planned: Plan) -> str:
+def _parallel(planned: Plan) -> str:
     """How many slots a study can fill."""
     parallel = sorted({row.under_way for row in planned.rows if row.under_way})
     if not parallel:
         return f"the trials fill {_slots(planned.confirming)} at most"
-    search = f"{_range(parallel[0], parallel[-1])} search trials of a row, whatever the machines"
+    number = _range(parallel[0], parallel[-1])
+    search = f"{number} search trial{'s' * (number != '1')} of a row at a time, whatever the machines"
     return (
         f"{search}; the search fills {_slots(planned.searching)} at most, and the confirm trials {planned.confirming}"
     )
@@ -131,6 +148,8 @@ def _time(study: Study, planned: Plan, offer: Offer | None, store: Store | None)
     place, here = ("this machine", "here") if offer is None else ("the cluster", f"on {machine.device}")
     if not slots:
         return f"{place} holds no trial of every row"
+    if any(row.slot.gpus for row in study.rows) and not where.has_gpus:
+        place += ", which has no GPU"
     how = f"measured {here}" if found.measured else f"reckoned, as on {reckoned_device(on_gpu)}"
     return f"about {_duration(found.seconds / 3600)} on {place}, {slots} trial{'s' * (slots > 1)} at a time: {how}"
 
@@ -201,4 +220,7 @@ def _space(size: int) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{_rounded(hours)} h" if hours >= 1 else f"{_rounded(60 * hours)} min"
+    """As one says it; `spoken` would not tell 1.2 h from 1 h."""
+    if hours >= 1:
+        return f"{_rounded(hours)} h"
+    return f"{_rounded(60 * hours)} min" if hours >= 1 / 60 else f"{_rounded(3600 * hours)} s"

@@ -91,6 +91,15 @@ def read(content: bytes, owner: str) -> Line:
     return Line(event, of, b"{%s}" % content[head.end() : checksum.start()])
 
 
+def owner_of(content: bytes) -> str | None:
+    """Whose a line says it is, whatever else is wrong with it; None where it does not say."""
+    head = HEAD.match(content)
+    try:
+        return None if head is None or head[2] is None else str(json.loads(head[2]))
+    except ValueError:
+        return None
+
+
 @functools.cache
 def _adapter(kind: type) -> "TypeAdapter[Any]":
     from pydantic import ConfigDict, TypeAdapter

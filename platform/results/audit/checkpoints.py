@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from platform.records.location import on_record
 from platform.records.record import (
     ORACLE_MIOU,
     TARGET_TEST,
@@ -62,11 +63,12 @@ def checkpoints(
 
     `say` is told how many cannot be judged. Raises Misjudged.
     """
-    journal = store.journal(study)
-    if journal.header is None:
-        say(f"{called}: left out, its journal has no readable header")
+    try:
+        header, journal = on_record(store, study)
+    except ValueError as error:
+        say(f"{called}: left out, {error}")
         return []
-    known = _reported(store, journal, journal.header)
+    known = _reported(store, journal, header)
     if not known:
         say(f"{called}: left out, no trial that counts has reported")
     together: dict[tuple[int, Phase], list[_Place]] = defaultdict(list)
@@ -86,13 +88,13 @@ def checkpoints(
                 Checkpoint(
                     study=called,
                     arm=arm,
-                    is_reference=arm.name == journal.header.reference,
+                    is_reference=arm.name == header.reference,
                     ask=ask,
                     step=report.step,
                     steps=ask.trial.steps,
-                    warm_up=max(each.warm_up for each in journal.header.arms),
+                    warm_up=max(each.warm_up for each in header.arms),
                     val=report.metrics[ORACLE_MIOU],
-                    test=_test(report, journal.header),
+                    test=_test(report, header),
                     scores=of_all[place],
                     scores_in_row=of_all[place] | in_row.get(place, {}),
                 )

@@ -1,7 +1,8 @@
 """The rows of a recorded study: the curves of their searches, and what their trials took."""
 
 import itertools
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, replace
 
 from platform.design.asha import ASHA
 from platform.records.record import ArmHeader, Ask, Journal
@@ -22,10 +23,21 @@ class RecordedRow:
     after: tuple[str, ...]
     """The rows whose confirm trials its own begin from."""
 
-    def again(self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA) -> Work:
-        """The row once more, of which nothing is known yet."""
-        search = Repetition(self.curves, evaluated_steps, rungs, setting) if self.curves else None
+    def again(
+        self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA, *, to_the_end: bool = False
+    ) -> Work:
+        """The row once more, of which nothing is known yet; open trials end where their curves do, or `to_the_end`."""
+        curves = [_gone_on(curve, len(evaluated_steps)) for curve in self.curves] if to_the_end else self.curves
+        search = Repetition(curves, evaluated_steps, rungs, setting) if curves else None
         return Work(search, self.confirm, self.after)
+
+
+def _gone_on(curve: Curve, evaluations: int) -> Curve:
+    """A curve behind whose end the rest of the steps takes its time, at the trial's own pace."""
+    if curve.failed or not curve.values:
+        return curve
+    left = evaluations - len(curve.values)
+    return replace(curve, seconds=(*curve.seconds, left * statistics.fmean(curve.seconds)))
 
 
 def recorded_row(store: Store, journal: Journal, arm: ArmHeader) -> RecordedRow:

@@ -21,7 +21,7 @@ class Curve:
     failed: bool = False
     """Whether the trial ended there by its own fault: no setting would have let it go on."""
     seconds: tuple[float, ...] = ()
-    """What each evaluation took with the training before it."""
+    """What each evaluation took with the training before it; one more is of what came behind the values."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Effect:
     """What a setting makes of one row's search. Trials are positions in the order asked."""
 
     trials: int
+    whole: int
+    """Trials with a whole curve."""
     stopped: tuple[int, ...]
     open: tuple[int, ...]
     """Let go on beyond the end of their curves."""
@@ -39,9 +41,9 @@ class Effect:
     least_steps: int
     """Steps with it, if open trials are stopped where their curves end."""
     regret: float | None
-    """None when no trial with a whole curve is picked."""
+    """Among whole curves; None when there are fewer than two, or no trial that has one is picked."""
     winner_stopped: bool | None
-    """Whether the best trial of those with a whole curve is stopped; None when there is none."""
+    """Whether the best trial of those with a whole curve is stopped; None when there are fewer than two."""
 
 
 class Repetition:
@@ -104,19 +106,20 @@ class Repetition:
 def replay(curves: Sequence[Curve], evaluated_steps: Sequence[int], rungs: Sequence[int], setting: ASHA) -> Effect:
     """Search one row again on its recorded curves, given in the order asked; `setting.trials` does not count."""
     if not curves:
-        return Effect(0, (), (), 0, 0, 0, None, None)
+        return Effect(0, 0, (), (), 0, 0, 0, None, None)
     search = Repetition(curves, evaluated_steps, rungs, setting)
     search.repeat_all()
     ends, reached = search.clock.ends, search.clock.seen
     open_ = tuple(number for number in sorted(ends) if ends[number].state == "failed" and not curves[number].failed)
     whole = [number for number, curve in enumerate(curves) if len(curve.values) == len(evaluated_steps)]
-    winner = max(whole, key=lambda number: curves[number].values[-1], default=None)
+    winner = max(whole, key=lambda number: curves[number].values[-1]) if len(whole) > 1 else None
     healthy = [number for number in sorted(ends) if ends[number].state != "failed"]
     place = best([(reached[number], curves[number].values[reached[number] - 1]) for number in healthy])
     picked = None if place is None else healthy[place]
     steps = (0, *evaluated_steps)
     return Effect(
         trials=len(curves),
+        whole=len(whole),
         stopped=tuple(number for number in sorted(ends) if ends[number].state == "stopped"),
         open=open_,
         full_steps=sum(steps[len(curve.values)] if curve.failed else steps[-1] for curve in curves),

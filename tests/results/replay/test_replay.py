@@ -89,7 +89,7 @@ def test_trials_advance_in_turn_and_make_room_when_they_end() -> None:
 
 def test_nothing_is_stopped_without_rungs() -> None:
     outcome = replayed(whole([0.1] * 4, [0.9] * 4), STEPS, [], 3, 3)
-    assert outcome == Effect(2, (), (), 80, 80, 80, 0.0, False)
+    assert outcome == Effect(2, 2, (), (), 80, 80, 80, 0.0, False)
 
 
 def test_what_the_early_bird_costs_is_the_regret() -> None:
@@ -102,10 +102,10 @@ def test_what_the_early_bird_costs_is_the_regret() -> None:
 
 
 def test_a_trial_that_the_study_stopped_is_open_when_it_would_have_gone_on() -> None:
-    curves = [*whole([0.5] * 4), Curve((0.6, 0.6))]
+    curves = [*whole([0.5] * 4), Curve((0.6, 0.6)), *whole([0.7, 0.4, 0.4, 0.4])]
     outcome = replayed(curves, STEPS, [10], 2, 1)
-    assert (outcome.open, outcome.stopped) == ((1,), ())
-    assert (outcome.full_steps, outcome.most_steps, outcome.least_steps) == (80, 80, 60), "on to its end, or no further"
+    assert (outcome.open, outcome.stopped, outcome.whole) == ((1,), (), 2)
+    assert (outcome.full_steps, outcome.most_steps, outcome.least_steps) == (120, 120, 100), "to its end, or no further"
     assert outcome.regret == 0.0, "of what is known: nobody can pick an open trial"
     assert outcome.winner_stopped is False
 
@@ -118,17 +118,22 @@ def test_a_trial_that_the_study_stopped_may_be_stopped_again() -> None:
 
 
 def test_a_trial_that_failed_would_have_failed_in_any_setting() -> None:
-    curves = [Curve((0.9, 0.9), failed=True), *whole([0.5] * 4), Curve((), failed=True)]
+    curves = [Curve((0.9, 0.9), failed=True), *whole([0.5] * 4, [0.5] * 4), Curve((), failed=True)]
     outcome = replayed(curves, STEPS, [30], 2, 1)
     assert (outcome.open, outcome.stopped) == ((), ())
-    assert outcome.full_steps == outcome.most_steps == outcome.least_steps == 20 + 40
+    assert outcome.full_steps == outcome.most_steps == outcome.least_steps == 20 + 40 + 40
     assert (outcome.regret, outcome.winner_stopped) == (0.0, False), "it is neither picked nor missed"
+
+
+def test_the_only_whole_curve_of_a_row_tells_nothing_of_what_stopping_lost() -> None:
+    outcome = replayed([*whole([0.5] * 4), Curve((0.4, 0.4))], STEPS, [10], 2, 1)
+    assert (outcome.whole, outcome.regret, outcome.winner_stopped) == (1, None, None)
 
 
 def test_a_row_without_a_whole_curve_has_no_regret() -> None:
     outcome = replayed([Curve((0.4,)), Curve((0.2, 0.3), failed=True), Curve(())], STEPS, [10], 2, 1)
     assert (outcome.regret, outcome.winner_stopped) == (None, None)
-    assert replayed([], STEPS, [10], 2, 1) == Effect(0, (), (), 0, 0, 0, None, None)
+    assert replayed([], STEPS, [10], 2, 1) == Effect(0, 0, (), (), 0, 0, 0, None, None)
 
 
 def test_a_thousand_curves_end_as_successive_halving_promises() -> None:
