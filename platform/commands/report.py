@@ -15,9 +15,11 @@ from platform.scores.selectors.selector import Selector
 from platform.search.judge import REPORTED, EvidenceJudge
 
 
-def report(name: str, store: Store) -> int:
-    """Write the table of a study from its records; the exit code."""
-    header, ledger = _recorded(name, store, "--report")
+def report(file: StudyFile, store: Store) -> int:
+    """Write the table of a study from its records, whatever its file says by now; the exit code."""
+    header, ledger = _recorded(file.name, store, "--report")
+    if header.source != file.source:
+        say(f"note: {shown(file.path)} has changed since the study ran; this is the table of the study that ran")
     return tabulate(ledger, header)
 
 

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _plan(file, options.address, options.results)
         store = _results(options.results)
         if options.report:
-            return report(file.name, store)
+            return report(file, store)
         if options.reselect is not None:
             return reselect(file, store, options.reselect)
         return _run(file, store, options.address, options.fresh)

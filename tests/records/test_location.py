@@ -1,12 +1,15 @@
 """Where results lie, by the folder that a command is given."""
 
+import uuid
 from pathlib import Path
 
 import pytest
 
-from platform.records.location import recorded
+from platform.records.location import on_record, recorded
+from platform.records.storage.bucket import Bucket
 from platform.records.store import Store
 from tests.support.invented_study import study
+from tests.support.s3_server import Server
 
 
 def test_a_folder_of_results_and_that_of_a_study_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +26,14 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ValueError, match=rf"got {folder}, which holds no journal\.jsonl; studies leave theirs"):
             recorded(str(folder))
+
+
+def test_results_in_a_bucket_and_a_study_in_them(s3: Server) -> None:
+    header, (place, _, options) = study(), s3.uri(uuid.uuid4().hex).partition("?")
+    Store(Path(), Bucket(f"{place}?{options}")).announce(header)
+    for uri in (f"{place}?{options}", f"{place}/?{options}", f"{place}/{header.name}?{options}"):
+        store, names = recorded(uri)
+        assert (str(store.storage), names) == (place, [header.name])
+        assert on_record(store, header.name)[0] == header
+    with pytest.raises(ValueError, match=rf"got {place}/nowhere, which holds no journal\.jsonl; studies leave theirs"):
+        recorded(f"{place}/nowhere?{options}")
