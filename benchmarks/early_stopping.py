@@ -205,9 +205,9 @@ class Proposed:
         return Tried(point(DIMENSIONS, self._values[number]), None if end is None else end.state, seen, value)
 
 
-def at_a_time() -> None:
+def in_parallel() -> None:
     """Print what it costs to know fewer trials when the next one is proposed."""
-    print(f"\nproposals: regret by trials at a time\n{'promote':<8}{'trials':>7}{''.join(f'{n:>8}' for n in PARALLEL)}")
+    print(f"\nproposals: regret by `parallel`\n{'promote':<8}{'trials':>7}{''.join(f'{n:>8}' for n in PARALLEL)}")
     for promote, trials in itertools.product((False, True), (12, 24)):
         means = [
             statistics.fmean(Proposed(trials, parallel, promote, draw).regret for draw in range(SEARCHES))
@@ -235,7 +235,7 @@ def main() -> None:
         for setting in SETTINGS:
             first, *figures = compared(pools, setting, budgets)
             print(first + "".join(f"  | {figure}" for figure in figures), flush=True)
-    at_a_time()
+    in_parallel()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class BadInput(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of arguments whose complaints are one line without passwords: a misspelt option's address has them."""
+    """A parser whose complaints are one line, without the passwords of an address behind a misspelt option."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"error: {one_line(message, LONGEST)}; {self.prog} --help shows what it takes\n")

@@ -14,7 +14,6 @@ it is never picked, and compared at no later rung. Figures with open trials are 
 import argparse
 import itertools
 import statistics
-import textwrap
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -26,24 +25,27 @@ from platform.design.asha import ASHA, PARALLEL, exact, rungs
 from platform.records.location import on_record, recorded
 from platform.records.record import StudyHeader
 from platform.records.store import Store
-from platform.results.lines import hanging, padded
+from platform.results.lines import broken, hanging, padded
 from platform.results.replay.curves import RecordedRow, recorded_row
 from platform.results.replay.duration import duration
 from platform.results.replay.replay import Effect, replay
-from platform.running.interruption import spoken
 
 LEGEND = (
-    "saved: share of the search's steps. whole: trials with whole curves, which alone regret, best and lost compare; "
-    "a dash where a row has fewer than two. regret: the selector of the best trial at full length minus that of the "
-    "trial that would have been picked, mean over the rows and worst of them. lost: rows whose best trial would have "
-    "been stopped. open: trials whose curves end too early, because the study stopped them where this setting lets "
-    "them go on; figures are then estimates: saved and time have two ends, and an open trial is never picked. Time is "
-    "what is on record, training and evaluations, without the start of workers."
+    "saved: share of the search's steps. whole: trials with whole curves, which alone regret, best and lost compare. "
+    "regret: the selector of the best trial at full length minus that of the trial that would have been picked, mean "
+    "over the rows that have one and worst of them; a dash where fewer than two curves are whole, or the picked "
+    "trial's is not. lost: rows whose best trial would have been stopped. open: trials whose curves end too early, "
+    "because the study stopped them where this setting lets them go on; figures are then estimates: saved and time "
+    "have two ends, and an open trial is never picked. Time is what is on record, training and evaluations, without "
+    "the start of workers. Settings that mean the same have one line, parallel being at most a row's trials."
 )
 SLOTS = (1, 2, 4, 8)
 """Trials that machines train at a time, unless told otherwise."""
 SLOTS_A_LINE = 4
 """Columns of times that a line has room for."""
+UNITS = {"s": 1, "min": 60}
+LONGEST = 120
+"""How many of them are said before the next one."""
 YES_OR_NO = {True: "yes", False: "no"}
 
 
@@ -88,15 +90,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check(options)
     with bad_input():
         store, names = recorded(options.results)
-    texts = list[str]()
+    refusals, printed = list[str](), 0
     for name in names:
         try:
-            texts.append(_study(store, name, options))
-        except BadInput as refused:
-            if len(names) == 1:
-                raise
-            say(f"note: {refused}")
-    print("\n\n".join([_filled(LEGEND), *texts]), end="\n\n")
+            text = _study(store, name, options)
+        except BadInput as refusal:
+            refusals.append(str(refusal))
+            continue
+        print(text if printed else f"{_filled(LEGEND)}\n\n{text}", end="\n\n")
+        printed += 1
+    if not printed:
+        raise BadInput(refusals[0])
+    for said in refusals:
+        say(f"note: {said}")
     for note in damage_notes(store.damages):
         say(note)
     return COMPLETE
@@ -130,36 +136,36 @@ def _check(options: argparse.Namespace) -> None:
         for name in ("grace", "reduction", "smoothing", "parallel"):
             for value in vars(options)[name]:
                 if value is not None:
-                    ASHA(trials=max(1, *options.parallel, 1), **{name: value})
+                    ASHA(trials=max([1, *options.parallel]), **{name: value})
 
 
 def _study(store: Store, name: str, options: argparse.Namespace) -> str:
     """What is printed of one study."""
     with bad_input():
         header, journal = on_record(store, name)
-    asks = [ask for ask in journal.asks if ask.phase == "search"]
-    if not asks or not header.reduction:
-        return f"{name}: nothing was searched"
     rows = {arm.name: recorded_row(store, journal, arm) for arm in header.arms}
-    steps, replayed, graces = (
-        asks[0].trial.evaluated_steps,
-        dict[tuple[object, ...], Replayed](),
-        dict[_Rungs, list[str]](),
-    )
-    for setting in _settings(header, options, max(len(row.curves) for row in rows.values())):
-        at = header.rungs if not replayed else _rungs(header, steps, setting)
+    searched = {name: row for name, row in rows.items() if row.curves}
+    if not searched or not header.reduction:
+        return f"{name}: nothing was searched"
+    steps = next(ask.trial.evaluated_steps for ask in journal.asks if ask.arm in searched and ask.phase == "search")
+    replayed = dict[tuple[object, ...], Replayed]()
+    graces = dict[_Rungs, list[str]]()
+    for setting in _settings(header, options, max(len(row.curves) for row in searched.values())):
+        at = _rungs(header, steps, setting)
         if (means := (at, *setting[1:])) not in replayed:
             replayed[means] = _replayed(rows, steps, at, setting, options.slots)
         graces.setdefault((setting.reduction, setting.smoothing, at), []).append(_grace(setting))
-    own, *_ = results = list(replayed.values())
-    parts = [_title(header, own.outcomes), _block(own), _effects(results), *_times(results, options.slots)]
-    return "\n\n".join([*parts, "\n".join(_judged_at(*each) for each in graces.items())])
+    results = list(replayed.values())
+    stops = any(end.state == "stopped" for end in journal.ends.values())
+    parts = [_title(header, results[0].outcomes, stops), _block(results[0]), _effects(results)]
+    return "\n\n".join([*parts, *_times(results, options.slots), "\n".join(map(_judged_at, graces, graces.values()))])
 
 
 def _judged_at(means: _Rungs, graces: Sequence[str]) -> str:
     """The rungs of settings, which may have the same: the first of them stands for all."""
     reduction, smoothing, at = means
-    text = f"grace {', '.join(dict.fromkeys(graces))}, 1 in {reduction}, mean of {smoothing}: rungs {_listed(at)}"
+    alike = " or ".join(dict.fromkeys(graces))
+    text = f"rungs {_listed(at)}: grace {alike}, 1 in {reduction}, mean of {smoothing}"
     return "\n".join(hanging(text, COLUMNS, rest="  "))
 
 
@@ -167,14 +173,14 @@ def _listed(at: Sequence[int]) -> str:
     return ", ".join(f"{rung:,}" for rung in at) or "none"
 
 
-def _title(header: StudyHeader, outcomes: Mapping[str, Effect]) -> str:
-    """What was searched, and what the figures cannot tell."""
+def _title(header: StudyHeader, outcomes: Mapping[str, Effect], stops: bool) -> str:
+    """What was searched, and what the figures of a study that stops trials cannot tell."""
     trials, whole = (sum(getattr(each, name) for each in outcomes.values()) for name in ("trials", "whole"))
     text = f"{header.name}: {trials} search trial{'s' * (trials > 1)} by {header.select}, {whole} with whole curves."
-    if whole < trials:
+    if stops:
         text += (
-            " What stopping costs shows a study of the same rows that stops no trial, ASHA(grace=1.0): here nobody "
-            "knows where the stopped ones would have come."
+            " Nobody knows where those that were stopped would have come: only a study of the same rows that stops no "
+            "trial, ASHA(grace=1.0), shows what stopping costs."
         )
     return _filled(text + _otherwise(header))
 
@@ -202,7 +208,7 @@ def _replayed(
         return duration(again, number)
 
     ends = (False, True) if _open(list(outcomes.values())) else (False,)
-    # In either order: what ends sooner may leave another trial to be begun too late.
+    # The order of trials on slots changes too: the shorter trials may end in the longer study.
     seconds = {number: sorted(taken(number, to_the_end) for to_the_end in ends) for number in slots}
     return Replayed(setting, at, outcomes, {number: (each[0], each[-1]) for number, each in seconds.items()})
 
@@ -227,7 +233,10 @@ def _settings(header: StudyHeader, options: argparse.Namespace, most: int) -> li
 
 
 def _rungs(header: StudyHeader, evaluated_steps: tuple[int, ...], setting: Setting) -> tuple[int, ...]:
+    """The study's own rungs, or those that a setting means; its grace is only known as far as its first rung tells."""
     warm_up = max(exact(arm.warm_up) for arm in header.arms)
+    if setting.grace is None and (setting.reduction, setting.smoothing) == (header.reduction, header.smoothing):
+        return header.rungs
     if setting.grace is not None:
         grace = exact(setting.grace)
     elif header.rungs:
@@ -269,24 +278,26 @@ def _times(results: Sequence[Replayed], slots: Sequence[int]) -> list[str]:
         some = slots[begin : begin + SLOTS_A_LINE]
         heads = "".join(f"{f'{number} slot' + 's' * (number > 1):>12}" for number in some)
         lines = [
-            _columns(each.setting) + "".join(f"{_ends(*each.seconds[slot]):>12}" for slot in some) for each in results
+            _columns(each.setting) + "".join(f"{described(*each.seconds[slot]):>12}" for slot in some)
+            for each in results
         ]
         blocks.append("\n".join([HEADS + heads, *lines]))
     return blocks
 
 
-def _ends(least: float, most: float) -> str:
+def described(least: float, most: float) -> str:
     """A duration between two ends: `24-30 s`."""
-    low, high = spoken(least), spoken(most)
-    number, _, unit = low.partition(" ")
-    return low if low == high else f"{number if high.endswith(f' {unit}') else low}-{high}"
+    unit, seconds = next(((unit, size) for unit, size in UNITS.items() if most < LONGEST * size), ("h", 3600))
+    digits = 1 if unit == "h" and most < 100 * seconds else 0
+    low, high = (f"{end / seconds:.{digits}f}" for end in (least, most))
+    return f"{low if low == high else f'{low}-{high}'} {unit}"
 
 
 def _block(own: Replayed) -> str:
     """A line per row of the study's own setting."""
     setting, judged_at, outcomes, _ = own
     title = (
-        f"its own setting: one in {setting.reduction}, mean of {setting.smoothing}, parallel {setting.parallel}, "
+        f"its own setting: 1 in {setting.reduction}, mean of {setting.smoothing}, parallel {setting.parallel}, "
         f"promote {YES_OR_NO[setting.promote]}; rungs {_listed(judged_at)}"
     )
     lines = [_filled(title), f"  {'':<{ARM_COLUMNS}}     saved  stopped  whole   regret  best trial  open"]
@@ -324,4 +335,4 @@ def _number(value: float | None) -> str:
 
 
 def _filled(text: str) -> str:
-    return textwrap.fill(text, COLUMNS)
+    return "\n".join(broken(text, COLUMNS))

@@ -17,16 +17,14 @@ from platform.search.judge import REPORTED, EvidenceJudge
 
 def report(file: StudyFile, store: Store) -> int:
     """Write the table of a study from its records, whatever its file says by now; the exit code."""
-    header, ledger = _recorded(file.name, store, "--report")
-    if header.source != file.source:
-        say(f"note: {shown(file.path)} has changed since the study ran; this is the table of the study that ran")
+    header, ledger = _recorded(file, store, "--report")
     return tabulate(ledger, header)
 
 
 def reselect(file: StudyFile, store: Store, select: str) -> int:
     """Write the table that another selector would have led to, in a folder of its own; the exit code."""
     selector = _selector(file, select)
-    header, ledger = _recorded(file.name, store, "--reselect")
+    header, ledger = _recorded(file, store, "--reselect")
     # scipy and matplotlib take seconds to import.
     from platform.results.reselection import reselected
 
@@ -58,13 +56,16 @@ def _in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
     return sorted(asks, key=lambda ask: (arms.index(ask.arm), ask.phase == "confirm", ask.number))
 
 
-def _recorded(name: str, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
+def _recorded(file: StudyFile, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
+    name = file.name
     if JOURNAL not in store.storage.names(name):
         raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without {option}")
     with bad_input():
         header, _ = on_record(store, name)
     ledger = Ledger(store, name, [arm.name for arm in header.arms])
     name_damages(store)
+    if header.source != file.source:
+        say(f"note: {shown(file.path)} has changed since the study ran; this is the table of the study that ran")
     return header, ledger
 
 

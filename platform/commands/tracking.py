@@ -15,7 +15,7 @@ from platform.records.ledger import Ledger
 from platform.records.location import on_record, recorded
 from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
-from platform.results.mirror.tracker import Tracker, result_files
+from platform.results.mirror.tracker import RESULT_FILES, Tracker, result_files
 from platform.results.mirror.uri import checked, without_secrets
 from platform.search.complete import is_complete
 
@@ -63,7 +63,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
     whole = tracker.owed()
     _wait(tracker, without_secrets(uri, uri), study)
     state: Ending = "complete" if is_complete(header, ledger.asks, ledger.by_arm()) else "interrupted"
-    owed = tracker.close(result_files(store.study_folder(study)), state, COMMAND_PATIENCE)
+    owed = tracker.close(result_files(store.published(study, RESULT_FILES)), state, COMMAND_PATIENCE)
     what = _copied(whole, tracker.was_there())
     if owed.trials or owed.study:
         what = f"{replace(owed, files=0)} could not be copied: {tracker.trouble or 'MLflow is slow'}"

@@ -39,7 +39,7 @@ class ASHA:
     """Asynchronous successive halving (Li et al., MLSys 2020, arXiv 1810.05934), the same on any machines.
 
     At each rung a trial waits until it is among the best 1/reduction of its arm's trials seen at that rung, as
-    published; without `promote` it goes on or is stopped, as Ray Tune and Syne Tune have it. docs/search.md
+    published; without `promote` it is judged as it comes, as Ray Tune and Syne Tune have it. docs/search.md
     compares them. Departures: the rungs begin after the warm-up, and compare the mean of several evaluations, never a
     single one; where no trial came to its end, the best that waits does. What was seen so far does not depend on which
     machine was faster: see `platform.search.clock`.
@@ -54,9 +54,9 @@ class ASHA:
     smoothing: int = 3
     """Evaluations up to and including a rung's whose mean is compared there."""
     parallel: int | None = None
-    """Trials of an arm that the search has under way at a time, on whatever machines; None is 4, or all of fewer."""
+    """Trials of an arm that the search has under way, on whatever machines; None is 4. An arm of fewer uses all."""
     promote: bool = True
-    """Whether trials wait at rungs until they are among the best 1/reduction; else they go on unless they are not."""
+    """Whether trials wait at rungs until they are among the best 1/reduction; else they are judged as they come."""
 
     def __post_init__(self) -> None:
         check_whole(self, "trials", least=1)
@@ -75,7 +75,7 @@ class ASHA:
 
     @property
     def at_a_time(self) -> int:
-        """`parallel`, as a number, of which an arm with fewer trials uses less."""
+        """`parallel`, as a number; an arm of fewer trials has them all under way."""
         return PARALLEL if self.parallel is None else self.parallel
 
     def least(self, trials: int) -> int:

@@ -31,7 +31,9 @@ UNKNOWN_ARGUMENT = re.compile(
 MISSING_ARGUMENTS = re.compile(
     r"(?P<function>\w+)(\.__init__)?\(\) missing \d+ required [\w-]+ arguments?: (?P<arguments>.+)"
 )
-UNNAMED_ARGUMENT = re.compile(r"(?P<function>\w+)\.__init__\(\) takes 1 positional argument but \d+ were given")
+UNNAMED_ARGUMENT = re.compile(
+    r"(?P<function>\w+)\.__init__\(\) takes 1 positional argument but \d+ (positional.* )?were given"
+)
 """How Python words a call with an argument that the function does not have, without one that it needs, or by place."""
 UNKNOWN_NAME = re.compile(
     r"(cannot import )?name '(?P<name>\w+)' (from '(?P<module>[\w.]+)'( \(.*\))?|is not defined)$"
@@ -166,7 +168,8 @@ def _near(unknown: re.Match[str], error: BaseException) -> str:
     """The name that was meant, by whatever case."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     module = sys.modules.get(unknown["module"] or "")
-    known = {name.lower(): name for name in (frames[-1].f_globals if module is None else vars(module))}
+    names = frames[-1].f_globals if module is None else vars(module)
+    known = {name.lower(): name for name in names if not name.startswith("_")}
     near = difflib.get_close_matches(unknown["name"].lower(), known, n=1)
     return f". Did you mean {known[near[0]]!r}?" if near else ""
 
@@ -187,9 +190,8 @@ def _wrong_call(error: TypeError, text: str) -> str | None:
         return f"{missing['function']} must be given {missing['arguments']}"
     if unnamed := UNNAMED_ARGUMENT.match(text):
         called = _function_called(unnamed["function"], error)
-        return (
-            None if called is None else f"{unnamed['function']} takes each of {', '.join(_parameters(called))} by name"
-        )
+        names = [] if called is None else _parameters(called)
+        return f"{unnamed['function']} takes its arguments by name: {', '.join(names)}" if names else None
     unknown = UNKNOWN_ARGUMENT.match(text)
     function = _function_called(unknown["function"], error) if unknown else None
     if unknown is None or function is None:

@@ -14,21 +14,18 @@ RESULTS_VARIABLE = "PLATFORM_RESULTS"
 """The environment variable that names other results, as --results does."""
 SCHEME = "s3://"
 """Beginning of a bucket's name."""
+ADDRESS = re.compile(r"[A-Za-z0-9+.-]+:/|s3:|s3//")
+"""Beginning of any address, also where a sign is missing: a folder would be named after the keys that stand in it."""
 
 
 def results_store(results: str) -> Store:
     """The results in a folder or a bucket; for a bucket, what only this machine needs lies in the user's state folder.
 
-    Raises ValueError for a URI that is not a bucket's, for a home that is not there, and for the folder of one study.
+    Raises ValueError for a URI that is not a bucket's, for a home that is not there, for the folder of one study, and
+    for a place in a file.
     """
-    # Also where a sign is missing: a folder would be named after the keys that stand in such an address.
-    if not re.match(r"[A-Za-z0-9+.-]+:/|s3:|s3//", results):
-        try:
-            folder = Path(results).expanduser().resolve()
-        except RuntimeError as error:
-            raise ValueError(
-                f"results must lie in a folder, got {results!r}, and no such home; name it in full"
-            ) from error
+    if not ADDRESS.match(results):
+        folder = _folder(results)
         if (folder / JOURNAL).is_file():
             raise ValueError(
                 f"results must be a folder of studies, got {folder}, which is one study's; name the one above"
@@ -48,6 +45,13 @@ def results_store(results: str) -> Store:
     return Store(_state_folder() / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
 
 
+def _folder(results: str) -> Path:
+    try:
+        return Path(results).expanduser().resolve()
+    except RuntimeError as error:
+        raise ValueError(f"results must lie in a folder, got {results!r}, and no such home; name it in full") from error
+
+
 def _state_folder() -> Path:
     """Where this user's programs keep their state; a relative XDG_STATE_HOME does not count."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
@@ -65,14 +69,14 @@ def recorded(results: str) -> tuple[Store, list[str]]:
 
     Raises ValueError.
     """
-    if results.startswith(SCHEME):
+    if ADDRESS.match(results):
         place, question, options = results.partition("?")
         store, (above, _, name) = results_store(results), place.rstrip("/").rpartition("/")
         if JOURNAL in store.storage.names(""):
             check_study_name(name)
             return results_store(above + question + options), [name]
     else:
-        folder = Path(results).resolve()
+        folder = _folder(results)
         if (folder / JOURNAL).is_file():
             check_study_name(folder.name)
             return Store(folder.parent), [folder.name]
@@ -95,10 +99,12 @@ def on_record(store: Store, study: str) -> tuple[StudyHeader, Journal]:
     if journal.header is None:
         if (owner := store.owner(study)) not in (None, study):
             raise ValueError(
-                f"a study's folder must keep its name, got {study}, which holds the journal of {owner}; rename it back"
+                f"a study's folder must keep its name, got {study}, which holds the journal of {owner!r}; "
+                "rename it back"
             )
         raise ValueError(f"the journal of {study} has lost its header; run the study again, which writes it")
-    if journal.ends and all(store.read(ask.trial.id) is None for ask in journal.asks):
+    trained = bool(journal.asks) and bool(journal.ends or journal.scores)
+    if trained and all(store.read(ask.trial.id) is None for ask in journal.asks):
         raise ValueError(
             f"the records of trials must lie beside their study, got none of {study} in {store.storage}/trials; "
             "bring that folder too"

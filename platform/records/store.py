@@ -20,7 +20,7 @@ import dataclasses
 import io
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,6 +154,15 @@ class Store:
                 if not path.exists() or path.stat().st_mtime < self.storage.modified(file):
                     write_whole(path, self.storage.read(file))
         return path
+
+    def published(self, study: str, suffixes: Set[str]) -> Path:
+        """A study's folder on this machine, with the published files of these suffixes. Raises OSError."""
+        folder = self.study_folder(study)
+        if self.shared:
+            for name in self.storage.names(study):
+                if Path(name).suffix in suffixes:
+                    write_whole(folder / name, self.storage.read(f"{study}/{name}"))
+        return folder
 
     def publish(self, study: str, files: Iterable[Path]) -> None:
         """Copy files of a study's folder on this machine to where its records lie. Raises OSError."""

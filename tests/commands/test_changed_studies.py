@@ -96,8 +96,8 @@ def planned(file: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> st
         ),
         (
             {"before": "trials=2, reduction=2", "after": "trials=2, reduction=3, parallel=1"},
-            "this study has searched with reduction = 2, which is now 3, and parallel = 4, which is now 1; "
-            "write ASHA(reduction=2, parallel=4) with trials=4 or more, copy",
+            "this study has searched with reduction = 2, which is now 3, and parallel = 2, which is now 1; "
+            "write ASHA(reduction=2, parallel=2), copy",
         ),
     ],
 )

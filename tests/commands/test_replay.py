@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
-from platform.commands.replay import HEADS, main
+from platform.commands.replay import HEADS, described, main
 from platform.records.record import End, Report, StudyHeader
 from platform.records.store import Store
 from tests.support import invented_study as invented
@@ -42,7 +43,7 @@ CURVES = {
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(cell_len, lines)) <= 80
     return lines
 
 
@@ -60,9 +61,9 @@ def test_the_command_shows_the_studys_own_setting(tmp_path: Path, capsys: pytest
     written(tmp_path, CURVES)
     assert main([str(tmp_path / "invented")]) == 0
     lines = said(capsys)
-    assert lines.count("saved: share of the search's steps. whole: trials with whole curves, which alone") == 1
-    assert "invented: 8 search trials by source/miou, 4 with whole curves. What stopping" in lines
-    assert "its own setting: one in 2, mean of 2, parallel 4, promote no; rungs 200" in lines
+    assert lines[0] == "saved: share of the search's steps. whole: trials with whole curves, which alone"
+    assert "invented: 8 search trials by source/miou, 4 with whole curves. Nobody knows" in lines
+    assert "its own setting: 1 in 2, mean of 2, parallel 4, promote no; rungs 200" in lines
     assert "  source only                   25 %      2/4      2   0.0000        kept     0" in lines
     assert "  own    2    2        4      no      25 %      4/8   0.0000   0.0000   0/2    0" in lines
     assert "grace 1 in mean parallel promote      1 slot     2 slots     4 slots     8 slots" in lines
@@ -77,7 +78,7 @@ def test_what_stopping_lost_is_not_told_of_rows_with_fewer_than_two_whole_curves
     assert main([str(tmp_path / "invented")]) == 0
     lines = said(capsys)
     text = " ".join(" ".join(lines).split())
-    assert "What stopping costs shows a study of the same rows that stops no trial, ASHA(grace=1.0)" in text
+    assert "only a study of the same rows that stops no trial, ASHA(grace=1.0), shows what stopping costs" in text
     assert "  FDA                           33 %      2/3      1        -           -     0" in lines
     assert "  own    2    2        3      no      33 %      2/3        -        -     -    0" in lines
 
@@ -120,8 +121,53 @@ def test_settings_with_the_same_rungs_are_replayed_once(tmp_path: Path, capsys: 
         ("own", "2", "2", "4"),
         ("0.75", "2", "2", "4"),
     ]
-    assert "grace own, 0.4, 0.45, 1 in 2, mean of 2: rungs 200" in lines
-    assert "grace 0.75, 1 in 2, mean of 2: rungs 300" in lines
+    assert "rungs 200: grace own or 0.4 or 0.45, 1 in 2, mean of 2" in lines
+    assert "rungs 300: grace 0.75, 1 in 2, mean of 2" in lines
+
+
+def test_another_rule_is_replayed_at_the_studys_own_rungs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Grace 0.15 of 400 steps wants them at 60, 120 and 240; from the first of them they would lie at 100 and 200."""
+    written(tmp_path, CURVES, rungs=(100, 200, 300))
+    assert main([str(tmp_path), "--promote", "yes", "--parallel", "1"]) == 0
+    assert [line for line in said(capsys) if line.startswith("rungs")] == [
+        "rungs 100, 200, 300: grace own, 1 in 2, mean of 2"
+    ]
+
+
+def test_a_study_without_rungs_is_replayed_on_other_slots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What failed has no whole curve either, and nothing was stopped."""
+    written(tmp_path, {"FDA": [[0.1] * 4, [0.4] * 4]}, rungs=(), parallel=2)
+    assert main([str(tmp_path / "invented"), "--promote", "yes", "--parallel", "1"]) == 0
+    lines = said(capsys)
+    assert "Nobody knows" not in " ".join(lines)
+    assert "rungs none: grace own, 1 in 2, mean of 2" in lines
+
+
+def test_rows_that_were_renamed_have_searched_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = written(tmp_path, {"FDA": [[0.1] * 4, [0.4] * 4]})
+    Store(tmp_path).announce(dataclasses.replace(header, arms=(invented.arm("another"),), reference="another"))
+    assert main([str(tmp_path)]) == 0
+    assert said(capsys)[-2] == "invented: nothing was searched"
+
+
+def test_wide_names_do_not_widen_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, {"领域自适应" * 6: [[0.1] * 4, [0.4] * 4]}, name="研究" * 20)
+    assert main([str(tmp_path), "--grace", "0.2", "0.3", "0.75", "--smoothing", "1"]) == 0
+    assert any("研究" in line for line in said(capsys))
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((24.0, 24.2), "24 s"),
+        ((24.0, 30.0), "24-30 s"),
+        ((110.0, 130.0), "2 min"),
+        ((6600.0, 7300.0), "1.8-2.0 h"),
+        ((3.6e6, 4.0e6), "1000-1111 h"),
+    ],
+)
+def test_both_ends_of_a_time_have_one_unit(ends: tuple[float, float], text: str) -> None:
+    assert described(*ends) == text
 
 
 def test_times_of_many_slots_take_several_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,8 +216,8 @@ def test_without_a_grace_the_first_rung_stays_and_no_mean_reaches_into_the_warm_
     written(tmp_path, CURVES)
     assert main([str(tmp_path / "invented"), "--reduction", "3", "--smoothing", "1", "3"]) == 0
     out = capsys.readouterr().out
-    assert "grace own, 1 in 3, mean of 1: rungs 200" in out
-    assert "grace own, 1 in 3, mean of 3: rungs 300" in out
+    assert "rungs 200: grace own, 1 in 3, mean of 1" in out
+    assert "rungs 300: grace own, 1 in 3, mean of 3" in out
 
 
 @pytest.mark.parametrize("method", ["Adversarial", "OfAStudyFile"])
@@ -186,7 +232,7 @@ def test_the_longest_warm_up_of_the_arms_moves_the_rungs(
     ask = invented.ask(header, "adversarial", "search", 0)
     store.ask(header.name, dataclasses.replace(ask, trial=dataclasses.replace(ask.trial, method=method)))
     assert main([str(tmp_path), "--grace", "0.25", "--smoothing", "1"]) == 0
-    assert "grace 0.25, 1 in 2, mean of 1: rungs 300" in capsys.readouterr().out
+    assert "rungs 300: grace 0.25, 1 in 2, mean of 1" in capsys.readouterr().out
 
 
 def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,7 +256,10 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
         ([".", "--slots", "0"], "--slots must be whole numbers of at least 1, got 0"),
         (["ungraced", "--smoothing", "2"], "ungraced had no rung that others could begin at; give --grace"),
         (["copied/alone"], "the records of trials must lie beside their study, got none of alone in "),
-        (["renamed/other"], "a study's folder must keep its name, got other, which holds the journal of invented; "),
+        (["renamed/other"], "a study's folder must keep its name, got other, which holds the journal of 'invented'; "),
+        (["s3//KEY:SECRET@b/x"], "a bucket must be s3://BUCKET/PREFIX, and its options "),
+        (["s3:/KEY:SECRET@b/x"], "a bucket must be s3://BUCKET/PREFIX, and its options "),
+        (["~nobody-here/results"], "results must lie in a folder, got '~nobody-here/results', and no such home"),
         (["torn/invented"], "the journal of invented has lost its header; run the study again, which writes it"),
     ],
 )
@@ -235,6 +284,7 @@ def test_a_mistake_is_said_in_one_line(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
+    assert "SECRET" not in error
 
 
 def test_a_study_that_cannot_be_read_does_not_keep_the_others_from_being_replayed(
@@ -247,6 +297,10 @@ def test_a_study_that_cannot_be_read_does_not_keep_the_others_from_being_replaye
     out, error = capsys.readouterr()
     assert "invented: 8 search trials" in out
     assert error.startswith("note: a study's folder must keep its name, got renamed")
+    (tmp_path / "invented").rename(tmp_path / "renamed too")
+    assert main([str(tmp_path)]) == 2
+    out, error = capsys.readouterr()
+    assert (out, error[:6], error.count("\n")) == ("", "error:", 1)
 
 
 def test_a_study_without_a_search_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_a_renamed_study_is_named(file: str, capsys: pytest.CaptureFixture[str])
     folder = Path(file).parent
     (folder / "results" / "invented").rename(folder / "results" / "other")
     other = shutil.copy(file, folder / "other.py")
-    message = "a study's folder must keep its name, got other, which holds the journal of invented; rename it back"
+    message = "a study's folder must keep its name, got other, which holds the journal of 'invented'; rename it back"
     assert message in refused(capsys, str(other), "--report")
 
 

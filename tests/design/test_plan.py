@@ -194,8 +194,11 @@ def test_the_text_says_what_differs_from_the_usual() -> None:
 
 def test_the_text_says_why_a_search_has_no_rung() -> None:
     said = " ".join(describe(study(search=ASHA(trials=2, grace=0.5, smoothing=20)), "fda").split())
-    why = "grace 0.5 and the mean of 20 evaluations leave no place for a rung before the last of 20 evaluations"
+    why = "there is no room for grace 0.5 and the mean of 20 evaluations before the last of 20 evaluations"
     assert f"rungs none, no trial is stopped: {why} parallel 2 search trials" in said
+    late = study(recipe=Recipe(warm_up=0.5), search=ASHA(trials=2, grace=0.5, smoothing=1))
+    why = "there is no room for grace 0.5 and a warm-up of 10,000 steps before the last of 20 evaluations"
+    assert f"rungs none, no trial is stopped: {why} parallel" in " ".join(describe(late, "fda").split())
 
 
 def test_the_text_counts_one_as_one() -> None:

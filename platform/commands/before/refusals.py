@@ -192,17 +192,18 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
     if study.search is None or not any(ask.phase == "search" for ask in ledger.asks):
         return
     was = {arm.name: arm.searched for arm in before.arms}
-    ranges = {
+    rules: dict[str, tuple[object, object]] = {
         f"the ranges of {name!r}": (was[name], {field: str(range_) for field, range_ in arm.ranges.items()})
         for name, arm in study.arms.items()
         if name in was
     }
-    rules: dict[str, tuple[object, object]] = ranges | {
+    parallel = [min(each, study.search.trials) for each in (before.parallel, study.search.at_a_time)]
+    rules |= {
         "select": (before.select, study.selected_by),
         "reduction": (before.reduction, study.search.reduction),
         "smoothing": (before.smoothing, study.search.smoothing),
         "rungs, by grace and warm-up,": (before.rungs, study.rungs),
-        "parallel": (before.parallel, study.search.at_a_time),
+        "parallel": (parallel[0], parallel[1]),
         "promote": (before.promote, study.search.promote),
     }
     if not before.parallel:
@@ -226,9 +227,6 @@ def _refuse_another(rules: Mapping[str, tuple[object, object]], search: ASHA | N
         return
     settings = {name: then for name, (then, _) in changed.items() if hasattr(search, name)}
     written = f"write ASHA({', '.join(f'{name}={then!r}' for name, then in settings.items())})"
-    parallel = settings.get("parallel")
-    if search is not None and isinstance(parallel, int) and parallel > search.trials:
-        written += f" with trials={parallel} or more"
     differences = ", and ".join(f"{name} = {then!r}, which is now {now!r}" for name, (then, now) in changed.items())
     raise BadInput(f"this study has searched with {differences}; {f'{written}, ' if settings else ''}{REMEDY}")
 

@@ -95,11 +95,14 @@ def _why_none(study: Study, search: ASHA) -> str:
     """Why a search that was to stop trials does not."""
     if search.grace == 1:
         return ""
-    evaluated = study.budget.evaluations
-    return (
-        f": grace {search.grace:g} and the mean of {search.smoothing} evaluations leave no place for a rung before the "
-        f"last of {evaluated} evaluation{'s' * (evaluated > 1)}"
-    )
+    reasons = [f"grace {search.grace:g}"]
+    if search.smoothing > 1:
+        reasons.append(f"the mean of {search.smoothing} evaluations")
+    if study.warm_up:
+        reasons.append(f"a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps")
+    evaluations = study.budget.evaluations
+    last = f"the last of {evaluations} evaluations" if evaluations > 1 else "the only evaluation"
+    return f": there is no room for {' and '.join(reasons)} before {last}"
 
 
 def _confirm_seeds(study: Study) -> str:
@@ -220,7 +223,7 @@ def _space(size: int) -> str:
 
 
 def _duration(hours: float) -> str:
-    """As one says it; `spoken` would not tell 1.2 h from 1 h."""
+    """In two digits: a plan is an estimate."""
     if hours >= 1:
         return f"{_rounded(hours)} h"
     return f"{_rounded(60 * hours)} min" if hours >= 1 / 60 else f"{_rounded(3600 * hours)} s"

@@ -72,10 +72,9 @@ def _by_field(values: "DataclassInstance") -> dict[str, Any]:
 
 def read(content: bytes, owner: str) -> Line:
     """What a line says. Raises Unreadable for one that is not whole, of another owner, or in a newer format."""
-    checksum = CHECKSUM.search(content.removesuffix(b"\n"))
     if not content.endswith(b"\n"):
         raise Unreadable("cut off")
-    if checksum is None or zlib.crc32(content[: checksum.start()] + b"}") != int(checksum[1], 16):
+    if (end := _end(content)) is None:
         raise Unreadable("damaged")
     head = HEAD.match(content)
     if head is None:
@@ -88,12 +87,20 @@ def read(content: bytes, owner: str) -> Line:
         raise Newer(f"in format {form}, which a newer version writes")
     if of not in (None, owner):
         raise Unreadable(f"of {of!r}")
-    return Line(event, of, b"{%s}" % content[head.end() : checksum.start()])
+    return Line(event, of, b"{%s}" % content[head.end() : end])
+
+
+def _end(content: bytes) -> int | None:
+    """Where a line's checksum begins; None where it does not fit."""
+    checksum = CHECKSUM.search(content.removesuffix(b"\n"))
+    if checksum is None or zlib.crc32(content[: checksum.start()] + b"}") != int(checksum[1], 16):
+        return None
+    return checksum.start()
 
 
 def owner_of(content: bytes) -> str | None:
-    """Whose a line says it is, whatever else is wrong with it; None where it does not say."""
-    head = HEAD.match(content)
+    """Whose a line says it is, in whatever format; None where it is damaged, or does not say."""
+    head = None if _end(content) is None else HEAD.match(content)
     try:
         return None if head is None or head[2] is None else str(json.loads(head[2]))
     except ValueError:

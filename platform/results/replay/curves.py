@@ -26,7 +26,7 @@ class RecordedRow:
     def again(
         self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA, *, to_the_end: bool = False
     ) -> Work:
-        """The row once more, of which nothing is known yet; open trials end where their curves do, or `to_the_end`."""
+        """The row once more, of which nothing is known yet; open trials end as recorded, or go on `to_the_end`."""
         curves = [_gone_on(curve, len(evaluated_steps)) for curve in self.curves] if to_the_end else self.curves
         search = Repetition(curves, evaluated_steps, rungs, setting) if curves else None
         return Work(search, self.confirm, self.after)

@@ -47,8 +47,8 @@ class _Busy(NamedTuple):
 def duration(rows: Mapping[str, Work], slots: int) -> float:
     """Seconds that a study takes on so many slots, as `platform.running` hands out its trials.
 
-    A slot takes the first trial that may be trained, and keeps it as long as it may go on. What is not recorded takes
-    no time: the start of workers, and what stopped trials would have gone on with.
+    A slot takes the first trial that may be trained, and keeps it as long as it may go on. What curves have no seconds
+    of takes no time: the start of workers, and mostly what lies behind their ends.
     """
     now, busy, started, taken = 0.0, list[_Busy](), 0, set[_Task]()
     kept: _Task | None = None

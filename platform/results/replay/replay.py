@@ -21,7 +21,7 @@ class Curve:
     failed: bool = False
     """Whether the trial ended there by its own fault: no setting would have let it go on."""
     seconds: tuple[float, ...] = ()
-    """What each evaluation took with the training before it; one more is of what came behind the values."""
+    """What each evaluation took with the training before it; there may be one more, of what followed the last value."""
 
 
 @dataclass(frozen=True)

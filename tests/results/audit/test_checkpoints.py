@@ -233,7 +233,9 @@ def test_a_journal_without_a_header_is_told(tmp_path: Path) -> None:
     journal.write_text("".join(rest), encoding="utf-8")
     said = list[str]()
     assert checkpoints(store, "invented", "invented", SELECTORS, said.append) == []
-    assert said == ["invented: left out, its journal has no readable header"]
+    assert said == [
+        "invented: left out, the journal of invented has lost its header; run the study again, which writes it"
+    ]
 
 
 def test_a_test_split_that_holds_nothing_to_score_leaves_a_trial_untested(tmp_path: Path) -> None:
