@@ -186,7 +186,7 @@ def test_a_plan_names_it_and_starts_nothing(tmp_path: Path, cache: Path) -> None
     found = made(tmp_path / "checkout", cache)
     code, output = found.study("studies/own.py", "--plan")
     assert code == 0, output
-    assert "select   own/Spread, which picks checkpoints too" in output
+    assert "select    own/Spread, which picks checkpoints too" in output
     assert "refused" not in output
     assert not (found.root / "results").exists()
 

@@ -33,11 +33,12 @@ from platform.results.replay.replay import Effect, replay
 LEGEND = (
     "saved: share of the search's steps. whole: trials with whole curves, which alone regret, best and lost compare. "
     "regret: the selector of the best trial at full length minus that of the trial that would have been picked, mean "
-    "over the rows that have one and worst of them; a dash where fewer than two curves are whole, or the picked "
-    "trial's is not. lost: rows whose best trial would have been stopped. open: trials whose curves end too early, "
-    "because the study stopped them where this setting lets them go on; figures are then estimates: saved and time "
-    "have two ends, and an open trial is never picked. Time is what is on record, training and evaluations, without "
-    "the start of workers. Settings that mean the same have one line, parallel being at most a row's trials."
+    "over the rows that have one and worst of them; a dash where trials were stopped and fewer than two curves are "
+    "whole, or the picked trial's is not. lost: rows whose best trial would have been stopped. open: trials whose "
+    "curves end too early, because the study stopped them where this setting lets them go on; figures are then "
+    "estimates: saved and time have two ends, and an open trial is never picked. Time is what is on record, training "
+    "and evaluations, without the start of workers. Settings that mean the same have one line, parallel being at most "
+    "a row's trials."
 )
 SLOTS = (1, 2, 4, 8)
 """Trials that machines train at a time, unless told otherwise."""

@@ -41,9 +41,9 @@ class Effect:
     least_steps: int
     """Steps with it, if open trials are stopped where their curves end."""
     regret: float | None
-    """Among whole curves; None when there are fewer than two, or no trial that has one is picked."""
+    """Among whole curves; None when nobody knows, as when the only whole one is compared with those that were cut."""
     winner_stopped: bool | None
-    """Whether the best trial of those with a whole curve is stopped; None when there are fewer than two."""
+    """Whether the best trial of those with a whole curve is stopped; None when nobody knows, as for `regret`."""
 
 
 class Repetition:
@@ -112,7 +112,9 @@ def replay(curves: Sequence[Curve], evaluated_steps: Sequence[int], rungs: Seque
     ends, reached = search.clock.ends, search.clock.seen
     open_ = tuple(number for number in sorted(ends) if ends[number].state == "failed" and not curves[number].failed)
     whole = [number for number, curve in enumerate(curves) if len(curve.values) == len(evaluated_steps)]
-    winner = max(whole, key=lambda number: curves[number].values[-1]) if len(whole) > 1 else None
+    # One whole curve beside others that were cut off is the best of itself, and tells nothing.
+    cut = any(len(curve.values) < len(evaluated_steps) and not curve.failed for curve in curves)
+    winner = max(whole, key=lambda number: curves[number].values[-1]) if whole and (len(whole) > 1 or not cut) else None
     healthy = [number for number in sorted(ends) if ends[number].state != "failed"]
     place = best([(reached[number], curves[number].values[reached[number] - 1]) for number in healthy])
     picked = None if place is None else healthy[place]

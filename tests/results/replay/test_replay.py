@@ -128,6 +128,8 @@ def test_a_trial_that_failed_would_have_failed_in_any_setting() -> None:
 def test_the_only_whole_curve_of_a_row_tells_nothing_of_what_stopping_lost() -> None:
     outcome = replayed([*whole([0.5] * 4), Curve((0.4, 0.4))], STEPS, [10], 2, 1)
     assert (outcome.whole, outcome.regret, outcome.winner_stopped) == (1, None, None)
+    alone = replayed([*whole([0.5] * 4), Curve((0.4, 0.4), failed=True)], STEPS, [10], 2, 1)
+    assert (alone.whole, alone.regret, alone.winner_stopped) == (1, 0.0, False), "what failed would have failed anyway"
 
 
 def test_a_row_without_a_whole_curve_has_no_regret() -> None:
