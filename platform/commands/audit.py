@@ -110,7 +110,7 @@ def _refuse_place(folder: Path) -> None:
     """Raise BadInput, before the work, for a place where no folder can be."""
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise BadInput(f"--to must name a folder, got {folder}, where {there} is a file")
+        raise BadInput(f"--to must name a folder, got {folder}, and {there} is a file; name another place")
 
 
 def _note_what_counts_twice(found: "Mapping[str, Sequence[Checkpoint]]") -> None:

@@ -112,7 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m platform.replay",
-        description="Replay the recorded searches of a study under other settings of early stopping.",
+        usage="%(prog)s RESULTS [--grace 0.1 0.2 ...] [--promote yes no] ...",
+        description="Replay the recorded searches of a study under other settings of early stopping, every combination "
+        "of the values given. Each option takes several, so that RESULTS come first.",
         epilog=f"exit codes: 0 done, {EPILOG}",
     )
     parser.add_argument("results", metavar="RESULTS", help="results/<study>, or a results folder for all")
@@ -133,11 +135,12 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what a study would refuse, in the same words."""
     if (fewest := min(options.slots)) < 1:
         raise BadInput(f"--slots must be whole numbers of at least 1, got {fewest}")
-    with bad_input():
-        for name in ("grace", "reduction", "smoothing", "parallel"):
-            for value in vars(options)[name]:
-                if value is not None:
-                    ASHA(trials=max([1, *options.parallel]), **{name: value})
+    for name in ("grace", "reduction", "smoothing", "parallel"):
+        for value in (value for value in vars(options)[name] if value is not None):
+            try:
+                ASHA(trials=max([1, *options.parallel]), **{name: value})
+            except ValueError as error:
+                raise BadInput(str(error).replace("ASHA.", "--")) from error
 
 
 def _study(store: Store, name: str, options: argparse.Namespace) -> str:
@@ -274,12 +277,12 @@ def _effects(results: Sequence[Replayed]) -> str:
 
 def _times(results: Sequence[Replayed], slots: Sequence[int]) -> list[str]:
     """A line per setting: how long the whole study would have taken on so many slots."""
-    blocks = []
+    blocks, slots = [], list(dict.fromkeys(slots))
     for begin in range(0, len(slots), SLOTS_A_LINE):
         some = slots[begin : begin + SLOTS_A_LINE]
-        heads = "".join(f"{f'{number} slot' + 's' * (number > 1):>12}" for number in some)
+        heads = "".join(f" {f'{number} slot' + 's' * (number > 1):>11}" for number in some)
         lines = [
-            _columns(each.setting) + "".join(f"{described(*each.seconds[slot]):>12}" for slot in some)
+            _columns(each.setting) + "".join(f" {described(*each.seconds[slot]):>11}" for slot in some)
             for each in results
         ]
         blocks.append("\n".join([HEADS + heads, *lines]))

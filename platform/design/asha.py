@@ -60,7 +60,8 @@ class ASHA:
 
     def __post_init__(self) -> None:
         check_whole(self, "trials", least=1)
-        check_number(self, "grace", "above 0 and at most 1, which stops no trial", lambda grace: 0 < grace <= 1)
+        rule = "a fraction of the steps, a number above 0 and at most 1, which stops no trial"
+        check_number(self, "grace", rule, lambda grace: 0 < grace <= 1)
         check_whole(self, "reduction", least=2)
         check_whole(self, "smoothing", least=1)
         if self.parallel is not None:

@@ -206,7 +206,7 @@ def test_a_place_where_no_folder_can_be_is_refused_before_the_work(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error: --to must name a folder, got {tmp_path}/file")
-    assert err.endswith(f"where {tmp_path}/file is a file\n")
+    assert err.endswith(f"and {tmp_path}/file is a file; name another place\n")
 
 
 def test_an_audit_whose_reader_has_gone_is_written_whole(results: Path, tmp_path: Path) -> None:

@@ -172,8 +172,10 @@ def test_both_ends_of_a_time_have_one_unit(ends: tuple[float, float], text: str)
 
 def test_times_of_many_slots_take_several_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, CURVES)
-    assert main([str(tmp_path), "--slots", "1", "2", "4", "8", "16"]) == 0
-    assert f"{HEADS}    16 slots" in said(capsys)
+    assert main([str(tmp_path), "--slots", "1", "2", "4", "8", "2", "100000"]) == 0
+    lines = said(capsys)
+    assert f"{HEADS}      1 slot     2 slots     4 slots     8 slots" in lines
+    assert f"{HEADS} 100000 slots" in lines
 
 
 def test_the_other_rule_is_replayed_beside_the_studys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,10 +251,10 @@ def test_a_whole_curve_that_another_study_left_is_used(tmp_path: Path, capsys: p
     ("arguments", "message"),
     [
         (["nowhere"], "RESULTS must be a folder of results, or of one study in it, got "),
-        ([".", "--grace", "0"], "ASHA.grace must be above 0 and at most 1, which stops no trial, got 0.0"),
-        ([".", "--reduction", "1"], "ASHA.reduction must be a whole number of at least 2, got 1"),
-        ([".", "--smoothing", "0"], "ASHA.smoothing must be a whole number of at least 1, got 0"),
-        ([".", "--parallel", "0"], "ASHA.parallel must be a whole number of at least 1, got 0"),
+        ([".", "--grace", "0"], "--grace must be a fraction of the steps, a number above 0 and at most 1, which stops"),
+        ([".", "--reduction", "1"], "--reduction must be a whole number of at least 2, got 1"),
+        ([".", "--smoothing", "0"], "--smoothing must be a whole number of at least 1, got 0"),
+        ([".", "--parallel", "0"], "--parallel must be a whole number of at least 1, got 0"),
         ([".", "--slots", "0"], "--slots must be whole numbers of at least 1, got 0"),
         (["ungraced", "--smoothing", "2"], "ungraced had no rung that others could begin at; give --grace"),
         (["copied/alone"], "the records of trials must lie beside their study, got none of alone in "),

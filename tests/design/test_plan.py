@@ -204,6 +204,7 @@ def test_the_text_says_why_a_search_has_no_rung() -> None:
 def test_the_text_counts_one_as_one() -> None:
     said = " ".join(describe(study(search=ASHA(trials=1), seeds=1), "fda").split())
     assert "confirm (seed 1)" in said
+    assert "rungs 4,000, 8,000, 16,000: a single trial passes them all" in said
     assert "parallel 1 search trial of a row at a time, whatever the machines" in said
 
 

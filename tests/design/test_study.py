@@ -81,7 +81,7 @@ def test_a_budget_takes_fractions_of_a_gpu_or_whole_ones(gpus: float) -> None:
         ({"trials": 0}, ["ASHA.trials must be a whole number of at least 1, got 0"]),
         ({"trials": True}, ["got True"]),
         ({"trials": Integers(1, 9)}, ["only the fields of an Arm take ranges"]),
-        ({"grace": 0}, ["ASHA.grace must be above 0 and at most 1", "got 0"]),
+        ({"grace": 0}, ["ASHA.grace must be a fraction of the steps, a number above 0 and at most 1", "got 0"]),
         ({"grace": 1.1}, ["got 1.1"]),
         ({"grace": float("nan")}, ["got nan"]),
         ({"grace": "0.2"}, ["got '0.2'"]),

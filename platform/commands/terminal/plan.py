@@ -83,6 +83,8 @@ def _rungs(study: Study) -> str:
     if not study.rungs:
         return f"none, no trial is stopped{_why_none(study, study.search)}"
     rungs = ", ".join(f"{rung:,}" for rung in study.rungs)
+    if study.search.trials == 1:
+        return f"{rungs}: a single trial passes them all"
     smoothing, reduction = study.search.smoothing, study.search.reduction
     compared = f"the mean of its last {smoothing} evaluations" if smoothing > 1 else "its last evaluation"
     warm_up = f"after a warm-up of {float(study.warm_up * study.budget.steps):,.0f} steps, " if study.warm_up else ""
