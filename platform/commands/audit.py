@@ -18,7 +18,7 @@ from platform.commands.before.beside import load
 from platform.commands.exits import COMPLETE, EPILOG, BadInput, MachineFailed, Parser, bad_input, ending, say
 from platform.commands.terminal.text import damage_notes, shown
 from platform.design.loading import StudyFileError
-from platform.records.location import recorded
+from platform.records.location import check_folder, recorded
 from platform.records.one_line import one_line
 from platform.records.storage.files import write_whole
 from platform.records.store import Store
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     with bad_input():
         found = [recorded(results) for results in options.results]
-    _refuse_place(options.to)
+        check_folder("--to must name a folder", options.to)
     selectors = _selectors(options.study)
     _audit([(store, study) for store, studies in found for study in studies], selectors, options.to)
     for note in damage_notes({damage for store, _ in found for damage in store.damages}):
@@ -104,13 +104,6 @@ def _audit(studies: Sequence[tuple[Store, str]], selectors: dict[str, Selector],
     print(tables.terminal(audited))
     for file in written:
         print(f"  {shown(str(file))}")
-
-
-def _refuse_place(folder: Path) -> None:
-    """Raise BadInput, before the work, for a place where no folder can be."""
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not there.is_dir():
-        raise BadInput(f"--to must name a folder, got {folder}, and {there} is a file; name another place")
 
 
 def _note_what_counts_twice(found: "Mapping[str, Sequence[Checkpoint]]") -> None:

@@ -3,8 +3,8 @@
     python -m platform.replay results/fda_beta --grace 0.1 0.2 --reduction 2 3 --parallel 1 8 --promote yes no
 
 Every combination is replayed, and the study's own setting, by the function that searches: `platform.search.clock`.
-Without `--grace` the first rung stays where the study had it. Each says how long the study would have taken on so many
-slots, from the seconds that it recorded.
+Without `--grace` rungs stay where the study had them; with another reduction or smoothing, the first of them. Each says
+how long the study would have taken on so many slots, from the seconds that it recorded.
 
 A trial that the study stopped has a curve only up to there. Where another setting lets it go on, it is *open*: it may
 have been stopped right there or have gone on to its last step, which gives two ends of what is saved and of the time;
@@ -47,6 +47,8 @@ SLOTS_A_LINE = 4
 UNITS = {"s": 1, "min": 60}
 LONGEST = 120
 """How many of them are said before the next one."""
+HEADS = "grace 1 in mean parallel promote"
+"""Above the columns of a setting."""
 YES_OR_NO = {True: "yes", False: "no"}
 
 
@@ -248,9 +250,6 @@ def _rungs(header: StudyHeader, evaluated_steps: tuple[int, ...], setting: Setti
     else:
         raise BadInput(f"{header.name} had no rung that others could begin at; give --grace")
     return rungs(evaluated_steps, warm_up, grace, setting.reduction, setting.smoothing)
-
-
-HEADS = "grace 1 in mean parallel promote"
 
 
 def _columns(setting: Setting) -> str:

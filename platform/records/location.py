@@ -30,9 +30,7 @@ def results_store(results: str) -> Store:
             raise ValueError(
                 f"results must be a folder of studies, got {folder}, which is one study's; name the one above"
             )
-        there = next(each for each in (folder, *folder.parents) if each.exists())
-        if not there.is_dir():
-            raise ValueError(f"results must lie in a folder, got {folder}, and {there} is a file; name another place")
+        check_folder("results must lie in a folder", folder)
         return Store(folder)
     # Importing pyarrow takes a moment that a plan should not wait for.
     from platform.records.storage.bucket import Bucket
@@ -43,6 +41,13 @@ def results_store(results: str) -> Store:
     place = re.sub(r"[^A-Za-z0-9.]+", "-", str(bucket).removeprefix(SCHEME))
     unique = hashlib.sha256(address.encode()).hexdigest()[:8]
     return Store(_state_folder() / "domain-adaptation-platform" / f"{place}-{unique}", bucket)
+
+
+def check_folder(rule: str, folder: Path) -> None:
+    """Raise ValueError, beginning with the rule, for a place where no folder can be: a file stands there or above."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise ValueError(f"{rule}, got {folder}, and {there} is a file; name another place")
 
 
 def _folder(results: str) -> Path:

@@ -197,13 +197,13 @@ def refuse_another_search(study: Study, ledger: Ledger) -> None:
         for name, arm in study.arms.items()
         if name in was
     }
-    parallel = [min(each, study.search.trials) for each in (before.parallel, study.search.at_a_time)]
+    then, now = (min(parallel, study.search.trials) for parallel in (before.parallel, study.search.at_a_time))
     rules |= {
         "select": (before.select, study.selected_by),
         "reduction": (before.reduction, study.search.reduction),
         "smoothing": (before.smoothing, study.search.smoothing),
         "rungs, by grace and warm-up,": (before.rungs, study.rungs),
-        "parallel": (parallel[0], parallel[1]),
+        "parallel": (then, now),
         "promote": (before.promote, study.search.promote),
     }
     if not before.parallel:
