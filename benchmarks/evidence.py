@@ -18,8 +18,9 @@ from platform.scores.evidence import Evidence, saved
 from platform.scores.selectors import SHELF
 from platform.scores.selectors.judgement import judged_by_each
 from platform.study import Study
+from platform.training.device.process import make_deterministic
 from platform.training.evaluation import evaluate, evaluation
-from platform.training.run import TrainingRun, make_deterministic
+from platform.training.run import TrainingRun
 from studies.quickstart import study as quickstart
 
 PAIRS = 9

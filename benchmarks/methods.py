@@ -23,9 +23,10 @@ from platform.networks.cost import Cost
 from platform.shifts import town
 from platform.shifts.shift import Splits
 from platform.training.cost import cost_of
+from platform.training.device.process import make_deterministic
 from platform.training.given import Given
 from platform.training.recipe import Recipe
-from platform.training.run import TrainingRun, make_deterministic
+from platform.training.run import TrainingRun
 
 
 class Row:

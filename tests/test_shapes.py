@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from platform.methods.batch import Labelled
-from platform.methods.step import cross_entropy
+from platform.methods.cross_entropy import cross_entropy
 from platform.networks.bisenet import BiSeNet
-from platform.networks.network import Prediction, upsample
+from platform.networks.network import Prediction
+from platform.networks.operations.upsampling import upsample
 from platform.records.provenance import ROOT
 from platform.scores.metrics import cityscapes, confusion
 

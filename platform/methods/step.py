@@ -11,11 +11,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.networks.network import Domain, Network, Prediction, upsample
-from platform.shifts.labels import VOID
+from platform.methods.cross_entropy import cross_entropy
+from platform.networks.network import Domain, Network, Prediction
 
 SCALAR_NAME = re.compile(
     r"(?!learning_rate\Z|(source|target|oracle|test|final)/)(?=.{1,200}\Z)[\w: -]+([./][\w: -]+)*", re.ASCII
@@ -175,21 +174,6 @@ class Step:
         for logits in prediction.auxiliary:
             main = main + self.auxiliary_weight * cross_entropy(logits, labels)
         return main
-
-
-def cross_entropy(
-    logits: Float[Tensor, "batch classes rows columns"],
-    labels: Int64[Tensor, "batch height width"],
-    weights: Float[Tensor, "batch height width"] | None = None,
-) -> Float[Tensor, ""]:
-    """Mean of the pixels' weights times their cross-entropy, over the pixels that are not void; 0 where all are.
-
-    Logits are upsampled to the labels' size; without weights each is 1.
-    """
-    # CUDA sums in no fixed order inside `cross_entropy`, and in a fixed one outside it.
-    pixels = functional.cross_entropy(upsample(logits, labels.shape[-2:]), labels, ignore_index=VOID, reduction="none")
-    pixels = pixels if weights is None else weights * pixels
-    return pixels.sum() / (labels != VOID).sum().clamp(min=1)
 
 
 def detached(prediction: Prediction) -> Prediction:

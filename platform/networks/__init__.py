@@ -3,7 +3,8 @@
 from platform.networks.bisenet import BiSeNet18
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.lraspp import LRASPP
-from platform.networks.network import Architecture, Network, NoWeights, Prediction, feature_channels, upsample
+from platform.networks.network import Architecture, Network, NoWeights, Prediction, feature_channels
+from platform.networks.operations.upsampling import upsample
 
 __all__ = [
     "LRASPP",

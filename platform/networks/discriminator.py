@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from platform.networks.operations.layout import layout
 from platform.shifts.labels import NUM_CLASSES
 
 SMALLEST_SIDE = 32
@@ -43,7 +45,9 @@ class Discriminator(nn.Module):
                 f"got {height} x {width}; upsample the logits or use larger images"
             )
         first, *others = self.convolutions
-        x: Tensor = first(probabilities)
+        # Classes last, of which there are few, whatever is best for the many channels to come.
+        x: Tensor = first(probabilities.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=layout(x.device))
         for convolution in others:
             x = convolution(self.activation(x))
         return x

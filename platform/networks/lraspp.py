@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from platform.networks import imagenet
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.networks.network import Architecture, Domain, Network, Prediction
+from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import NUM_CLASSES
 
 

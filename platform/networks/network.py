@@ -7,7 +7,6 @@ from typing import Literal, Self
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from platform.networks.hyperparameters import check, check_declared, field_values
 from platform.networks.modes import evaluating
@@ -86,15 +85,3 @@ def feature_channels(network: Network) -> int:
     with evaluating(network), torch.no_grad():
         prediction: Prediction = network(torch.zeros(1, 3, 64, 64, device=device))
     return prediction.features.shape[1]
-
-
-def single_precision(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The same numbers in float32, unless they are in float64: bfloat16 has eight bits, float16 ends at 65504."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def upsample(
-    logits: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
-) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
-    """Resize bilinearly to `size` = (height, width), pixels taken as areas."""
-    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -1,11 +1,13 @@
 """Images and labels as files on a node's disk, each with a checksum that is verified whenever it is read."""
 
 import json
+import math
 import os
 import threading
 import weakref
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +45,31 @@ class Verified:
         Raises Unverified.
         """
         chosen = np.empty((len(positions), *self.shape[1:]), np.uint8)
+        self.fill(positions, chosen)
+        return chosen
+
+    def fill(self, positions: list[int], chosen: Pixels) -> None:
+        """Read those at these positions to where they are wanted, and verify them. Raises Unverified."""
         for array, position in zip(chosen, positions, strict=True):
             # Not through a memory map: where the file was cut off, that would end the process without a word.
             try:
-                read = os.preadv(self._file, [array], self._offset + position * array.nbytes)
+                read = os.preadv(self._file, [array], self._place(array.nbytes, position))
             except OSError as error:
                 raise Unverified(self, position, str(error)) from error
             # What was not read may be there by chance, from an earlier time.
             if read < array.nbytes or zlib.crc32(array) != self._checksums[position]:
                 raise Unverified(self, position, f"the checksum at position {position} is another")
-        return chosen
+
+    def will_need(self, positions: list[int]) -> None:
+        """Have the system read those at these positions from the disk soon."""
+        length = math.prod(self.shape[1:])
+        for position in positions:
+            # A file system that takes no advice is as fast as it is.
+            with suppress(OSError):
+                os.posix_fadvise(self._file, self._place(length, position), length, os.POSIX_FADV_WILLNEED)
+
+    def _place(self, length: int, position: int) -> int:
+        return self._offset + position * length
 
 
 class Stored:
@@ -84,6 +101,13 @@ class Stored:
         except Unverified as error:
             raise self.damaged(error) from error
 
+    def fill(self, positions: list[int], chosen: Pixels) -> None:
+        """Read those at these positions to where they are wanted."""
+        try:
+            self.nameless.fill(positions, chosen)
+        except Unverified as error:
+            raise self.damaged(error) from error
+
     def damaged(self, error: Unverified) -> CacheDamaged:
         """What `nameless` found, with the name of the file."""
         return CacheDamaged(self._folder, self._split, self._name, error.what, error.position)
@@ -92,6 +116,20 @@ class Stored:
 def nameless(arrays: Arrays) -> Arrays:
     """Arrays that do not tell where they lie."""
     return arrays.nameless if isinstance(arrays, Stored) else arrays
+
+
+def fill(arrays: Arrays, positions: list[int], chosen: Pixels) -> None:
+    """Read those at these positions to where they are wanted."""
+    if isinstance(arrays, Stored | Verified):
+        arrays.fill(positions, chosen)
+    else:
+        chosen[...] = arrays[positions]
+
+
+def will_need(arrays: Arrays, positions: list[int]) -> None:
+    """Have the system read those at these positions from the disk soon, if that is where they lie."""
+    if isinstance(own := nameless(arrays), Verified):
+        own.will_need(positions)
 
 
 def named(error: Unverified, among: Iterable[Arrays]) -> Exception:

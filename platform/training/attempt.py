@@ -29,9 +29,11 @@ from platform.shifts.cache import discard, opened
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
+from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions
 from platform.training.given import StartLost, trained
-from platform.training.run import Damaged, Diverged, Interrupted, TrainingRun, make_deterministic, out_of_memory
+from platform.training.run import Damaged, Interrupted, TrainingRun, out_of_memory
+from platform.training.steps.finite import Diverged
 
 Say = Callable[[str], None]
 CHECKPOINT_FORMAT = 1
@@ -109,6 +111,7 @@ def start(assignment: Assignment, parts: int = 1, say: Say = print) -> Training:
     with _on_disk(f"{where}/{trial_file(assignment.ask.trial.id, '')}"):
         where.tidy(trial_file(assignment.ask.trial.id, ""))
     make_deterministic(assignment.ask.trial.threads)
+    keep_memory()
     try:
         restored = restore(assignment, say)
     except Damaged as error:

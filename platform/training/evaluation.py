@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor
 
-from platform.methods.batch import unlabelled_batch
-from platform.networks.network import Domain, Prediction, upsample
+from platform.networks.network import Domain, Prediction
+from platform.networks.operations.upsampling import upsample
 from platform.records.record import (
     EFFECTIVE_CLASSES,
     ORACLE_ACCURACY,
@@ -21,8 +22,9 @@ from platform.records.record import (
 )
 from platform.scores.evidence import Evidence, group_of
 from platform.scores.metrics import SIZE, Counts, cityscapes, confusion, effective_classes
-from platform.shifts.labels import Groups
-from platform.shifts.shift import Images, LabelledImages
+from platform.shifts.labels import NUM_CLASSES, Groups
+from platform.shifts.shift import Arrays, Images, LabelledImages, Pixels
+from platform.training.data.ahead import Ahead
 from platform.training.evidence import CHANGES, SOURCE_SAMPLES, TARGET_SAMPLES, Again, Gathered, spread
 from platform.training.run import Interrupted, TrainingRun, never
 
@@ -69,10 +71,9 @@ def _evidence(
 ) -> Evidence:
     """The evidence, after some target images have been predicted again."""
     again, before = Again(), torch.stack(target.kept)
-    for start in range(0, len(target.again), BATCH):
-        chosen = target.again[start : start + BATCH]
-        images = unlabelled_batch(run.splits.target_val, chosen).images.to(run.device)
-        again.take(lambda changed: run.predict(changed, "target").logits, images, before[start : start + BATCH])
+    for number, (_, pixels, _) in enumerate(_batches(run.splits.target_val, None, target.again)):
+        known = before[number * BATCH : (number + 1) * BATCH]
+        again.take(lambda changed: run.predict(changed, "target").logits, _numbers(pixels, run.device), known)
         if stopped():
             raise Interrupted
     return Evidence(
@@ -112,9 +113,9 @@ def evaluate(
     after a batch at which `stopped` says so.
     """
     total = np.zeros((SIZE, SIZE), np.int64)
-    for positions, prediction in _predictions(run, split.images, domain, range(len(split))):
-        labels = split.labels[positions]
-        total += confusion(_classes(prediction, split), labels)
+    for positions, pixels, labels in _batches(split.images, split.labels, range(len(split))):
+        prediction = run.predict(_numbers(pixels, run.device), domain)
+        total += _counted(_classes(prediction, labels.shape[1:]), labels)
         if gathered is not None:
             gathered.take(positions, prediction)
             if domain == "source":
@@ -127,27 +128,49 @@ def evaluate(
 def predictions(run: TrainingRun, split: LabelledImages) -> dict[str, UInt8[np.ndarray, "number height width ..."]]:
     """Images, truth and prediction of a few images of a target split, evenly spaced, by these names."""
     chosen = spread(len(split), KEPT)
-    predicted = [_classes(each, split) for _, each in _predictions(run, split.images, "target", chosen)]
-    return {
-        "images": split.images.pixels[[*chosen]],
-        "truth": split.labels[[*chosen]],
-        "prediction": np.concatenate(predicted),
-    }
+    pixels, labels = split.images.pixels[[*chosen]], split.labels[[*chosen]]
+    predicted = _classes(run.predict(_numbers(pixels, run.device), "target"), labels.shape[1:])
+    return {"images": pixels, "truth": labels, "prediction": predicted.cpu().numpy()}
 
 
-def _predictions(
-    run: TrainingRun, images: Images, domain: Domain, positions: Sequence[int]
-) -> Iterator[tuple[list[int], Prediction]]:
-    """Predictions for the images at these positions, batch by batch."""
-    for start in range(0, len(positions), BATCH):
-        chosen = list(positions[start : start + BATCH])
-        yield chosen, run.predict(unlabelled_batch(images, chosen).images, domain)
+def _batches(
+    images: Images, labels: Arrays | None, positions: Sequence[int]
+) -> Iterator[tuple[list[int], Pixels, Pixels]]:
+    """Positions, images and labels, batch by batch, the next of which is read meanwhile; no labels are empty ones."""
+    batches = [list(positions[start : start + BATCH]) for start in range(0, len(positions), BATCH)]
+
+    def read(number: int) -> tuple[list[int], Pixels, Pixels]:
+        chosen = batches[number]
+        return chosen, images.pixels[chosen], np.empty(0, np.uint8) if labels is None else labels[chosen]
+
+    ahead = Ahead(read, len(batches))
+    for number in range(len(batches)):
+        yield ahead.at(number)
 
 
-def _classes(prediction: Prediction, split: LabelledImages) -> UInt8[np.ndarray, "batch height width"]:
-    """Predicted train ids at the size of a split's labels."""
-    size = split.labels.shape[1:]
+def _numbers(pixels: Pixels, device: torch.device) -> Float32[Tensor, "batch 3 height width"]:
+    """Images as networks take them: sent as bytes, since numbers are four times as many."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+
+
+def _counted(prediction: UInt8[Tensor, "batch height width"], labels: Pixels) -> Counts:
+    """The confusion matrix of predictions, counted where they are: from a GPU 400 numbers come back, and no image."""
+    if prediction.device.type == "cpu":
+        return confusion(prediction.numpy(), labels)
+    return counted(prediction, torch.from_numpy(labels).to(prediction.device)).cpu().numpy()
+
+
+def counted(
+    prediction: UInt8[Tensor, "batch height width"], labels: UInt8[Tensor, "batch height width"]
+) -> Int64[Tensor, "20 20"]:
+    """What `platform.scores.metrics.confusion` counts, by operations of a device."""
+    truth, predicted = (each.clamp(max=NUM_CLASSES).long() for each in (labels, prediction))
+    return torch.bincount((truth * SIZE + predicted).flatten(), minlength=SIZE * SIZE).view(SIZE, SIZE)
+
+
+def _classes(prediction: Prediction, size: tuple[int, ...]) -> UInt8[Tensor, "batch height width"]:
+    """Predicted train ids at a size."""
     # One image at a time: 19 classes at full resolution are 160 MB. Its maxima are found three times as fast as by
     # argmax.
     predicted = [upsample(one[None], size).max(dim=1).indices.to(torch.uint8) for one in prediction.logits]
-    return torch.cat(predicted).cpu().numpy()
+    return torch.cat(predicted)

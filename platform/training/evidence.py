@@ -53,12 +53,12 @@ class Gathered:
     def take(self, positions: Sequence[int], prediction: Prediction) -> None:
         """Take from the predictions of the images at these positions, which follow each other."""
         logits = _bounded(prediction.logits)
-        self._sums.append(_sums(logits).double().cpu())
+        self._sums.append(_sums(logits).double())
         self._places += logits[:, 0].numel()
-        self._logits.append(self._at_samples(positions, logits).half().cpu())
-        self._features.append(_projected(self._at_samples(positions, _bounded(prediction.features))).half().cpu())
+        self._logits.append(self._at_samples(positions, logits).half())
+        self._features.append(_projected(self._at_samples(positions, _bounded(prediction.features))).half())
         if mapped := [number for number, position in enumerate(positions) if position in self._mapped]:
-            self._maps.append(_coarse(logits[mapped].argmax(dim=1)).to(torch.uint8).cpu())
+            self._maps.append(_coarse(logits[mapped].argmax(dim=1)).to(torch.uint8))
         self.kept += [one for position, one in zip(positions, logits, strict=True) if position in self.again]
 
     def take_labels(
@@ -75,7 +75,7 @@ class Gathered:
 
     def sampled(self) -> Sampled:
         """Means over all places, and the samples."""
-        sums = torch.stack(self._sums).sum(dim=0).numpy()
+        sums = torch.stack(self._sums).cpu().sum(dim=0).numpy()
         products, mean, predicted, entropy = np.split(sums, np.cumsum([NUM_CLASSES**2, NUM_CLASSES, NUM_CLASSES]))
         return Sampled(
             places=np.asarray(self._places),
@@ -83,8 +83,8 @@ class Gathered:
             products=products.reshape(NUM_CLASSES, NUM_CLASSES) / self._places,
             entropy=np.asarray(entropy[0] / self._places),
             predicted=predicted.astype(np.int64),
-            logits=torch.cat(self._logits).numpy(),
-            features=torch.cat(self._features).numpy(),
+            logits=torch.cat(self._logits).cpu().numpy(),
+            features=torch.cat(self._features).cpu().numpy(),
             images=self._image.astype(np.uint16),
         )
 
@@ -94,7 +94,7 @@ class Gathered:
 
     def maps(self) -> UInt8[np.ndarray, "number rows columns"]:
         """The predicted classes of some images on a coarse grid."""
-        return torch.cat(self._maps).numpy()
+        return torch.cat(self._maps).cpu().numpy()
 
     def _at_samples(
         self, positions: Sequence[int], values: Float[Tensor, "batch channels rows columns"]
@@ -117,7 +117,7 @@ class Again:
 
     def __init__(self) -> None:
         self._logits: dict[str, list[Float[Tensor, "batch 19 rows columns"]]] = {name: [] for name in CHANGES}
-        self._mixed = torch.zeros(NUM_CLASSES, NUM_CLASSES + 3, dtype=torch.int64)
+        self._mixed: list[Int64[Tensor, "19 22"]] = []
 
     def take(
         self,
@@ -134,7 +134,7 @@ class Again:
         mixture = STRONGER * images[stronger][:pairs] + (1 - STRONGER) * images[weaker]
         logits = (before[stronger][:pairs], before[weaker], _bounded(predict(mixture)))
         classes = [each.argmax(dim=1) for each in logits]
-        self._mixed += _mixed(*(each.cpu() for each in classes))
+        self._mixed.append(_mixed(*classes))
 
     def repeated(self, name: str, before: Float[Tensor, "batch 19 rows columns"]) -> Repeated:
         """What one change has changed, given the logits of all images before it."""
@@ -149,7 +149,7 @@ class Again:
 
     def mixed(self) -> Mixed:
         """What mixtures are predicted as."""
-        counts = self._mixed.to(torch.int32).numpy()
+        counts = torch.stack(self._mixed).sum(dim=0).to(torch.int32).cpu().numpy()
         return Mixed(same=counts[:, :NUM_CLASSES], different=counts[:, NUM_CLASSES:])
 
 
@@ -238,8 +238,8 @@ def _middle(cell: Int64[np.ndarray, " cells"], cells: int, size: int) -> Int64[n
 
 def _pairs(before: Int64[Tensor, " places"], after: Int64[Tensor, " places"]) -> Int32[np.ndarray, "19 19"]:
     """How often each (class before, class after) is there."""
-    cells = (before * NUM_CLASSES + after).cpu().numpy()
-    return np.bincount(cells, minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES).astype(np.int32)
+    counts = torch.bincount(before * NUM_CLASSES + after, minlength=NUM_CLASSES**2)
+    return counts.view(NUM_CLASSES, NUM_CLASSES).to(torch.int32).cpu().numpy()
 
 
 def _mixed(

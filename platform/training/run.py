@@ -6,7 +6,6 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 """
 
 import io
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,12 +26,10 @@ from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
 from platform.shifts.stored import Unverified, named, nameless
 from platform.training.data.batches import Batch, Batches, part
-from platform.training.passes import TrainingPasses
+from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
-
-
-class Diverged(ArithmeticError):
-    """A loss, a weight or a running statistic that is not finite."""
+from platform.training.steps.finite import Diverged, LossWatch
+from platform.training.steps.passes import TrainingPasses
 
 
 class Interrupted(Exception):
@@ -75,22 +72,25 @@ class TrainingRun:
         the mean of the parts' means.
         """
         self._sums: dict[str, tuple[Tensor, int]] = {}
-        self.batches = Batches(methods, recipe, splits, seed, device)
+        self.arithmetic = Arithmetic.of(device)
+        self.batches = Batches(methods, recipe, splits, seed, steps, device)
         torch.manual_seed(derive(seed, "network"))
-        self.network = recipe.network.build().to(device)
+        self.network = recipe.network.build()
+        self.arithmetic.place(self.network, device)
         """The segmentation network."""
         methods.start(self.network, given)
         self._players = self._with_players(given)
         self._modules = modules_of(self.network, self._players)
+        self._parameters = {name: [*module.parameters()] for name, module in self._modules.items()}
         self._optimisers = {SEGMENTATION: _from_step_0(self._sgd()), **self._players_optimisers()}
-        self._passes = TrainingPasses(self.network, recipe.batch_norm)
+        self._passes = TrainingPasses(self.network, recipe.batch_norm, self.arithmetic.images)
         self._adapt = (
             UnlabelledImages(nameless(splits.target_adapt.pixels), device) if "target" in methods.reads else None
         )
-        self._half_precision = device.type == "cuda"
-        # One scale for all players, of whom one whose gradients overflow skips its step. Without half precision the
-        # scaler passes everything through.
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half_precision)
+        self._losses = LossWatch(sorted(self._optimisers), device)
+        # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
+        # passes everything through.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
 
     @property
     def learning_rate(self) -> float:
@@ -105,15 +105,13 @@ class TrainingRun:
         any step, a weight or a running statistic at the last.
         """
         for _ in range(steps):
-            for name, value in self._take_step().items():
-                total, counted = self._sums.get(name, (torch.zeros((), device=self.device), 0))
-                self._sums[name] = total + value.float(), counted + 1
+            self._advance_by_one()
             if stopped():
+                self._losses.check()
                 raise Interrupted
+        self._losses.check()
         self._check_finite()
-        means = {name: total.item() / counted for name, (total, counted) in self._sums.items()}
-        self._sums = {}
-        return means
+        return self._means()
 
     @torch.inference_mode()
     def predict(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
@@ -154,7 +152,7 @@ class TrainingRun:
             for name, optimiser in self._optimisers.items():
                 optimiser.load_state_dict(state["optimisers"][name])
             # A state from a device without half precision has no scale.
-            if self._half_precision and state["scaler"]:
+            if self.arithmetic.is_scaled and state["scaler"]:
                 self._scaler.load_state_dict(state["scaler"])
             counted = state["counted"]
             self._sums = {name: (total.to(self.device), counted[name]) for name, total in state["sums"].items()}
@@ -166,8 +164,29 @@ class TrainingRun:
             raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
         return extra
 
+    def _advance_by_one(self) -> None:
+        try:
+            noted = self._take_step()
+        except Exception:
+            # Of numbers that are not finite anything may come.
+            self._losses.check()
+            raise
+        self._losses.look(self.step)
+        for name, value in noted.items():
+            total, counted = self._sums.get(name, (torch.zeros((), device=self.device), 0))
+            self._sums[name] = total + value.float(), counted + 1
+
+    def _means(self) -> dict[str, float]:
+        """The means of what was noted, which are forgotten here."""
+        if not self._sums:
+            return {}
+        totals = torch.stack([total for total, _ in self._sums.values()]).tolist()
+        means = {name: total / self._sums[name][1] for name, total in zip(self._sums, totals, strict=True)}
+        self._sums = {}
+        return means
+
     def _take_step(self) -> dict[str, Tensor]:
-        torch.manual_seed(derive(self.seed, "step", self.step))
+        self._seed_torch(derive(self.seed, "step", self.step))
         self._set_learning_rates()
         try:
             # Half precision is for the networks alone: translations and the augmentation stay outside it.
@@ -191,6 +210,12 @@ class TrainingRun:
         self.step += 1
         return noted
 
+    def _seed_torch(self, seed: int) -> None:
+        # `torch.manual_seed` seeds every device there may be, and notes who asked for it, which takes a millisecond.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
     def _differentiate_part(self, share: Step) -> None:
         """Add to each player's gradient what one of the equal parts of the batch contributes."""
         before = sum(map(_has_gradient, self._optimisers.values()))
@@ -208,14 +233,11 @@ class TrainingRun:
         kept = {name: detached(prediction) for name, prediction in share.passes.items()} if self.methods.updates else {}
         share.passes.clear()
         share.passes.update(kept)
-        # Looked at only now, since reading a loss makes the CPU wait for the device.
-        for name, loss in losses.items():
-            if not torch.isfinite(loss):
-                raise Diverged(f"the {name} loss is {loss.item()} at step {self.step + 1}")
+        self._losses.take(losses, self.step)
 
     def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
         """Add to a player's gradient that of its own loss with respect to its own parameters, and of nothing else."""
-        parameters = [parameter for parameter in self._modules[name].parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in self._parameters[name] if parameter.requires_grad]
         gradients = torch.autograd.grad(
             self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
         )
@@ -226,7 +248,7 @@ class TrainingRun:
             )
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if parameter.grad is None:
-                parameter.grad = gradient
+                parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
             elif gradient is not None:
                 parameter.grad += gradient
 
@@ -263,14 +285,14 @@ class TrainingRun:
         )
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, enabled=self._half_precision)
+        return torch.autocast(self.device.type, self.arithmetic.type, enabled=self.arithmetic.is_half)
 
     def _with_players(self, given: Sequence[Network]) -> tuple[dict[str, Player], ...]:
         """The methods' players, on this device; those without an optimiser take no gradient, and are in evaluation."""
         players = self.methods.players(self.network, given, derive(self.seed, "players"))
         for each in players:
             for player in each.values():
-                player.module.to(self.device)
+                self.arithmetic.place(player.module, self.device)
                 if player.optimiser is None:
                     player.module.requires_grad_(False).eval()
         return players
@@ -284,12 +306,18 @@ class TrainingRun:
         }
 
     def _sgd(self) -> Optimizer:
-        return torch.optim.SGD(
+        optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=self.recipe.learning_rate,
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
+            fused=True,
         )
+        if self.recipe.momentum:
+            # Where its first step is skipped, since float16 overflowed, it would go on from memory never written.
+            for parameter in self.network.parameters():
+                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimiser
 
     def _set_learning_rates(self) -> None:
         for optimiser in self._optimisers.values():
@@ -316,6 +344,13 @@ def resize(module: nn.Module, state: Mapping[str, Shaped[Tensor, "..."]], device
         buffers = owners[owner]._buffers if owner in owners else {}
         if own in buffers and ((buffer := buffers[own]) is None or buffer.shape != saved.shape):
             buffers[own] = torch.empty_like(saved, device=device)
+
+
+def _laid_out_as(parameter: Float[Tensor, "..."], gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """A gradient whose numbers lie in memory as the parameter's do, which fused optimisers take for granted."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:
@@ -358,12 +393,3 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     )
-
-
-def make_deterministic(threads: int) -> None:
-    """Make this process give the same numbers for the same seed, with as many threads as the trial has CPUs."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.benchmark = False
-    # Where a device knows no deterministic way, a warning beats no training at all.
-    torch.use_deterministic_algorithms(True, warn_only=True)

@@ -34,9 +34,10 @@ from platform.methods.composition import Composition
 from platform.methods.method import SEGMENTATION
 from platform.networks.hyperparameters import check_declared, field_names, rule_of
 from platform.shifts.shift import Oracle
+from platform.training.device.process import make_deterministic
 from platform.training.evaluation import evaluate, predictions
 from platform.training.recipe import Recipe
-from platform.training.run import Interrupted, make_deterministic
+from platform.training.run import Interrupted
 from tests.support.tiny_splits import (
     CPU,
     Sealed,

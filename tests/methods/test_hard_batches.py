@@ -65,7 +65,7 @@ def test_one_class_is_enough(method: Method) -> None:
 @every_method
 def test_half_precision_notes_and_learns_alike(method: Method) -> None:
     half, full = training_run(method, batch=4), training_run(method, batch=4)
-    half._half_precision = True
+    half.arithmetic = replace(half.arithmetic, type=torch.float16)
     half._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     for run in (half, full):
         run.step = 5

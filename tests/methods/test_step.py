@@ -14,8 +14,10 @@ from torch import Tensor
 
 from platform.methods import SourceOnly
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.step import Passes, Step, cross_entropy, detached
-from platform.networks.network import Domain, Network, Prediction, upsample
+from platform.methods.cross_entropy import cross_entropy
+from platform.methods.step import Passes, Step, detached
+from platform.networks.network import Domain, Network, Prediction
+from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import VOID
 
 

@@ -11,7 +11,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.transforms.functional import normalize
 
 from platform.networks.bisenet import BiSeNet
-from platform.networks.network import upsample
+from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise
 
 NO_WEIGHTS = no_weights(resnet18(num_classes=10))

@@ -16,7 +16,7 @@ from platform.networks import BiSeNet18
 from platform.networks.bisenet import BiSeNet, PublishedOrder
 from platform.networks.cost import Cost, layer_operations, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
-from platform.networks.network import upsample
+from platform.networks.operations.upsampling import upsample
 from platform.study import Recipe
 from platform.training.cost import Estimate, cost_of, estimate_of
 from tests.support.tiny_splits import composition

@@ -13,7 +13,8 @@ from torchvision.transforms.functional import normalize
 
 from platform.networks import LRASPP
 from platform.networks.lraspp import LRASPPNetwork
-from platform.networks.network import NoWeights, upsample
+from platform.networks.network import NoWeights
+from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise
 
 NO_WEIGHTS = no_weights(mobilenet_v3_large(num_classes=10))

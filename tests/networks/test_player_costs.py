@@ -13,7 +13,7 @@ from platform.methods.composition import Composition
 from platform.networks import BiSeNet18, Network
 from platform.networks.cost import Cost, multiply_add_operations, parameters
 from platform.networks.discriminator import Discriminator
-from platform.networks.network import upsample
+from platform.networks.operations.upsampling import upsample
 from platform.study import Recipe
 from platform.training.cost import Estimate, Uncounted, cost_of, estimate_of
 from tests.support.taught import Beside, Deploying, Mean

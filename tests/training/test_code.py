@@ -155,7 +155,7 @@ DECIDES = {
     "which metrics are reported": ("training/evaluation.py", "source.accuracy", "source.miou"),
     "how many predictions are kept": ("training/evaluation.py", "KEPT = 4", "KEPT = 5"),
     "what a metric is": ("scores/metrics.py", "np.exp(", "np.log("),
-    "the order of the images": ("training/data/batches.py", ".permutation(length)", ".permutation(length)[::-1]"),
+    "the order of the images": ("training/data/order.py", ".permutation(length)", ".permutation(length)[::-1]"),
     "which labels of the target are granted": ("shifts/few.py", "// number for", "// (number + 1) for"),
     "which pixels are void": ("shifts/labels.py", "VOID = 255", "VOID = 254"),
     "where random numbers come from": ("shifts/randomness.py", "return ", "return 1 + "),

@@ -17,8 +17,8 @@ from platform.networks import Architecture, Network, Prediction, hyperparameter
 from platform.shifts import town
 from platform.study import Arm, Budget, Study
 from platform.training.cost import Uncounted, cost_of, estimate_of
-from platform.training.passes import check_domain
 from platform.training.recipe import Recipe
+from platform.training.steps.passes import check_domain
 from tests.support.tiny_splits import assert_same, composition, recipe, state, training_run
 
 STUDY = '''"""Does it remember?"""

@@ -19,7 +19,10 @@ from platform.methods.step import Step
 from platform.networks import BiSeNet18
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
-from platform.training.run import Damaged, Diverged, make_deterministic, out_of_memory
+from platform.training.device.process import make_deterministic
+from platform.training.run import Damaged, out_of_memory
+from platform.training.steps.finite import Diverged
+from tests.support.own_methods import Scripted
 from tests.support.tiny_splits import (
     assert_same,
     bisenet,
@@ -161,18 +164,36 @@ def test_the_target_is_normalised_by_its_own_batch(batch_norm: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_ends_the_run(bad: float) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run_by_the_name_of_its_step(bad: float) -> None:
     run = training_run(SourceOnly())
     run.advance(2)
     with torch.no_grad():
         bias = bisenet(run).classifier.bias
         assert bias is not None
         bias[0] = bad
-    before = parameters(run)
     with pytest.raises(Diverged, match=r"the segmentation loss is (nan|inf) at step 3"):
         run.advance(3)
+
+
+def test_a_run_that_is_interrupted_after_a_loss_that_is_not_finite_leaves_no_checkpoint_of_it() -> None:
+    run = training_run(SourceOnly())
+    with torch.no_grad():
+        bisenet(run).classifier.weight.fill_(torch.nan)
+    with pytest.raises(Diverged, match="the segmentation loss is nan at step 1"):
+        run.advance(3, stopped=lambda: run.step == 2)
     assert run.step == 2
-    torch.testing.assert_close(parameters(run), before, equal_nan=True, atol=0, rtol=0)
+
+
+def test_what_fails_on_numbers_that_are_not_finite_has_diverged() -> None:
+    def refuse(step: Step) -> dict[str, Tensor | None]:
+        if not step.prediction.logits.isfinite().all():
+            raise ValueError("numbers must be finite")
+        loss = step.prediction.logits.mean() * (torch.inf if step.number == 1 else 1.0)
+        return {SEGMENTATION: loss, "judge": None}
+
+    run = training_run(Scripted(loss=refuse))
+    with pytest.raises(Diverged, match=r"the segmentation loss is -?inf at step 2"):
+        run.advance(5)
 
 
 def test_the_message_names_the_player_that_diverged() -> None:

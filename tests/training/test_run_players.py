@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from platform.methods import SEGMENTATION, Method, Player, SourceOnly, Step
 from platform.networks.network import Network, Prediction
 from platform.shifts.few import granted
-from platform.training.run import Diverged, TrainingRun
+from platform.training.run import TrainingRun
+from platform.training.steps.finite import Diverged
 from tests.support.own_methods import TEACHER, Few, MeanTeacher, OfTheTarget, Scripted, judged
 from tests.support.tiny_splits import assert_same, composition, parameters, splits, state, step_of, training_run
 

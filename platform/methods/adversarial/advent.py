@@ -24,7 +24,8 @@ from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import Network, single_precision
+from platform.networks.network import Network
+from platform.networks.operations.upsampling import single_precision
 
 DISCRIMINATOR = "discriminator"
 LEAST = 1e-30

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from platform.networks.network import upsample
+from platform.networks.operations.upsampling import upsample
 
 SOURCE, TARGET = 0.0, 1.0
 Criterion = Literal["cross-entropy", "least squares"]
@@ -18,14 +18,16 @@ Criterion = Literal["cross-entropy", "least squares"]
 
 def adam(learning_rate: float) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """Adam with betas (0.9, 0.99), by which AdaptSegNet and ADVENT train their discriminators."""
-    return partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99))
+    return partial(torch.optim.Adam, lr=learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def probabilities(
     logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
 ) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
-    """Softmax over classes of logits upsampled to `size` = (height, width), in float32 at least."""
-    return torch.softmax(upsample(logits, size), dim=1)
+    """Softmax over classes of logits upsampled to `size` = (height, width), in float32 at least, channels last."""
+    upsampled = upsample(logits.contiguous(memory_format=torch.channels_last), size)
+    # Along what is contiguous, since `softmax` copies what is not.
+    return torch.softmax(upsampled.permute(0, 2, 3, 1), dim=-1).permute(0, 3, 1, 2)
 
 
 def judged_as(

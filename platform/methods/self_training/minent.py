@@ -17,7 +17,7 @@ from torch import Tensor
 from platform.methods.method import SEGMENTATION, Method
 from platform.methods.step import Step
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.network import single_precision, upsample
+from platform.networks.operations.upsampling import single_precision, upsample
 
 
 @dataclass(frozen=True, kw_only=True)

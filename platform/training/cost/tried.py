@@ -22,14 +22,15 @@ from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments
-from platform.networks.network import Architecture, Domain, Network, Prediction, upsample
+from platform.networks.network import Architecture, Domain, Network, Prediction
+from platform.networks.operations.upsampling import upsample
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.labels import NUM_CLASSES
 from platform.shifts.shift import Images, LabelledImages
 from platform.training.cost.watched import Asked, calls_noted, unchanged
 from platform.training.given import Given, untrained
-from platform.training.passes import check_domain
 from platform.training.recipe import Recipe
+from platform.training.steps.passes import check_domain
 
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
 """How many times as large as the smallest images those are that methods are tried on."""

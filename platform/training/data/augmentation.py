@@ -1,8 +1,10 @@
-"""Augmentation of a batch: decided on the CPU by an addressed generator, applied on the images' device."""
+"""Augmentation of a batch: drawn on the CPU by an addressed generator, applied on the images' device."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -10,24 +12,40 @@ LARGEST_SCALE = 2.0
 """Factor by which a crop enlarges the image at most."""
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn for the images of a batch."""
+
+    flips: Bool[np.ndarray, " batch"] | None
+    """Which are taken from left to right; None for none."""
+    windows: Float32[np.ndarray, "batch 2 3"] | None
+    """The part of each that is taken, as `affine_grid` has it; None for all of it."""
+
+
+def draw(kind: str, number: int, random: np.random.Generator) -> Draws:
+    """Draw for so many images; `kind` is a value of `Recipe.augmentation`."""
+    if kind == "none":
+        return Draws(None, None)
+    flips = random.random(number) < 0.5
+    return Draws(flips, _windows(number, random) if kind == "flip and crop" else None)
+
+
 def augment(
     images: Float[Tensor, "batch 3 height width"],
     labels: Int64[Tensor, "batch height width"] | None,
-    kind: str,
-    random: np.random.Generator,
+    flips: Bool[Tensor, " batch"] | None,
+    windows: Float32[Tensor, "batch 2 3"] | None,
 ) -> tuple[Float[Tensor, "batch 3 height width"], Int64[Tensor, "batch height width"] | None]:
-    """Augment images and their labels alike, keeping their size.
+    """Augment images and their labels alike, keeping their size, as was drawn.
 
-    `kind` is a value of `Recipe.augmentation`. Images are resampled bilinearly, labels by nearest neighbour.
+    Images are resampled bilinearly, labels by nearest neighbour.
     """
-    if kind == "none":
+    if flips is not None:
+        images = torch.where(flips[:, None, None, None], images.flip(-1), images)
+        labels = None if labels is None else torch.where(flips[:, None, None], labels.flip(-1), labels)
+    if windows is None:
         return images, labels
-    flips = torch.from_numpy(random.random(len(images)) < 0.5).to(images.device)
-    images = torch.where(flips[:, None, None, None], images.flip(-1), images)
-    labels = None if labels is None else torch.where(flips[:, None, None], labels.flip(-1), labels)
-    if kind == "flip":
-        return images, labels
-    grid = _crops(len(images), images.shape[-2:], random).to(images.device)
+    grid = functional.affine_grid(windows, [len(images), 1, *images.shape[-2:]], align_corners=False)
     images = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     if labels is not None:
         drawn = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
@@ -35,11 +53,11 @@ def augment(
     return images, labels
 
 
-def _crops(number: int, size: torch.Size, random: np.random.Generator) -> Float32[Tensor, "number height width 2"]:
-    """Sampling grids of random windows whose sides are 1/scale of the image's."""
+def _windows(number: int, random: np.random.Generator) -> Float32[np.ndarray, "number 2 3"]:
+    """Random windows whose sides are 1/scale of the image's."""
     sides = 1 / random.uniform(1, LARGEST_SCALE, number)
     shifts = random.uniform(-1, 1, (number, 2)) * (1 - sides)[:, None]
     windows = np.zeros((number, 2, 3), np.float32)
     windows[:, 0, 0] = windows[:, 1, 1] = sides
     windows[:, :, 2] = shifts
-    return functional.affine_grid(torch.from_numpy(windows), [number, 1, *size], align_corners=False)
+    return windows

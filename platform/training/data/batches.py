@@ -1,129 +1,175 @@
 """The batches of a training run: which images each step sees, in which style and how augmented.
 
-Everything is a function of the run's seed and the step, so a run that goes on sees what it would have seen.
+Everything is a function of the run's seed and the step, so a run that goes on sees what it would have seen. A thread
+reads the next step's images, as the bytes that they are, while this step is taken; the device makes numbers of them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
 
-from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
+from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.composition import Composition, Memory
 from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
-from platform.shifts.shift import Images, LabelledImages, Splits
-from platform.shifts.stored import nameless
-from platform.training.data.augmentation import augment
+from platform.shifts.shift import Arrays, Images, LabelledImages, Splits
+from platform.shifts.stored import fill, nameless, will_need
+from platform.training.data.ahead import Ahead
+from platform.training.data.augmentation import augment, draw
+from platform.training.data.order import PURPOSES, Order
+from platform.training.data.transfer import SLOTS, Kind, Transfer
+from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
 
 Batch = Labelled | Unlabelled
+Split = Images | LabelledImages
 
 
-@dataclass(frozen=True)
 class Batches:
-    """The batches that a composition of methods and a recipe make of a shift's training splits.
+    """The batches that a composition of methods and a recipe make of a shift's training splits, step by step.
 
     Raises ValueError when a training split holds less than one batch, or the shift has no labels that are read.
     """
 
-    methods: Composition
-    recipe: Recipe
-    splits: Splits
-    seed: int
-    device: torch.device
-    memory: Memory = field(default_factory=dict)
-    """What the methods keep of target images from batch to batch."""
+    def __init__(
+        self,
+        methods: Composition,
+        recipe: Recipe,
+        splits: Splits,
+        seed: int,
+        steps: int,
+        device: torch.device,
+    ) -> None:
+        self._methods = methods
+        self._recipe = recipe
+        self._seed = seed
+        self._splits = _read(methods, splits)
+        _require_labels(methods, self._splits)
+        _require_images(recipe, self._splits)
+        self._layout = Arithmetic.of(device).images
+        self.memory: Memory = {}
+        """What the methods keep of target images from batch to batch."""
+        shares = _shares(methods, splits) if "source" in methods.reads else None
+        self._order = Order(seed, recipe.batch, {name: len(split) for name, split in self._splits.items()}, shares)
+        self._transfer = Transfer(self._kinds(), device)
+        self._ahead = Ahead(self._fill, steps)
 
-    def __post_init__(self) -> None:
-        if "few" in self.methods.reads and self.splits.few is None:
-            raise ValueError(f"{self.methods.name} reads labelled target images, and the shift grants none; set few")
-        whole = [split for name, split in self._splits.items() if name != "few"]
-        for name in self._splits.keys() & {"few", "oracle"}:
-            self._require_labels(name)
-        smallest = min(map(len, whole), default=self.recipe.batch)
-        if smallest < self.recipe.batch:
-            raise ValueError(
-                f"a training split must hold at least one batch of {self.recipe.batch} images, "
-                f"it holds {smallest}; lower the recipe's batch or add images"
-            )
+    @property
+    def waited(self) -> float:
+        """Seconds that were waited for reading so far."""
+        return self._ahead.waited
 
     def at(self, step: int) -> dict[str, Batch]:
         """The batches of a step by name: drawn, the source translated by the methods, all augmented."""
-        drawn = {name: self._drawn(name, split, step) for name, split in self._splits.items()}
+        positions = self._ahead.at(step)
+        there = self._transfer.send(step % SLOTS)
+        drawn = {name: self._drawn(name, positions[name], there) for name in self._splits}
         source, target = drawn.get("source"), drawn.get("target")
         if isinstance(source, Labelled):
             assert target is None or isinstance(target, Unlabelled)
-            drawn["source"] = self.methods.translate(source, target, self.memory)
-        return {name: self._augmented(name, batch, step) for name, batch in drawn.items()}
+            drawn["source"] = self._methods.translate(source, target, self.memory)
+        return {name: _augmented(name, batch, there) for name, batch in drawn.items()}
 
-    @cached_property
-    def _splits(self) -> dict[str, Images | LabelledImages]:
-        """The splits that are read, by the name of their batch."""
-        reads, splits = self.methods.reads, self.splits
-        read: dict[str, Images | LabelledImages] = {}
-        if "source" in reads:
-            read["source"] = splits.source_train
-        if "oracle" in reads:
-            read["oracle"] = splits.oracle.adapt
-        if "few" in reads and splits.few is not None:
-            read["few"] = splits.few
-        if "target" in reads:
-            read["target"] = splits.target_adapt
-        return read
+    def _kinds(self) -> dict[str, Kind]:
+        """What is sent to the device at each step."""
+        kinds, number = {}, self._recipe.batch
+        for name, split in self._splits.items():
+            for what, arrays in _arrays(split).items():
+                kinds[f"{name} {what}"] = Kind((number, *arrays.shape[1:]), torch.uint8)
+            drawn = draw(self._recipe.augmentation, number, generator(0))
+            if drawn.flips is not None:
+                kinds[f"{name} flips"] = Kind(drawn.flips.shape, torch.bool)
+            if drawn.windows is not None:
+                kinds[f"{name} windows"] = Kind(drawn.windows.shape, torch.float32)
+        return kinds
 
-    def _require_labels(self, name: str) -> None:
-        """Refuse target labels that a shift does not have: void everywhere, they would train nothing without a word."""
-        split = self._splits[name]
+    def _fill(self, step: int) -> dict[str, list[int]]:
+        """Read what a step needs, by the thread, and have the system read what the step after it needs."""
+        positions, there = self._order.at(step), self._transfer.arrays(step % SLOTS)
+        for name, split in self._splits.items():
+            for what, arrays in _arrays(split).items():
+                fill(arrays, positions[name], there[f"{name} {what}"])
+            random = generator(self._seed, f"augment {PURPOSES[name]}", step)
+            drawn = draw(self._recipe.augmentation, len(positions[name]), random)
+            if drawn.flips is not None:
+                there[f"{name} flips"][:] = drawn.flips
+            if drawn.windows is not None:
+                there[f"{name} windows"][:] = drawn.windows
+        for name, later in self._order.at(step + 1).items():
+            for arrays in _arrays(self._splits[name]).values():
+                will_need(arrays, later)
+        return positions
+
+    def _drawn(self, name: str, positions: list[int], there: Mapping[str, Tensor]) -> Batch:
+        images = self._numbers(there[f"{name} images"])
+        indices, split = torch.as_tensor(positions), self._splits[name]
+        if isinstance(split, Images):
+            return Unlabelled(images, indices)
+        domains = torch.tensor([split.domains[position] if split.domains else 0 for position in positions])
+        return Labelled(images, there[f"{name} labels"].long(), indices, domains)
+
+    def _numbers(self, pixels: UInt8[Tensor, "batch height width 3"]) -> Float32[Tensor, "batch 3 height width"]:
+        return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=self._layout)
+
+
+def _read(methods: Composition, splits: Splits) -> dict[str, Split]:
+    """The splits that methods read, by the name of their batch. Raises ValueError."""
+    if "few" in methods.reads and splits.few is None:
+        raise ValueError(f"{methods.name} reads labelled target images, and the shift grants none; set few")
+    read: dict[str, Split] = {}
+    if "source" in methods.reads:
+        read["source"] = splits.source_train
+    if "oracle" in methods.reads:
+        read["oracle"] = splits.oracle.adapt
+    if "few" in methods.reads and splits.few is not None:
+        read["few"] = splits.few
+    if "target" in methods.reads:
+        read["target"] = splits.target_adapt
+    return read
+
+
+def _require_labels(methods: Composition, splits: Mapping[str, Split]) -> None:
+    """Refuse target labels that a shift does not have: void everywhere, they would train nothing without a word."""
+    for name in splits.keys() & {"few", "oracle"}:
+        split = splits[name]
         assert isinstance(split, LabelledImages)
         if all((split.labels[[position]] == VOID).all() for position in range(len(split))):
-            raise ValueError(f"{self.methods.name} reads labels of what is adapted to, which has none; leave it out")
-
-    @cached_property
-    def _shares(self) -> Float[np.ndarray, " number"] | None:
-        """How often each source image is drawn, None for once per epoch."""
-        if "source" not in self.methods.reads:
-            return None
-        source = self.splits.source_train
-        images = Images(nameless(source.images.pixels), source.images.names)
-        return self.methods.weights(LabelledImages(images, nameless(source.labels), source.domains))
-
-    def _drawn(self, name: str, split: Images | LabelledImages, step: int) -> Batch:
-        shares = self._shares if name == "source" else None
-        indices = self._order(_PURPOSES[name], step, len(split)) if shares is None else self._draw(shares, step)
-        if isinstance(split, LabelledImages):
-            labelled = labelled_batch(split, indices)
-            return replace(labelled, images=labelled.images.to(self.device), labels=labelled.labels.to(self.device))
-        unlabelled = unlabelled_batch(split, indices)
-        return replace(unlabelled, images=unlabelled.images.to(self.device))
-
-    def _order(self, purpose: str, step: int, length: int) -> list[int]:
-        """Positions of a step's images in a split: every epoch is a permutation of the split."""
-        positions = range(step * self.recipe.batch, (step + 1) * self.recipe.batch)
-        epochs = {position // length for position in positions}
-        orders = {epoch: generator(self.seed, purpose, epoch).permutation(length) for epoch in epochs}
-        return [int(orders[position // length][position % length]) for position in positions]
-
-    def _draw(self, shares: Float[np.ndarray, " number"], step: int) -> list[int]:
-        """Positions of a step's source images, drawn by their shares, with replacement."""
-        random = generator(self.seed, "weighted", step)
-        return [int(position) for position in random.choice(len(shares), self.recipe.batch, p=shares)]
-
-    def _augmented(self, name: str, batch: Batch, step: int) -> Batch:
-        random = generator(self.seed, f"augment {_PURPOSES[name]}", step)
-        labels = batch.labels if isinstance(batch, Labelled) else None
-        images, labels = augment(batch.images, labels, self.recipe.augmentation, random)
-        if isinstance(batch, Unlabelled):
-            return replace(batch, images=images)
-        assert labels is not None
-        return replace(batch, images=images, labels=labels)
+            raise ValueError(f"{methods.name} reads labels of what is adapted to, which has none; leave it out")
 
 
-_PURPOSES = {"source": "labelled", "oracle": "labelled", "few": "few", "target": "target"}
-"""What the draws of each batch are addressed by: the upper bound's are those that source only makes of the source."""
+def _require_images(recipe: Recipe, splits: Mapping[str, Split]) -> None:
+    smallest = min((len(split) for name, split in splits.items() if name != "few"), default=recipe.batch)
+    if smallest < recipe.batch:
+        raise ValueError(
+            f"a training split must hold at least one batch of {recipe.batch} images, "
+            f"it holds {smallest}; lower the recipe's batch or add images"
+        )
+
+
+def _shares(methods: Composition, splits: Splits) -> Float[np.ndarray, " number"] | None:
+    """How often each source image is drawn, None for once per epoch."""
+    source = splits.source_train
+    images = Images(nameless(source.images.pixels), source.images.names)
+    return methods.weights(LabelledImages(images, nameless(source.labels), source.domains))
+
+
+def _arrays(split: Split) -> dict[str, Arrays]:
+    if isinstance(split, Images):
+        return {"images": split.pixels}
+    return {"images": split.images.pixels, "labels": split.labels}
+
+
+def _augmented(name: str, batch: Batch, there: Mapping[str, Tensor]) -> Batch:
+    labels = batch.labels if isinstance(batch, Labelled) else None
+    images, labels = augment(batch.images, labels, there.get(f"{name} flips"), there.get(f"{name} windows"))
+    if isinstance(batch, Unlabelled):
+        return replace(batch, images=images)
+    assert labels is not None
+    return replace(batch, images=images, labels=labels)
 
 
 def part(batches: Mapping[str, Batch], number: int, parts: int) -> dict[str, Batch]:

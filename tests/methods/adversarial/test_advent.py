@@ -14,7 +14,7 @@ from platform.methods.adversarial.advent import DISCRIMINATOR, self_information
 from platform.methods.adversarial.judgement import Criterion, judged_as, probabilities
 from platform.methods.method import SEGMENTATION
 from platform.networks.discriminator import Discriminator
-from platform.networks.network import single_precision
+from platform.networks.operations.upsampling import single_precision
 from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, step_of, supervised
 from tests.support.tiny_splits import training_run
 

@@ -12,11 +12,12 @@ from torch.nn import functional
 from platform.methods import Adversarial, SourceOnly
 from platform.methods.adversarial.judgement import judged_as, probabilities
 from platform.methods.adversarial.output_space import DISCRIMINATOR
+from platform.methods.cross_entropy import cross_entropy
 from platform.methods.method import SEGMENTATION
-from platform.methods.step import Step, cross_entropy
+from platform.methods.step import Step
 from platform.networks.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
-from platform.networks.network import upsample
+from platform.networks.operations.upsampling import upsample
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import (
     SIZE,

@@ -16,8 +16,8 @@ from platform.methods.self_training.dacs import TEACHER, half_of_the_classes
 from platform.networks.network import Domain, Prediction
 from platform.shifts.labels import VOID
 from platform.shifts.shift import Splits
-from platform.training.passes import TrainingPasses
 from platform.training.run import TrainingRun
+from platform.training.steps.passes import TrainingPasses
 from tests.support.parity import (
     assert_step_gives,
     batches,
@@ -205,7 +205,7 @@ def test_mixed_images_pass_as_the_targets_and_alone_reach_the_augmentation(monke
             return super().__call__(images, domain)
 
     run = training_run(DACS())
-    run.methods.methods[0].losses(step_of(run, segment=Listening(run.network, "mixed")))
+    run.methods.methods[0].losses(step_of(run, segment=Listening(run.network, "mixed", torch.contiguous_format)))
     ((images, domain),) = heard
     assert domain == "target"
     assert (images == 7).all()

@@ -167,7 +167,7 @@ def test_after_fda_it_translates_what_fda_gave() -> None:
 def test_images_are_translated_outside_half_precision() -> None:
     """In bfloat16 a colour has eight bits before its cube root is taken."""
     half, full = training_run(LabTransfer()), training_run(LabTransfer())
-    half._half_precision = True
+    half.arithmetic = replace(half.arithmetic, type=torch.bfloat16)
     seen: list[Tensor] = []
     for run in (half, full):
         run.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))

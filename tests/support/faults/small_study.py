@@ -17,8 +17,9 @@ from platform.records.trial import SEARCH_SEED, Trial
 from platform.scores.metrics import cityscapes, effective_classes
 from platform.shifts.shift import Pixels
 from platform.study import Study
+from platform.training.device.process import make_deterministic
 from platform.training.evaluation import evaluate, predictions
-from platform.training.run import TrainingRun, make_deterministic
+from platform.training.run import TrainingRun
 
 NAME = "small"
 # Six search trials: with fewer, TPE proposes nothing yet, and no proposal depends on what was there before it.

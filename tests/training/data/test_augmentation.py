@@ -7,7 +7,7 @@ from torch import Tensor
 
 from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
-from platform.training.data.augmentation import LARGEST_SCALE, augment
+from platform.training.data.augmentation import LARGEST_SCALE, augment, draw
 
 HEIGHT, WIDTH = 32, 64
 
@@ -23,16 +23,21 @@ def encoded(number: int) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
+def as_drawn(images: Tensor, labels: Tensor | None, kind: str, *address: int) -> tuple[Tensor, Tensor | None]:
+    drawn = draw(kind, len(images), generator("test", *address))
+    flips, windows = (None if each is None else torch.from_numpy(each) for each in (drawn.flips, drawn.windows))
+    return augment(images, labels, flips, windows)
+
+
 def augmented(kind: str, number: int, *address: int) -> tuple[Tensor, Tensor]:
-    images, labels = encoded(number)
-    images, changed = augment(images, labels, kind, generator("test", *address))
+    images, changed = as_drawn(*encoded(number), kind, *address)
     assert changed is not None
     return images, changed
 
 
 def test_none_changes_nothing() -> None:
     images, labels = encoded(2)
-    result = augment(images, labels, "none", generator("test"))
+    result = as_drawn(images, labels, "none")
     assert result[0] is images
     assert result[1] is labels
 
@@ -103,7 +108,7 @@ def test_it_belongs_to_the_address(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["none", "flip", "flip and crop"])
 def test_images_without_labels_are_augmented_in_the_same_way(kind: str) -> None:
-    images, labels = augment(encoded(8)[0], None, kind, generator("test"))
+    images, labels = as_drawn(encoded(8)[0], None, kind)
     assert labels is None
     assert torch.equal(images, augmented(kind, 8)[0])
 
@@ -111,6 +116,6 @@ def test_images_without_labels_are_augmented_in_the_same_way(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["flip", "flip and crop"])
 def test_the_batch_is_not_changed_in_place(kind: str) -> None:
     images, labels = encoded(6)
-    augment(images, labels, kind, generator("test"))
+    as_drawn(images, labels, kind)
     assert torch.equal(images, encoded(6)[0])
     assert torch.equal(labels, encoded(6)[1])

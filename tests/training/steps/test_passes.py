@@ -6,8 +6,8 @@ import torch
 from platform.methods import SEGMENTATION, SourceOnly, Step
 from platform.networks.modes import evaluating
 from platform.networks.network import Domain
-from platform.training.passes import TrainingPasses
 from platform.training.run import TrainingRun
+from platform.training.steps.passes import TrainingPasses
 from tests.support.own_methods import Scripted
 from tests.support.tiny_splits import assert_same, running_statistics, training_run
 
@@ -93,7 +93,7 @@ def test_a_layer_that_counts_nothing_goes_on_counting_nothing() -> None:
     layer = network.get_submodule("context_path.bn1")
     assert isinstance(layer, torch.nn.BatchNorm2d)
     layer.track_running_stats = False
-    TrainingPasses(network, "source")(IMAGES, "target")
+    TrainingPasses(network, "source", torch.channels_last)(IMAGES, "target")
     assert not layer.track_running_stats
     assert network.get_submodule("context_path.layer1.0.bn1").track_running_stats
 

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,6 +19,8 @@ class TrainingPasses:
     network: Network
     batch_norm: str
     """`Recipe.batch_norm`."""
+    layout: torch.memory_format
+    """How images lie in memory."""
     keeps_statistics: bool = False
     """Whether no pass at all updates the running statistics of batch norm."""
 
@@ -39,7 +42,9 @@ class TrainingPasses:
         if self.network.training != training:
             self.network.train(training)
         with nullcontext() if updates and not self.keeps_statistics else statistics_kept(self.network):
-            prediction: Prediction = self.network(images, domain=domain, auxiliary=True)
+            prediction: Prediction = self.network(
+                images.contiguous(memory_format=self.layout), domain=domain, auxiliary=True
+            )
         return prediction
 
 

@@ -1,0 +1,63 @@
+"""The watch for losses that are not finite, which does not make the CPU wait for the device at every step."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+EVERY = 50
+"""Steps after which the device's note is copied, and the copy before is read."""
+
+
+class Diverged(ArithmeticError):
+    """A loss, a weight or a running statistic that is not finite."""
+
+
+class LossWatch:
+    """The first step at which a loss was not finite, noted on the device.
+
+    It is told at most twice `EVERY` steps later, and at every `check`.
+    """
+
+    def __init__(self, players: Sequence[str], device: torch.device) -> None:
+        self._players = tuple(players)
+        self._note = torch.full((1 + len(self._players),), -1.0, dtype=torch.float64, device=device)
+        """The step, and the loss of each player there; a step of -1 as long as all were finite."""
+        self._copy: Float64[Tensor, " numbers"] | None = None
+        self._copied: torch.Event | None = None
+
+    def take(self, losses: Mapping[str, Float[Tensor, ""]], step: int) -> None:
+        """Note the losses of this step if they are the first that are not finite."""
+        zero = self._note.new_zeros(())
+        values = torch.stack([losses[name].detach().double() if name in losses else zero for name in self._players])
+        is_first = (self._note[0] < 0) & ~values.isfinite().all()
+        now = torch.cat([torch.full_like(self._note[:1], step), values])
+        self._note = torch.where(is_first, now, self._note)
+
+    def look(self, step: int) -> None:
+        """Once in a while, read what is known by now. Raises Diverged."""
+        if step % EVERY:
+            return
+        if self._copy is not None:
+            if self._copied is not None:
+                self._copied.synchronize()
+            self._tell(self._copy)
+        on_gpu = self._note.device.type == "cuda"
+        self._copy = torch.empty(self._note.shape, dtype=self._note.dtype, pin_memory=on_gpu)
+        self._copy.copy_(self._note, non_blocking=True)
+        if on_gpu:
+            self._copied = torch.Event("cuda")
+            self._copied.record()
+
+    def check(self) -> None:
+        """Wait for the device, and read its note. Raises Diverged."""
+        self._tell(self._note)
+
+    def _tell(self, note: Float64[Tensor, " numbers"]) -> None:
+        step, *values = note.tolist()
+        if step < 0:
+            return
+        finite = torch.tensor(values, dtype=torch.float64).isfinite().tolist()
+        name = self._players[finite.index(False)]
+        raise Diverged(f"the {name} loss is {values[finite.index(False)]} at step {int(step) + 1}")
