@@ -17,7 +17,7 @@ from platform.methods.cross_entropy import cross_entropy
 from platform.networks.network import Domain, Network, Prediction
 
 SCALAR_NAME = re.compile(
-    r"(?!learning_rate\Z|(source|target|oracle|test|final)/)(?=.{1,200}\Z)[\w: -]+([./][\w: -]+)*", re.ASCII
+    r"(?!learning_rate\Z|(source|target|oracle|test|final|time)/)(?=.{1,200}\Z)[\w: -]+([./][\w: -]+)*", re.ASCII
 )
 """The names that MLflow takes for metrics, less those of the metrics by which trials are judged."""
 CROSS_ENTROPY = "loss/cross_entropy"
@@ -113,7 +113,7 @@ class Step:
         if not SCALAR_NAME.fullmatch(name):
             raise ValueError(
                 "a scalar's name must be up to 200 letters, digits, blanks, - _ : with single . or / between, and must "
-                f"not begin with source/, target/, oracle/, test/ or final/, got {name!r}; rename it"
+                f"not begin with source/, target/, oracle/, test/, final/ or time/, got {name!r}; rename it"
             )
         if not isinstance(value, Tensor) or value.ndim:
             got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

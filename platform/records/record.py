@@ -59,6 +59,30 @@ class Report:
     """What of the seconds was the evaluation; 0 where that was not noted."""
     starting: float = 0.0
     """Seconds besides, in which workers took the trial up since the previous report."""
+    saving: float = 0.0
+    """Seconds besides, in which checkpoints were left since the previous report: its own, before that is known."""
+    awaiting_images: float = 0.0
+    """What of the seconds training waited for images to be read."""
+    awaiting_device: float = 0.0
+    """What of the seconds training waited for the device to be done with what it was given."""
+    images: int = 0
+    """Images trained on since the previous report, of all batches; 0 where that was not noted."""
+    precision: str = ""
+    """What networks were computed in: `float32`, `bfloat16` or `float16`."""
+
+    @property
+    def times(self) -> dict[str, float]:
+        """Speed, and where time was lost, by the names of metrics; nothing where that was not noted."""
+        training = self.seconds - self.evaluating
+        if not self.images or training <= 0:
+            return {}
+        return {
+            "time/images_per_second": self.images / training,
+            "time/awaiting_images": self.awaiting_images,
+            "time/awaiting_device": self.awaiting_device,
+            "time/evaluating": self.evaluating,
+            "time/saving": self.saving,
+        }
 
 
 @dataclasses.dataclass(frozen=True)

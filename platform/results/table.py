@@ -74,6 +74,10 @@ class Effort:
     """Search trials that the search ended early."""
     hours: float
     """Training and evaluation of all the arm's trials, and of those of the arms that it comes after."""
+    images_per_second: float
+    """Images that the arm's own trials trained on, by the second of training; nan where that was not noted."""
+    waiting: float
+    """The fraction of that time in which they waited for images to be read."""
 
 
 @dataclasses.dataclass(frozen=True)

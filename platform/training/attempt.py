@@ -29,11 +29,14 @@ from platform.shifts.cache import discard, opened
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
+from platform.training.device.memory import out_of_memory
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions
 from platform.training.given import StartLost, trained
-from platform.training.run import Damaged, Interrupted, TrainingRun, out_of_memory
+from platform.training.run import Interrupted, TrainingRun
+from platform.training.spent import Spent, starving
 from platform.training.steps.finite import Diverged
+from platform.training.steps.saved import Damaged
 
 Say = Callable[[str], None]
 CHECKPOINT_FORMAT = 1
@@ -62,12 +65,12 @@ class Training:
     run: TrainingRun
     report: Report | None = None
     """The last one."""
-    seconds: float = 0.0
-    """Time spent on the next report before an interruption."""
+    spent: Spent = field(default_factory=Spent)
+    """Seconds since the last report."""
     means: dict[str, float] | None = None
     """Means of what was noted since the last report; None until the steps to the next report are done."""
-    starting: float = 0.0
-    """Time in which workers took the trial up since the last report."""
+    warned: bool = False
+    """Whether it has said that it waits for its images."""
 
     @property
     def step(self) -> int:
@@ -128,16 +131,14 @@ def advance(assignment: Assignment, training: Training, node: Node) -> Report:
 
     Raises Interrupted, leaving a checkpoint of what there is, after a step or batch at which the worker is to stop.
     """
-    began = time.perf_counter()
     try:
-        report = _trained_and_evaluated(assignment, training, node)
+        with training.spent.training(training.run):
+            report = _trained_and_evaluated(assignment, training, node)
     except Interrupted:
-        training.seconds += time.perf_counter() - began
         save(assignment, training)
         raise
-    seconds = training.seconds + time.perf_counter() - began
-    training.report = replace(report, seconds=seconds, starting=training.starting)
-    training.seconds, training.means, training.starting = 0.0, None, 0.0
+    training.report = replace(report, **vars(training.spent))
+    training.spent, training.means = Spent(), None
     save(assignment, training)
     return training.report
 
@@ -148,11 +149,12 @@ def save(assignment: Assignment, training: Training) -> None:
         "trial": assignment.ask.trial.id,
         "format": CHECKPOINT_FORMAT,
         "report": None if training.report is None else vars(training.report),
-        "seconds": training.seconds,
+        "spent": vars(training.spent),
         "means": training.means,
-        "starting": training.starting,
+        "warned": training.warned,
     }
-    _write(assignment, CHECKPOINT, training.run.save(kept))
+    with training.spent.on("saving"):
+        _write(assignment, CHECKPOINT, training.run.save(kept))
 
 
 def restore(assignment: Assignment, say: Say = print) -> Training | None:
@@ -173,7 +175,8 @@ def restore(assignment: Assignment, say: Say = print) -> Training | None:
             raise Damaged(f"of trial {owner!r}")
         report = None if kept["report"] is None else plausible(Report(**kept["report"]))
         means = None if kept["means"] is None else {**kept["means"]}
-        training = Training(run, report, 0.0 + kept["seconds"], means, 0.0 + kept.get("starting", 0.0))
+        spent = Spent(**{name: 0.0 + seconds for name, seconds in kept["spent"].items()})
+        training = Training(run, report, spent, means, bool(kept["warned"]))
     except (KeyError, TypeError, AttributeError, Unreadable) as error:
         raise Damaged(f"damaged ({type(error).__name__}: {error})") from error
     if training.step not in (0, *assignment.ask.trial.evaluated_steps):
@@ -225,11 +228,15 @@ def _report(attempt: Attempt) -> Report:
     if attempt.training is None:
         began = time.perf_counter()
         attempt.training = start(assignment, attempt.parts, attempt.said.append)
-        attempt.training.starting += time.perf_counter() - began
+        attempt.training.spent.starting += time.perf_counter() - began
         report = attempt.training.report
         if report is not None and report.step > assignment.reported:
             return report
-    return advance(assignment, attempt.training, attempt.node)
+    report = advance(assignment, attempt.training, attempt.node)
+    if not attempt.training.warned and (said := starving(report)):
+        attempt.training.warned = True
+        attempt.said.append(said)
+    return report
 
 
 def _can_halve(attempt: Attempt) -> bool:
@@ -287,6 +294,8 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         node=node.address,
         device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else CPU,
         evaluating=time.perf_counter() - began,
+        images=run.images_per_step * (run.step - training.step),
+        precision=run.arithmetic.name,
     )
 
 

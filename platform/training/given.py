@@ -9,8 +9,9 @@ from platform.methods.composition import Composition
 from platform.networks.network import Network
 from platform.records.one_line import one_line
 from platform.shifts.shift import DataError
+from platform.training.device.memory import out_of_memory
 from platform.training.recipe import Recipe
-from platform.training.run import Damaged, loaded, out_of_memory
+from platform.training.steps.saved import Damaged, loaded
 
 LONGEST = 200
 """Characters of what was raised."""

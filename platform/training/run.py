@@ -6,14 +6,13 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 """
 
 import io
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 from torch.optim import Optimizer
 
 from platform.methods.batch import UnlabelledImages
@@ -27,17 +26,15 @@ from platform.shifts.shift import Splits
 from platform.shifts.stored import Unverified, named, nameless
 from platform.training.data.batches import Batch, Batches, part
 from platform.training.device.arithmetic import Arithmetic
+from platform.training.device.memory import out_of_memory
 from platform.training.recipe import Recipe
 from platform.training.steps.finite import Diverged, LossWatch
 from platform.training.steps.passes import TrainingPasses
+from platform.training.steps.saved import Damaged, loaded, resize
 
 
 class Interrupted(Exception):
     """The run was asked to stop; it can be saved, and goes on from there."""
-
-
-class Damaged(ValueError):
-    """A saved state that cannot be trusted; the message completes `it is ...`."""
 
 
 def never() -> bool:
@@ -91,6 +88,16 @@ class TrainingRun:
         # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
         # passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of all batches of a step."""
+        return self.batches.images
+
+    @property
+    def awaited(self) -> tuple[float, float]:
+        """Seconds waited since the run was made: for images to be read, and for the device."""
+        return self.batches.waited, self._losses.waited
 
     @property
     def learning_rate(self) -> float:
@@ -336,16 +343,6 @@ def _has_gradient(optimiser: Optimizer) -> bool:
     return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
 
 
-def resize(module: nn.Module, state: Mapping[str, Shaped[Tensor, "..."]], device: torch.device) -> None:
-    """Give a player's buffers the sizes that a saved state has: an update may have filled them, or made them larger."""
-    owners = dict(module.named_modules())
-    for name, saved in state.items():
-        owner, _, own = name.rpartition(".")
-        buffers = owners[owner]._buffers if owner in owners else {}
-        if own in buffers and ((buffer := buffers[own]) is None or buffer.shape != saved.shape):
-            buffers[own] = torch.empty_like(saved, device=device)
-
-
 def _laid_out_as(parameter: Float[Tensor, "..."], gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """A gradient whose numbers lie in memory as the parameter's do, which fused optimisers take for granted."""
     if gradient.stride() == parameter.stride():
@@ -374,22 +371,4 @@ def _joined(predictions: Sequence[Prediction]) -> Prediction:
         torch.cat([prediction.logits for prediction in predictions]),
         tuple(map(torch.cat, auxiliary)),
         torch.cat([prediction.features for prediction in predictions]),
-    )
-
-
-def loaded(saved: bytes) -> dict[str, Any]:
-    """A saved state on the CPU, its checksums checked first, since torch checks none."""
-    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"{damaged} does not have the checksum that it was saved with")
-    state: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
-    return state
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: the GPU's, torch's on the CPU, or Python's."""
-    # On the CPU torch raises a bare RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     )

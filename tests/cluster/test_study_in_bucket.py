@@ -104,7 +104,7 @@ def make_slow(bucket: Bucket) -> list[str]:
     for trial in trials:
         file, content = trial_file(trial, CHECKPOINT), io.BytesIO()
         state = torch.load(io.BytesIO(bucket.read(file)), weights_only=True)
-        state["extra"]["seconds"] += LONG
+        state["extra"]["spent"]["seconds"] += LONG
         torch.save(state, content)
         bucket.write(file, content.getvalue())
     return trials

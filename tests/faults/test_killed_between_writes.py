@@ -44,6 +44,7 @@ from platform.study import ASHA, Arm, Budget, LogUniform, Study
 from platform.training.assignment import Assignment, Node
 from platform.training.attempt import Attempt, take_step
 from platform.training.recipe import Recipe
+from tests.support.attempts import TIMES
 from tests.support.tiny_splits import assert_same
 
 NAME = "killed"
@@ -160,10 +161,6 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
     return found
 
 
-TIMES = {"seconds", "evaluating", "starting"}
-"""What was measured of a report."""
-
-
 @functools.cache
 def outcome(folder: Path) -> dict[str, Any]:
     """All that a study leaves, by file, without seconds and random claims; of its journal not how often it began."""
@@ -175,7 +172,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         elif path.name == CHECKPOINT:
             left[name] = torch.load(io.BytesIO(path.read_bytes()), weights_only=True)
             for kept in (left[name]["extra"], left[name]["extra"]["report"]):
-                for measured in TIMES & kept.keys():
+                for measured in {*TIMES, "spent", "warned"} & kept.keys():
                     del kept[measured]
         elif path.is_file() and path.name != CLAIM:
             left[name] = path.read_bytes()

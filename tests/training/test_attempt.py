@@ -243,8 +243,8 @@ def test_a_report_counts_the_seconds_before_an_interruption(tmp_path: Path) -> N
     assert take_step(attempt(assigned)) == Stopped()
     saved = checkpoint_of(assigned).read_bytes()
     state = torch.load(io.BytesIO(saved), weights_only=True)
-    assert state["extra"]["seconds"] > 0
-    state["extra"]["seconds"] = 1000.0
+    assert state["extra"]["spent"]["seconds"] > 0
+    state["extra"]["spent"]["seconds"] = 1000.0
     buffer = io.BytesIO()
     torch.save(state, buffer)
     checkpoint_of(assigned).write_bytes(buffer.getvalue())

@@ -19,9 +19,10 @@ from platform.methods.step import Step
 from platform.networks import BiSeNet18
 from platform.shifts.labels import VOID
 from platform.shifts.shift import LabelledImages
+from platform.training.device.memory import out_of_memory
 from platform.training.device.process import make_deterministic
-from platform.training.run import Damaged, out_of_memory
 from platform.training.steps.finite import Diverged
+from platform.training.steps.saved import Damaged
 from tests.support.own_methods import Scripted
 from tests.support.tiny_splits import (
     assert_same,

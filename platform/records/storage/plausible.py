@@ -66,16 +66,18 @@ def _trial(trial: Trial) -> Trial:
 
 def _report(report: Report) -> Report:
     _require("step", report.step, 0, MOST_STEPS)
-    for name in ("seconds", "evaluating", "starting"):
+    for name in ("seconds", "evaluating", "starting", "saving", "awaiting_images", "awaiting_device"):
         _require(name, getattr(report, name), 0, MOST_SECONDS)
     _require("parts", report.parts, 1, MOST_STEPS)
+    _require("images", report.images, 0, MOST_WHOLE)
     _require_names("a report's names", (*report.metrics, *report.confusions))
     for name, counts in report.confusions.items():
         if not 1 <= len(counts) <= CLASSES or any(len(line) != len(counts) for line in counts):
             raise Unreadable(f"one whose confusion of {name} is no square of {CLASSES} lines at most")
         _require(name, min(map(min, counts)), 0, MOST_PIXELS)
         _require(name, sum(map(sum, counts)), 0, MOST_PIXELS)
-    return dataclasses.replace(report, node=_shown(report.node), device=_shown(report.device))
+    node, device, precision = map(_shown, (report.node, report.device, report.precision))
+    return dataclasses.replace(report, node=node, device=device, precision=precision)
 
 
 def _header(header: StudyHeader) -> StudyHeader:

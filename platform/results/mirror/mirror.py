@@ -265,7 +265,7 @@ class Mirror:
         at = copy.at
         for report in reversed(copy.record.reports):
             at = copy.times.get(report.step, at)
-            metrics = dict(report.metrics)
+            metrics = report.metrics | report.times
             if TARGET_TEST in report.confusions:
                 score = cityscapes(report.confusions[TARGET_TEST], self._groups)
                 metrics |= {"test/miou": score.miou, "test/accuracy": score.accuracy}

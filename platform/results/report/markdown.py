@@ -75,7 +75,9 @@ def _checkpoints(table: Table) -> str:
 
 
 def _efforts(table: Table) -> str:
-    head = ("arm", "method", "given", "tuned", "ranges", "search trials", "stopped early", "failed", "hours")
+    chosen = ("method", "given", "tuned", "ranges")
+    took = ("search trials", "stopped early", "failed", "hours", "images/s", "waiting for images")
+    head = ("arm", *chosen, *took)
     cells = [
         (
             _escaped(row.method),
@@ -86,6 +88,8 @@ def _efforts(table: Table) -> str:
             str(row.effort.stopped),
             _failed(row),
             f"{row.effort.hours:.2f}",
+            wording.number(row.effort.images_per_second, ".3g"),
+            wording.number(row.effort.waiting, ".0%"),
         )
         for row in table.rows
     ]

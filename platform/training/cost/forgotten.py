@@ -29,7 +29,7 @@ from platform.training.cost.tried import (
     smallest_prediction,
     take,
 )
-from platform.training.run import resize
+from platform.training.steps.saved import resize
 
 
 def held(methods: Composition) -> str:

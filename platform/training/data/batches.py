@@ -59,6 +59,11 @@ class Batches:
         self._ahead = Ahead(self._fill, steps)
 
     @property
+    def images(self) -> int:
+        """How many a step has."""
+        return len(self._splits) * self._recipe.batch
+
+    @property
     def waited(self) -> float:
         """Seconds that were waited for reading so far."""
         return self._ahead.waited

@@ -1,5 +1,6 @@
 """The watch for losses that are not finite, which does not make the CPU wait for the device at every step."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -26,6 +27,8 @@ class LossWatch:
         """The step, and the loss of each player there; a step of -1 as long as all were finite."""
         self._copy: Float64[Tensor, " numbers"] | None = None
         self._copied: torch.Event | None = None
+        self.waited = 0.0
+        """Seconds that were waited for the device."""
 
     def take(self, losses: Mapping[str, Float[Tensor, ""]], step: int) -> None:
         """Note the losses of this step if they are the first that are not finite."""
@@ -40,8 +43,10 @@ class LossWatch:
         if step % EVERY:
             return
         if self._copy is not None:
+            began = time.perf_counter()
             if self._copied is not None:
                 self._copied.synchronize()
+            self.waited += time.perf_counter() - began
             self._tell(self._copy)
         on_gpu = self._note.device.type == "cuda"
         self._copy = torch.empty(self._note.shape, dtype=self._note.dtype, pin_memory=on_gpu)
@@ -52,7 +57,10 @@ class LossWatch:
 
     def check(self) -> None:
         """Wait for the device, and read its note. Raises Diverged."""
-        self._tell(self._note)
+        began = time.perf_counter()
+        note = self._note.cpu()
+        self.waited += time.perf_counter() - began
+        self._tell(note)
 
     def _tell(self, note: Float64[Tensor, " numbers"]) -> None:
         step, *values = note.tolist()
