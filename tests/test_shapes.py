@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from platform.methods.batch import Labelled
-from platform.methods.cross_entropy import cross_entropy
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.bisenet import BiSeNet
 from platform.networks.network import Prediction
 from platform.networks.operations.upsampling import upsample

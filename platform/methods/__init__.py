@@ -3,12 +3,12 @@
 from platform.methods.adversarial import DANN, AdvEnt, Adversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
-from platform.methods.cross_entropy import cross_entropy
 from platform.methods.discrepancy import CORAL, AdaBN
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
 from platform.methods.self_training import DACS, MinEnt, RareClassSampling
 from platform.methods.step import Step
 from platform.methods.translation import FDA, LabTransfer
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.hyperparameters import hyperparameter
 
 __all__ = [

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.cross_entropy import cross_entropy
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.network import Domain, Network, Prediction
 
 SCALAR_NAME = re.compile(

@@ -320,7 +320,7 @@ class TrainingRun:
             weight_decay=self.recipe.weight_decay,
             fused=True,
         )
-        if self.recipe.momentum:
+        if self.recipe.momentum and self.arithmetic.is_scaled:
             # Where its first step is skipped, since float16 overflowed, it would go on from memory never written.
             for parameter in self.network.parameters():
                 optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

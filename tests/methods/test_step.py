@@ -14,8 +14,8 @@ from torch import Tensor
 
 from platform.methods import SourceOnly
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.cross_entropy import cross_entropy
 from platform.methods.step import Passes, Step, detached
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.network import Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import VOID

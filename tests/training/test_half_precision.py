@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.methods.step import Step
+from platform.training.device.arithmetic import Arithmetic
 from platform.training.run import TrainingRun
 from tests.support.own_methods import MeanTeacher, OfTheTarget, Scripted, judged
 from tests.support.tiny_splits import (
@@ -41,8 +42,10 @@ def test_a_state_moves_between_devices_with_and_without_half_precision(before: b
 
 
 def half_precision_run(method: Method, scale: float = 2.0**10, auxiliary_weight: float = 1.0) -> TrainingRun:
-    run = training_run(method, batch=4, auxiliary_weight=auxiliary_weight)
-    run.arithmetic = replace(run.arithmetic, type=torch.float16)
+    arithmetic = replace(Arithmetic.of(CPU), type=torch.float16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Arithmetic, "of", lambda device: arithmetic)
+        run = training_run(method, batch=4, auxiliary_weight=auxiliary_weight)
     run._scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
     return run
 

@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from platform.methods.cross_entropy import cross_entropy
 from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.self_training.strong_augmentation import strongly_augmented
 from platform.methods.step import Step
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.modes import statistics_kept
 from platform.networks.network import Network

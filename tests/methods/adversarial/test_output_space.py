@@ -12,9 +12,9 @@ from torch.nn import functional
 from platform.methods import Adversarial, SourceOnly
 from platform.methods.adversarial.judgement import judged_as, probabilities
 from platform.methods.adversarial.output_space import DISCRIMINATOR
-from platform.methods.cross_entropy import cross_entropy
 from platform.methods.method import SEGMENTATION
 from platform.methods.step import Step
+from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
 from platform.networks.operations.upsampling import upsample

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from platform.networks.operations import upsampling
 from platform.networks.operations.upsampling import single_precision, single_precision_products
@@ -31,8 +30,8 @@ def cross_entropy(
 ) -> Float[Tensor, ""]:
     """Mean of the pixels' weights times their cross-entropy, over the pixels that are not void; 0 where all are.
 
-    Logits are upsampled to the labels' size, as `upsample` does; without weights each is 1. No gradient is taken with
-    respect to weights, and none of a gradient.
+    Logits are upsampled to the labels' size, as `upsample` does; without weights each is 1, and with respect to them no
+    gradient is taken. Raises ValueError where a gradient's own graph is asked for.
     """
     known = labels != VOID
     weights = known if weights is None else weights.detach() * known
@@ -68,8 +67,12 @@ class _WeightedSum(Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        if torch.is_grad_enabled():
+            raise ValueError(
+                "cross_entropy has no gradient of its gradient, which create_graph=True asks for; take "
+                "torch.nn.functional.cross_entropy of upsampled logits"
+            )
         (gradient,) = ctx.saved_tensors
         return gradients[0] * gradient, None, None
 
