@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.upsampled_loss import cross_entropy
+from platform.methods.upsampled_loss import cross_entropies
 from platform.networks.network import Domain, Network, Prediction
 
 SCALAR_NAME = re.compile(
@@ -135,7 +135,7 @@ class Step:
         Means over the pixels that are not void, on logits upsampled to the labels' size (Yu et al., BiSeNet, ECCV 2018,
         arXiv 1808.00897).
         """
-        return self._with_auxiliary(cross_entropy(prediction.logits, labels), prediction, labels)
+        return self._cross_entropies(prediction, labels)[1]
 
     def supervised(self) -> Float[Tensor, ""] | None:
         """The cross-entropy of every labelled batch that is read, which is every method's; None without any."""
@@ -144,9 +144,8 @@ class Step:
             batch = self.batches.get(name)
             if isinstance(batch, Labelled):
                 prediction = self.passes[name] = self.segment.labelled(batch.images, domain)
-                main = cross_entropy(prediction.logits, batch.labels)
+                main, whole = self._cross_entropies(prediction, batch.labels)
                 self.note(CROSS_ENTROPY if loss is None else f"{CROSS_ENTROPY}/{name}", main)
-                whole = self._with_auxiliary(main, prediction, batch.labels)
                 loss = whole if loss is None else loss + whole
         return loss
 
@@ -170,10 +169,15 @@ class Step:
         self._batch(name)
         return self.passes[name]
 
-    def _with_auxiliary(self, main: Tensor, prediction: Prediction, labels: Tensor) -> Tensor:
-        for logits in prediction.auxiliary:
-            main = main + self.auxiliary_weight * cross_entropy(logits, labels)
-        return main
+    def _cross_entropies(
+        self, prediction: Prediction, labels: Int64[Tensor, "batch height width"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The final head's, and with the auxiliary heads'."""
+        main, *auxiliary = cross_entropies((prediction.logits, *prediction.auxiliary), labels)
+        whole = main
+        for loss in auxiliary:
+            whole = whole + self.auxiliary_weight * loss
+        return main, whole
 
 
 def detached(prediction: Prediction) -> Prediction:

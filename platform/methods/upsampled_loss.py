@@ -7,7 +7,8 @@ gradient is taken together with the loss, and what is kept for the backward pass
 Source of the idea: Hsu et al., "Liger Kernel", 2024, arXiv 2410.10989, which does the same to language models' logits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,10 +34,20 @@ def cross_entropy(
     Logits are upsampled to the labels' size, as `upsample` does; without weights each is 1, and with respect to them no
     gradient is taken. Raises ValueError where a gradient's own graph is asked for.
     """
+    (loss,) = cross_entropies((logits,), labels, weights)
+    return loss
+
+
+def cross_entropies(
+    heads: Sequence[Float[Tensor, "batch classes rows columns"]],
+    labels: Int64[Tensor, "batch height width"],
+    weights: Float[Tensor, "batch height width"] | None = None,
+) -> list[Float[Tensor, ""]]:
+    """The cross-entropy of each of several heads' logits with the same labels."""
     known = labels != VOID
-    weights = known if weights is None else weights.detach() * known
-    loss: Tensor = _WeightedSum.apply(logits, labels.where(known, 0), weights)
-    return loss / known.sum().clamp(min=1)
+    number, truth = known.sum().clamp(min=1), labels.where(known, 0)
+    weights = known.to(torch.float32) if weights is None else weights.detach() * known
+    return [_WeightedSum.apply(logits, truth, weights) / number for logits in heads]
 
 
 class _WeightedSum(Function):
@@ -45,6 +56,7 @@ class _WeightedSum(Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         small = single_precision(logits).contiguous()
+        weights = weights.to(small.dtype)
         height, width = labels.shape[-2:]
         rows = upsampling.weights(height, small.shape[-2], small.device, small.dtype)
         columns = upsampling.weights(width, small.shape[-1], small.device, small.dtype)
@@ -54,13 +66,15 @@ class _WeightedSum(Function):
                 high = rows @ small[images]
                 back = torch.empty_like(high)
                 for strip in strips:
-                    truth, weight = labels[images, None, strip], weights[images, None, strip].to(small.dtype)
+                    truth, weight = labels[images, None, strip], weights[images, None, strip]
                     u = high[..., strip, :] @ columns.mT
                     u -= u.amax(dim=1, keepdim=True)
                     of_truth = u.gather(1, truth)
                     total = u.exp_().sum(dim=1, keepdim=True)
                     loss += (weight * (total.log() - of_truth)).sum()
-                    slope = u.mul_(weight / total).scatter_add_(1, truth, -weight)
+                    slope = u.mul_(weight / total)
+                    with any_order():
+                        slope.scatter_add_(1, truth, -weight)
                     back[..., strip, :] = slope @ columns
                 gradient[images] = rows.mT @ back
         ctx.save_for_backward(gradient.to(logits.dtype))
@@ -75,6 +89,17 @@ class _WeightedSum(Function):
             )
         (gradient,) = ctx.saved_tensors
         return gradients[0] * gradient, None, None
+
+
+@contextmanager
+def any_order() -> Iterator[None]:
+    """Add up in any order what never meets: CUDA would sort it first where a fixed order is asked for."""
+    asked, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(asked, warn_only=warns)
 
 
 def _portions(images: int, height: int, width: int, device: torch.device) -> Iterator[tuple[slice, list[slice]]]:

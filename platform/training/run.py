@@ -180,8 +180,8 @@ class TrainingRun:
             raise
         self._losses.look(self.step)
         for name, value in noted.items():
-            total, counted = self._sums.get(name, (torch.zeros((), device=self.device), 0))
-            self._sums[name] = total + value.float(), counted + 1
+            total, counted = self._sums.get(name, (None, 0))
+            self._sums[name] = value.float() if total is None else total + value, counted + 1
 
     def _means(self) -> dict[str, float]:
         """The means of what was noted, which are forgotten here."""

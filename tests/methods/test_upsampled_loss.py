@@ -60,7 +60,7 @@ def test_it_is_that_of_upsampled_logits_and_so_is_its_gradient(
 
 def test_strips_are_no_part_of_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels, _ = drawn(2, (8, 16), (64, 128))
-    gradients = []
+    gradients: list[Tensor] = []
     for pixels in (128 * 8, 10**6):
         monkeypatch.setattr(upsampled_loss, "STRIP", pixels)
         x = logits.float().requires_grad_()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from platform.networks.operations.upsampling import upsample
+from platform.networks.operations.upsampling import single_precision, upsample
 
 SOURCE, TARGET = 0.0, 1.0
 Criterion = Literal["cross-entropy", "least squares"]
@@ -25,7 +25,7 @@ def probabilities(
     logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
 ) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
     """Softmax over classes of logits upsampled to `size` = (height, width), in float32 at least, channels last."""
-    upsampled = upsample(logits.contiguous(memory_format=torch.channels_last), size)
+    upsampled = upsample(single_precision(logits).contiguous(memory_format=torch.channels_last), size)
     # Along what is contiguous, since `softmax` copies what is not.
     return torch.softmax(upsampled.permute(0, 2, 3, 1), dim=-1).permute(0, 3, 1, 2)
 

@@ -32,10 +32,11 @@ class AdaBN(Method):
         super().start(network, given)
         for layer in norms(network):
             layer.reset_running_stats()
-            # Without a momentum, the statistics are the average over all passes.
-            layer.momentum = None
 
     def update(self, step: Step) -> None:
+        # The average over all steps, which a layer by itself would count on the device, and wait for at every step.
+        for layer in norms(step.network):
+            layer.momentum = 1 / (step.number + 1)
         step.network.train()
         step.network(step.target.images, domain="target")
 

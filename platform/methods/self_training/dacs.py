@@ -31,7 +31,7 @@ from platform.networks.hyperparameters import hyperparameter
 from platform.networks.modes import statistics_kept
 from platform.networks.network import Network
 from platform.networks.operations.upsampling import upsample
-from platform.shifts.labels import VOID
+from platform.shifts.labels import NUM_CLASSES
 
 TEACHER = "teacher"
 
@@ -53,7 +53,7 @@ class DACS(Method):
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
         source, target = step.source, step.target
         labels, confidence = self._taught(step)
-        pasted = torch.stack([half_of_the_classes(each, step.random) for each in source.labels])
+        pasted = half_of_the_classes(source.labels, step.random)
         mixed_labels = torch.where(pasted, source.labels, labels)
         weights = torch.where(pasted, 1.0, confidence)
         mixed = torch.where(pasted[:, None], source.images, target.images)
@@ -80,9 +80,14 @@ class DACS(Method):
 
 
 def half_of_the_classes(
-    labels: Int64[Tensor, "height width"], random: np.random.Generator
-) -> Bool[Tensor, "height width"]:
-    """The pixels of a random half of the classes of an image, rounded up."""
-    classes = [train_id for train_id in torch.unique(labels).tolist() if train_id != VOID]
-    chosen = random.permutation(classes)[: (len(classes) + 1) // 2]
-    return torch.isin(labels, torch.as_tensor(chosen, dtype=labels.dtype, device=labels.device))
+    labels: Int64[Tensor, "batch height width"], random: np.random.Generator
+) -> Bool[Tensor, "batch height width"]:
+    """The pixels of a random half of the classes of each image, rounded up."""
+    # Which classes are there the device knows, and to ask it would be to wait for it: all are put in a random order.
+    order = torch.from_numpy(np.argsort(random.random((len(labels), NUM_CLASSES))))
+    order = order.to(labels.device, non_blocking=True)
+    is_of = labels[:, None] == order[..., None, None]
+    is_there = is_of.any(dim=-1).any(dim=-1)
+    place = is_there.cumsum(dim=1)
+    chosen = is_there & (place <= (place[:, -1:] + 1) // 2)
+    return (is_of & chosen[..., None, None]).any(dim=1)

@@ -24,18 +24,20 @@ from torch.nn import functional
 def upsample(
     x: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
 ) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
-    """Resize bilinearly to `size` = (height, width), pixels taken as areas; in float32 where `x` is in half precision.
+    """Resize bilinearly to `size` = (height, width), pixels taken as areas.
 
-    The result lies in memory as `x` does, channels last or not.
+    The result is of the type of `x`, computed in float32 at least, and lies in memory as `x` does.
     """
     # Operations are counted on the meta device, and no count of a network's is one of matrix products that
     # interpolate.
     if x.is_meta:
         return functional.interpolate(x, size=size, mode="bilinear")
-    x = single_precision(x)
-    rows, columns = (weights(big, small, x.device, x.dtype) for big, small in zip(size, x.shape[-2:], strict=True))
-    resized: Tensor = _Resized.apply(x, rows, columns)
-    return resized
+    exact = single_precision(x)
+    height, width = size
+    rows = weights(height, x.shape[-2], x.device, exact.dtype)
+    columns = weights(width, x.shape[-1], x.device, exact.dtype)
+    resized: Tensor = _Resized.apply(exact, rows, columns)
+    return resized.to(x.dtype)
 
 
 def single_precision(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -111,7 +111,7 @@ class Batches:
 
     def _drawn(self, name: str, positions: list[int], there: Mapping[str, Tensor]) -> Batch:
         images = self._numbers(there[f"{name} images"])
-        indices, split = torch.as_tensor(positions), self._splits[name]
+        indices, split = torch.from_numpy(np.array(positions)), self._splits[name]
         if isinstance(split, Images):
             return Unlabelled(images, indices)
         domains = torch.tensor([split.domains[position] if split.domains else 0 for position in positions])

@@ -25,6 +25,8 @@ class LossWatch:
         self._players = tuple(players)
         self._note = torch.full((1 + len(self._players),), -1.0, dtype=torch.float64, device=device)
         """The step, and the loss of each player there; a step of -1 as long as all were finite."""
+        self._rests = torch.zeros((), device=device)
+        """What counts for a player without a loss in this step."""
         self._copy: Float64[Tensor, " numbers"] | None = None
         self._copied: torch.Event | None = None
         self.waited = 0.0
@@ -32,10 +34,9 @@ class LossWatch:
 
     def take(self, losses: Mapping[str, Float[Tensor, ""]], step: int) -> None:
         """Note the losses of this step if they are the first that are not finite."""
-        zero = self._note.new_zeros(())
-        values = torch.stack([losses[name].detach().double() if name in losses else zero for name in self._players])
+        values = torch.stack([losses[name].detach() if name in losses else self._rests for name in self._players])
         is_first = (self._note[0] < 0) & ~values.isfinite().all()
-        now = torch.cat([torch.full_like(self._note[:1], step), values])
+        now = torch.cat([torch.full_like(self._note[:1], step), values.double()])
         self._note = torch.where(is_first, now, self._note)
 
     def look(self, step: int) -> None:

@@ -41,7 +41,7 @@ def test_half_of_the_classes_rounded_up_are_pasted_whole_and_void_never(
     labels = torch.tensor([present[(3 * row + column) % len(present)] for row in range(8) for column in range(19)])
     labels = labels.view(8, 19)
     for seed in range(20):
-        mask = half_of_the_classes(labels, np.random.default_rng(seed))
+        mask = half_of_the_classes(labels[None], np.random.default_rng(seed))[0]
         chosen = set(labels[mask].tolist())
         assert len(chosen) == pasted
         assert chosen <= {*classes}
@@ -50,9 +50,16 @@ def test_half_of_the_classes_rounded_up_are_pasted_whole_and_void_never(
 
 def test_every_class_is_pasted_as_often_as_the_others() -> None:
     labels, random, draws = torch.tensor([[0, 5, 7, 7, 18, 18, 18, VOID]]), np.random.default_rng(0), 4000
-    counted = sum(half_of_the_classes(labels, random)[0, [0, 1, 2, 4]].double() for _ in range(draws))
+    counted = sum(half_of_the_classes(labels[None], random)[0, 0, [0, 1, 2, 4]].double() for _ in range(draws))
     assert isinstance(counted, Tensor)
     assert ((counted / draws - 0.5).abs() <= 5 * math.sqrt(0.25 / draws)).all()
+
+
+def test_images_of_a_batch_are_drawn_by_themselves() -> None:
+    labels, random = torch.arange(19).view(1, 1, 19).repeat(6, 2, 1), np.random.default_rng(0)
+    masks = half_of_the_classes(labels, random)
+    assert (masks.sum(dim=(1, 2)) == 2 * 10).all()
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) == 6
 
 
 def dark_source_and_bright_target() -> Splits:
