@@ -162,13 +162,13 @@ def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
     trained = [run for each in (*before, runs) for run in (*each.all, *each.starts)]
     by_id = {run.record.trial.id: run.record for run in trained if run.record}
     timed = [report for run in runs.all for report in run.reports if report.times]
-    training = sum(report.seconds - report.evaluating for report in timed) or math.nan
+    training = sum(report.seconds - report.evaluating for report in timed)
     return Effort(
         trials=len(runs.search),
         stopped=sum(run.state == "stopped" for run in runs.search),
         hours=sum(record.hours for record in by_id.values()),
-        images_per_second=sum(report.images for report in timed) / training,
-        waiting=sum(report.awaiting_images for report in timed) / training,
+        images_per_second=sum(report.images for report in timed) / training if timed else math.nan,
+        waiting=sum(report.awaiting_images for report in timed) / training if timed else math.nan,
     )
 
 

@@ -6,7 +6,7 @@ With A(n, m) the n x m matrix of the half-pixel rule, in whose row i stand the w
 
 kept within 0 and m - 1, an image x of h x w becomes A(height, h) x A(width, w)^T, and a gradient g comes back as
 A(height, h)^T g A(width, w). `functional.interpolate` is the same, but for the last bits; its gradient on CUDA adds up
-in no fixed order, or by a sort where an order is asked for, which takes twice as long as all else in a step.
+in no fixed order, or by a sort where an order is asked for.
 """
 
 import functools
