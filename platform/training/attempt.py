@@ -29,7 +29,7 @@ from platform.shifts.cache import discard, opened
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
-from platform.training.device.memory import out_of_memory
+from platform.training.device.memory import keep_to_share, out_of_memory
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions
 from platform.training.given import StartLost, trained
@@ -327,8 +327,11 @@ def _checkpoint_of(assignment: Assignment, trial_id: str) -> bytes:
 
 
 def _device(assignment: Assignment) -> torch.device:
-    """A GPU for a trial that has a share of one; the others leave the GPUs of their node alone."""
-    return torch.device("cuda" if assignment.resources.get("GPU") and torch.cuda.is_available() else "cpu")
+    """A GPU for a trial that has a share of one, to which it keeps; the others leave the GPUs of their node alone."""
+    share = assignment.resources.get("GPU", 0.0)
+    device = torch.device("cuda" if share and torch.cuda.is_available() else "cpu")
+    keep_to_share(device, share)
+    return device
 
 
 def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:

@@ -16,6 +16,8 @@ LARGEST_BYTES = 32 * 1024**2
 def make_deterministic(threads: int) -> None:
     """Make this process give the same numbers for the same seed, with as many threads as the trial has CPUs."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # In MiB. What cuDNN may use beyond depends on who else has memory of the GPU, and with it its choice of algorithm.
+    os.environ.setdefault("CUDNN_CONV_WSCAP_DBG", "256")
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     # Where a device knows no deterministic way, a warning beats no training at all.
