@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 ALIGNMENT = 64
@@ -41,13 +42,13 @@ class Transfer:
         self._there = torch.empty_like(pieces[0], device=device) if self._on_gpu else None
         self._sent: list[torch.Event | None] = [None] * SLOTS
 
-    def arrays(self, slot: int) -> dict[str, np.ndarray]:
+    def arrays(self, slot: int) -> dict[str, Shaped[np.ndarray, "..."]]:
         """The arrays of a piece, to be filled; waits for its last copy."""
         if (sent := self._sent[slot]) is not None:
             sent.synchronize()
         return {name: part.numpy() for name, part in self._parts(self._pieces[slot]).items()}
 
-    def send(self, slot: int) -> dict[str, Tensor]:
+    def send(self, slot: int) -> dict[str, Shaped[Tensor, "..."]]:
         """The arrays of a piece on the device, until the next is sent."""
         if self._there is None:
             return self._parts(self._pieces[slot])
