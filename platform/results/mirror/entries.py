@@ -14,7 +14,7 @@ from platform.results.mirror.messages import Copy
 BATCH = 200
 """Metrics that fill a batch. MLflow takes 1000, but a loaded server needs longer for these than a call may take."""
 FINAL = "final/"
-NOT_FINAL = ("loss/", "test/", "learning_rate")
+NOT_FINAL = ("loss/", "test/", "time/", "learning_rate")
 """Metrics whose last value says nothing about the trained network, or has a name of its own already."""
 RUNNING = "RUNNING"
 STATUS: dict[State, str] = {"complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}

@@ -245,7 +245,7 @@ def _check_run(client: MlflowClient, run: Run, ask: Ask, reports: tuple[Report, 
     curves = {name: sorted(_curve(client, run, name)) for name in run.data.metrics if not name.startswith("final/")}
     wanted: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for report in reports:
-        for name, value in (report.metrics | _test_scores(report, groups)).items():
+        for name, value in (report.metrics | report.times | _test_scores(report, groups)).items():
             wanted[name].append((report.step, value))
     assert curves == wanted, f"the curves of {ask.trial.id} are others"
     final = {name for name in run.data.metrics if name.startswith("final/")}
