@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from platform.shifts.shift import Arrays, Images, LabelledImages
+from platform.shifts.shift import Arrays
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,6 @@ class UnlabelledImages:
         """The images at these positions."""
         images = _images(self.pixels[list(indices)]).to(self.device)
         return Unlabelled(images, torch.as_tensor(list(indices)))
-
-
-def labelled_batch(split: LabelledImages, indices: Sequence[int]) -> Labelled:
-    """The images at these positions of a split, and their labels."""
-    labels = torch.from_numpy(split.labels[list(indices)]).long()
-    images = unlabelled_batch(split.images, indices)
-    domains = [split.domains[position] if split.domains else 0 for position in indices]
-    return Labelled(images.images, labels, images.indices, torch.tensor(domains, dtype=torch.int64))
-
-
-def unlabelled_batch(split: Images, indices: Sequence[int]) -> Unlabelled:
-    """The images at these positions of a split."""
-    return Unlabelled(_images(split.pixels[list(indices)]), torch.as_tensor(list(indices)))
 
 
 def _images(pixels: UInt8[np.ndarray, "batch height width 3"]) -> Float32[Tensor, "batch 3 height width"]:

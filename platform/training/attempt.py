@@ -153,8 +153,9 @@ def save(assignment: Assignment, training: Training) -> None:
         "means": training.means,
         "warned": training.warned,
     }
-    with training.spent.on("saving"):
-        _write(assignment, CHECKPOINT, training.run.save(kept))
+    began = time.perf_counter()
+    _write(assignment, CHECKPOINT, training.run.save(kept))
+    training.spent.saving += time.perf_counter() - began
 
 
 def restore(assignment: Assignment, say: Say = print) -> Training | None:

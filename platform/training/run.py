@@ -73,8 +73,8 @@ class TrainingRun:
         self.batches = Batches(methods, recipe, splits, seed, steps, device)
         torch.manual_seed(derive(seed, "network"))
         self.network = recipe.network.build()
-        self.arithmetic.place(self.network, device)
         """The segmentation network."""
+        self.arithmetic.place(self.network, device)
         methods.start(self.network, given)
         self._players = self._with_players(given)
         self._modules = modules_of(self.network, self._players)

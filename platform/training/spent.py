@@ -35,13 +35,6 @@ class Spent:
             self.awaiting_images += run.awaited[0] - images
             self.awaiting_device += run.awaited[1] - device
 
-    @contextmanager
-    def on(self, what: str) -> Iterator[None]:
-        """Starting or saving."""
-        began = time.perf_counter()
-        yield
-        setattr(self, what, getattr(self, what) + time.perf_counter() - began)
-
 
 def starving(report: Report) -> str:
     """What a trial says that waits for its images too long; empty where it does not."""

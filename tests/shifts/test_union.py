@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from platform.methods import FDA, SourceOnly
-from platform.methods.batch import labelled_batch
 from platform.shifts import DataError, Domain, pair, union
 from platform.shifts.domain import known, names_of
 from platform.shifts.few import granted
 from platform.training.data.batches import part
 from tests.support.arrays import all_of
+from tests.support.batches import labelled_batch
 from tests.support.small_domains import Invented, Spoilt
 from tests.support.tiny_splits import splits, training_run
 

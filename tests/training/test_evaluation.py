@@ -7,9 +7,10 @@ from torch import nn
 from torch.nn import functional
 
 from platform.methods import Method, SourceOnly
+from platform.scores.metrics import confusion
 from platform.shifts.labels import CAMVID_11, VOID
 from platform.shifts.shift import LabelledImages
-from platform.training.evaluation import evaluate, evaluation, predictions
+from platform.training.evaluation import counted, evaluate, evaluation, predictions
 from platform.training.run import Interrupted, TrainingRun
 from tests.support.arrays import all_of
 from tests.support.own_methods import TEACHER, MeanTeacher
@@ -33,6 +34,13 @@ def test_evaluation_is_interrupted_between_batches() -> None:
         evaluate(run, split, "target", after_two_batches)
     assert len(asked) == 2
     assert evaluate(run, split, "target", after_two_batches).sum() == all_of(split.labels).size
+
+
+def test_a_device_counts_what_the_cpu_counts() -> None:
+    random = np.random.default_rng(0)
+    labels, prediction = (random.integers(0, most, (3, 20, 30), np.uint8) for most in (256, 19))
+    found = counted(torch.from_numpy(prediction), torch.from_numpy(labels))
+    np.testing.assert_array_equal(found.numpy(), confusion(prediction, labels))
 
 
 def by_hand(run: TrainingRun, split: LabelledImages) -> np.ndarray:

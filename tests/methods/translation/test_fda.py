@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from platform.methods import FDA, Adversarial, SourceOnly
-from platform.methods.batch import Labelled, Unlabelled, labelled_batch, unlabelled_batch
+from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.translation.fda import band, lend_amplitudes, low_frequencies, robust_entropy, smallest_beta
 from platform.shifts.randomness import generator
 from platform.training.data.augmentation import augment, draw
 from tests.support.arrays import all_of
+from tests.support.batches import labelled_batch, unlabelled_batch
 from tests.support.tiny_splits import SIZE, images_of, labelled, splits, step_of, training_run
 
 CASES = [

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from platform.methods.batch import unlabelled_batch
 from platform.records.provenance import ROOT
 from platform.shifts import DataError, gta5_to_cityscapes, town
 from platform.shifts.files import decoding
 from platform.shifts.gta5_to_cityscapes.gta5 import KNOWN_MISSING
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES, VOID, label_id_to_train_id
 from tests.support.arrays import all_of
+from tests.support.batches import unlabelled_batch
 from tests.support.small_data_sets import write_cityscapes, write_gta5
 
 REAL = ROOT / ".." / "shared" / "data"

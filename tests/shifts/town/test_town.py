@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from platform.methods.batch import labelled_batch
 from platform.networks.bisenet import BiSeNet
 from platform.records.provenance import ROOT
 from platform.shifts.labels import NUM_CLASSES, VOID, train_id
@@ -23,6 +22,7 @@ from platform.shifts.shift import LabelledImages, Shift, Splits
 from platform.shifts.town.domains import SOURCE, TARGET
 from platform.shifts.town.shift import DRAWN, Town, town
 from tests.support.arrays import all_of
+from tests.support.batches import labelled_batch
 from tests.support.patience import PATIENCE
 
 SMALL = Town(source_images=(24, 3), target_images=(24, 3, 4))
