@@ -37,13 +37,22 @@ class Passes(Protocol):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What the CPU alone knows of a step, and no memory of a device."""
+
+    number: int
+    random: np.random.Generator
+
+
+@dataclass(frozen=True)
 class Step:
     """One training step, as a method sees it."""
 
-    number: int
-    """How many steps were taken before this one."""
-    progress: float
-    """Fraction of the run's steps that were taken before this one, in [0, 1)."""
+    moment: Moment | None
+    """None in a step that is recorded, to be repeated at other moments."""
+    progress: Float[Tensor, ""]
+    """Fraction of the run's steps that were taken before this one, in [0, 1), on the device: to be calculated with, for
+    whoever compares it waits for the device."""
     batches: Mapping[str, Labelled | Unlabelled]
     """The batches that the method reads, after translation and augmentation."""
     network: Network
@@ -52,8 +61,6 @@ class Step:
     """`segment(images, domain)`: the segmentation network with its auxiliary heads."""
     modules: Mapping[str, nn.Module]
     """The method's own players."""
-    random: np.random.Generator
-    """Draws that are the same whenever this step is taken, on whichever device."""
     auxiliary_weight: float
     """Weight of the cross-entropy of each auxiliary head."""
     images: UnlabelledImages | None = None
@@ -62,6 +69,16 @@ class Step:
     """The passes of whole batches that were made so far, which all terms share."""
     noted: MutableMapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     """Scalars for the records, by name; a report holds the mean over those of its steps that noted one."""
+
+    @property
+    def number(self) -> int:
+        """How many steps were taken before this one."""
+        return self._told.number
+
+    @property
+    def random(self) -> np.random.Generator:
+        """Draws that are the same whenever this step is taken, on whichever device."""
+        return self._told.random
 
     @property
     def source(self) -> Labelled:
@@ -153,6 +170,12 @@ class Step:
         """The same step as one of several methods sees it: what it reads, and its own players."""
         batches = {name: batch for name, batch in self.batches.items() if name in reads}
         return replace(self, batches=batches, modules=modules, images=self.images if "target" in reads else None)
+
+    @property
+    def _told(self) -> Moment:
+        if self.moment is None:
+            raise RuntimeError("a step that is recorded is not told its number, and draws nothing")
+        return self.moment
 
     def _batch(self, name: str) -> Labelled | Unlabelled:
         if name not in self.batches:

@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class CacheDamaged(OSError):
         self.folder, self.split, self.position = folder, split, position
 
 
+@runtime_checkable
 class Arrays(Protocol):
     """uint8 arrays of one shape: in memory, or in a file from which they are read and verified."""
 

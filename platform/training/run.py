@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from platform.methods.batch import UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
-from platform.methods.step import Step, detached
+from platform.methods.step import Moment, Step, detached
 from platform.networks.modes import evaluating
 from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
@@ -27,9 +27,13 @@ from platform.shifts.stored import Unverified, named, nameless
 from platform.training.data.batches import Batch, Batches, part
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.device.memory import out_of_memory
+from platform.training.device.recorder import recorder
 from platform.training.recipe import Recipe
 from platform.training.steps.finite import Diverged, LossWatch
+from platform.training.steps.gradients import differentiate, has_gradient
+from platform.training.steps.graph import StepGraph
 from platform.training.steps.passes import TrainingPasses
+from platform.training.steps.rates import LearningRates, stochastic_gradient_descent
 from platform.training.steps.saved import Damaged, loaded, resize
 
 
@@ -79,7 +83,11 @@ class TrainingRun:
         self._players = self._with_players(given)
         self._modules = modules_of(self.network, self._players)
         self._parameters = {name: [*module.parameters()] for name, module in self._modules.items()}
-        self._optimisers = {SEGMENTATION: _from_step_0(self._sgd()), **self._players_optimisers()}
+        descent = stochastic_gradient_descent(self.network, recipe, self.arithmetic.is_scaled)
+        self._optimisers = {SEGMENTATION: descent, **self._players_optimisers()}
+        records = recorder(device, self.arithmetic)
+        self._rates = LearningRates(self._optimisers.values(), device, records is not None)
+        self._progress = torch.zeros((), device=device)
         self._passes = TrainingPasses(self.network, recipe.batch_norm, self.arithmetic.images)
         self._adapt = (
             UnlabelledImages(nameless(splits.target_adapt.pixels), device) if "target" in methods.reads else None
@@ -88,6 +96,7 @@ class TrainingRun:
         # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
         # passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
+        self.graph = StepGraph(self._compute, self._state, records)
 
     @property
     def images_per_step(self) -> int:
@@ -102,8 +111,7 @@ class TrainingRun:
     @property
     def learning_rate(self) -> float:
         """The segmentation network's learning rate in the last step taken."""
-        rate: float = self._optimisers[SEGMENTATION].param_groups[0]["lr"]
-        return rate
+        return float(self._optimisers[SEGMENTATION].param_groups[0]["lr"])
 
     def advance(self, steps: int, stopped: Callable[[], bool] = never) -> dict[str, float]:
         """Take steps and return the means of what was noted since the last return, over the steps that noted it.
@@ -193,31 +201,55 @@ class TrainingRun:
         return means
 
     def _take_step(self) -> dict[str, Tensor]:
-        self._seed_torch(derive(self.seed, "step", self.step))
-        self._set_learning_rates()
+        self._begin()
+        if self.parts > 1:
+            self.graph.stop()
         try:
             # Half precision is for the networks alone: translations and the augmentation stay outside it.
-            batches = self.batches.at(self.step)
-            for optimiser in self._optimisers.values():
-                optimiser.zero_grad()
-            shares = [self._offer(part(batches, number, self.parts), number) for number in range(self.parts)]
-            for share in shares:
-                self._differentiate_part(share)
-            # The scaler refuses a player that has no gradient, as one that rests in this step, and a step without any.
-            if stepping := [optimiser for optimiser in self._optimisers.values() if _has_gradient(optimiser)]:
-                for optimiser in stepping:
-                    self._scaler.step(optimiser)
-                self._scaler.update()
-            noted = _mean_over(shares)
-            if self.methods.updates:
-                self._update(batches, shares, noted)
+            self._seed_torch()
+            noted = self.graph.step(self.batches.at(self.step), self._seed_torch)
         except Unverified as error:
             target, source = self.splits.target_adapt, self.splits.source_train
             raise named(error, [target.pixels, source.images.pixels, source.labels]) from error
         self.step += 1
         return noted
 
-    def _seed_torch(self, seed: int) -> None:
+    def _begin(self) -> None:
+        """Write down, where the device finds it, what follows from the number of the step."""
+        self._rates.scale(self.recipe.schedule(self.step, self.steps))
+        self._progress.fill_(self.step / self.steps)
+        self._losses.begin(self.step)
+
+    def _compute(self, batches: Mapping[str, Batch], recorded: bool) -> dict[str, Tensor]:
+        """What a step does once it has its batches; returns what it noted."""
+        for optimiser in self._optimisers.values():
+            optimiser.zero_grad()
+        shares = [self._offer(part(batches, number, self.parts), number, recorded) for number in range(self.parts)]
+        for share in shares:
+            self._differentiate_part(share)
+        # The scaler refuses a player that has no gradient, as one that rests in this step, and a step without any.
+        if stepping := [optimiser for optimiser in self._optimisers.values() if has_gradient(optimiser)]:
+            for optimiser in stepping:
+                self._scaler.step(optimiser)
+            self._scaler.update()
+        noted = _mean_over(shares)
+        if self.methods.updates:
+            self._update(batches, shares, noted, recorded)
+        return noted
+
+    def _state(self) -> list[Tensor]:
+        """Everything that a step changes, but for what it notes."""
+        modules = [value for module in self._modules.values() for value in module.state_dict().values()]
+        optimisers = [
+            value
+            for optimiser in self._optimisers.values()
+            for state in optimiser.state.values()
+            for value in state.values()
+        ]
+        return [value for value in modules + optimisers if isinstance(value, Tensor)]
+
+    def _seed_torch(self) -> None:
+        seed = derive(self.seed, "step", self.step)
         # `torch.manual_seed` seeds every device there may be, and notes who asked for it, which takes a millisecond.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -225,10 +257,10 @@ class TrainingRun:
 
     def _differentiate_part(self, share: Step) -> None:
         """Add to each player's gradient what one of the equal parts of the batch contributes."""
-        before = sum(map(_has_gradient, self._optimisers.values()))
+        before = sum(map(has_gradient, self._optimisers.values()))
         with self._autocast():
             losses = self.methods.losses(share, self._players)
-        if sum(map(_has_gradient, self._optimisers.values())) > before:
+        if sum(map(has_gradient, self._optimisers.values())) > before:
             raise ValueError(
                 f"{self.methods.name}.losses must return losses and differentiate none, got gradients; leave out "
                 ".backward()"
@@ -240,29 +272,24 @@ class TrainingRun:
         kept = {name: detached(prediction) for name, prediction in share.passes.items()} if self.methods.updates else {}
         share.passes.clear()
         share.passes.update(kept)
-        self._losses.take(losses, self.step)
+        self._losses.take(losses)
 
     def _differentiate(self, name: str, loss: Tensor, keep_graph: bool) -> None:
         """Add to a player's gradient that of its own loss with respect to its own parameters, and of nothing else."""
         parameters = [parameter for parameter in self._parameters[name] if parameter.requires_grad]
-        gradients = torch.autograd.grad(
-            self._scaler.scale(loss), parameters, retain_graph=keep_graph, allow_unused=True
-        )
+        gradients = differentiate(self._scaler.scale(loss), parameters, keep_graph)
         if all(gradient is None for gradient in gradients):
             raise ValueError(
                 f"{self.methods.name}: the loss of {name} must depend on its parameters, got one of others' alone "
                 f"at step {self.step + 1}; see what is detached, or give None to leave it as it is in this step"
             )
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if parameter.grad is None:
-                parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient)
-            elif gradient is not None:
-                parameter.grad += gradient
 
     @torch.no_grad()
-    def _update(self, batches: Mapping[str, Batch], shares: Sequence[Step], noted: dict[str, Tensor]) -> None:
+    def _update(
+        self, batches: Mapping[str, Batch], shares: Sequence[Step], noted: dict[str, Tensor], recorded: bool
+    ) -> None:
         """Let the methods change their players after the optimisers' step, and note what the losses did not."""
-        step = self._offer(batches, len(shares))
+        step = self._offer(batches, len(shares), recorded)
         passes = {name: _joined([share.passes[name] for share in shares]) for name in shares[0].passes}
         step = replace(step, segment=self._passes.keeping(), passes=passes, noted=noted)
         with self._autocast():
@@ -277,18 +304,17 @@ class TrainingRun:
             if not all(finite):
                 raise Diverged(f"{list(tensors)[finite.index(False)]} of the {name} is not finite at step {self.step}")
 
-    def _offer(self, batches: Mapping[str, Batch], number: int) -> Step:
+    def _offer(self, batches: Mapping[str, Batch], number: int, recorded: bool = False) -> Step:
         """The step as the methods see it, or one of its parts."""
         return Step(
-            number=self.step,
-            progress=self.step / self.steps,
+            moment=None if recorded else Moment(self.step, generator(self.seed, "method", self.step, number)),
+            progress=self._progress,
             batches=batches,
             network=self.network,
             segment=self._passes,
             modules={},
-            random=generator(self.seed, "method", self.step, number),
             auxiliary_weight=self.recipe.auxiliary_weight,
-            images=self._adapt,
+            images=None if recorded else self._adapt,
         )
 
     def _autocast(self) -> torch.autocast:
@@ -306,48 +332,11 @@ class TrainingRun:
 
     def _players_optimisers(self) -> dict[str, Optimizer]:
         return {
-            name: _from_step_0(player.optimiser(player.module.parameters()))
+            name: player.optimiser(player.module.parameters())
             for players in self._players
             for name, player in players.items()
             if player.optimiser is not None
         }
-
-    def _sgd(self) -> Optimizer:
-        optimiser = torch.optim.SGD(
-            self.network.parameters(),
-            lr=self.recipe.learning_rate,
-            momentum=self.recipe.momentum,
-            weight_decay=self.recipe.weight_decay,
-            fused=True,
-        )
-        if self.recipe.momentum and self.arithmetic.is_scaled:
-            # Where its first step is skipped, since float16 overflowed, it would go on from memory never written.
-            for parameter in self.network.parameters():
-                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        return optimiser
-
-    def _set_learning_rates(self) -> None:
-        for optimiser in self._optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * self.recipe.schedule(self.step, self.steps)
-
-
-def _from_step_0(optimiser: Optimizer) -> Optimizer:
-    """Note the learning rates of step 0 under the name that torch's own schedulers use."""
-    for group in optimiser.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimiser
-
-
-def _has_gradient(optimiser: Optimizer) -> bool:
-    return any(parameter.grad is not None for group in optimiser.param_groups for parameter in group["params"])
-
-
-def _laid_out_as(parameter: Float[Tensor, "..."], gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """A gradient whose numbers lie in memory as the parameter's do, which fused optimisers take for granted."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _mean_over(shares: Sequence[Step]) -> dict[str, Tensor]:

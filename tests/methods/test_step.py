@@ -14,7 +14,7 @@ from torch import Tensor
 
 from platform.methods import SourceOnly
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
-from platform.methods.step import Passes, Step, detached
+from platform.methods.step import Moment, Passes, Step, detached
 from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.network import Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
@@ -74,13 +74,12 @@ def step(auxiliary_weight: float = 1.0, reads: frozenset[str] = SourceOnly.reads
         "target": Unlabelled(images, positions),
     }
     offered = Step(
-        number=0,
-        progress=0.0,
+        moment=Moment(0, np.random.default_rng(0)),
+        progress=torch.zeros(()),
         batches=every,
         network=Network(),
         segment=Listed([]),
         modules={},
-        random=np.random.default_rng(0),
         auxiliary_weight=auxiliary_weight,
         images=UnlabelledImages(np.zeros((5, 16, 24, 3), np.uint8), torch.device("cpu")),
     )

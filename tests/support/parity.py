@@ -36,6 +36,7 @@ def batches(run: TrainingRun) -> tuple[Labelled, Unlabelled]:
 
 def step_of(run: TrainingRun, **changes: Any) -> Step:
     """A run's next step as its one method sees it, the labelled pass made."""
+    run._begin()
     step = replace(run._offer(run.batches.at(run.step), 0), **changes)
     step.supervised()
     modules = {name: module for name, module in run._modules.items() if name != SEGMENTATION}

@@ -98,6 +98,7 @@ def composition(method: Method | Composition) -> Composition:
 
 def step_of(run: TrainingRun) -> Step:
     """The next step, as the first of its parts is offered to the methods of a run."""
+    run._begin()
     return run._offer(run.batches.at(run.step), 0)
 
 

@@ -188,7 +188,7 @@ class StopsItself(Adversarial):
         """Nothing is checked: the fields are the test's."""
 
     def losses(self, step: Step) -> Any:
-        if round(step.progress * STEPS) + 1 in self.at:
+        if round(float(step.progress) * STEPS) + 1 in self.at:
             Path(self.file).touch()
         return super().losses(step)
 

@@ -210,7 +210,7 @@ class Greedy(Adversarial):
 
     def losses(self, step: Step) -> Any:
         losses = super().losses(step)
-        if len(step.source.images) > self.most and round(step.progress * STEPS) + 1 >= self.from_step:
+        if len(step.source.images) > self.most and round(float(step.progress) * STEPS) + 1 >= self.from_step:
             torch.empty(2**60)
         return losses
 

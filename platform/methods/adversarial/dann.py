@@ -13,7 +13,6 @@ Departures: D is two 1x1 convolutions, since features are maps here (published: 
 dropout); it descends by Adam, as the other discriminators do, with its own learning rate.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,9 +52,9 @@ class DANN(Method):
         return {SEGMENTATION: -self.lambda_dann * strength(step.progress) * loss, CLASSIFIER: loss}
 
 
-def strength(progress: float) -> float:
+def strength(progress: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """2 / (1 + exp(-10 progress)) - 1: from 0 at the first step to nearly 1.
 
     It rises all the time, to 0.76 in the first fifth: no warm-up that early stopping should wait for.
     """
-    return 2 / (1 + math.exp(-10 * progress)) - 1
+    return 2 / (1 + (-10 * progress).exp()) - 1

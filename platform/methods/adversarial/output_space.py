@@ -62,9 +62,9 @@ class Adversarial(Method):
         fooling = step.term("adversarial", judged_as(target, SOURCE))
         telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
         return {
-            SEGMENTATION: self._weight(step.progress) * fooling,
+            SEGMENTATION: self.lambda_adv * self._strength(step.progress) * fooling,
             DISCRIMINATOR: step.term("discriminator", telling_apart),
         }
 
-    def _weight(self, progress: float) -> float:
-        return self.lambda_adv * min(1.0, progress / self.ramp) if self.ramp else self.lambda_adv
+    def _strength(self, progress: Float[Tensor, ""]) -> Float[Tensor, ""] | float:
+        return (progress / self.ramp).clamp(max=1) if self.ramp else 1.0

@@ -20,7 +20,7 @@ from torch import Tensor
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
-from platform.methods.step import Step
+from platform.methods.step import Moment, Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments
 from platform.networks.network import Architecture, Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
@@ -239,13 +239,12 @@ def _step(methods: Composition, network: Network, segment: "Enlarging", number: 
     if "source" in methods.reads:
         batches["source"] = methods.translate(labelled, target, {})
     return Step(
-        number=number,
-        progress=LATE,
+        moment=Moment(number, np.random.default_rng(0)),
+        progress=torch.tensor(LATE),
         batches=batches,
         network=network,
         segment=segment,
         modules={},
-        random=np.random.default_rng(0),
         auxiliary_weight=1.0,
         images=UnlabelledImages(pixels, torch.device("cpu")),
     )

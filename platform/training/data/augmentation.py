@@ -1,10 +1,8 @@
 """Augmentation of a batch: drawn on the CPU by an addressed generator, applied on the images' device."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional
 
@@ -12,22 +10,19 @@ LARGEST_SCALE = 2.0
 """Factor by which a crop enlarges the image at most."""
 
 
-@dataclass(frozen=True)
-class Draws:
-    """What is drawn for the images of a batch."""
-
-    flips: Bool[np.ndarray, " batch"] | None
-    """Which are taken from left to right; None for none."""
-    windows: Float32[np.ndarray, "batch 2 3"] | None
-    """The part of each that is taken, as `affine_grid` has it; None for all of it."""
+FLIPS, WINDOWS = "flips", "windows"
 
 
-def draw(kind: str, number: int, random: np.random.Generator) -> Draws:
-    """Draw for so many images; `kind` is a value of `Recipe.augmentation`."""
+def draw(kind: str, number: int, random: np.random.Generator) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Draw for so many images; `kind` is a value of `Recipe.augmentation`.
+
+    FLIPS are those that are taken from left to right, WINDOWS the part of each that is taken, as `affine_grid` has it;
+    what is not there is taken of none.
+    """
     if kind == "none":
-        return Draws(None, None)
-    flips = random.random(number) < 0.5
-    return Draws(flips, _windows(number, random) if kind == "flip and crop" else None)
+        return {}
+    flips = {FLIPS: random.random(number) < 0.5}
+    return flips | {WINDOWS: _windows(number, random)} if kind == "flip and crop" else flips
 
 
 def augment(

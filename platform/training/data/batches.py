@@ -19,10 +19,12 @@ from platform.shifts.randomness import generator
 from platform.shifts.shift import Arrays, Images, LabelledImages, Splits
 from platform.shifts.stored import fill, nameless, will_need
 from platform.training.data.ahead import Ahead
-from platform.training.data.augmentation import augment, draw
+from platform.training.data.augmentation import FLIPS, WINDOWS, augment, draw
 from platform.training.data.order import PURPOSES, Order
+from platform.training.data.resident import resident
 from platform.training.data.transfer import SLOTS, Kind, Transfer
 from platform.training.device.arithmetic import Arithmetic
+from platform.training.device.memory import room_for_splits
 from platform.training.recipe import Recipe
 
 Batch = Labelled | Unlabelled
@@ -51,6 +53,9 @@ class Batches:
         _require_labels(methods, self._splits)
         _require_images(recipe, self._splits)
         self._layout = Arithmetic.of(device).images
+        arrays = {name: _arrays(split) for name, split in self._splits.items()}
+        self._resident = resident(arrays, room_for_splits(device), device)
+        self._read = {name: {} if name in self._resident else each for name, each in arrays.items()}
         self.memory: Memory = {}
         """What the methods keep of target images from batch to batch."""
         shares = _shares(methods, splits) if "source" in methods.reads else None
@@ -82,40 +87,41 @@ class Batches:
     def _kinds(self) -> dict[str, Kind]:
         """What is sent to the device at each step."""
         kinds, number = {}, self._recipe.batch
-        for name, split in self._splits.items():
-            for what, arrays in _arrays(split).items():
+        for name in self._splits:
+            kinds[f"{name} positions"] = Kind((number,), torch.int64)
+            for what, arrays in self._read[name].items():
                 kinds[f"{name} {what}"] = Kind((number, *arrays.shape[1:]), torch.uint8)
-            drawn = draw(self._recipe.augmentation, number, generator(0))
-            if drawn.flips is not None:
-                kinds[f"{name} flips"] = Kind(drawn.flips.shape, torch.bool)
-            if drawn.windows is not None:
-                kinds[f"{name} windows"] = Kind(drawn.windows.shape, torch.float32)
+            for what, drawn in draw(self._recipe.augmentation, number, generator(0)).items():
+                kinds[f"{name} {what}"] = Kind(drawn.shape, torch.from_numpy(drawn).dtype)
         return kinds
 
     def _fill(self, step: int) -> dict[str, list[int]]:
         """Read what a step needs, by the thread, and have the system read what the step after it needs."""
         positions, there = self._order.at(step), self._transfer.arrays(step % SLOTS)
-        for name, split in self._splits.items():
-            for what, arrays in _arrays(split).items():
-                fill(arrays, positions[name], there[f"{name} {what}"])
+        for name, chosen in positions.items():
+            there[f"{name} positions"][:] = chosen
+            for what, arrays in self._read[name].items():
+                fill(arrays, chosen, there[f"{name} {what}"])
             random = generator(self._seed, f"augment {PURPOSES[name]}", step)
-            drawn = draw(self._recipe.augmentation, len(positions[name]), random)
-            if drawn.flips is not None:
-                there[f"{name} flips"][:] = drawn.flips
-            if drawn.windows is not None:
-                there[f"{name} windows"][:] = drawn.windows
+            for what, drawn in draw(self._recipe.augmentation, len(chosen), random).items():
+                there[f"{name} {what}"][:] = drawn
         for name, later in self._order.at(step + 1).items():
-            for arrays in _arrays(self._splits[name]).values():
+            for arrays in self._read[name].values():
                 will_need(arrays, later)
         return positions
 
     def _drawn(self, name: str, positions: list[int], there: Mapping[str, Tensor]) -> Batch:
-        images = self._numbers(there[f"{name} images"])
+        images = self._numbers(self._bytes(name, "images", there))
         indices, split = torch.from_numpy(np.array(positions)), self._splits[name]
         if isinstance(split, Images):
             return Unlabelled(images, indices)
         domains = torch.tensor([split.domains[position] if split.domains else 0 for position in positions])
-        return Labelled(images, there[f"{name} labels"].long(), indices, domains)
+        return Labelled(images, self._bytes(name, "labels", there).long(), indices, domains)
+
+    def _bytes(self, name: str, what: str, there: Mapping[str, Tensor]) -> UInt8[Tensor, "batch height width ..."]:
+        if name in self._resident:
+            return self._resident[name][what][there[f"{name} positions"]]
+        return there[f"{name} {what}"]
 
     def _numbers(self, pixels: UInt8[Tensor, "batch height width 3"]) -> Float32[Tensor, "batch 3 height width"]:
         return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=self._layout)
@@ -170,7 +176,7 @@ def _arrays(split: Split) -> dict[str, Arrays]:
 
 def _augmented(name: str, batch: Batch, there: Mapping[str, Tensor]) -> Batch:
     labels = batch.labels if isinstance(batch, Labelled) else None
-    images, labels = augment(batch.images, labels, there.get(f"{name} flips"), there.get(f"{name} windows"))
+    images, labels = augment(batch.images, labels, there.get(f"{name} {FLIPS}"), there.get(f"{name} {WINDOWS}"))
     if isinstance(batch, Unlabelled):
         return replace(batch, images=images)
     assert labels is not None

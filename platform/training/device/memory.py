@@ -18,6 +18,15 @@ def keep_to_share(device: torch.device, share: float) -> None:
     torch.cuda.set_per_process_memory_fraction(max(share - CONTEXT / total, share / 2), device)
 
 
+def room_for_splits(device: torch.device) -> int:
+    """Bytes of a GPU's memory that splits may take for good: a tenth of the trial's share; on the CPU none, which reads
+    them where they are."""
+    if device.type != "cuda":
+        return 0
+    total = torch.cuda.get_device_properties(device).total_memory
+    return int(torch.cuda.get_per_process_memory_fraction(device) * total / 10)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: the GPU's, torch's on the CPU, or Python's."""
     # On the CPU torch raises a bare RuntimeError.

@@ -27,17 +27,22 @@ class LossWatch:
         """The step, and the loss of each player there; a step of -1 as long as all were finite."""
         self._rests = torch.zeros((), device=device)
         """What counts for a player without a loss in this step."""
+        self._step = torch.zeros(1, dtype=torch.float64, device=device)
         self._copy: Float64[Tensor, " numbers"] | None = None
         self._copied: torch.Event | None = None
         self.waited = 0.0
         """Seconds that were waited for the device."""
 
-    def take(self, losses: Mapping[str, Float[Tensor, ""]], step: int) -> None:
+    def begin(self, step: int) -> None:
+        """Say which step is taken."""
+        self._step.fill_(step)
+
+    def take(self, losses: Mapping[str, Float[Tensor, ""]]) -> None:
         """Note the losses of this step if they are the first that are not finite."""
         values = torch.stack([losses[name].detach() if name in losses else self._rests for name in self._players])
         is_first = (self._note[0] < 0) & ~values.isfinite().all()
-        now = torch.cat([torch.full_like(self._note[:1], step), values.double()])
-        self._note = torch.where(is_first, now, self._note)
+        # Where it lies, since a step that is recorded finds it there.
+        self._note.copy_(torch.where(is_first, torch.cat([self._step, values.double()]), self._note))
 
     def look(self, step: int) -> None:
         """Once in a while, read what is known by now. Raises Diverged."""

@@ -12,7 +12,7 @@ from platform.methods import FDA, Adversarial, SourceOnly
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.translation.fda import band, lend_amplitudes, low_frequencies, robust_entropy, smallest_beta
 from platform.shifts.randomness import generator
-from platform.training.data.augmentation import augment, draw
+from platform.training.data.augmentation import FLIPS, augment, draw
 from tests.support.arrays import all_of
 from tests.support.batches import labelled_batch, unlabelled_batch
 from tests.support.tiny_splits import SIZE, images_of, labelled, splits, step_of, training_run
@@ -207,8 +207,7 @@ def test_a_run_lends_to_the_raw_source_and_augments_afterwards() -> None:
         source = labelled_batch(data.source_train, batch.source.indices.tolist())
         target = unlabelled_batch(data.target_adapt, batch.target.indices.tolist())
         lent = torch.from_numpy(published(source.images.double().numpy(), target.images.double().numpy(), 3).real)
-        flips = draw("flip", len(lent), generator(1, "augment labelled", step)).flips
-        assert flips is not None
+        flips = draw("flip", len(lent), generator(1, "augment labelled", step))[FLIPS]
         expected, labels = augment(lent, source.labels, torch.from_numpy(flips), None)
         torch.testing.assert_close(batch.source.images.double(), expected, atol=1e-3, rtol=0)
         assert labels is not None

@@ -34,7 +34,7 @@ class Telling(SourceOnly):
     def losses(self, step):
         place = os.environ.get("{PLACE}")
         if place is not None and step.number < REPORTS:  # in training, not where the driver tries a step
-            reports = round(step.progress * REPORTS)
+            reports = round(float(step.progress) * REPORTS)
             here, part = Path(place, f"{{type(self).__name__}} {{reports}}"), Path(place, f"{{os.getpid()}}.part")
             part.write_text(str(os.getpid()))
             part.replace(here.with_suffix(".worker"))

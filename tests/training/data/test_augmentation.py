@@ -7,7 +7,7 @@ from torch import Tensor
 
 from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
-from platform.training.data.augmentation import LARGEST_SCALE, augment, draw
+from platform.training.data.augmentation import FLIPS, LARGEST_SCALE, WINDOWS, augment, draw
 
 HEIGHT, WIDTH = 32, 64
 
@@ -25,8 +25,8 @@ def encoded(number: int) -> tuple[Tensor, Tensor]:
 
 def as_drawn(images: Tensor, labels: Tensor | None, kind: str, *address: int) -> tuple[Tensor, Tensor | None]:
     drawn = draw(kind, len(images), generator("test", *address))
-    flips, windows = (None if each is None else torch.from_numpy(each) for each in (drawn.flips, drawn.windows))
-    return augment(images, labels, flips, windows)
+    there = {name: torch.from_numpy(each) for name, each in drawn.items()}
+    return augment(images, labels, there.get(FLIPS), there.get(WINDOWS))
 
 
 def augmented(kind: str, number: int, *address: int) -> tuple[Tensor, Tensor]:

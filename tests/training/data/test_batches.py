@@ -36,7 +36,7 @@ def orders(run: TrainingRun, steps: int) -> tuple[list[int], list[int]]:
 
 
 def test_every_epoch_is_another_permutation_of_the_split() -> None:
-    labelled_order, target_order = orders(training_run(FDA(), splits(source=7, target=5), batch=3), 35)
+    labelled_order, target_order = orders(training_run(FDA(), splits(source=7, target=5), steps=35, batch=3), 35)
     for order, length in ((labelled_order, 7), (target_order, 5)):
         epochs = [order[start : start + length] for start in range(0, len(order) - length + 1, length)]
         assert len(epochs) >= 15
@@ -45,7 +45,7 @@ def test_every_epoch_is_another_permutation_of_the_split() -> None:
 
 
 def test_source_and_target_are_paired_anew_in_every_epoch() -> None:
-    labelled_order, target_order = orders(training_run(FDA(), splits(source=6, target=6)), 30)
+    labelled_order, target_order = orders(training_run(FDA(), splits(source=6, target=6), steps=30), 30)
     assert labelled_order != target_order
     assert len(set(zip(labelled_order, target_order, strict=True))) > 20
 
@@ -151,7 +151,7 @@ def test_images_with_weight_are_drawn_by_it() -> None:
     data = splits(source=12)
     often = holding(data.source_train)
     assert 0 < often.sum() < 12
-    drawn, _ = orders(training_run(RareOften(), data, batch=4), 300)
+    drawn, _ = orders(training_run(RareOften(), data, steps=300, batch=4), 300)
     shares = np.bincount(drawn, minlength=12) / len(drawn)
     weights = np.where(often, 9.0, 1.0)
     np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)
