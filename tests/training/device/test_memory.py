@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from platform.training.device.memory import keep_to_share
+from platform.training.device.memory import keep_to_share, room_for_splits
 
 GIB = 1024**3
 
@@ -38,3 +38,11 @@ def test_a_whole_gpu_and_the_cpu_are_left_as_they_are(
 ) -> None:
     keep_to_share(torch.device(device), share)
     assert fractions == []
+
+
+@pytest.mark.parametrize(("fraction", "gibibytes"), [(1.0, 1.6), (0.25, 0.4)])
+def test_splits_take_a_tenth_of_the_share(
+    fraction: float, gibibytes: float, fractions: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: fraction)
+    assert room_for_splits(torch.device("cuda")) == int(gibibytes * GIB)
