@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from platform.networks import imagenet
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.network import Architecture, Domain, Network, Prediction
+from platform.networks.operations.norm import without_count
 from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import NUM_CLASSES
 
@@ -47,6 +48,7 @@ class LRASPPNetwork(Network):
         from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
         model = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
+        without_count(model)
         self.backbone: nn.Module = model.backbone
         self.classifier: Any = model.classifier
         self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)

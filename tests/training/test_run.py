@@ -138,8 +138,8 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
     after = running_statistics(run)
     torch.testing.assert_close(after["context_path.bn1.running_mean"], mean, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(after["context_path.bn1.running_var"], variance, atol=1e-5, rtol=1e-4)
-    counts = [value.item() for name, value in after.items() if name.endswith("num_batches_tracked")]
-    assert set(counts) == {passes}
+    moved = {not torch.equal(after[name], statistics[name]) for name in after if name.endswith("running_mean")}
+    assert moved == {passes > 0}
     if batch_norm == "frozen":
         assert_same(after, statistics)
 
