@@ -19,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 
 from platform.methods import upsampled_loss
 from platform.methods.composition import Composition
+from platform.networks import discriminator
 from platform.networks.operations import upsampling
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training.data import batches
@@ -129,10 +130,13 @@ def faking() -> Iterator[None]:
     for big, small in ((512, 64), (64, 32), (64, 16)):
         for height, width in ((big, small), (2 * big, 2 * small)):
             upsampling.weights(height, width, CPU, torch.float32)
+            upsampling.weights(height, width, CPU, torch.bfloat16)
+            upsampling._is_exact(height, width, torch.bfloat16)
     with (
         patch.object(batches, "Transfer", _NoNumbers),
         patch.object(Arithmetic, "of", lambda device: ON_A_GPU),
         patch.object(Arithmetic, "place", _lay_out),
+        patch.object(discriminator, "layout", lambda device: ON_A_GPU.images),
         # The positions of images, which the CPU knows anyway.
         patch.object(FakeTensor, "tolist", lambda indices: [*range(len(indices))]),
         patch.object(upsampled_loss, "STRIP", 10**9),
