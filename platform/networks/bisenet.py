@@ -80,9 +80,6 @@ class BiSeNet(Network):
     for the width; NoWeights for those that cannot be had.
     """
 
-    mean: Float[Tensor, "3 1 1"]
-    deviation: Float[Tensor, "3 1 1"]
-
     def __init__(self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False) -> None:
         super().__init__()
         if not 1 / 64 <= width < math.inf:
@@ -102,8 +99,7 @@ class BiSeNet(Network):
         self.auxiliary_classifiers = nn.ModuleList(
             [nn.Conv2d(sixteenth, num_classes, 1), nn.Conv2d(thirty_second, num_classes, 1)]
         )
-        self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(imagenet.DEVIATION).view(3, 1, 1), persistent=False)
+        self.normalise = imagenet.Normalisation()
         if pretrained:
             load_imagenet_weights(self.context_path)
 
@@ -120,7 +116,7 @@ class BiSeNet(Network):
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
         """Compute what the classifiers see, from images in [0, 255]."""
-        normalised = (images - self.mean) / self.deviation
+        normalised = self.normalise(images)
         spatial = self.spatial_path(normalised)
         sixteenth, thirty_second, tail = self.context_path(normalised)
         refine_sixteenth, refine_thirty_second = self.refinements
@@ -256,7 +252,7 @@ class FeatureFusion(nn.Module):
         """Fuse both paths, concatenated in `x`, into as many channels as there are classes."""
         y: Tensor = self.block(x)
         attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
-        return y + y * attention
+        return torch.addcmul(y, y, attention)
 
 
 def load_imagenet_weights(context_path: ContextPath) -> None:

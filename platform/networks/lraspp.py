@@ -38,9 +38,6 @@ class LRASPP(Architecture):
 class LRASPPNetwork(Network):
     """The network of `LRASPP`; it normalises images, RGB in [0, 255], itself."""
 
-    mean: Float[Tensor, "3 1 1"]
-    deviation: Float[Tensor, "3 1 1"]
-
     def __init__(self, num_classes: int = NUM_CLASSES, pretrained: bool = False) -> None:
         super().__init__()
         # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
@@ -51,8 +48,7 @@ class LRASPPNetwork(Network):
         without_count(model)
         self.backbone: nn.Module = model.backbone
         self.classifier: Any = model.classifier
-        self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(imagenet.DEVIATION).view(3, 1, 1), persistent=False)
+        self.normalise = imagenet.Normalisation()
         if pretrained:
             imagenet.load(MobileNet_V3_Large_Weights.IMAGENET1K_V1, "MobileNetV3-Large", self._load_backbone)
 
@@ -60,7 +56,7 @@ class LRASPPNetwork(Network):
         self, images: Float[Tensor, "batch 3 height width"], domain: Domain = "target", auxiliary: bool = False
     ) -> Prediction:
         """Predict logits at 1/8 of the images; there is no auxiliary classifier."""
-        stages = self.backbone((images - self.mean) / self.deviation)
+        stages = self.backbone(self.normalise(images))
         low, high, head = stages["low"], stages["high"], self.classifier
         attended = upsample(head.cbr(high) * head.scale(high), low.shape[-2:])
         logits = head.low_classifier(low) + head.high_classifier(attended)

@@ -37,10 +37,11 @@ def judged_as(
 
     With least squares, mean((judgement - domain)^2) (Mao et al., LSGAN, ICCV 2017, arXiv 1611.04076).
     """
-    truth = torch.full_like(judgement, domain)
+    judgement = single_precision(judgement)
     if criterion == "least squares":
-        return functional.mse_loss(judgement, truth)
-    return functional.binary_cross_entropy_with_logits(judgement, truth)
+        return (judgement - domain).square().mean()
+    # -log(1 - sigmoid(z)) = log(1 + exp(z)), and -log(sigmoid(z)) = log(1 + exp(-z)).
+    return functional.softplus(judgement if domain == SOURCE else -judgement).mean()
 
 
 def spread(
