@@ -35,18 +35,33 @@ def upsample(
     # interpolate.
     if x.is_meta:
         return functional.interpolate(x, size=size, mode="bilinear")
-    height, width = size
-    is_exact = _is_exact(height, x.shape[-2], x.dtype) and _is_exact(width, x.shape[-1], x.dtype)
-    exact = x if is_exact else single_precision(x)
-    rows = weights(height, x.shape[-2], x.device, exact.dtype)
-    columns = weights(width, x.shape[-1], x.device, exact.dtype)
+    (height, width), (small_height, small_width) = size, x.shape[-2:]
+    exact = _in_which_weights_are_exact(x, (height, small_height), (width, small_width))
+    rows = weights(height, small_height, x.device, exact.dtype)
+    columns = weights(width, small_width, x.device, exact.dtype)
     resized: Tensor = _Resized.apply(exact, rows, columns)
     return resized.to(x.dtype)
+
+
+def gradient_of_upsample(
+    gradient: Float[Tensor, "batch channels height width"], size: tuple[int, ...]
+) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
+    """What comes back to an input of `size` of the gradient with respect to what `upsample` made of it."""
+    (height, width), (small_height, small_width) = gradient.shape[-2:], size
+    exact = _in_which_weights_are_exact(gradient, (height, small_height), (width, small_width))
+    rows = weights(height, small_height, gradient.device, exact.dtype)
+    columns = weights(width, small_width, gradient.device, exact.dtype)
+    back: Tensor = _Resized.apply(exact, rows.mT, columns.mT)
+    return back.to(gradient.dtype)
 
 
 def single_precision(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The same numbers in float32, unless they are in float64: bfloat16 has eight bits, float16 ends at 65504."""
     return x.float() if x.dtype in HALVES else x
+
+
+def _in_which_weights_are_exact(x: Float[Tensor, "..."], *sides: tuple[int, int]) -> Float[Tensor, "..."]:
+    return x if all(_is_exact(big, small, x.dtype) for big, small in sides) else single_precision(x)
 
 
 @functools.cache

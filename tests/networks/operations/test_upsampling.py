@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from platform.networks.operations.layout import layout
-from platform.networks.operations.upsampling import single_precision, upsample, weights
+from platform.networks.operations.upsampling import gradient_of_upsample, single_precision, upsample, weights
 from tests.support.operations import operations_of
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -84,6 +84,7 @@ def test_half_precision_is_rounded_once_by_a_product_and_at_odd_ratios_once_in_a
         (wanted,) = torch.autograd.grad(expected, exact, gradient.double())
         last_place = torch.finfo(half).eps / 2
         assert y.dtype == found.dtype == half
+        assert torch.equal(gradient_of_upsample(gradient, small), found)
         assert (y.double() - expected).abs().max() <= 1.01 * roundings * last_place * exact.abs().max()
         assert (found.double() - wanted).abs().max() <= 3 * last_place * wanted.abs().max()
     assert single_precision(logits).dtype == torch.float32
