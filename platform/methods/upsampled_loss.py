@@ -47,48 +47,63 @@ def cross_entropies(
     known = labels != VOID
     number, truth = known.sum().clamp(min=1), labels.where(known, 0)
     weights = known.to(torch.float32) if weights is None else weights.detach() * known
-    return [_WeightedSum.apply(logits, truth, weights) / number for logits in heads]
+    sums = _WeightedSums.apply(truth, weights, *heads)
+    return list((sums / number).unbind())
 
 
-class _WeightedSum(Function):
-    """sum_i w_i (log sum_c exp u_ic - u_iy_i), u the upsampled logits; du = w_i (softmax(u_i)_c - [c = y_i])."""
+class _WeightedSums(Function):
+    """sum_i w_i (log sum_c exp u_ic - u_iy_i) of each head, u its upsampled logits.
 
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        small = single_precision(logits).contiguous()
-        weights = weights.to(small.dtype)
-        height, width = labels.shape[-2:]
-        rows = upsampling.weights(height, small.shape[-2], small.device, small.dtype)
-        columns = upsampling.weights(width, small.shape[-1], small.device, small.dtype)
-        loss, gradient = small.new_zeros(()), torch.empty_like(small)
-        with single_precision_products(small.device):
-            for images, strips in _portions(len(labels), height, width, small.device):
-                high = rows @ small[images]
-                back = torch.empty_like(high)
-                for strip in strips:
-                    truth, weight = labels[images, None, strip], weights[images, None, strip]
-                    u = high[..., strip, :] @ columns.mT
-                    u -= u.amax(dim=1, keepdim=True)
-                    of_truth = u.gather(1, truth)
-                    total = u.exp_().sum(dim=1, keepdim=True)
-                    loss += (weight * (total.log() - of_truth)).sum()
-                    slope = u.mul_(weight / total)
-                    with any_order():
-                        slope.scatter_add_(1, truth, -weight)
-                    back[..., strip, :] = slope @ columns
-                gradient[images] = rows.mT @ back
-        ctx.save_for_backward(gradient.to(logits.dtype))
-        return loss
+    Its gradient is w_i (softmax(u_i)_c - [c = y_i]) with respect to u_ic.
+    """
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def forward(ctx: Any, labels: Tensor, weights: Tensor, *heads: Tensor) -> Tensor:
+        negative = -weights
+        both = [_sum_and_gradient(logits, labels, weights, negative) for logits in heads]
+        ctx.save_for_backward(*(gradient for _, gradient in both))
+        return torch.stack([loss for loss, _ in both])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise ValueError(
                 "cross_entropy has no gradient of its gradient, which create_graph=True asks for; take "
                 "torch.nn.functional.cross_entropy of upsampled logits"
             )
-        (gradient,) = ctx.saved_tensors
-        return gradients[0] * gradient, None, None
+        return None, None, *map(torch.mul, gradients[0].unbind(), ctx.saved_tensors)
+
+
+def _sum_and_gradient(
+    logits: Float[Tensor, "batch classes rows columns"],
+    labels: Int64[Tensor, "batch height width"],
+    weights: Float[Tensor, "batch height width"],
+    negative: Float[Tensor, "batch height width"],
+) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes rows columns"]]:
+    small = single_precision(logits).contiguous()
+    weights, negative = weights.to(small.dtype), negative.to(small.dtype)
+    height, width = labels.shape[-2:]
+    rows = upsampling.weights(height, small.shape[-2], small.device, small.dtype)
+    columns = upsampling.weights(width, small.shape[-1], small.device, small.dtype)
+    losses, gradients = [], []
+    with single_precision_products(small.device):
+        for images, strips in _portions(len(labels), height, width, small.device):
+            high, back = rows @ small[images], []
+            for strip in strips:
+                part = images, None, strip
+                log_p = (high[..., strip, :] @ columns.mT).log_softmax(dim=1)
+                losses.append((negative[part] * log_p.gather(1, labels[part])).sum())
+                slope = log_p.exp_().mul_(weights[part])
+                with any_order():
+                    slope.scatter_add_(1, labels[part], negative[part])
+                back.append(slope @ columns)
+            gradients.append(rows.mT @ _joined(back, 2))
+    loss = torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+    return loss, _joined(gradients, 0).to(logits.dtype)
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 @contextmanager

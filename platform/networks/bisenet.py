@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from platform.networks import imagenet
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.network import Architecture, Domain, Network, Prediction
+from platform.networks.operations.norm import BatchNorm2d
 from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import NUM_CLASSES
 
@@ -79,9 +80,6 @@ class BiSeNet(Network):
     for the width; NoWeights for those that cannot be had.
     """
 
-    mean: Float[Tensor, "3 1 1"]
-    deviation: Float[Tensor, "3 1 1"]
-
     def __init__(self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False) -> None:
         super().__init__()
         if not 1 / 64 <= width < math.inf:
@@ -101,8 +99,7 @@ class BiSeNet(Network):
         self.auxiliary_classifiers = nn.ModuleList(
             [nn.Conv2d(sixteenth, num_classes, 1), nn.Conv2d(thirty_second, num_classes, 1)]
         )
-        self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(imagenet.DEVIATION).view(3, 1, 1), persistent=False)
+        self.normalise = imagenet.Normalisation()
         if pretrained:
             load_imagenet_weights(self.context_path)
 
@@ -119,7 +116,7 @@ class BiSeNet(Network):
 
     def features(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
         """Compute what the classifiers see, from images in [0, 255]."""
-        normalised = (images - self.mean) / self.deviation
+        normalised = self.normalise(images)
         spatial = self.spatial_path(normalised)
         sixteenth, thirty_second, tail = self.context_path(normalised)
         refine_sixteenth, refine_thirty_second = self.refinements
@@ -154,7 +151,7 @@ class ConvolutionBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
@@ -170,7 +167,7 @@ class ContextPath(nn.Module):
         super().__init__()
         quarter, eighth, sixteenth, thirty_second = (_scaled(channels, width) for channels in (64, 128, 256, 512))
         self.conv1 = nn.Conv2d(3, quarter, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(quarter)
+        self.bn1 = BatchNorm2d(quarter)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = _residual_stage(quarter, quarter, stride=1)
@@ -202,17 +199,17 @@ class BasicBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.bn1 = BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.bn2 = BatchNorm2d(outputs)
         # Of a strided 1x1 convolution of fewer than 8 channels oneDNN has, on CPUs without AVX-512, a wrong gradient or
         # none, or ends the process (its issue 6035). Of every other pixel it is the same, but for the last bits.
         self.every = stride if inputs < 8 else 1
         self.downsample: nn.Module | None = None
         if stride != 1 or inputs != outputs:
             projection = nn.Conv2d(inputs, outputs, 1, stride=stride // self.every, bias=False)
-            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(projection, BatchNorm2d(outputs))
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """Add the residual to the shortcut at 1 / stride of the resolution, rounded up."""
@@ -230,7 +227,7 @@ class AttentionRefinement(nn.Module):
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.convolution = nn.Conv2d(channels, channels, 1)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = BatchNorm2d(channels)
         self.sigmoid = nn.Sigmoid()
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
@@ -255,7 +252,7 @@ class FeatureFusion(nn.Module):
         """Fuse both paths, concatenated in `x`, into as many channels as there are classes."""
         y: Tensor = self.block(x)
         attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
-        return y + y * attention
+        return torch.addcmul(y, y, attention)
 
 
 def load_imagenet_weights(context_path: ContextPath) -> None:

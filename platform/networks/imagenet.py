@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Shaped
-from torch import Tensor
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
 
 from platform.networks.network import NoWeights
 
@@ -18,6 +18,23 @@ MEAN = (123.675, 116.28, 103.53)
 """Mean of red, green and blue in ImageNet, on the scale [0, 255]."""
 DEVIATION = (58.395, 57.12, 57.375)
 """Standard deviation of red, green and blue in ImageNet, on the scale [0, 255]."""
+
+
+class Normalisation(nn.Module):
+    """(images - MEAN) / DEVIATION as images * factor + offset, which passes over them once."""
+
+    factor: Float[Tensor, "3 1 1"]
+    offset: Float[Tensor, "3 1 1"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        mean, deviation = (torch.tensor(each, dtype=torch.float64).view(3, 1, 1) for each in (MEAN, DEVIATION))
+        self.register_buffer("factor", (1 / deviation).float(), persistent=False)
+        self.register_buffer("offset", (-mean / deviation).float(), persistent=False)
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+        """Normalise RGB in [0, 255]."""
+        return torch.addcmul(self.offset, images, self.factor)
 
 
 def load(weights: "WeightsEnum", name: str, into: Callable[[Mapping[str, Shaped[Tensor, "..."]]], object]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from platform.networks import imagenet
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.network import Architecture, Domain, Network, Prediction
+from platform.networks.operations.norm import without_count
 from platform.networks.operations.upsampling import upsample
 from platform.shifts.labels import NUM_CLASSES
 
@@ -37,9 +38,6 @@ class LRASPP(Architecture):
 class LRASPPNetwork(Network):
     """The network of `LRASPP`; it normalises images, RGB in [0, 255], itself."""
 
-    mean: Float[Tensor, "3 1 1"]
-    deviation: Float[Tensor, "3 1 1"]
-
     def __init__(self, num_classes: int = NUM_CLASSES, pretrained: bool = False) -> None:
         super().__init__()
         # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
@@ -47,10 +45,10 @@ class LRASPPNetwork(Network):
         from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
         model = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
+        without_count(model)
         self.backbone: nn.Module = model.backbone
         self.classifier: Any = model.classifier
-        self.register_buffer("mean", torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(imagenet.DEVIATION).view(3, 1, 1), persistent=False)
+        self.normalise = imagenet.Normalisation()
         if pretrained:
             imagenet.load(MobileNet_V3_Large_Weights.IMAGENET1K_V1, "MobileNetV3-Large", self._load_backbone)
 
@@ -58,7 +56,7 @@ class LRASPPNetwork(Network):
         self, images: Float[Tensor, "batch 3 height width"], domain: Domain = "target", auxiliary: bool = False
     ) -> Prediction:
         """Predict logits at 1/8 of the images; there is no auxiliary classifier."""
-        stages = self.backbone((images - self.mean) / self.deviation)
+        stages = self.backbone(self.normalise(images))
         low, high, head = stages["low"], stages["high"], self.classifier
         attended = upsample(head.cbr(high) * head.scale(high), low.shape[-2:])
         logits = head.low_classifier(low) + head.high_classifier(attended)

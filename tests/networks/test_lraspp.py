@@ -54,7 +54,7 @@ def test_so_are_gradients_in_training() -> None:
     oracle = oracle_of(net).double().train()
     batch = 255 * torch.rand(2, 3, 32, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     # The preset's numbers differ from ours by rounding, which batch norm over two images makes the most of.
-    normalised = (batch - net.mean) / net.deviation
+    normalised = net.normalise(batch)
     torch.autograd.backward(upsample(net(batch, auxiliary=True).logits, (32, 64)).square().mean())
     torch.autograd.backward(oracle(normalised)["out"].square().mean())
     expected = dict(oracle.named_parameters())

@@ -19,6 +19,8 @@ from torch.utils.flop_counter import flop_registry
 
 from platform.methods import upsampled_loss
 from platform.methods.composition import Composition
+from platform.methods.translation import lab
+from platform.networks import discriminator
 from platform.networks.operations import upsampling
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training.data import batches
@@ -31,7 +33,7 @@ from tests.support.tiny_splits import CPU
 SIZE = (512, 1024)
 ON_A_GPU = Arithmetic(torch.bfloat16, torch.channels_last, torch.channels_last)
 NO_KERNEL = {"aten::empty", "aten::empty_like", "aten::detach", "aten::new_empty", "aten::empty_strided", "aten::alias"}
-NO_KERNEL |= {"aten::_unsafe_view", "aten::as_strided_"}
+NO_KERNEL |= {"aten::_unsafe_view", "aten::as_strided_", "aten::promote_types", "aten::lift_fresh"}
 BY_INDEX = {"aten::gather", "aten::scatter_add_"}
 CONVOLUTIONS = {"aten::convolution", "aten::convolution_backward"}
 
@@ -44,7 +46,9 @@ class Asked:
     kernels: int = 0
     """Operations that compute or copy: views and memory are none."""
     bytes: int = 0
-    """What they read and write, each tensor once an operation."""
+    """What they read and write: each tensor once an operation, and twice what is changed in its place."""
+    bytes_once: int = 0
+    """The same with each tensor once, whatever happens to it."""
     flops: int = 0
     """Of convolutions, two per multiply-accumulate."""
 
@@ -62,7 +66,9 @@ class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         self._asked.kernels += 1
         tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor)]
-        self._asked.bytes += _traffic(func, args, tensors)
+        once, again = _traffic(func, args, tensors)
+        self._asked.bytes += once + again
+        self._asked.bytes_once += once
         if name in CONVOLUTIONS:
             flops = flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
             # The registry takes every channel of a gradient for one of every other.
@@ -70,16 +76,16 @@ class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _traffic(func: Any, args: Any, tensors: list[Tensor]) -> int:
-    """Each tensor once, and what is changed in its place read and written."""
+def _traffic(func: Any, args: Any, tensors: list[Tensor]) -> tuple[int, int]:
+    """The bytes of each tensor once, and those of what is changed in its place."""
     if func._schema.name in BY_INDEX:
         # Of what is looked up, or added to, one number for each index.
-        return 3 * _bytes(args[2])
+        return 3 * _bytes(args[2]), 0
     changed = [
         args[place] for place, argument in enumerate(func._schema.arguments[: len(args)]) if _is_changed(argument)
     ]
     again = sum(_bytes(leaf) for leaf in tree_leaves(changed) if isinstance(leaf, Tensor))
-    return again + sum({id(tensor): _bytes(tensor) for tensor in tensors}.values())
+    return sum({id(tensor): _bytes(tensor) for tensor in tensors}.values()), again
 
 
 def _is_changed(argument: Any) -> bool:
@@ -125,14 +131,19 @@ def full_size_splits(number: int) -> Splits:
 
 @contextmanager
 def faking() -> Iterator[None]:
-    """Tensors without numbers, computed as a GPU would; the matrices of an interpolation are made before."""
+    """Tensors without numbers, computed as a GPU would; constants that are kept for good are made before."""
+    for constant in (lab._to_xyz, lab._from_xyz, lab._white):
+        constant(CPU)
     for big, small in ((512, 64), (64, 32), (64, 16)):
         for height, width in ((big, small), (2 * big, 2 * small)):
-            upsampling.weights(height, width, CPU, torch.float32)
+            for dtype in (torch.float32, torch.bfloat16):
+                upsampling.weights(height, width, CPU, dtype)
+            upsampling._is_exact(height, width, torch.bfloat16)
     with (
         patch.object(batches, "Transfer", _NoNumbers),
         patch.object(Arithmetic, "of", lambda device: ON_A_GPU),
         patch.object(Arithmetic, "place", _lay_out),
+        patch.object(discriminator, "layout", lambda device: ON_A_GPU.images),
         # The positions of images, which the CPU knows anyway.
         patch.object(FakeTensor, "tolist", lambda indices: [*range(len(indices))]),
         patch.object(upsampled_loss, "STRIP", 10**9),

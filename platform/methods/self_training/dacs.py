@@ -65,8 +65,8 @@ class DACS(Method):
 
     def update(self, step: Step) -> None:
         kept = min(1 - 1 / (step.number + 1), self.decay)
-        for average, parameter in zip(step.modules[TEACHER].parameters(), step.network.parameters(), strict=True):
-            average.lerp_(parameter, 1 - kept)
+        # One kernel for all parameters, where each by itself would be one.
+        torch._foreach_lerp_([*step.modules[TEACHER].parameters()], [*step.network.parameters()], 1 - kept)
 
     @torch.no_grad()
     def _taught(self, step: Step) -> tuple[Int64[Tensor, "batch height width"], Float[Tensor, ""]]:

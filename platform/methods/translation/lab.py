@@ -9,6 +9,7 @@ and what leaves the colours that a screen has is clipped.
 Departure: CIELAB with the white of D65, as the second paper, not Reinhard's l-alpha-beta.
 """
 
+import functools
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ def to_lab(rgb: Float32[Tensor, "batch 3 height width"]) -> Float32[Tensor, "bat
     """sRGB in [0, 255] to CIELAB."""
     c = rgb / 255
     linear = torch.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    xyz = torch.einsum("ij,bjhw->bihw", _matrix(rgb), linear) / _white(rgb)
+    xyz = torch.einsum("ij,bjhw->bihw", _to_xyz(rgb.device), linear) / _white(rgb.device)
     x, y, z = torch.where(xyz > THRESHOLD**3, xyz.clamp(min=1e-8) ** (1 / 3), xyz / (3 * THRESHOLD**2) + 4 / 29).unbind(
         1
     )
@@ -79,14 +80,23 @@ def to_rgb(lab: Float32[Tensor, "batch 3 height width"]) -> Float32[Tensor, "bat
     lightness, a, b = lab.unbind(1)
     y = (lightness + 16) / 116
     f = torch.stack([y + a / 500, y, y - b / 200], dim=1)
-    xyz = torch.where(f > THRESHOLD, f**3, 3 * THRESHOLD**2 * (f - 4 / 29)) * _white(lab)
-    linear = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(_matrix(lab)), xyz).clamp(0, 1)
+    xyz = torch.where(f > THRESHOLD, f**3, 3 * THRESHOLD**2 * (f - 4 / 29)) * _white(lab.device)
+    linear = torch.einsum("ij,bjhw->bihw", _from_xyz(lab.device), xyz).clamp(0, 1)
     return 255 * torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
-def _matrix(like: Tensor) -> Float32[Tensor, "3 3"]:
-    return torch.tensor(LINEAR_TO_XYZ, device=like.device)
+# What is sent to a device stops it, and so does the inverse of a matrix there, which is looked at: once is enough.
+@functools.cache
+def _to_xyz(device: torch.device) -> Float32[Tensor, "3 3"]:
+    return torch.tensor(LINEAR_TO_XYZ).to(device)
 
 
-def _white(like: Tensor) -> Float32[Tensor, "3 1 1"]:
-    return torch.tensor(WHITE, device=like.device).view(3, 1, 1)
+@functools.cache
+def _from_xyz(device: torch.device) -> Float32[Tensor, "3 3"]:
+    inverse: Tensor = torch.linalg.inv(torch.tensor(LINEAR_TO_XYZ))
+    return inverse.to(device)
+
+
+@functools.cache
+def _white(device: torch.device) -> Float32[Tensor, "3 1 1"]:
+    return torch.tensor(WHITE).view(3, 1, 1).to(device)

@@ -1,1 +1,1 @@
-"""What networks are computed with: resampling, and images laid out as convolutions like them."""
+"""What networks are computed with: resampling, batch norm, and images laid out as convolutions like them."""

@@ -20,29 +20,57 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
+HALVES = (torch.float16, torch.bfloat16)
+
 
 def upsample(
     x: Float[Tensor, "batch channels rows columns"], size: tuple[int, ...]
 ) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
     """Resize bilinearly to `size` = (height, width), pixels taken as areas.
 
-    The result is of the type of `x`, computed in float32 at least, and lies in memory as `x` does.
+    The result is of the type of `x`, and lies in memory as `x` does. It is computed in that type where the matrices are
+    exact in it, as they are at ratios that are powers of two, since products add up in float32; else in float32.
     """
     # Operations are counted on the meta device, and no count of a network's is one of matrix products that
     # interpolate.
     if x.is_meta:
         return functional.interpolate(x, size=size, mode="bilinear")
-    exact = single_precision(x)
-    height, width = size
-    rows = weights(height, x.shape[-2], x.device, exact.dtype)
-    columns = weights(width, x.shape[-1], x.device, exact.dtype)
+    (height, width), (small_height, small_width) = size, x.shape[-2:]
+    exact = _in_which_weights_are_exact(x, (height, small_height), (width, small_width))
+    rows = weights(height, small_height, x.device, exact.dtype)
+    columns = weights(width, small_width, x.device, exact.dtype)
     resized: Tensor = _Resized.apply(exact, rows, columns)
     return resized.to(x.dtype)
 
 
+def gradient_of_upsample(
+    gradient: Float[Tensor, "batch channels height width"], size: tuple[int, ...]
+) -> Float[Tensor, "batch channels {size[0]} {size[1]}"]:
+    """What comes back to an input of `size` of the gradient with respect to what `upsample` made of it."""
+    (height, width), (small_height, small_width) = gradient.shape[-2:], size
+    exact = _in_which_weights_are_exact(gradient, (height, small_height), (width, small_width))
+    rows = weights(height, small_height, gradient.device, exact.dtype)
+    columns = weights(width, small_width, gradient.device, exact.dtype)
+    back: Tensor = _Resized.apply(exact, rows.mT, columns.mT)
+    return back.to(gradient.dtype)
+
+
 def single_precision(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The same numbers in float32, unless they are in float64: bfloat16 has eight bits, float16 ends at 65504."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.float() if x.dtype in HALVES else x
+
+
+def _in_which_weights_are_exact(x: Float[Tensor, "..."], *sides: tuple[int, int]) -> Float[Tensor, "..."]:
+    return x if all(_is_exact(big, small, x.dtype) for big, small in sides) else single_precision(x)
+
+
+@functools.cache
+def _is_exact(big: int, small: int, dtype: torch.dtype) -> bool:
+    """Whether A(big, small) loses nothing in a type, or no more than all of its numbers do."""
+    if dtype not in HALVES:
+        return True
+    exact = _weights(big, small)
+    return torch.equal(exact.to(dtype).double(), exact)
 
 
 # For good: what a CUDA graph has read it reads again, from the same place.

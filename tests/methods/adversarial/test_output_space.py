@@ -195,6 +195,37 @@ def test_probabilities_are_those_of_the_upsampled_logits() -> None:
     torch.testing.assert_close(p, exponentials / exponentials.sum(1, keepdim=True))
 
 
+@pytest.mark.parametrize("small", [(4, 8), (5, 7)])
+def test_probabilities_of_bfloat16_logits_and_their_gradient_are_rounded_and_no_more(small: tuple[int, int]) -> None:
+    """Half a last place is 2^-8: of a probability, and of each of the numbers of which a gradient is made."""
+    random = torch.Generator().manual_seed(0)
+    logits = (4 * torch.randn(2, 19, *small, generator=random)).bfloat16().requires_grad_()
+    slope = torch.randn(2, 19, *SIZE, generator=random).bfloat16()
+    exact = logits.detach().double().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        p = probabilities(logits, torch.Size(SIZE))
+    expected = functional.interpolate(exact, size=SIZE, mode="bilinear").softmax(1)
+    (found,) = torch.autograd.grad(p, logits, slope)
+    (wanted,) = torch.autograd.grad(expected, exact, slope.double())
+    assert p.dtype == found.dtype == torch.bfloat16
+    assert p.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(p.double(), expected, atol=1e-6, rtol=1.01 * 2**-8)
+    assert (found.double() - wanted).abs().max() <= 4 * 2**-8 * wanted.abs().max()
+    assert (found.double() - wanted).square().mean() <= (2 * 2**-8) ** 2 * wanted.square().mean()
+
+
+def test_probabilities_of_float16_logits_keep_the_gradients_of_improbable_classes() -> None:
+    logits = torch.zeros(1, 19, 4, 8).half()
+    logits[:, 0] = 12
+    logits.requires_grad_()
+    p = probabilities(logits, torch.Size(SIZE))
+    slope = torch.full_like(p, 0)
+    slope[:, 1] = 1e-2
+    (gradient,) = torch.autograd.grad(p, logits, slope)
+    assert p.dtype == torch.float32
+    assert gradient[:, 1].ne(0).all()
+
+
 def test_the_discriminator_is_as_its_fields_say() -> None:
     run = training_run(Adversarial(width=6, separable=True, discriminator_learning_rate=3e-4), steps=10)
     expected = sum(parameter.numel() for parameter in Discriminator(width=6, separable=True).parameters())

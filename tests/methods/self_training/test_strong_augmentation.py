@@ -1,33 +1,16 @@
 """The colour jitter and the blur of mixed images: what they do to a pixel, how much is drawn, and how often."""
 
 import colorsys
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 from platform.methods.self_training import strong_augmentation
 from platform.methods.self_training.strong_augmentation import strongly_augmented
-
-
-class Drawn(np.random.Generator):
-    """A generator whose draws a test decides."""
-
-    def __init__(self, uniform: Sequence[Any] = (), order: Sequence[int] = (), random: float = 0.999) -> None:
-        super().__init__(np.random.PCG64(0))
-        self._drawn = list(uniform), list(order), random
-
-    def uniform(self, *_: Any) -> Any:
-        return self._drawn[0].pop(0)
-
-    def permutation(self, *_: Any) -> Any:
-        return self._drawn[1]
-
-    def random(self, *_: Any) -> Any:  # type: ignore[override]
-        return self._drawn[2]
 
 
 def image(seed: int = 0, size: tuple[int, int] = (24, 32)) -> Tensor:
@@ -35,7 +18,8 @@ def image(seed: int = 0, size: tuple[int, int] = (24, 32)) -> Tensor:
 
 
 def jittered(x: Tensor, order: list[int], factors: tuple[float, float, float] = (1, 1, 1), hue: float = 0.0) -> Tensor:
-    return strong_augmentation._jittered(x, Drawn([np.array(factors), hue], order))
+    amounts = np.array([[*factors, hue]]).T
+    return strong_augmentation.jittered(x[None], np.array(order), amounts)[0]
 
 
 def grey(x: np.ndarray) -> np.ndarray:
@@ -98,15 +82,58 @@ def test_the_blur_is_a_gaussian_that_is_mirrored_at_the_border(sigma: float) -> 
     padded = np.pad(x.numpy(), ((0, 0), (8, 8), (8, 8)), mode="reflect")
     rows = sum(w * padded[:, 8 + o : 8 + o + 24] for w, o in zip(weights, offsets, strict=True))
     expected = sum(w * rows[..., 8 + o : 8 + o + 32] for w, o in zip(weights, offsets, strict=True))
-    result = strong_augmentation._blurred(x, Drawn([sigma]))
+    (result,) = strong_augmentation.blurred(x[None], np.array([sigma]))
     np.testing.assert_allclose(result.numpy(), expected, atol=0.5 / 255)
+
+
+def batch() -> Tensor:
+    """Three images: drawn, with a band of greys, and with a black column."""
+    x = torch.stack([image(seed, (20, 30)) for seed in range(3)])
+    x[1, :, :4], x[2, :, :, 3] = x[1, :1, :4], 0
+    return x
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]])
+def test_each_image_of_a_batch_is_changed_as_torchvision_changes_it(order: list[int]) -> None:
+    changes = (
+        functional.adjust_brightness,
+        functional.adjust_contrast,
+        functional.adjust_saturation,
+        functional.adjust_hue,
+    )
+    x, amounts = batch(), np.random.default_rng(0).uniform(-0.25, 0.25, (4, 3))
+    amounts[:3] += 1
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        given = x.contiguous(memory_format=memory_format)
+        result = strong_augmentation.jittered(given, np.array(order), amounts)
+        for position, expected in enumerate(x):
+            for change in order:
+                expected = changes[change](expected, amounts[change, position])
+            torch.testing.assert_close(result[position], expected, atol=2e-6, rtol=0)
+        assert torch.equal(given, x)
+
+
+def test_each_image_of_a_batch_is_blurred_as_torchvision_blurs_it() -> None:
+    x, sigmas = batch(), np.array([0.15, 0.62, 1.15])
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        result = strong_augmentation.blurred(x.contiguous(memory_format=memory_format), sigmas)
+        for blurred, before, sigma in zip(result, x, sigmas, strict=True):
+            side = 2 * round(2 * sigma) + 3
+            torch.testing.assert_close(blurred, functional.gaussian_blur(before, [side, side], [sigma, sigma]))
+
+
+def test_a_blur_is_no_coarser_in_half_precision() -> None:
+    x = batch().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        result = strong_augmentation.blurred(x, np.array([0.5, 0.6, 0.7]))
+    assert torch.equal(result, strong_augmentation.blurred(x, np.array([0.5, 0.6, 0.7])))
 
 
 def test_eight_of_ten_batches_are_jittered_and_half_are_blurred_whichever_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(strong_augmentation, "_jittered", lambda x, _: x + 1)
-    monkeypatch.setattr(strong_augmentation, "_blurred", lambda x, _: x + 2)
+    monkeypatch.setattr(strong_augmentation, "jittered", lambda x, *_: x + 1)
+    monkeypatch.setattr(strong_augmentation, "blurred", lambda x, _: x + 2)
     random, black, draws = np.random.default_rng(0), torch.zeros(2, 3, 1, 1), 4000
     counted = np.zeros(4)
     for _ in range(draws):
@@ -117,39 +144,35 @@ def test_eight_of_ten_batches_are_jittered_and_half_are_blurred_whichever_the_ot
     assert (np.abs(counted / draws - expected) <= 5 * np.sqrt(expected * (1 - expected) / draws)).all()
 
 
-def test_each_image_is_changed_by_amounts_of_its_own_within_the_published_ranges(
+def test_each_image_is_changed_by_amounts_of_its_own_within_the_published_ranges_and_all_in_one_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from torchvision.transforms.v2 import functional
+    orders: list[tuple[int, ...]] = []
+    amounts: list[np.ndarray] = []
+    sigmas: list[np.ndarray] = []
 
-    used: dict[str, list[float]] = {}
+    def noted(x: Tensor, order: np.ndarray, factors: np.ndarray) -> Tensor:
+        orders.append(tuple(order.tolist()))
+        amounts.append(factors)
+        return x
 
-    def keeps(name: str) -> Callable[..., Tensor]:
-        def kept(x: Tensor, *factors: Any) -> Tensor:
-            used.setdefault(name, []).append(factors[0] if name != "gaussian_blur" else factors[1][0])
-            return x
+    def noted_blur(x: Tensor, drawn: np.ndarray) -> Tensor:
+        sigmas.append(drawn)
+        return x
 
-        return kept
-
-    limits = {
-        "adjust_brightness": (0.75, 1.25),
-        "adjust_contrast": (0.75, 1.25),
-        "adjust_saturation": (0.75, 1.25),
-        "adjust_hue": (-0.25, 0.25),
-        "gaussian_blur": (0.15, 1.15),
-    }
-    for name in limits:
-        monkeypatch.setattr(functional, name, keeps(name))
+    monkeypatch.setattr(strong_augmentation, "jittered", noted)
+    monkeypatch.setattr(strong_augmentation, "blurred", noted_blur)
     random = np.random.default_rng(0)
     for _ in range(400):
         strongly_augmented(torch.zeros(2, 3, 1, 1), random)
-    for name, (low, high) in limits.items():
-        values = np.array(used[name])
-        assert len(values) % 2 == 0
-        assert np.all(values[::2] != values[1::2])
-        assert low <= values.min() < low + 0.05 * (high - low)
-        assert high - 0.05 * (high - low) < values.max() <= high
-        assert values.mean() == pytest.approx((low + high) / 2, abs=0.06)
+    assert {*orders} == {*itertools.permutations(range(4))}
+    limits = [(0.75, 1.25)] * 3 + [(-0.25, 0.25), (0.15, 1.15)]
+    for drawn, (low, high) in zip([*np.stack(amounts, axis=1), np.stack(sigmas)], limits, strict=True):
+        assert drawn.shape[1:] == (2,)
+        assert np.all(drawn[:, 0] != drawn[:, 1])
+        assert low <= drawn.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < drawn.max() <= high
+        assert drawn.mean() == pytest.approx((low + high) / 2, abs=0.06)
 
 
 def test_colours_that_no_screen_has_are_clipped_first() -> None:
@@ -162,6 +185,8 @@ def test_colours_that_no_screen_has_are_clipped_first() -> None:
         torch.testing.assert_close(result, strongly_augmented(x.clamp(0, 255), np.random.default_rng(seed)))
 
 
-def test_one_image_that_is_neither_jittered_nor_blurred_stays_as_it_is() -> None:
+def test_what_is_neither_jittered_nor_blurred_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strong_augmentation, "JITTERED", 0.0)
+    monkeypatch.setattr(strong_augmentation, "BLURRED", 0.0)
     x = 255 * image(3).float()[None]
-    torch.testing.assert_close(strongly_augmented(x, Drawn(random=0.8)), x)
+    torch.testing.assert_close(strongly_augmented(x, np.random.default_rng(0)), x)

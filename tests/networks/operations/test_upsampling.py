@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from platform.networks.operations.layout import layout
-from platform.networks.operations.upsampling import single_precision, upsample, weights
+from platform.networks.operations.upsampling import gradient_of_upsample, single_precision, upsample, weights
 from tests.support.operations import operations_of
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -71,12 +71,23 @@ def test_rows_of_the_matrix_are_shares() -> None:
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-def test_half_precision_is_resized_in_single_precision_and_rounded_once_also_under_autocast(half: torch.dtype) -> None:
-    logits = (20 * values(19, (4, 8))).to(half)
-    with torch.autocast("cpu", torch.bfloat16):
-        y = upsample(logits, (32, 64))
-    assert y.dtype == half
-    torch.testing.assert_close(y, interpolated(logits.float(), (32, 64)).to(half), atol=1e-4, rtol=1e-2)
+def test_half_precision_is_rounded_once_by_a_product_and_at_odd_ratios_once_in_all(half: torch.dtype) -> None:
+    """Each rounding is of half a last place; at an eighth the weights, multiples of 1/16, are exact."""
+    for small, big, roundings in (((4, 8), (32, 64), 2), ((5, 7), (33, 50), 1)):
+        logits = (20 * values(19, small)).to(half).requires_grad_()
+        exact = logits.detach().double().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = upsample(logits, big)
+        expected = interpolated(exact, big)
+        gradient = values(19, big).to(half)
+        (found,) = torch.autograd.grad(y, logits, gradient)
+        (wanted,) = torch.autograd.grad(expected, exact, gradient.double())
+        last_place = torch.finfo(half).eps / 2
+        assert y.dtype == found.dtype == half
+        assert torch.equal(gradient_of_upsample(gradient, small), found)
+        assert (y.double() - expected).abs().max() <= 1.01 * roundings * last_place * exact.abs().max()
+        assert (found.double() - wanted).abs().max() <= 3 * last_place * wanted.abs().max()
+    assert single_precision(logits).dtype == torch.float32
     assert single_precision(logits.double()).dtype == torch.float64
 
 
