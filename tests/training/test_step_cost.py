@@ -11,8 +11,9 @@ from platform.methods import DANN, FDA, SEGMENTATION, Adversarial, Method, Playe
 from platform.methods.composition import Composition
 from platform.networks import BiSeNet18, Network
 from platform.training.cost import cost_of, estimate_of
+from platform.training.cost.traffic import traffic_of
 from platform.training.recipe import Recipe
-from tests.support.fake_step import asked_of_a_gpu
+from tests.support.fake_step import SIZE, Asked, asked_of_a_gpu
 from tests.support.tiny_splits import composition
 
 PUBLISHED = [SourceOnly(), FDA(), Adversarial(), Adversarial(separable=True)]
@@ -20,10 +21,28 @@ RECIPE = Recipe(network=BiSeNet18(width=0.125))
 ALONE = cost_of(composition(SourceOnly()), RECIPE)
 
 
-@pytest.mark.parametrize("method", PUBLISHED, ids=str)
-def test_the_counted_step_is_the_one_that_is_taken(method: Method) -> None:
-    methods, recipe = Composition((method,)), Recipe()
-    taken = asked_of_a_gpu(methods, recipe).flops / 1e9
+@pytest.fixture(scope="module", params=PUBLISHED, ids=str)
+def published(request: pytest.FixtureRequest) -> tuple[Composition, Asked]:
+    """Methods at their defaults, and what their step asks of a GPU at full size."""
+    methods = Composition((request.param,))
+    return methods, asked_of_a_gpu(methods, Recipe())
+
+
+def test_traffic_is_about_what_the_step_asks_for(published: tuple[Composition, Asked]) -> None:
+    methods, asked = published
+    traffic = traffic_of(methods, Recipe(), (), SIZE)
+    assert asked.kernels / 1.4 < traffic.kernels < 1.1 * asked.kernels
+    assert asked.bytes / 1.6 < traffic.bytes < 1.1 * asked.bytes
+    (twice,) = {traffic_of(methods, replace(Recipe(), batch=8), (), SIZE)}
+    assert twice.kernels == traffic.kernels
+    # What weights take does not grow.
+    assert 1.8 * traffic.bytes < twice.bytes < 2 * traffic.bytes
+    assert twice.kept == pytest.approx(2 * traffic.kept, rel=0.05)
+
+
+def test_the_counted_step_is_the_one_that_is_taken(published: tuple[Composition, Asked]) -> None:
+    methods, asked = published
+    recipe, taken = Recipe(), asked.flops / 1e9
     assert recipe.batch * cost_of(methods, recipe).step_gflops == pytest.approx(taken, rel=0.01)
     assert recipe.batch * estimate_of(methods, recipe).step_gflops == pytest.approx(taken, rel=0.01)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
-from platform.methods.step import Step
+from platform.methods.step import Passes, Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments, layer_operations
 from platform.networks.network import Architecture, Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
@@ -58,6 +58,21 @@ class Call(NamedTuple):
 
 class Uncounted(ValueError):
     """Methods raise where their players are made, or their losses taken, to count what they cost."""
+
+
+class Passing(Passes, Protocol):
+    """Passes of the segmentation network as a step is tried on them."""
+
+    walks: Walks
+    """The ways back through the step's graph."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a whole image."""
+
+    @property
+    def leaf(self) -> Float[Tensor, ""]:
+        """What the segmentation network's loss may depend on beside its weights."""
 
 
 class Acting(NamedTuple):
@@ -209,7 +224,7 @@ def step_of(methods: Composition, players: Players, bare: Architecture, scale: i
 
 
 def take(
-    methods: Composition, players: Players, network: Network, segment: "Enlarging", number: int
+    methods: Composition, players: Players, network: Network, segment: Passing, number: int
 ) -> Mapping[str, Float[Tensor, ""]]:
     """Take a step of this number, all gradients as a run takes them, and give its losses."""
     step = _step(methods, network, segment, number)
@@ -238,7 +253,7 @@ def _labelled_images(size: tuple[int, int]) -> LabelledImages:
     return LabelledImages(images, np.zeros((BATCH, *size), np.uint8))
 
 
-def _step(methods: Composition, network: Network, segment: "Enlarging", number: int) -> Step:
+def _step(methods: Composition, network: Network, segment: Passing, number: int) -> Step:
     size = segment.size
     indices = torch.arange(BATCH)
     pixels = _pixels(size, ADAPTED)
