@@ -156,7 +156,7 @@ fda
   recipe    at its defaults
   slot      0.5 GPU, 1 CPU a trial
   cost      1,022 PFLOP of training at most, 57 h on one GPU at 5 TFLOP/s
-  time      about 22 h on this machine, 4 trials at a time: reckoned, as on one
+  time      about 21 h on this machine, 4 trials at a time: reckoned, as on one
             GPU at 5 TFLOP/s
   disk      1.4 GB for the checkpoints of the confirm trials, 267 MB at most for
             evidence, 193 MB for each trial that runs, and 3.5 GB at most for
