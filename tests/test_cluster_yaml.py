@@ -1,8 +1,12 @@
 """`cluster.yaml` passes Ray's validation, for AWS and for machines of one's own, and opens nothing to the world."""
 
+import os
 import re
+import shutil
 import socket
 import subprocess
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +148,72 @@ def test_another_programs_port_is_not_taken_for_mlflows(configured: dict[str, An
         assert hasty.count(f"/{port}") == 1
         done = subprocess.run(["bash", "-c", hasty], capture_output=True, text=True, check=False)
     assert (done.returncode, "is another program's" in done.stdout) == ((1, True) if taken else (0, False))
+
+
+GPU_TOOLS = {
+    "nvidia-smi": 'test -z "$NO_GPU"',
+    # As the true one: asked on its standard input, it fails while no daemon runs.
+    "nvidia-cuda-mps-control": """
+if [ "$1" = -d ]; then
+    test ! -e ~/daemon && touch ~/daemon && echo "daemon $* $CUDA_MPS_PIPE_DIRECTORY $CUDA_MPS_LOG_DIRECTORY" >> ~/calls
+    test -d "$CUDA_MPS_PIPE_DIRECTORY" && test -d "$CUDA_MPS_LOG_DIRECTORY"
+else
+    test "$(cat)" = get_server_list && test -e ~/daemon
+fi""",
+}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a node whose GPU's tools note what they are asked."""
+    (tmp_path / "cluster").mkdir()
+    for name, text in GPU_TOOLS.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    user = f"nobody-{uuid.uuid4().hex[:8]}"
+    yield {"HOME": str(tmp_path), "USER": user, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    shutil.rmtree(f"/tmp/cluster-{user}", ignore_errors=True)
+
+
+def started(configured: dict[str, Any], on: str, node: dict[str, str]) -> str:
+    """Run on a node what `ray up` runs there up to Ray, as far as MPS is concerned; what Ray's shell knows of MPS."""
+    commands = configured[f"{on}_start_ray_commands"]
+    (mps,) = [command for command in commands if "nvidia-cuda-mps-control" in command]
+    assert 0 < commands.index(mps) < commands.index(start(configured, on))
+    environment, settings = configured["setup_commands"][0], configured["initialization_commands"][0]
+    for command in (settings, environment, f". ~/cluster/environment.sh\n{mps}"):
+        subprocess.run(["bash", "-c", command], env=node, check=True)
+    shown = ". ~/cluster/environment.sh; env | { grep CUDA_ || true; } | sort"
+    return subprocess.run(["bash", "-c", shown], env=node, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("on", ["head", "worker"])
+@pytest.mark.parametrize("text", [TEXT, exchanged(TEXT)], ids=["AWS", "own machines"])
+def test_mps_runs_before_ray_where_it_is_asked_for(text: str, on: str, node: dict[str, str]) -> None:
+    calls, folder = Path(node["HOME"]) / "calls", f"/tmp/cluster-{node['USER']}/mps"
+    assert "export MPS=\n" in text
+    assert started(read(text), on, node) == ""
+    assert not calls.exists()
+    asking = read(filled_in(text, MPS="yes"))
+    found = f"CUDA_MPS_LOG_DIRECTORY={folder}/log\nCUDA_MPS_PIPE_DIRECTORY={folder}\n"
+    assert started(asking, on, node | {"NO_GPU": "1"}) == found
+    assert not calls.exists()
+    # A second `ray up` finds the daemon, with which trials may be running.
+    for _ in range(2):
+        assert started(asking, on, node) == found
+        assert calls.read_text() == f"daemon -d {folder} {folder}/log\n"
+    assert Path(f"/tmp/cluster-{node['USER']}").stat().st_mode & 0o077 == 0
+
+
+def test_a_daemon_that_does_not_start_ends_the_start(node: dict[str, str]) -> None:
+    (Path(node["HOME"]) / "nvidia-cuda-mps-control").write_text("#!/bin/bash\nexit 1\n", encoding="ascii")
+    with pytest.raises(subprocess.CalledProcessError):
+        started(read(filled_in(TEXT, MPS="yes")), "worker", node)
+
+
+def test_no_trial_gets_a_part_of_the_multiprocessors() -> None:
+    """By which its bits would depend on how many share the GPU."""
+    assert "THREAD_PERCENTAGE" not in TEXT
 
 
 def test_no_results_or_environment_are_copied(configured: dict[str, Any]) -> None:

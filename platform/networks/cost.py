@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
@@ -25,6 +26,8 @@ SIZE = (512, 1024)
 SMALLEST = (32, 64)
 """Height and width of the image that estimates are counted on: 32 pixels are one of the deepest features."""
 
+LAYERS = (_ConvNd, nn.Linear)
+"""The kinds of layers that multiply matrices: nearly all operations of a network are theirs."""
 
 Arguments = dict[int | str, Any]
 """The arguments of a call, by position or by name, with its shape in place of a tensor."""
@@ -66,8 +69,8 @@ class Cost:
     original_discriminator_gflops: float
     """One judgement of what the method gives to it for one image, as torchscan 0.1.1 counts it."""
     step_gflops: float = 0.0
-    """A training step for one image of each batch: every pass of the network and of all players, those that take
-    gradients thrice; 2 per multiply-accumulate."""
+    """A training step for one image of each batch: every pass of the network and of all players, and what their layers
+    take for each gradient, as much as forward; 2 per multiply-accumulate."""
 
 
 def network_cost(network: Network) -> Cost:
@@ -161,9 +164,9 @@ def layer_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
 
     def count(layer: nn.Module, arguments: tuple[Any, ...], by_name: dict[str, Any], output: Tensor) -> None:
         nonlocal operations
-        operations += 2 * _multiply_accumulates(layer, arguments[0] if arguments else by_name["input"], output)
+        operations += 2 * multiply_accumulates(layer, arguments[0] if arguments else by_name["input"], output)
 
-    layers = [layer for layer in module.modules() if isinstance(layer, _ConvNd | nn.Linear)]
+    layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
     _call_watched(module, inputs, named, layers, count)
     return operations
 
@@ -199,8 +202,12 @@ def _call_watched(
             handle.remove()
 
 
-def _multiply_accumulates(layer: nn.Module, x: Tensor, y: Tensor) -> int:
-    """Every weight takes part once for each place of the output, in a transposed convolution of the input."""
+def multiply_accumulates(layer: nn.Module, x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> int:
+    """Every weight takes part once for each place of the output, in a transposed convolution of the input.
+
+    A gradient takes as many again, be it the one with respect to the input or the weights'. A layer of any kind that is
+    not one of `LAYERS` counts nothing.
+    """
     match layer:
         case _ConvTransposeNd():
             return x.numel() // layer.in_channels * layer.weight.numel()

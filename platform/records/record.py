@@ -1,6 +1,7 @@
 """Record types: what a trial leaves behind, and what a study decides about it, as plain values."""
 
 import dataclasses
+import re
 from collections import Counter
 from typing import Any, Literal
 
@@ -38,6 +39,16 @@ Confusion = list[list[int]]
 """20 x 20 counts, row = ground truth, column = prediction, index 19 = void (see `platform.scores.metrics`)."""
 
 
+def on_record(model: str, multiprocessors: int) -> str:
+    """A GPU as reports name it: `NVIDIA H100 80GB HBM3, 132 multiprocessors`."""
+    return f"{model}, {multiprocessors} multiprocessors"
+
+
+def model_of(device: str) -> str:
+    """The model of a GPU that a report names, which in those of earlier versions is all of the name."""
+    return re.sub(r", \d+ multiprocessors\Z", "", device)
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """What a trial reports at an evaluation."""
@@ -54,7 +65,7 @@ class Report:
     node: str = ""
     """The address of the machine that trained since the previous report."""
     device: str = ""
-    """The name of that machine's GPU, or `CPU`."""
+    """The name of that machine's GPU, as `on_record` gives it, or `CPU`."""
     evaluating: float = 0.0
     """What of the seconds was the evaluation; 0 where that was not noted."""
     starting: float = 0.0

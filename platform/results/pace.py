@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from platform.networks.cost import SIZE
-from platform.records.record import CPU, TARGET_TEST, Record
+from platform.records.record import CPU, TARGET_TEST, Record, model_of
 from platform.records.store import Store
 
 NEWEST = 200
@@ -18,7 +18,7 @@ class Machine(NamedTuple):
     """A kind of machine."""
 
     device: str
-    """The name of its GPUs, or `CPU`."""
+    """The model of its GPUs, or `CPU`."""
     processor: str = ""
     """`platform.records.provenance.processor` where there is no GPU: of several machines, the driver's."""
 
@@ -108,9 +108,11 @@ def _of(record: Record) -> Iterator[Measured]:
     """What a trial took; nothing where it has not reported, on several devices, or before evaluations were timed."""
     trial, reports = record.trial, [report for report in record.reports if report.evaluating > 0]
     devices = {report.device for report in reports}
-    if len(devices) != 1:
+    models = {*map(model_of, devices)}
+    # A report of an earlier version names a model alone, and may be followed by one that says more.
+    if len(models) != 1 or len(devices - models) > 1:
         return
-    (device,) = devices
+    (device,) = models
     pixels = math.prod(trial.shift["size"])
     steps = trial.steps / trial.evaluations
     yield Measured(

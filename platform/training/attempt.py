@@ -18,7 +18,7 @@ import torch
 
 from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
-from platform.records.record import CPU, Report
+from platform.records.record import Report
 from platform.records.storage.lines import Unreadable
 from platform.records.storage.plausible import plausible
 from platform.records.storage.storage import sees
@@ -30,6 +30,7 @@ from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
 from platform.training.device.memory import keep_to_share, out_of_memory
+from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions
 from platform.training.given import StartLost, trained
@@ -293,7 +294,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         confusions={name: matrix.tolist() for name, matrix in found.confusions.items()},
         parts=run.parts,
         node=node.address,
-        device=torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else CPU,
+        device=name_of(run.device),
         evaluating=time.perf_counter() - began,
         images=run.images_per_step * (run.step - training.step),
         precision=run.arithmetic.name,

@@ -66,6 +66,27 @@ def test_what_trained_a_trial_is_said(tmp_path: Path) -> None:
     assert [found.machine for found in measured(store)] == [Machine(CPU, "another"), Machine("a GPU"), HERE]
 
 
+def test_a_gpu_is_the_same_however_much_its_name_says(tmp_path: Path) -> None:
+    """What the driver calls it, which a plan compares with, has no multiprocessors; nor have earlier reports."""
+    store = Store(tmp_path)
+    for number, (device, last) in enumerate(
+        [
+            ("NVIDIA H100", ""),
+            ("NVIDIA H100, 132 multiprocessors", ""),
+            ("NVIDIA H100", "NVIDIA H100, 132 multiprocessors"),
+        ]
+    ):
+        write(store, "search", number, 3.0, device=device, last=last)
+    assert [found.machine for found in measured(store)] == [Machine("NVIDIA H100")] * 3
+
+
+def test_two_parts_of_a_gpu_tell_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    whole, half = ("NVIDIA H100, 132 multiprocessors", "NVIDIA H100, 66 multiprocessors")
+    write(store, "search", 0, 3.0, device=whole, last=half)
+    assert measured(store) == []
+
+
 def test_a_trial_of_two_devices_tells_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write(store, "search", 0, 3.0, last="a GPU")

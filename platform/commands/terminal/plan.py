@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from platform.commands.terminal.gpus import carried
 from platform.commands.terminal.screen import COLUMNS
 from platform.design.asha import ASHA
 from platform.design.plan import Plan, plan, reckoned_device
@@ -55,6 +56,8 @@ def describe(
     }
     if offer is not None:
         facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
+    if not elsewhere and (gpus := carried(planned.rows, offer, this_machine() if offer is None else offer)):
+        facts["gpus"] = gpus
     blocks = [[name, *_fields(facts, indent=2)]]
     reference = next(each.estimate for each in planned.rows if each.row.name == study.reference).step_gflops
     for each in planned.rows:

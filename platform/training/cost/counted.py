@@ -46,9 +46,9 @@ class _Counted:
     judgements: tuple[Judgement, ...]
     """The calls of players that are only trained, each different one once."""
     passes: float
-    """Passes of the segmentation network for one image, those with gradients thrice."""
-    calls: tuple[tuple[Judgement, int], ...]
-    """All calls of players, with the passes of each."""
+    """What the segmentation network takes for one image of each batch, forward and for gradients, in passes."""
+    calls: tuple[tuple[Judgement, float], ...]
+    """All calls of players, with what each takes, in passes."""
 
 
 def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Cost:
@@ -131,7 +131,7 @@ def _counted(acting: Acting) -> _Counted:
         one, larger_one = _of_one(call.arguments), _of_one(grown.arguments)
         full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
         judgement = Judgement(modules[call.player].get_submodule(call.part), one, full)
-        calls.append((judgement, call.passes))
+        calls.append((judgement, call.tally.passes))
         if call.player not in (methods.deployed, SEGMENTATION):
             judgements.setdefault(f"{call.player} {call.part} {full}", judgement)
     if methods.deployed != SEGMENTATION and passes:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +21,14 @@ from torch import Tensor
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
-from platform.methods.step import Moment, Step
-from platform.networks.cost import SIZE, SMALLEST, Arguments
+from platform.methods.step import Moment, Passes, Step
+from platform.networks.cost import SIZE, SMALLEST, Arguments, layer_operations
 from platform.networks.network import Architecture, Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.labels import NUM_CLASSES
 from platform.shifts.shift import Images, LabelledImages
+from platform.training.cost.gradients import UNKNOWN, Layers, Tally, Walks, pass_of
 from platform.training.cost.watched import Asked, calls_noted, unchanged
 from platform.training.given import Given, untrained
 from platform.training.recipe import Recipe
@@ -39,8 +41,6 @@ ROUND, LATE = 720_720_000, 0.999
 NUMBERS = (ROUND - 1, ROUND, ROUND + 1)
 """Steps, one of them such that most rounds begin at it, and the progress that methods see: whatever they do only after
 a warm-up, or once a round has begun, is counted too. What begins a round is not: it is done every so many steps."""
-WITH_GRADIENTS = 3
-"""What a pass costs with its gradients, in passes: one forward, and about two for its backward."""
 Players = tuple[dict[str, Player], ...]
 """The players of each method."""
 
@@ -52,12 +52,27 @@ class Call(NamedTuple):
     part: str
     """The name of the part within the player; empty for the whole."""
     arguments: Arguments
-    passes: int
-    """What it costs, in passes for one image."""
+    tally: Tally
+    """What its layers multiply, forward and for gradients."""
 
 
 class Uncounted(ValueError):
     """Methods raise where their players are made, or their losses taken, to count what they cost."""
+
+
+class Passing(Passes, Protocol):
+    """Passes of the segmentation network as a step is tried on them."""
+
+    walks: Walks
+    """The ways back through the step's graph."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a whole image."""
+
+    @property
+    def leaf(self) -> Float[Tensor, ""]:
+        """What the segmentation network's loss may depend on beside its weights."""
 
 
 class Acting(NamedTuple):
@@ -184,34 +199,45 @@ def deployed_of(acting: Acting) -> Network | None:
 def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
     """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
     calls: list[Call] = []
+    whole: list[tuple[float, Tally]] = []
     network, segment = copy.deepcopy(network_of(bare)), enlarging(bare, scale)
+    layers = Layers(segment.walks, Tally(differentiates=False))
 
     def note(name: str, part: str, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         given: list[tuple[int | str, Any]] = [*enumerate(inputs), *named.items()]
+        layers.tally = Tally(torch.is_grad_enabled())
         if (name, part) == (SEGMENTATION, ""):
-            segment.count(next(value for _, value in given if isinstance(value, Tensor)))
+            whole.append((segment.share(next(value for _, value in given if isinstance(value, Tensor))), layers.tally))
         else:
             shapes = {key: value.shape if isinstance(value, Tensor) else value for key, value in given}
-            calls.append(Call(name, part, shapes, _passes()))
+            calls.append(Call(name, part, shapes, layers.tally))
 
-    with calls_noted(modules_of(network, players), note), torch.random.fork_rng(devices=[]):
+    modules = modules_of(network, players)
+    with calls_noted(modules, note), layers.watched(modules), torch.random.fork_rng(devices=[]):
         methods.weights(_labelled_images(segment.size))
         for number in NUMBERS:
             calls.clear()
+            whole.clear()
             segment.passes = 0.0
             take(methods, players, network, segment, number)
-    return calls, segment.passes
+    return calls, segment.passes + sum(share * tally.passes for share, tally in whole)
 
 
 def take(
-    methods: Composition, players: Players, network: Network, segment: "Enlarging", number: int
+    methods: Composition, players: Players, network: Network, segment: Passing, number: int
 ) -> Mapping[str, Float[Tensor, ""]]:
-    """Take a step of this number, and give its losses."""
+    """Take a step of this number, all gradients as a run takes them, and give its losses."""
     step = _step(methods, network, segment, number)
     with torch.enable_grad(), unchanged(methods.name, modules_of(network, players)):
         losses = methods.losses(step, players)
     if segment.leaf.grad is not None:
         raise ValueError(f"{methods.name}.losses must return losses and differentiate none; leave out .backward()")
+    modules = modules_of(network, players)
+    for position, name in enumerate(sorted(losses, key=lambda name: name == SEGMENTATION)):
+        own = [parameter for parameter in modules[name].parameters() if parameter.requires_grad]
+        learned = [*own, segment.leaf] if name == SEGMENTATION else own
+        with segment.walks.back(name):
+            torch.autograd.grad(losses[name], learned, retain_graph=position < len(losses) - 1, allow_unused=True)
     if methods.updates:
         with torch.no_grad():
             methods.update(step, players)
@@ -227,7 +253,7 @@ def _labelled_images(size: tuple[int, int]) -> LabelledImages:
     return LabelledImages(images, np.zeros((BATCH, *size), np.uint8))
 
 
-def _step(methods: Composition, network: Network, segment: "Enlarging", number: int) -> Step:
+def _step(methods: Composition, network: Network, segment: Passing, number: int) -> Step:
     size = segment.size
     indices = torch.arange(BATCH)
     pixels = _pixels(size, ADAPTED)
@@ -252,7 +278,19 @@ def _step(methods: Composition, network: Network, segment: "Enlarging", number: 
 
 def enlarging(bare: Architecture, scale: int) -> "Enlarging":
     """The passes of a network in a step on images some times as large as the smallest."""
-    return Enlarging(smallest_prediction(bare), (SMALLEST[0] * scale, SMALLEST[1] * scale))
+    return Enlarging(smallest_prediction(bare), (SMALLEST[0] * scale, SMALLEST[1] * scale), *_pass_of(bare))
+
+
+@functools.cache
+def _pass_of(bare: Architecture) -> tuple[float, float]:
+    """What a pass in training costs, and what all gradients of it do, in passes that predict."""
+    image = torch.zeros(1, 3, *SMALLEST)
+    with own_network(bare), torch.random.fork_rng(devices=[]):
+        network = copy.deepcopy(network_of(bare))
+        tally, predicting = pass_of(network, SEGMENTATION, image), layer_operations(network, image) // 2
+    if not predicting:
+        return 1.0, UNKNOWN - 1
+    return tally.forward / predicting, tally.backward / predicting
 
 
 @dataclass
@@ -262,16 +300,28 @@ class Enlarging:
     prediction: Prediction
     size: tuple[int, int]
     """Height and width of a whole image."""
+    forward: float = field(default=1.0)
+    """What a pass costs, in passes that predict: auxiliary heads are passed, too."""
+    backward: float = field(default=2.0)
+    """What the gradients of all weights cost, in passes that predict."""
     passes: float = field(default=0.0)
     leaf: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros((), requires_grad=True))
-    """What all predictions depend on: it has a gradient once anybody has called `backward`."""
+    """What all predictions depend on, in the weights' place: it has a gradient once anybody has called `backward`."""
+    walks: Walks = field(default_factory=Walks)
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """The prediction for these images, of the right shapes."""
         check_domain(domain)
-        self.count(images)
+        share = self.share(images)
+        self.passes += share * self.forward
         # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.
-        nothing = 0.0 * images.mean() + (self.leaf if torch.is_grad_enabled() else 0.0)
+        nothing = 0.0 * images.mean()
+        if nothing.requires_grad:
+            nothing.register_hook(partial(self._walked, share))  # type: ignore[no-untyped-call]
+        if torch.is_grad_enabled():
+            weights = 1.0 * self.leaf
+            weights.register_hook(partial(self._walked, share * self.backward))  # type: ignore[no-untyped-call]
+            nothing = nothing + weights
 
         def enlarge(small: Tensor) -> Tensor:
             sides = zip(small.shape[-2:], images.shape[-2:], SMALLEST, strict=True)
@@ -283,9 +333,12 @@ class Enlarging:
 
     labelled = __call__
 
-    def count(self, images: Float[Tensor, "batch 3 height width"]) -> None:
-        """Count a pass of these images."""
-        self.passes += _passes() * len(images) / BATCH * math.prod(images.shape[-2:]) / math.prod(self.size)
+    def share(self, images: Float[Tensor, "batch 3 height width"]) -> float:
+        """The pass of these images, in passes of one image for each of a batch."""
+        return len(images) / BATCH * math.prod(images.shape[-2:]) / math.prod(self.size)
+
+    def _walked(self, passes: float, _: Tensor) -> None:
+        self.passes += passes
 
 
 @contextmanager
@@ -307,7 +360,3 @@ def own_mistakes(acting: Acting, begins: bool = False) -> Iterator[None]:
         ):
             remedy = "mend it, or write .after(...), if it begins from other rows"
         raise Uncounted(f"{name} cannot be tried, since it raises {explained(error)}; {remedy}") from error
-
-
-def _passes() -> int:
-    return WITH_GRADIENTS if torch.is_grad_enabled() else 1
