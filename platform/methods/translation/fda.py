@@ -20,6 +20,7 @@ import math
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex, Float, Float32
@@ -82,8 +83,14 @@ def smallest_beta(number: int, shorter: int) -> float:
 
 def low_frequencies(images: Float[Tensor, "*batch height width"], b: int) -> Complex[Tensor, "*batch {2*b+1} {b+1}"]:
     """F_uv of the images, for u in -b..b and v in 0..b."""
-    rows, columns = _waves(*images.shape[-2:], b, images.device, images.dtype)
-    return rows @ torch.view_as_complex((images @ columns).view(*images.shape[:-1], b + 1, 2))
+    waves = _waves(*images.shape[-2:], b, images.device, images.dtype)
+    if images.stride(-1) == 1:
+        down = waves.rows @ images
+    else:
+        side_by_side = waves.rows @ images.movedim(-3, -1).flatten(-2)
+        down = side_by_side.view(*side_by_side.shape[:-1], -1, images.shape[-3]).movedim(-1, -3)
+    across = down @ waves.columns
+    return waves.signs @ torch.view_as_complex(across.view(*across.shape[:-1], b + 1, 2))
 
 
 def lend_amplitudes(
@@ -97,31 +104,60 @@ def lend_amplitudes(
     height, width = images.shape[-2:]
     if 2 * b >= min(height, width):
         raise ValueError(f"FDA's band must be below half the shorter side, {min(height, width)}, got {b}; lower beta")
+    waves = _waves(height, width, b, images.device, images.dtype)
     spectrum = low_frequencies(images, b)
     phase = torch.where(spectrum == 0, 1.0, spectrum.sgn())
-    weights = torch.full((b + 1,), 2.0, device=images.device, dtype=images.dtype)
-    weights[0] = 1.0
-    change = weights * (amplitudes - spectrum.abs()) * phase / (height * width)
-    rows, columns = _waves(height, width, b, images.device, images.dtype)
+    change = waves.weights * (amplitudes - spectrum.abs()) * phase
     # Re(z conj(c)) = Re z Re c + Im z Im c: one real product.
-    return images + torch.view_as_real(rows.mH @ change).flatten(-2) @ columns.mT
+    across = torch.view_as_real(waves.signs.mH @ change).flatten(-2) @ waves.columns.mT
+    if images.stride(-1) == 1:
+        return _added(images.flatten(0, 1), waves.rows, across.flatten(0, 1)).view_as(images)
+    side_by_side = _added(images.movedim(1, -1).flatten(-2), waves.rows, across.movedim(1, -1).flatten(-2))
+    return side_by_side.view(-1, height, width, images.shape[1]).movedim(-1, 1)
+
+
+def _added(
+    images: Float[Tensor, "batch height _"], rows: Float[Tensor, "waves height"], change: Float[Tensor, "batch waves _"]
+) -> Float[Tensor, "batch height _"]:
+    return torch.baddbmm(images, rows.mT.expand(len(images), -1, -1), change)
+
+
+class _Waves(NamedTuple):
+    """What images are multiplied with from both sides: real numbers, since images are real.
+
+    Rows are summed first, columns second. A row may then lie in memory with the colours of a pixel side by side, and
+    needs no copy.
+    """
+
+    rows: Float[Tensor, "{2*b+2} height"]
+    """cos(2 pi u h / H) for u in 0..b, and below sin(2 pi u h / H)."""
+    columns: Float[Tensor, "width {2*b+2}"]
+    """exp(-2 pi i v w / W), real and imaginary part of each v in 0..b side by side."""
+    signs: Complex[Tensor, "{2*b+1} {2*b+2}"]
+    """Makes exp(-2 pi i u h / H) of `rows`, for u in -b..b: 1 for the cosine of |u|, -i or i for its sine."""
+    weights: Float[Tensor, " {b+1}"]
+    """w_v / (HW)."""
 
 
 @lru_cache(maxsize=8)
-def _waves(
-    height: int, width: int, b: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Complex[Tensor, "{2*b+1} {height}"], Float[Tensor, "{width} {2*b+2}"]]:
-    """exp(-2 pi i u h / H) and exp(-2 pi i v w / W).
-
-    The latter as real numbers, real and imaginary part of each v side by side, since it is multiplied with real images.
-    """
-    u = torch.arange(-b, b + 1, dtype=torch.float64)
-    v = torch.arange(0, b + 1, dtype=torch.float64)
-    h = torch.arange(height, dtype=torch.float64)
-    w = torch.arange(width, dtype=torch.float64)
-    rows = torch.polar(torch.ones(2 * b + 1, height, dtype=torch.float64), -2 * math.pi * torch.outer(u, h) / height)
-    columns = torch.polar(torch.ones(width, b + 1, dtype=torch.float64), -2 * math.pi * torch.outer(w, v) / width)
-    return rows.to(device, dtype.to_complex()), torch.view_as_real(columns).flatten(-2).to(device, dtype)
+def _waves(height: int, width: int, b: int, device: torch.device, dtype: torch.dtype) -> _Waves:
+    frequencies = torch.arange(b + 1, dtype=torch.float64)
+    down, across = (
+        2 * math.pi * torch.outer(frequencies, torch.arange(side, dtype=torch.float64)) / side
+        for side in (height, width)
+    )
+    rows = torch.cat([down.cos(), down.sin()])
+    columns = torch.stack([across.cos(), -across.sin()], dim=1).flatten(0, 1).T.contiguous()
+    u = torch.arange(-b, b + 1)[:, None]
+    is_own = (u.abs() == frequencies).double()
+    signs = torch.cat([torch.complex(is_own, 0 * is_own), torch.complex(0 * is_own, -u.sign() * is_own)], dim=1)
+    weights = (1 + frequencies.sign()) / (height * width)
+    return _Waves(
+        rows.to(device, dtype),
+        columns.to(device, dtype),
+        signs.to(device, dtype.to_complex()),
+        weights.to(device, dtype),
+    )
 
 
 def robust_entropy(logits: Float[Tensor, "batch classes rows columns"], eta: float) -> Float[Tensor, ""]:
