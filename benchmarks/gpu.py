@@ -130,7 +130,20 @@ def filled(new: New, steps: int) -> TrainingRun:
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-WAYS: dict[str, Way] = {"again": straight, "saved and restored": restored, "memory filled": filled}
+def by_themselves(new: New, steps: int) -> TrainingRun:
+    """Without repeating a step that was recorded."""
+    run = new()
+    run.graph.stop()
+    run.advance(steps)
+    return run
+
+
+WAYS: dict[str, Way] = {
+    "again": straight,
+    "saved and restored": restored,
+    "memory filled": filled,
+    "no step repeated by one launch": by_themselves,
+}
 """Ways to take the same steps, which must all come to the same weights."""
 
 
@@ -188,16 +201,20 @@ def nothing(_: str) -> None:
 
 def speeds(setting: Setting, steps: int, repeats: int) -> dict[str, list[str]]:
     """How long a step of each row takes, beside what was reckoned, and how busy the device is meanwhile."""
-    found: dict[str, list[str]] = {"ms a step": []}
+    found: dict[str, list[str]] = {"repeated by one launch": [], "ms a step": [], "ms a step, not repeated": []}
     found |= {f"reckoned for an {gpu}": [f"{each:g}" for each in times] for gpu, times in RECKONED.items()}
     found |= {"device busy": [], "images a second": []}
     for method in ROWS.values():
         run = setting.run(method)
         run.advance(steps)
         step = statistics.median(seconds_of(run, steps) for _ in range(repeats)) / steps
+        found["repeated by one launch"].append("yes" if run.graph.repeats else "no")
         found["ms a step"].append(f"{1000 * step:.1f}")
         found["device busy"].append(f"{computing(run, setting.device, steps) / steps / step:.0%}")
         found["images a second"].append(f"{run.images_per_step / step:.1f}")
+        run.graph.stop()
+        alone = statistics.median(seconds_of(run, steps) for _ in range(repeats)) / steps
+        found["ms a step, not repeated"].append(f"{1000 * alone:.1f}")
     return found
 
 

@@ -1,7 +1,7 @@
 """What each method costs beside source only, counted and measured: `python -m benchmarks.methods`.
 
 GFLOPs are those of a training step for one image of each batch at 512 x 1024, of the published BiSeNet, counted from
-what a method builds: every pass of every player, those that take gradients thrice. Times are multiples of source
+what a method builds: every pass of every player, and the gradients that are taken of it. Times are multiples of source
 only's, of whole steps on this machine's GPU, else on its CPU with a smaller BiSeNet (but never a smaller LR-ASPP) and
 smaller images: the median of several, source only's beside each method's in turn, so that a machine which slows down
 slows both.

@@ -18,7 +18,7 @@ class Slot:
 
     cpus: int
     gpus: float
-    """A fraction is bookkeeping: nothing keeps a trial from using more of the GPU's memory."""
+    """Of a fraction a trial keeps to its share of the GPU's memory; the GPU's time nobody divides."""
     memory: float
     """In GiB; 0 is not counted."""
 
