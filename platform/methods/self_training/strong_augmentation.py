@@ -41,7 +41,7 @@ def strongly_augmented(
 
 
 def jittered(
-    x: Float[Tensor, "batch 3 height width"], order: Int64[np.ndarray, "4"], factors: Float[np.ndarray, "4 batch"]
+    x: Float[Tensor, "batch 3 height width"], order: Int64[np.ndarray, " _"], factors: Float[np.ndarray, "4 batch"]
 ) -> Float[Tensor, "batch 3 height width"]:
     """Change brightness, contrast, saturation and hue, 0 to 3, in this order; a hue is turned by so many circles."""
     amounts = _sent(factors[..., None, None, None], x)
