@@ -28,6 +28,11 @@ def has_gradient(optimiser: Optimizer) -> bool:
 
 def _laid_out_as(parameter: Float[Tensor, "..."], gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """A gradient whose numbers lie in memory as the parameter's do, which fused optimisers take for granted."""
-    if gradient.stride() == parameter.stride():
+    if _strides(gradient) == _strides(parameter):
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
+
+
+def _strides(tensor: Float[Tensor, "..."]) -> list[int]:
+    """The strides of the sides that are longer than 1, which alone say where numbers lie."""
+    return [stride for side, stride in zip(tensor.shape, tensor.stride(), strict=True) if side > 1]
