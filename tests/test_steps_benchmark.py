@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import steps, turns
 from platform.records.provenance import ROOT
+from studies.quickstart import study as quickstart
 
 QUICKSTART = """
 from platform.methods import FDA, SourceOnly
@@ -54,9 +55,9 @@ def test_both_take_turns_of_the_rows_that_both_have(
     assert all(float(line.split()[-1].removesuffix("x")) > 0 for line in lines)
 
 
-def test_a_trial_has_all_steps_and_evaluations_of_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_has_all_steps_and_evaluations_of_its_budget() -> None:
     found = {"source only": (0.1, 1.0), "FDA": (0.2, 2.0), "evaluation": (10.0, 100.0)}
-    budget = steps.study.budget
+    budget = quickstart.budget
     assert steps.whole(found, 0) == pytest.approx(budget.steps * 0.3 + 2 * budget.evaluations * 10)
     assert steps.whole(found, 1) == pytest.approx(budget.steps * 3 + 2 * budget.evaluations * 100)
 
