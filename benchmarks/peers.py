@@ -2,16 +2,20 @@
 
 Others' code is read from checkouts of theirs, and none of it lies here: of the original study's repository, whose
 networks, losses and order of passes make its training steps, and of the official one of FDA. Ours and theirs take turns
-in one process, and what counts is the ratio of medians. Theirs is handed its images as numbers; ours reads its own.
+in one process, and what counts is the ratio of medians. In training steps theirs is handed its images as numbers; ours
+reads its own. Loading is compared on a folder of images, `--data DIR`, on one CPU.
 """
 
 import argparse
 import importlib.util
+import itertools
+import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -22,18 +26,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.methods.composition import Composition
 from platform.methods.translation.fda import lend_amplitudes, low_frequencies
 from platform.scores.metrics import confusion
-from platform.shifts import town
+from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.shift import Splits
+from platform.training.data.batches import Batches
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun
 
-SIZE, BATCH = (512, 1024), 2
+SIZE, BATCH, LOADED = (512, 1024), 2, 4
+"""The size of images, and how many of a domain a training step and a loaded batch have."""
 BANDS = (5, 25, 46)
 LAMBDA_ADV = 0.001
 Action = Callable[[], object]
@@ -44,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="Beside others' code, on the CPU.")
     parser.add_argument("--original", type=Path, help="a checkout of the original study's repository")
     parser.add_argument("--fda", type=Path, help="a checkout of FDA's official repository")
+    parser.add_argument("--data", type=Path, help="a folder of gta5/ and cityscapes/, to compare loading on")
     parser.add_argument("--size", type=int, nargs=2, default=SIZE, help="of images (default: 512 1024)")
     parser.add_argument("--pairs", type=int, default=7, help="times that each takes its turn (default: 7)")
     arguments = parser.parse_args()
@@ -59,6 +67,12 @@ def main() -> None:
         for name, (ours, theirs) in steps(arguments.original, size, translate).items():
             compare(name, ours, theirs, pairs)
         compare("confusion matrix and accuracy", *confusions(arguments.original, size), pairs)
+        if arguments.data is None:
+            print("loading is left out: name a folder of gta5/ and cityscapes/ by --data")
+        else:
+            with loading(arguments.original, arguments.data, size) as epochs:
+                for name, (ours, theirs) in epochs.items():
+                    compare(name, ours, theirs, pairs)
     if translate is not None:
         for band in (band for band in BANDS if 2 * band < min(size)):
             compare(f"FDA's transform, band {band}", *transforms(translate, size, band), pairs)
@@ -189,6 +203,95 @@ def transforms(translate: Any, size: tuple[int, int], band: int) -> tuple[Action
     arrays = source[0].numpy(), target[0].numpy()
     beta = (band + 0.5) / min(size)
     return lambda: lend_amplitudes(source, amplitudes, band), lambda: translate(*arrays, L=beta)
+
+
+@contextmanager
+def loading(original: Path, data: Path, size: tuple[int, int]) -> Iterator[dict[str, tuple[Action, Action]]]:
+    """An epoch of batches of both domains, as tensors: ours is decoded in the first one, theirs in each.
+
+    Files are in the system's cache. Ours decodes the splits that theirs does not read, of val and test, as well.
+    """
+    cpus = os.sched_getaffinity(0)
+    # Ours reads ahead by a thread, which has no other CPU either.
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ours = OurEpochs(data, size, Path(folder))
+            theirs = TheirEpochs(original, data, ours.splits, size, Path(folder))
+            yield {
+                "loading, first epoch": (ours.first, partial(theirs.take, ours.steps)),
+                "loading, later epochs": (ours.later, partial(theirs.take, ours.steps)),
+            }
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+class OurEpochs:
+    """Epochs as training sees them, without augmentation."""
+
+    def __init__(self, data: Path, size: tuple[int, int], folder: Path) -> None:
+        self._data, self._size, self._folder = data, size, folder
+        self._taken = 0
+        self.splits = self._decoded()
+        self._batches = self._from(self.splits)
+        smallest = min(len(self.splits.source_train), len(self.splits.target_adapt))
+        self.steps = smallest // LOADED
+        """Batches of an epoch: both domains' images, as long as there are whole ones of both."""
+
+    def first(self) -> None:
+        """Take the one that decodes."""
+        batches = self._from(self._decoded())
+        for step in range(self.steps):
+            batches.at(step)
+
+    def later(self) -> None:
+        """Take the next one."""
+        for _ in range(self.steps):
+            self._batches.at(self._taken)
+            self._taken += 1
+
+    def _decoded(self) -> Splits:
+        with patch.dict(os.environ, XDG_CACHE_HOME=tempfile.mkdtemp(dir=self._folder)):
+            return gta5_to_cityscapes(self._data, size=self._size).open()
+
+    def _from(self, splits: Splits) -> Batches:
+        recipe = Recipe(batch=LOADED, augmentation="none")
+        return Batches(Composition((Adversarial(),)), recipe, splits, 1, 1_000_000, torch.device("cpu"))
+
+
+class TheirEpochs:
+    """Epochs of the original study's data sets of the same images, of which it reads lists from a folder `data`."""
+
+    def __init__(self, original: Path, data: Path, splits: Splits, size: tuple[int, int], folder: Path) -> None:
+        self._folder = folder
+        lay_out(folder / "data", splits, data)
+        with modules_of(original):
+            training = module(original / "train_DomainAdapt.py")
+        # NumPy no longer takes the end of a line for what parts the fields of one.
+        with chdir(folder), patch("numpy.loadtxt", lambda path, **_: Path(path).read_text(encoding="utf-8").split()):
+            sets = training.GTADataset("train"), training.target_Dataset("train")
+        for each in sets:
+            each.crop_size = size[::-1]
+        self._source, self._target = (DataLoader(each, batch_size=LOADED) for each in sets)
+
+    def take(self, steps: int) -> None:
+        """Take one."""
+        with chdir(self._folder):
+            for (_, labels), _ in itertools.islice(zip(self._source, self._target, strict=False), steps):
+                labels.long()
+
+
+def lay_out(folder: Path, splits: Splits, data: Path) -> None:
+    """Link images and labels to where the original study has them, beside its lists of their names."""
+    photographs = [f"{name}_leftImg8bit.png" for name in splits.target_adapt.names]
+    rendered = [f"{name}.png" for name in splits.source_train.images.names]
+    files = {f"Cityscapes/images/{Path(name).name}": f"cityscapes/leftImg8bit/train/{name}" for name in photographs}
+    files |= {f"GTA5/{kind}/{name}": f"gta5/{kind}/{name}" for kind in ("images", "labels") for name in rendered}
+    for link, file in files.items():
+        (folder / link).parent.mkdir(parents=True, exist_ok=True)
+        (folder / link).symlink_to(data.absolute() / file)
+    for name, listed in (("Cityscapes", photographs), ("GTA5", rendered)):
+        (folder / name / "train.txt").write_text("\n".join(listed), encoding="utf-8")
 
 
 def module(file: Path) -> ModuleType:

@@ -1,8 +1,9 @@
-"""The numbers of every method, as they were before the house was built: the same weights, bit for bit.
+"""The numbers of every method, as they were before: the same weights, bit for bit.
 
-`fixtures/training_numbers.json` was written at commit 056d0c1, which had the numbers of 3f55d1d, with several sets of a
-processor's instructions. They add in different orders, so bits are compared where plain layers of PyTorch give the same
-bits as with one of them, and values everywhere.
+`fixtures/training_numbers.json` is written anew where a change is meant to change the last bits, last when normalisation,
+fusion and judgements came to be taken in fewer passes, with several sets of a processor's instructions. They add in
+different orders, so bits are compared where plain layers of PyTorch give the same bits as with one of them, and values
+everywhere.
 """
 
 import hashlib
