@@ -58,7 +58,7 @@ def together(setting: Setting, number: int, seconds: float, environment: Mapping
     # With a part of its multiprocessors a GPU is another one to cuDNN, and a trial gets other bits.
     given.pop("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", None)
     workers = [
-        subprocess.Popen(command, cwd=ROOT, env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, cwd=ROOT, env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         for _ in range(number)
     ]
     try:

@@ -78,7 +78,7 @@ def timed(before: Path, after: Path, turns: int) -> dict[str, tuple[list[float],
 def worker(checkout: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that takes its turns in a checkout."""
     command = [sys.executable, "-c", WORKER.read_text(encoding="utf-8"), str(STEPS)]
-    process = subprocess.Popen(command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
     try:
         yield process
     finally:

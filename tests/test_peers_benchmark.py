@@ -142,7 +142,10 @@ def test_both_load_the_same_images_of_the_same_size(tmp_path: Path) -> None:
         assert len(theirs._source) == len(theirs._target) == 2
         assert next(iter(theirs._source))[0].shape == (4, 64, 128, 3)
     assert source.pixels.shape[1:] == (64, 128, 3)
-    listed = {name: (tmp_path / "data" / name / "train.txt").read_text().split() for name in ("GTA5", "Cityscapes")}
+    listed = {
+        name: (tmp_path / "data" / name / "train.txt").read_text(encoding="utf-8").split()
+        for name in ("GTA5", "Cityscapes")
+    }
     assert listed["GTA5"] == [f"{name}.png" for name in source.names]
     assert listed["Cityscapes"] == [f"{name}_leftImg8bit.png" for name in target.names]
 
