@@ -1,7 +1,7 @@
 """Batches as methods see them: images with labels, or images alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -44,6 +44,14 @@ class Labelled:
     """Position of each image in its split."""
     domains: Int64[Tensor, " batch"]
     """Which of several source domains each image comes from, counted from 0; 0 where there is one."""
+
+
+def unplaced(batch: Labelled | Unlabelled) -> Labelled | Unlabelled:
+    """A batch of whose images nobody can find out where they lie, or where they are from."""
+    indices = batch.indices.to("meta")
+    if isinstance(batch, Unlabelled):
+        return replace(batch, indices=indices)
+    return replace(batch, indices=indices, domains=batch.domains.to("meta"))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The numbers of every method, as they were before: the same weights, bit for bit.
 
-`fixtures/training_numbers.json` is written anew where a change is meant to change the last bits, last when normalisation,
-fusion and judgements came to be taken in fewer passes, with several sets of a processor's instructions. They add in
+`fixtures/training_numbers.json` is written anew where a change is meant to change the last bits, last when images came
+to be normalised, and features fused, in fewer passes; with several sets of a processor's instructions. They add in
 different orders, so bits are compared where plain layers of PyTorch give the same bits as with one of them, and values
 everywhere.
 """

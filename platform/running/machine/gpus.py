@@ -1,7 +1,8 @@
 """GPUs of known names, and how many trials one carries: reckoned from what a step asks of it, none of it measured.
 
-A step takes the device FLOPs / (0.45 peak) + bytes / (0.8 bandwidth), and the host 20 microseconds a kernel to launch.
-Where the device is the slower one a trial fills it. Where launches are, two trials fit, and overlap under MPS.
+A step takes the device FLOPs / (0.45 peak) + bytes / (0.8 bandwidth), and the host 20 microseconds a kernel to launch,
+or a millisecond where it is repeated by one launch. Where the device is the slower one a trial fills it. Where launches
+are, two trials fit, and overlap under MPS.
 """
 
 import re
@@ -17,6 +18,8 @@ OF_PEAK, OF_BANDWIDTH = 0.45, 0.8
 """What convolutions reach of the operations, and element-wise kernels of the bandwidth, that a GPU is sold with."""
 LAUNCH_SECONDS = 20e-6
 """What Python and PyTorch take to launch a kernel."""
+REPEATED_SECONDS = 1e-3
+"""What they take for a step that is repeated."""
 WEIGHT_BYTES = 4 * 4
 """Of a parameter: itself, its gradient, and what its optimiser keeps, of Adam two numbers."""
 KEPT_AND_TAKEN = 1.5
@@ -36,6 +39,8 @@ class Gpu:
     """GB/s."""
     memory: float
     """GB."""
+    has_bfloat16: bool = True
+    """Without, no step is recorded."""
 
     @property
     def article(self) -> str:
@@ -44,8 +49,8 @@ class Gpu:
 
 
 KNOWN = (
-    Gpu("T4", 65, 320, 16),
-    Gpu("V100", 125, 900, 16),
+    Gpu("T4", 65, 320, 16, has_bfloat16=False),
+    Gpu("V100", 125, 900, 16, has_bfloat16=False),
     Gpu("A10G", 70, 600, 24),
     Gpu("L4", 121, 300, 24),
     Gpu("RTX 3090", 71, 936, 24),
@@ -89,7 +94,8 @@ class Load(NamedTuple):
 def load(gpu: Gpu, traffic: Traffic, gflops: float) -> Load:
     """What a trial whose step is of so many GFLOP takes of a GPU, and how many such ones it carries."""
     device = gflops / (OF_PEAK * gpu.teraflops * 1e3) + traffic.bytes / (OF_BANDWIDTH * gpu.bandwidth * 1e9)
-    launching = LAUNCH_SECONDS * traffic.kernels
+    is_repeated = traffic.is_repeated and gpu.has_bfloat16
+    launching = REPEATED_SECONDS if is_repeated else LAUNCH_SECONDS * traffic.kernels
     memory = (CONTEXT + WEIGHT_BYTES * traffic.parameters + KEPT_AND_TAKEN * traffic.kept) / 1e9
     in_time = 2 if launching > device else 1
     return Load(device, launching, memory, max(1, min(in_time, int(gpu.memory / memory))))

@@ -43,6 +43,8 @@ PARAMETER_BYTES = 4 * 5
 NO_KERNEL = {"aten::empty", "aten::empty_like", "aten::detach", "aten::new_empty", "aten::empty_strided", "aten::alias"}
 NO_KERNEL |= {"aten::_unsafe_view"}
 """Operations that compute nothing, beside views."""
+READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::_unique2", "aten::masked_select"}
+"""Operations by which the CPU learns a number, or a size."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Traffic:
     """Bytes that are kept for the backward pass."""
     parameters: int
     """Of all players."""
+    is_repeated: bool
+    """Whether it can be recorded once and repeated: no method asks the CPU for anything, or reads a number."""
 
 
 def traffic_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...], size: tuple[int, int]) -> Traffic:
     """What a step at an image size (height, width) asks of a GPU. Raises Uncounted."""
     acting = acting_of(methods, recipe, given)
-    scale, small, larger = _tried(acting)
+    scale, small, larger, is_repeated = _tried(acting)
     of_small = BATCH * scale**2 * math.prod(SMALLEST)
     doublings = (recipe.batch * math.prod(size) / of_small - 1) / 3
     modules = modules_of(network_of(acting.bare), players_of(acting)).values()
@@ -75,30 +79,42 @@ def traffic_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...], s
         bytes=grown(small.bytes, larger.bytes) + PARAMETER_BYTES * parameters,
         kept=grown(small.kept, larger.kept),
         parameters=parameters,
+        is_repeated=is_repeated,
     )
 
 
 @functools.lru_cache(maxsize=256)
-def _tried(acting: Acting) -> tuple[int, "_Seen", "_Seen"]:
-    """A step on the smallest images that all players take, how many times the smallest those are, and one on twice."""
+def _tried(acting: Acting) -> tuple[int, "_Seen", "_Seen", bool]:
+    """A step on the smallest images that all players take, and one on images twice as large.
+
+    Before them how many times the smallest those are, and after them whether such a step can be recorded.
+    """
     with own_mistakes(acting), torch.random.fork_rng(devices=[]):
         for scale in IMAGES[:-2]:
             try:
-                return scale, _seen(acting, scale), _seen(acting, 2 * scale)
+                return scale, _seen(acting, scale), _seen(acting, 2 * scale), _is_repeated(acting, scale)
             except (RuntimeError, ValueError):
                 continue  # a convolution raises when its input is smaller than its kernel
         scale = IMAGES[-2]
-        return scale, _seen(acting, scale), _seen(acting, 2 * scale)
+        return scale, _seen(acting, scale), _seen(acting, 2 * scale), _is_repeated(acting, scale)
 
 
-def _seen(acting: Acting, scale: int) -> "_Seen":
+def _is_repeated(acting: Acting, scale: int) -> bool:
+    try:
+        return not _seen(acting, scale, number=None).reads
+    # Whatever cannot be recorded raises something.
+    except Exception:
+        return False
+
+
+def _seen(acting: Acting, scale: int, number: int | None = NUMBERS[-1]) -> "_Seen":
     seen, network = _Seen(), copy.deepcopy(network_of(acting.bare)).train()
     segment = _Passing(network, (SMALLEST[0] * scale, SMALLEST[1] * scale))
     players = players_of(acting)
     # What the first step makes for good, as the matrices of an interpolation, is no other's.
     take(acting.methods, players, network, segment, NUMBERS[0])
     with seen.looking():
-        take(acting.methods, players, network, segment, NUMBERS[-1])
+        take(acting.methods, players, network, segment, number)
     return seen
 
 
@@ -124,6 +140,8 @@ class _Seen:
     """What was seen of a step."""
 
     kernels: int = 0
+    reads: int = 0
+    """Numbers that the CPU asked for."""
     bytes: int = 0
     kept: int = 0
     _held: dict[int, Tensor] = field(default_factory=dict)
@@ -159,6 +177,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func._schema.name
+        self._seen.reads += name in READS
         if not name.startswith("aten::") or name in NO_KERNEL or func.is_view:
             return result
         self._seen.kernels += 1

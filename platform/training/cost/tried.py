@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
+from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages, unplaced
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Moment, Passes, Step
@@ -224,9 +224,12 @@ def step_of(methods: Composition, players: Players, bare: Architecture, scale: i
 
 
 def take(
-    methods: Composition, players: Players, network: Network, segment: Passing, number: int
+    methods: Composition, players: Players, network: Network, segment: Passing, number: int | None
 ) -> Mapping[str, Float[Tensor, ""]]:
-    """Take a step of this number, all gradients as a run takes them, and give its losses."""
+    """Take a step of this number, all gradients as a run takes them, and give its losses.
+
+    None is a step that is recorded, which the CPU tells nothing.
+    """
     step = _step(methods, network, segment, number)
     with torch.enable_grad(), unchanged(methods.name, modules_of(network, players)):
         losses = methods.losses(step, players)
@@ -253,7 +256,7 @@ def _labelled_images(size: tuple[int, int]) -> LabelledImages:
     return LabelledImages(images, np.zeros((BATCH, *size), np.uint8))
 
 
-def _step(methods: Composition, network: Network, segment: Passing, number: int) -> Step:
+def _step(methods: Composition, network: Network, segment: Passing, number: int | None) -> Step:
     size = segment.size
     indices = torch.arange(BATCH)
     pixels = _pixels(size, ADAPTED)
@@ -264,15 +267,17 @@ def _step(methods: Composition, network: Network, segment: Passing, number: int)
     batches = {name: target if name == "target" else labelled for name in methods.reads}
     if "source" in methods.reads:
         batches["source"] = methods.translate(labelled, target, {})
+    if number is None:
+        batches = {name: unplaced(batch) for name, batch in batches.items()}
     return Step(
-        moment=Moment(number, np.random.default_rng(0)),
+        moment=None if number is None else Moment(number, np.random.default_rng(0)),
         progress=torch.tensor(LATE),
         batches=batches,
         network=network,
         segment=segment,
         modules={},
         auxiliary_weight=1.0,
-        images=UnlabelledImages(pixels, torch.device("cpu")),
+        images=None if number is None else UnlabelledImages(pixels, torch.device("cpu")),
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from platform.methods.batch import Labelled, Unlabelled
+from platform.methods.batch import Labelled, Unlabelled, unplaced
 from platform.training.device.memory import out_of_memory
 from platform.training.device.recorder import Recorder
 
@@ -138,8 +138,5 @@ class _Recorded:
 
 
 def _place_for(batch: Labelled | Unlabelled) -> Labelled | Unlabelled:
-    # What lies with the CPU has no numbers here.
-    images, indices = batch.images.clone(), batch.indices.to("meta")
-    if isinstance(batch, Unlabelled):
-        return replace(batch, images=images, indices=indices)
-    return replace(batch, images=images, labels=batch.labels.clone(), indices=indices, domains=batch.domains.to("meta"))
+    place = replace(unplaced(batch), images=batch.images.clone())
+    return replace(place, labels=place.labels.clone()) if isinstance(place, Labelled) else place

@@ -7,7 +7,7 @@ import pytest
 from platform.commands.terminal import gpus, plan
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.screen import COLUMNS
-from platform.methods import Adversarial, SourceOnly
+from platform.methods import DACS, Adversarial, SourceOnly
 from platform.running.placement import Offer
 from platform.shifts import town
 from platform.study import Arm, Budget, Study
@@ -19,8 +19,8 @@ ONE = Offer(({"CPU": 8.0, "GPU": 1.0},))
 def study(share: float, **arms: Arm) -> Study:
     return Study(
         shift=town(size=(512, 1024)),
-        arms={"source only": Arm(SourceOnly), **arms},
-        reference="source only",
+        arms=arms or {"DACS": Arm(DACS)},
+        reference=next(iter(arms), "DACS"),
         budget=Budget(steps=4, evaluations=2, gpus=share),
     )
 
@@ -40,12 +40,22 @@ def said(share: float, name: str, monkeypatch: pytest.MonkeyPatch, offer: Offer 
 
 
 def test_the_host_is_too_slow_for_an_h100_and_an_l4_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a method that draws, whose steps are not repeated."""
     fast = said(0.5, "NVIDIA H100 80GB HBM3", monkeypatch)
     assert fast.startswith("an H100 carries 2 such trials under MPS (a step takes ")
     assert fast.endswith(" GB of 80); Budget(gpus=0.5) takes 2")
     slow = said(1.0, "NVIDIA L4", monkeypatch)
     assert slow.startswith("an L4 carries 1 such trial (a step takes ")
     assert slow.endswith(" GB of 24); Budget(gpus=1) takes 1")
+
+
+def test_a_step_that_is_repeated_keeps_the_host_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = said(1.0, "NVIDIA H100 80GB HBM3", monkeypatch, adversarial=Arm(Adversarial))
+    assert alone.startswith("an H100 carries 1 such trial (a step takes ")
+    assert " ms of it and 1 ms of launching, and " in alone
+    assert alone.endswith(" GB of 80); Budget(gpus=1) takes 1")
+    # One without bfloat16 repeats none.
+    assert " and 1 ms of launching" not in said(1.0, "Tesla T4", monkeypatch, adversarial=Arm(Adversarial))
 
 
 @pytest.mark.parametrize(
@@ -56,9 +66,11 @@ def test_a_share_that_is_another_is_said(share: float, words: str, monkeypatch: 
 
 
 def test_rows_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = said(0.5, "NVIDIA H100 80GB HBM3", monkeypatch, adversarial=Arm(Adversarial).on(gpus=1))
-    assert re.search(r"\(a step takes \d to \d\d ms of it and \d to \d\d ms of launching", both)
-    assert both.endswith("; the study takes 1 to 2, which is fewer")
+    pasting = Arm(DACS).on(gpus=1)
+    both = said(0.5, "NVIDIA H100 80GB HBM3", monkeypatch, source_only=Arm(SourceOnly), pasting=pasting)
+    assert both.startswith("an H100 carries 1 to 2 such trials, by their arm, under MPS (")
+    assert re.search(r"\(a step takes \d to \d+ ms of it and 1 to \d\d ms of launching", both)
+    assert both.endswith("; the study takes 1 to 2")
 
 
 def test_what_takes_no_part_or_has_no_known_name_is_in_no_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ RECKONED = {
 }
 
 
-def traffic(gigabytes: float = 10.0, kernels: int = 500, kept: float = 1e9, parameters: int = 12_000_000) -> Traffic:
-    return Traffic(kernels=kernels, bytes=gigabytes * 1e9, kept=kept, parameters=parameters)
+def traffic(gigabytes: float = 10.0, kernels: int = 500, kept: float = 1e9, is_repeated: bool = False) -> Traffic:
+    return Traffic(kernels, bytes=gigabytes * 1e9, kept=kept, parameters=12_000_000, is_repeated=is_repeated)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,16 @@ def test_a_steps_time_is_about_what_its_operations_add_up_to(row: str) -> None:
         assert found.launching == pytest.approx(kernels * 20e-6)
         # On an H100 alone the host is the slower one.
         assert found.trials == (2 if gpu is H100 else 1)
+
+
+def test_a_step_that_is_repeated_leaves_no_gpu_waiting_that_repeats_any() -> None:
+    for gpu in KNOWN:
+        found = load(gpu, traffic(1.5, 1000, is_repeated=True), 100)
+        repeats = gpu.name not in ("T4", "V100")
+        assert found.launching == pytest.approx(0.001 if repeats else 0.02)
+        assert found.trials == (2 if found.launching > found.device else 1)
+    assert H100 is not None
+    assert load(H100, traffic(24, 1000, is_repeated=True), 2000).trials == 1
 
 
 def test_a_gpu_carries_no_more_than_its_memory_holds() -> None:
