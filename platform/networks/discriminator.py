@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -45,9 +44,7 @@ class Discriminator(nn.Module):
                 f"got {height} x {width}; upsample the logits or use larger images"
             )
         first, *others = self.convolutions
-        # Classes last, of which there are few, whatever is best for the many channels to come.
-        x: Tensor = first(probabilities.contiguous(memory_format=torch.channels_last))
-        x = x.contiguous(memory_format=layout(x.device))
+        x: Tensor = first(probabilities.contiguous(memory_format=layout(probabilities.device)))
         for convolution in others:
             x = convolution(self.activation(x))
         return x

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from platform.methods import upsampled_loss
+from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.translation import lab
 from platform.networks import discriminator
@@ -144,6 +145,7 @@ def faking() -> Iterator[None]:
         patch.object(Arithmetic, "of", lambda device: ON_A_GPU),
         patch.object(Arithmetic, "place", _lay_out),
         patch.object(discriminator, "layout", lambda device: ON_A_GPU.images),
+        patch.object(judgement, "layout", lambda device: ON_A_GPU.images),
         # The positions of images, which the CPU knows anyway.
         patch.object(FakeTensor, "tolist", lambda indices: [*range(len(indices))]),
         patch.object(upsampled_loss, "in_strips", lambda device: False),

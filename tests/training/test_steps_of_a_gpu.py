@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly
+from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.self_training import strong_augmentation
 from platform.networks import LRASPP, Architecture, BiSeNet18, discriminator
@@ -115,7 +116,8 @@ class Layouts:
 @pytest.fixture
 def laid_out_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Arithmetic, "of", lambda device: ON_A_GPU)
-    monkeypatch.setattr(discriminator, "layout", lambda device: ON_A_GPU.images)
+    for module in (discriminator, judgement):
+        monkeypatch.setattr(module, "layout", lambda device: ON_A_GPU.images)
 
 
 @pytest.mark.usefixtures("laid_out_for_a_gpu")

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from platform.networks.operations.layout import layout
 from platform.networks.operations.upsampling import gradient_of_upsample, single_precision, upsample
 
 SOURCE, TARGET = 0.0, 1.0
@@ -26,7 +27,7 @@ def adam(learning_rate: float) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
 def probabilities(
     logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
 ) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
-    """Softmax over classes of logits upsampled to `size` = (height, width), channels last.
+    """Softmax over classes of logits upsampled to `size` = (height, width), laid out as convolutions like it.
 
     It is taken in float32 at least, and given in bfloat16 for logits that are; there is then no gradient of its
     gradient.
@@ -41,7 +42,9 @@ def probabilities(
 def _softmax(
     logits: Float[Tensor, "batch classes rows columns"], size: torch.Size
 ) -> Float[Tensor, "batch classes {size[0]} {size[1]}"]:
-    upsampled = upsample(logits.contiguous(memory_format=torch.channels_last), size)
+    upsampled = upsample(logits.contiguous(memory_format=layout(logits.device)), size)
+    if upsampled.is_contiguous():
+        return torch.softmax(upsampled, dim=1)
     # Along what is contiguous, since `softmax` copies what is not.
     return torch.softmax(upsampled.permute(0, 2, 3, 1), dim=-1).permute(0, 3, 1, 2)
 

@@ -17,6 +17,7 @@ from platform.methods.step import Step
 from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
+from platform.networks.operations.layout import layout
 from platform.networks.operations.upsampling import upsample
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import (
@@ -208,7 +209,7 @@ def test_probabilities_of_bfloat16_logits_and_their_gradient_are_rounded_and_no_
     (found,) = torch.autograd.grad(p, logits, slope)
     (wanted,) = torch.autograd.grad(expected, exact, slope.double())
     assert p.dtype == found.dtype == torch.bfloat16
-    assert p.is_contiguous(memory_format=torch.channels_last)
+    assert p.is_contiguous(memory_format=layout(p.device))
     torch.testing.assert_close(p.double(), expected, atol=1e-6, rtol=1.01 * 2**-8)
     assert (found.double() - wanted).abs().max() <= 4 * 2**-8 * wanted.abs().max()
     assert (found.double() - wanted).square().mean() <= (2 * 2**-8) ** 2 * wanted.square().mean()
