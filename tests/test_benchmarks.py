@@ -133,7 +133,8 @@ def test_the_benchmark_of_methods_counts_every_method() -> None:
     assert {entry for entry in exported if issubclass(entry, Method)} - {Method} == shown
     cost = {name: row.cost().step_gflops for name, row in methods.ROWS.items()}
     assert cost["MinEnt"] == pytest.approx(2 * cost["source only"])
-    assert cost["AdaBN after source only"] == pytest.approx(cost["source only"] / 3), "a pass without gradients"
+    # A pass without gradients: of those with, the images' is not taken.
+    assert 1 / 3 < cost["AdaBN after source only"] / cost["source only"] < 0.35
     assert cost["source only"] < cost["adversarial, separable"] < cost["adversarial"] < cost["two discriminators"]
 
 
@@ -147,7 +148,7 @@ def test_the_benchmark_of_methods_times_steps(capsys: pytest.CaptureFixture[str]
     *_, header, minent, statistics = capsys.readouterr().out.splitlines()
     assert header.split()[-1] == "time"
     assert float(minent.split()[-1]) > 0
-    assert statistics.split()[-2] == "0.33"
+    assert statistics.split()[-2] == "0.34"
 
 
 def test_the_benchmark_of_evidence_times_evaluations_with_and_without(capsys: pytest.CaptureFixture[str]) -> None:

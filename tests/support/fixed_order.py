@@ -13,18 +13,19 @@ FIXED_ORDER = frozenset(
         # Memory, and other views of it.
         "alias as_strided as_strided_ clone copy_ detach empty empty_like expand lift_fresh new_zeros permute select "
         "slice slice_backward split squeeze t transpose unbind unsqueeze view view_as_complex view_as_real _to_copy "
-        "_unsafe_view arange cat flip full full_like ones_like roll scalar_tensor stack",
+        "_unsafe_view arange cat fill_ flip full full_like ones_like roll scalar_tensor stack",
         # One number for one, or for several.
         "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor_divide ge gt le lerp "
-        "log lt minimum mul mul_ ne neg pow remainder_ rsub sgn sqrt sub where leaky_relu_ leaky_relu_backward relu "
+        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ rsub sgn sqrt sub "
+        "sub_ where leaky_relu_ leaky_relu_backward relu "
         "relu_ sigmoid sigmoid_backward softplus softplus_backward threshold_backward",
         # Of many tensors at a time.
         "_foreach_add_ _foreach_lerp_ _fused_adam_ _fused_sgd_",
         # Sums and the like, by a tree of threads that the sizes decide.
-        "all amin any max mean std sum _log_softmax _log_softmax_backward_data _softmax _softmax_backward_data "
+        "all amax amin any max mean std sum _log_softmax _log_softmax_backward_data _softmax _softmax_backward_data "
         "native_batch_norm native_batch_norm_backward",
         # cuBLAS, with CUBLAS_WORKSPACE_CONFIG as `make_deterministic` has it.
-        "mm",
+        "baddbmm mm",
         # Each input gathers the gradients of the windows whose largest it is (DilatedMaxPool2d.cu).
         "max_pool2d_with_indices max_pool2d_with_indices_backward affine_grid_generator",
     )
