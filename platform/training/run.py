@@ -8,6 +8,7 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from platform.training.device.recorder import recorder
 from platform.training.recipe import Recipe
 from platform.training.steps.finite import Diverged, LossWatch
 from platform.training.steps.gradients import differentiate, has_gradient
-from platform.training.steps.graph import StepGraph
+from platform.training.steps.graph import StepGraph, Taking
 from platform.training.steps.passes import TrainingPasses
 from platform.training.steps.rates import LearningRates, stochastic_gradient_descent
 from platform.training.steps.saved import Damaged, loaded, resize
@@ -96,7 +97,7 @@ class TrainingRun:
         # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
         # passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
-        self.graph = StepGraph(self._compute, self._state, records)
+        self.graph = StepGraph(records)
 
     @property
     def images_per_step(self) -> int:
@@ -206,8 +207,9 @@ class TrainingRun:
             self.graph.stop()
         try:
             # Half precision is for the networks alone: translations and the augmentation stay outside it.
-            self._seed_torch()
-            noted = self.graph.step(self.batches.at(self.step), self._seed_torch)
+            self._seed_torch("batch")
+            batches = self.batches.at(self.step)
+            noted = self.graph.step(batches, Taking(self._compute, self._state, partial(self._seed_torch, "step")))
         except Unverified as error:
             target, source = self.splits.target_adapt, self.splits.source_train
             raise named(error, [target.pixels, source.images.pixels, source.labels]) from error
@@ -248,8 +250,8 @@ class TrainingRun:
         ]
         return [value for value in modules + optimisers if isinstance(value, Tensor)]
 
-    def _seed_torch(self) -> None:
-        seed = derive(self.seed, "step", self.step)
+    def _seed_torch(self, purpose: str) -> None:
+        seed = derive(self.seed, purpose, self.step)
         # `torch.manual_seed` seeds every device there may be, and notes who asked for it, which takes a millisecond.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

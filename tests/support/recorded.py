@@ -8,8 +8,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from platform.training.device.recorder import Observed
+from tests.support.operations import operations_of
+
 T = TypeVar("T")
 READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select", "aten::_unique2"}
+"""Operations that wait for the device."""
 
 
 class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -51,9 +55,11 @@ class Emulated:
         self.whole, self._damaged = whole, damaged
         self.recorded = self.launched = 0
 
-    def timed(self, action: Callable[[], T]) -> tuple[T, float, float]:
+    def observe(self, action: Callable[[], T]) -> Observed[T]:
         """What an action gives, as if it had been launched in a second."""
-        return action(), 1.0, self.whole
+        taken: list[T] = []
+        operations = operations_of(lambda: taken.append(action()))
+        return Observed(taken[0], 1.0, self.whole, waits=bool(operations.keys() & READS))
 
     def record(self, action: Callable[[], T]) -> tuple[T, Callable[[], None]]:
         """Record what an action does, which is undone."""

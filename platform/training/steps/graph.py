@@ -9,7 +9,7 @@ for one of them is not repeated, and neither is one that reads numbers of the de
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Shaped
@@ -28,94 +28,100 @@ Batches = Mapping[str, Labelled | Unlabelled]
 Noted = dict[str, Float[Tensor, ""]]
 
 
+@dataclass(frozen=True)
+class Taking:
+    """How a step is taken: nothing here is kept, lest a run be kept by its own graph."""
+
+    take: Callable[[Batches, bool], Noted]
+    """Takes a step, which is recorded or not, and returns what it noted."""
+    state: Callable[[], Iterable[Shaped[Tensor, "..."]]]
+    """Everything that a step changes."""
+    seed: Callable[[], None]
+    """Has the device's draws begin as they do in this step."""
+
+    def by_itself(self, batches: Batches) -> Noted:
+        """Take the step."""
+        self.seed()
+        return self.take(batches, False)
+
+    @torch.no_grad()
+    def copied(self) -> list[Shaped[Tensor, "..."]]:
+        """What the state is now."""
+        return [tensor.clone() for tensor in self.state()]
+
+    @torch.no_grad()
+    def put_back(self, copies: Iterable[Shaped[Tensor, "..."]]) -> None:
+        """Make the state what it was."""
+        for tensor, copy in zip(self.state(), copies, strict=True):
+            tensor.copy_(copy)
+
+
 class StepGraph:
     """Takes steps: one by one, until it is known that a recording of them gives the same."""
 
-    def __init__(
-        self,
-        take: Callable[[Batches, bool], Noted],
-        state: Callable[[], Iterable[Shaped[Tensor, "..."]]],
-        recorder: Recorder | None,
-    ) -> None:
-        self._take = take
-        """Takes a step, which is recorded or not, and returns what it noted."""
-        self._state = state
-        """Everything that a step changes."""
+    def __init__(self, recorder: Recorder | None) -> None:
         self._recorder = recorder
         self._taken = 0
         self._recorded: _Recorded | None = None
         self.repeats = False
         """Whether steps are repeated by now."""
 
-    def step(self, batches: Batches, seed: Callable[[], None]) -> Noted:
-        """Take a step, whose draws on the device begin anew with `seed`, and return what it noted."""
+    def step(self, batches: Batches, taking: Taking) -> Noted:
+        """Take a step, and return what it noted."""
         if self.repeats and self._recorded is not None:
-            seed()
+            taking.seed()
             return self._recorded.again(batches)
         self._taken += 1
         if self._recorded is not None:
-            return self._compared(batches, seed, self._recorded)
-        seed()
+            return self._compared(batches, taking)
         if self._recorder is None or self._taken <= WARM_UP:
-            return self._take(batches, False)
-        return self._first(batches, seed, self._recorder)
+            return taking.by_itself(batches)
+        return self._first(batches, taking, self._recorder)
 
     def stop(self) -> None:
         """Take every step by itself from now on."""
         self._recorder = self._recorded = None
         self.repeats = False
 
-    def _first(self, batches: Batches, seed: Callable[[], None], recorder: Recorder) -> Noted:
-        """Take a step, and record it if that pays."""
-        noted, launching, whole = recorder.timed(lambda: self._take(batches, False))
-        if whole > SLOWER * launching:
+    def _first(self, batches: Batches, taking: Taking, recorder: Recorder) -> Noted:
+        """Take a step, and record it if that can be done, and pays."""
+        observed = recorder.observe(lambda: taking.by_itself(batches))
+        if observed.waits or observed.whole > SLOWER * observed.launching:
             self.stop()
-            return noted
+            return observed.given
         try:
-            seed()
-            self._recorded = _Recorded(batches, recorder, lambda given: self._take(given, True))
+            taking.seed()
+            self._recorded = _Recorded(batches, recorder, lambda given: taking.take(given, True))
         # Whatever cannot be recorded is taken step by step, which tells what is wrong with it, if anything is.
         except Exception:
             self.stop()
-        return noted
+        return observed.given
 
-    def _compared(self, batches: Batches, seed: Callable[[], None], recorded: "_Recorded") -> Noted:
+    def _compared(self, batches: Batches, taking: Taking) -> Noted:
         """Take a step by itself and as it was recorded, and see whether both give the same."""
-        before = self._copied()
+        before = taking.copied()
         try:
-            seed()
-            noted = self._take(batches, False)
-            after = self._copied()
+            noted = taking.by_itself(batches)
+            after = taking.copied()
         except Exception as error:
             if not out_of_memory(error):
                 raise
             after = []
-        if not after:
+        if not after or self._recorded is None:
             # There is no room for a recording and what else there is: an evaluation would not fit either.
             self.stop()
-            del recorded
-            self._put_back(before)
-            seed()
-            return self._take(batches, False)
-        self._put_back(before)
-        seed()
-        again = recorded.again(batches)
-        pairs = zip([*after, *noted.values()], [*self._state(), *again.values()], strict=True)
+            taking.put_back(before)
+            return taking.by_itself(batches)
+        taking.put_back(before)
+        taking.seed()
+        again = self._recorded.again(batches)
+        pairs = zip([*after, *noted.values()], [*taking.state(), *again.values()], strict=True)
         if noted.keys() == again.keys() and all(torch.equal(one, other) for one, other in pairs):
             self.repeats = True
         else:
             self.stop()
-            self._put_back(after)
+            taking.put_back(after)
         return noted
-
-    @torch.no_grad()
-    def _copied(self) -> list[Tensor]:
-        return [tensor.clone() for tensor in self._state()]
-
-    @torch.no_grad()
-    def _put_back(self, copies: Iterable[Tensor]) -> None:
-        for tensor, copy in zip(self._state(), copies, strict=True):
-            tensor.copy_(copy)
 
 
 class _Recorded:
