@@ -44,7 +44,7 @@ RECKONED = {
 
 What kernels take by themselves, where each reaches 0.8 of the memory's bandwidth or 0.45 of the peak in half precision.
 """
-New = Callable[[], TrainingRun]
+New = Callable[..., TrainingRun]
 Way = Callable[[New, int], TrainingRun]
 
 
@@ -133,7 +133,14 @@ def filled(new: New, steps: int) -> TrainingRun:
 def by_themselves(new: New, steps: int) -> TrainingRun:
     """Without repeating a step that was recorded."""
     run = new()
-    run.graph.stop()
+    run.graph.stop("for comparison")
+    run.advance(steps)
+    return run
+
+
+def resident(new: New, steps: int) -> TrainingRun:
+    """With the splits in the device's memory as a whole."""
+    run = new(resident=True)
     run.advance(steps)
     return run
 
@@ -143,6 +150,7 @@ WAYS: dict[str, Way] = {
     "saved and restored": restored,
     "memory filled": filled,
     "no step repeated by one launch": by_themselves,
+    "splits in its memory": resident,
 }
 """Ways to take the same steps, which must all come to the same weights."""
 
@@ -190,7 +198,9 @@ def host_reads(run: TrainingRun, mode: Callable[[str], object]) -> str:
 
 
 def place(error: Exception) -> str:
-    """The innermost line of this code at which it was raised."""
+    """The innermost line of this code at which it, or the first error of those that led to it, was raised."""
+    while isinstance(error.__context__, Exception):
+        error = error.__context__
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(ROOT)]
     return f"{Path(own[-1].filename).relative_to(ROOT)}:{own[-1].lineno}"
 
@@ -200,7 +210,10 @@ def nothing(_: str) -> None:
 
 
 def speeds(setting: Setting, steps: int, repeats: int) -> dict[str, list[str]]:
-    """How long a step of each row takes, beside what was reckoned, and how busy the device is meanwhile."""
+    """How long a step of each row takes, beside what was reckoned, and how busy the device is meanwhile.
+
+    With it what is done once for all these steps: means are read, and weights are looked at for what is not finite.
+    """
     found: dict[str, list[str]] = {"repeated by one launch": [], "ms a step": [], "ms a step, not repeated": []}
     found |= {f"reckoned for an {gpu}": [f"{each:g}" for each in times] for gpu, times in RECKONED.items()}
     found |= {"device busy": [], "images a second": []}
@@ -208,11 +221,11 @@ def speeds(setting: Setting, steps: int, repeats: int) -> dict[str, list[str]]:
         run = setting.run(method)
         run.advance(steps)
         step = statistics.median(seconds_of(run, steps) for _ in range(repeats)) / steps
-        found["repeated by one launch"].append("yes" if run.graph.repeats else "no")
+        found["repeated by one launch"].append("yes" if run.graph.repeats else f"no: {run.graph.why_not or 'not yet'}")
         found["ms a step"].append(f"{1000 * step:.1f}")
         found["device busy"].append(f"{computing(run, setting.device, steps) / steps / step:.0%}")
         found["images a second"].append(f"{run.images_per_step / step:.1f}")
-        run.graph.stop()
+        run.graph.stop("for comparison")
         alone = statistics.median(seconds_of(run, steps) for _ in range(repeats)) / steps
         found["ms a step, not repeated"].append(f"{1000 * alone:.1f}")
     return found

@@ -34,7 +34,7 @@ from platform.training.steps.finite import Diverged, LossWatch
 from platform.training.steps.gradients import differentiate, has_gradient
 from platform.training.steps.graph import StepGraph, Taking
 from platform.training.steps.passes import TrainingPasses
-from platform.training.steps.rates import LearningRates, stochastic_gradient_descent
+from platform.training.steps.rates import LearningRates, load, stochastic_gradient_descent
 from platform.training.steps.saved import Damaged, loaded, resize
 
 
@@ -97,7 +97,7 @@ class TrainingRun:
         # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
         # passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
-        self.graph = StepGraph(records)
+        self.graph = StepGraph(records if self._rates.are_there else None)
 
     @property
     def images_per_step(self) -> int:
@@ -166,7 +166,7 @@ class TrainingRun:
                     resize(module, state["modules"][name], self.device)
                 module.load_state_dict(state["modules"][name])
             for name, optimiser in self._optimisers.items():
-                optimiser.load_state_dict(state["optimisers"][name])
+                load(optimiser, state["optimisers"][name])
             # A state from a device without half precision has no scale.
             if self.arithmetic.is_scaled and state["scaler"]:
                 self._scaler.load_state_dict(state["scaler"])
@@ -204,7 +204,7 @@ class TrainingRun:
     def _take_step(self) -> dict[str, Tensor]:
         self._begin()
         if self.parts > 1:
-            self.graph.stop()
+            self.graph.stop("batches are halved")
         try:
             # Half precision is for the networks alone: translations and the augmentation stay outside it.
             self._seed_torch("batch")
@@ -240,7 +240,7 @@ class TrainingRun:
         return noted
 
     def _state(self) -> list[Tensor]:
-        """Everything that a step changes, but for what it notes."""
+        """Everything that a step changes, but for what it notes for the records."""
         modules = [value for module in self._modules.values() for value in module.state_dict().values()]
         optimisers = [
             value
@@ -248,7 +248,7 @@ class TrainingRun:
             for state in optimiser.state.values()
             for value in state.values()
         ]
-        return [value for value in modules + optimisers if isinstance(value, Tensor)]
+        return [value for value in [*modules, *optimisers, self._losses.note] if isinstance(value, Tensor)]
 
     def _seed_torch(self, purpose: str) -> None:
         seed = derive(self.seed, purpose, self.step)

@@ -21,15 +21,15 @@ def carried(rows: Sequence[PlannedRow], offer: Offer | None, where: Offer) -> st
         return ""
     named = known(gpu()) if offer is None else None
     gpus = known_of(where.ever) if named is None else [named]
-    try:
-        return "; ".join(_said(each, training) for each in gpus)
-    except Uncounted:
-        # Whoever can be trained is not refused for what is only reckoned.
-        return ""
+    return "; ".join(said for each in gpus if (said := _said(each, training)))
 
 
 def _said(named: Gpu, rows: Sequence[PlannedRow]) -> str:
-    loads = [_load(named, each) for each in rows]
+    """Of one GPU, and the rows that can be counted."""
+    found = [(each, one) for each in rows if (one := _load(named, each)) is not None]
+    if not found:
+        return ""
+    rows, loads = [each for each, _ in found], [one for _, one in found]
     trials = [each.trials for each in loads]
     times = f"a step takes {_milliseconds(each.device for each in loads)} ms of it and "
     times += f"{_milliseconds(each.launching for each in loads)} ms of launching"
@@ -49,9 +49,13 @@ def _said(named: Gpu, rows: Sequence[PlannedRow]) -> str:
     return f"{carries}; {takes}"
 
 
-def _load(named: Gpu, planned: PlannedRow) -> Load:
+def _load(named: Gpu, planned: PlannedRow) -> Load | None:
     methods, recipe = planned.row.filled({})
-    traffic = traffic_of(methods, recipe, planned.row.given_at_defaults, planned.row.shift.size)
+    try:
+        traffic = traffic_of(methods, recipe, planned.row.given_at_defaults, planned.row.shift.size)
+    except Uncounted:
+        # Whoever can be trained is not refused for what is only reckoned.
+        return None
     return load(named, traffic, planned.work)
 
 

@@ -2,8 +2,8 @@
 
 As published, one order of the changes is drawn for a batch, and how much of each for every image. Departures: colours
 are changed as torchvision does, by factors (kornia, in the published code, adds brightness, and does not keep an
-image's mean when it changes contrast); the Gaussian ends at 2.6 of its deviations or beyond (published: at a twentieth
-of the image).
+image's mean when it changes contrast); the Gaussian's deviation is drawn for each image (published: for a batch), and
+it ends at 2.6 of them or beyond (published: at a twentieth of the image).
 """
 
 import numpy as np

@@ -29,7 +29,8 @@ def upsample(
     """Resize bilinearly to `size` = (height, width), pixels taken as areas.
 
     The result is of the type of `x`, and lies in memory as `x` does. It is computed in that type where the matrices are
-    exact in it, as they are at ratios that are powers of two, since products add up in float32; else in float32.
+    exact in it, as they are at ratios that are powers of two: products add up in float32, and what is between the two
+    is rounded once more. Else it is computed in float32.
     """
     # Operations are counted on the meta device, and no count of a network's is one of matrix products that
     # interpolate.

@@ -20,6 +20,9 @@ def make_deterministic(threads: int) -> None:
     os.environ.setdefault("CUDNN_CONV_WSCAP_DBG", "256")
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
+    # Sums of products of half precision are float32's everywhere.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     # Where a device knows no deterministic way, a warning beats no training at all.
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Nothing here reads memory that was never written: one run of the tests, in which it is not a number, says so.

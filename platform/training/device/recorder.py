@@ -13,6 +13,7 @@ from platform.training.device.arithmetic import Arithmetic
 
 T = TypeVar("T")
 SYNCHRONISES = "called a synchronizing CUDA operation"
+PROTOTYPE = "Synchronization debug mode is a prototype"
 """What PyTorch warns of."""
 
 
@@ -89,5 +90,5 @@ def _waits_noted() -> Iterator[list[str]]:
     for each in said:
         if SYNCHRONISES in str(each.message):
             noted.append(str(each.message))
-        else:
+        elif PROTOTYPE not in str(each.message):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)

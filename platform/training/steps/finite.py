@@ -23,8 +23,8 @@ class LossWatch:
 
     def __init__(self, players: Sequence[str], device: torch.device) -> None:
         self._players = tuple(players)
-        self._note = torch.full((1 + len(self._players),), -1.0, dtype=torch.float64, device=device)
-        """The step, and the loss of each player there; a step of -1 as long as all were finite."""
+        self.note = torch.full((1 + len(self._players),), -1.0, dtype=torch.float64, device=device)
+        """The first step at which one was not finite, -1 as long as all were, and the loss of each player there."""
         self._rests = torch.zeros((), device=device)
         """What counts for a player without a loss in this step."""
         self._step = torch.zeros(1, dtype=torch.float64, device=device)
@@ -40,9 +40,9 @@ class LossWatch:
     def take(self, losses: Mapping[str, Float[Tensor, ""]]) -> None:
         """Note the losses of this step if they are the first that are not finite."""
         values = torch.stack([losses[name].detach() if name in losses else self._rests for name in self._players])
-        is_first = (self._note[0] < 0) & ~values.isfinite().all()
+        is_first = (self.note[0] < 0) & ~values.isfinite().all()
         # Where it lies, since a step that is recorded finds it there.
-        self._note.copy_(torch.where(is_first, torch.cat([self._step, values.double()]), self._note))
+        self.note.copy_(torch.where(is_first, torch.cat([self._step, values.double()]), self.note))
 
     def look(self, step: int) -> None:
         """Once in a while, read what is known by now. Raises Diverged."""
@@ -54,9 +54,9 @@ class LossWatch:
                 self._copied.synchronize()
             self.waited += time.perf_counter() - began
             self._tell(self._copy)
-        on_gpu = self._note.device.type == "cuda"
-        self._copy = torch.empty(self._note.shape, dtype=self._note.dtype, pin_memory=on_gpu)
-        self._copy.copy_(self._note, non_blocking=True)
+        on_gpu = self.note.device.type == "cuda"
+        self._copy = torch.empty(self.note.shape, dtype=self.note.dtype, pin_memory=on_gpu)
+        self._copy.copy_(self.note, non_blocking=True)
         if on_gpu:
             self._copied = torch.Event("cuda")
             self._copied.record()
@@ -64,7 +64,7 @@ class LossWatch:
     def check(self) -> None:
         """Wait for the device, and read its note. Raises Diverged."""
         began = time.perf_counter()
-        note = self._note.cpu()
+        note = self.note.cpu()
         self.waited += time.perf_counter() - began
         self._tell(note)
 

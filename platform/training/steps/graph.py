@@ -44,6 +44,10 @@ class Taking:
         self.seed()
         return self.take(batches, False)
 
+    def places(self) -> list[tuple[int, torch.Size, str]]:
+        """Where the state lies, in which sizes, and on what kind of device."""
+        return [(tensor.data_ptr(), tensor.shape, tensor.device.type) for tensor in self.state()]
+
     @torch.no_grad()
     def copied(self) -> list[Shaped[Tensor, "..."]]:
         """What the state is now."""
@@ -65,6 +69,8 @@ class StepGraph:
         self._recorded: _Recorded | None = None
         self.repeats = False
         """Whether steps are repeated by now."""
+        self.why_not = "" if recorder else "nothing is recorded on such a device"
+        """Why they never will be, if that is known."""
 
     def step(self, batches: Batches, taking: Taking) -> Noted:
         """Take a step, and return what it noted."""
@@ -78,24 +84,34 @@ class StepGraph:
             return taking.by_itself(batches)
         return self._first(batches, taking, self._recorder)
 
-    def stop(self) -> None:
+    def stop(self, why: str) -> None:
         """Take every step by itself from now on."""
         self._recorder = self._recorded = None
-        self.repeats = False
+        self.repeats, self.why_not = False, why
 
     def _first(self, batches: Batches, taking: Taking, recorder: Recorder) -> Noted:
         """Take a step, and record it if that can be done, and pays."""
+        before = taking.places()
         observed = recorder.observe(lambda: taking.by_itself(batches))
-        if observed.waits or observed.whole > SLOWER * observed.launching:
-            self.stop()
-            return observed.given
+        device = next(iter(batches.values())).images.device.type if batches else ""
+        if observed.waits:
+            self.stop("it waits for the device")
+        elif observed.whole > SLOWER * observed.launching:
+            self.stop("the device is the slower one")
+        # Of a recording whatever is not on the device would be carried out, and what is new be the recording's own.
+        elif taking.places() != before or any(where != device for _, _, where in before):
+            self.stop("it makes new memory for what it remembers, or remembers it on the CPU")
+        else:
+            self._record(batches, taking, recorder)
+        return observed.given
+
+    def _record(self, batches: Batches, taking: Taking, recorder: Recorder) -> None:
         try:
             taking.seed()
             self._recorded = _Recorded(batches, recorder, lambda given: taking.take(given, True))
         # Whatever cannot be recorded is taken step by step, which tells what is wrong with it, if anything is.
-        except Exception:
-            self.stop()
-        return observed.given
+        except Exception as error:
+            self.stop(f"{type(error).__name__}: {error}")
 
     def _compared(self, batches: Batches, taking: Taking) -> Noted:
         """Take a step by itself and as it was recorded, and see whether both give the same."""
@@ -109,7 +125,7 @@ class StepGraph:
             after = []
         if not after or self._recorded is None:
             # There is no room for a recording and what else there is: an evaluation would not fit either.
-            self.stop()
+            self.stop("there is no memory for both")
             taking.put_back(before)
             return taking.by_itself(batches)
         taking.put_back(before)
@@ -119,7 +135,7 @@ class StepGraph:
         if noted.keys() == again.keys() and all(torch.equal(one, other) for one, other in pairs):
             self.repeats = True
         else:
-            self.stop()
+            self.stop("it gives other numbers")
             taking.put_back(after)
         return noted
 

@@ -41,6 +41,9 @@ class LearningRates:
             group["initial_lr"] = group["lr"]
             reads_there = recorded and (group.get("fused") or "capturable" in group)
             self._there.append(torch.zeros((), device=device) if reads_there else None)
+        self.are_there = recorded and None not in self._there
+        """Whether all lie in the device's memory."""
+        self.scale(1.0)
 
     def scale(self, factor: float) -> None:
         """Set all learning rates."""
@@ -53,3 +56,10 @@ class LearningRates:
     def _groups(self) -> list[dict[str, Any]]:
         # Asked anew, since a state that is loaded brings its own.
         return [group for optimiser in self._optimisers for group in optimiser.param_groups]
+
+
+def load(optimiser: Optimizer, saved: dict[str, Any]) -> None:
+    """Take over a saved state of whichever device: how an optimiser computes, and where it counts, is this device's."""
+    for group, own in zip(saved["param_groups"], optimiser.param_groups, strict=True):
+        group.update({name: own[name] for name in ("capturable", "fused", "foreach") if name in own})
+    optimiser.load_state_dict(saved)

@@ -1,16 +1,18 @@
 """Steps that are recorded and repeated: equal to the bit to steps that are taken, and left where they could not be."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from platform.methods import DACS, DANN, FDA, AdaBN, Adversarial, Method, SourceOnly
-from platform.methods.method import SEGMENTATION
+from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Step
+from platform.networks.network import Network
 from platform.training import run as training
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.device.recorder import Recorder
@@ -21,6 +23,7 @@ from tests.methods.test_contract import METHODS
 from tests.support.recorded import Emulated
 from tests.support.tiny_splits import CPU, training_run
 
+T = TypeVar("T")
 STEPS = WARM_UP + 5
 NOT_REPEATED = (DACS, AdaBN)
 """Methods that ask for the number of a step, or draw."""
@@ -114,6 +117,41 @@ def test_a_step_that_depends_on_the_cpu_is_taken_by_itself(method: Method, recor
     assert recorder.recorded == 0
 
 
+class Growing(SourceOnly):
+    """It remembers a number of every step in new memory."""
+
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+        memory = nn.Module()
+        memory.register_buffer("seen", torch.zeros(1))
+        return {"memory": Player(memory)}
+
+    def update(self, step: Step) -> None:
+        memory = step.modules["memory"]
+        seen = memory.get_buffer("seen")
+        memory.seen = torch.cat([seen, step.prediction.logits.mean()[None].float()])
+
+
+class Tempered(SourceOnly):
+    """It has one number that learns, by an optimiser whose learning rate lies with the CPU."""
+
+    def players(self, network: Network, given: Sequence[Network]) -> Mapping[str, Player]:
+        temperature = nn.Module()
+        temperature.value = nn.Parameter(torch.ones(1))
+        return {"temperature": Player(temperature, partial(torch.optim.SGD, lr=0.1))}
+
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        value = step.modules["temperature"].get_parameter("value")
+        return {"temperature": (value - step.prediction.logits.detach().mean()).abs().sum()}
+
+
+@pytest.mark.parametrize("method", [Growing(), Tempered()], ids=str)
+def test_a_step_that_changes_what_is_not_on_the_device_is_not_recorded(method: Method, recorder: Emulated) -> None:
+    run = training_run(method)
+    assert_as_taken(run, eager(method))
+    assert run.graph.why_not
+    assert recorder.recorded == 0
+
+
 class Noisy(SourceOnly):
     """It draws on the device."""
 
@@ -156,6 +194,30 @@ def test_without_memory_for_both_steps_are_taken_as_before(recorder: Emulated, m
     assert_as_taken(run, expected)
     assert recorder.recorded == 1
     assert not run.graph.repeats
+
+
+class Overflowing(Emulated):
+    """Its recordings give what is no number."""
+
+    def record(self, action: Callable[[], T]) -> tuple[T, Callable[[], None]]:
+        given, launch = super().record(action)
+
+        def ruin() -> None:
+            launch()
+            self.note.fill_(torch.nan)
+
+        return given, ruin
+
+    note: Tensor
+
+
+def test_what_a_wrong_recording_noted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Overflowing()
+    monkeypatch.setattr(training, "recorder", lambda device, arithmetic: wrong)
+    run = training_run(SourceOnly())
+    wrong.note = run._losses.note
+    assert_as_taken(run, eager(SourceOnly()))
+    assert run.graph.why_not == "it gives other numbers"
 
 
 def test_a_run_goes_on_from_what_repeated_steps_left(recorder: Emulated) -> None:
