@@ -50,14 +50,17 @@ def table(printed: str) -> dict[str, list[str]]:
 def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(gpu, "EVERY", 6)
+    some = {name: ROWS[name] for name in ("source only", "adversarial, light")}
+    monkeypatch.setattr(gpu, "ROWS", some)
     gpu.measure(SMALL, steps=2, repeats=1, seconds=0.1)
     printed = capsys.readouterr().out
     assert printed.splitlines()[0] == f"CPU, torch {torch.__version__}, float32, 64 x 64, batch 4"
     found = table(printed)
-    assert len(set(found["weights after 2 steps"])) == len(ROWS)
+    assert len(set(found["weights after 2 steps"])) == len(some)
     for way in gpu.WAYS:
-        assert found[way] == ["same"] * len(ROWS)
-    assert found["reads from the device in 10 steps"] == ["none"] * len(ROWS)
+        assert found[way] == ["same"] * len(some)
+    assert found["reads from the device in 10 steps"] == ["none"] * len(some)
+    assert found["repeated by one launch"] == ["no: nothing is recorded on such a device"] * len(some)
     assert found["reckoned for an L4"] == ["60", "93", "119", "113"]
     assert all(float(each) > 0 for each in found["ms a step"] + found["images a second"])
     assert all(int(each.removesuffix("%")) > 0 for each in found["device busy"])
