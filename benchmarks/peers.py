@@ -44,6 +44,8 @@ SIZE, BATCH, LOADED = (512, 1024), 2, 4
 BANDS = (5, 25, 46)
 LAMBDA_ADV = 0.001
 Action = Callable[[], object]
+HOLDS = {"original": "model/build_BiSeNet.py", "fda": "utils/__init__.py", "data": "gta5"}
+"""What each folder is known by."""
 
 
 def main() -> None:
@@ -57,6 +59,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.original is None and arguments.fda is None:
         parser.error("there is nobody to compare with; name a checkout by --original or --fda")
+    for option, file in HOLDS.items():
+        folder = getattr(arguments, option)
+        if folder is not None and not (folder / file).exists():
+            parser.error(f"--{option} must be a folder that holds {file}, got {folder}; name the one that does")
     make_deterministic(1)
     keep_memory()
     size, pairs = tuple(arguments.size), arguments.pairs

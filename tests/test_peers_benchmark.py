@@ -156,5 +156,17 @@ def test_without_others_code_there_is_nothing_to_compare(
     with pytest.raises(SystemExit):
         compared(monkeypatch)
     assert "name a checkout by --original or --fda" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="must be a file of the checkout, got none; name the folder"):
-        compared(monkeypatch, "--fda", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("option", "file"), [("original", "model/build_BiSeNet.py"), ("fda", "utils/__init__.py"), ("data", "gta5")]
+)
+def test_a_folder_that_holds_something_else_is_told(
+    option: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "__init__.py").touch()
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(SystemExit):
+        compared(monkeypatch, "--fda", str(tmp_path), f"--{option}", str(elsewhere))
+    assert f"--{option} must be a folder that holds {file}, got {elsewhere}; name the one" in capsys.readouterr().err
