@@ -16,9 +16,9 @@ FIXED_ORDER = frozenset(
         "_unsafe_view arange cat fill_ flip full full_like ones_like roll scalar_tensor stack",
         # One number for one, or for several.
         "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor_divide ge gt le lerp "
-        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ rsub sgn sqrt sub "
-        "sub_ where leaky_relu_ leaky_relu_backward relu "
-        "relu_ sigmoid sigmoid_backward softplus softplus_backward threshold_backward",
+        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ rsub sgn sqrt sub sub_ "
+        "where leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward softplus softplus_backward "
+        "threshold_backward",
         # Of many tensors at a time.
         "_foreach_add_ _foreach_lerp_ _fused_adam_ _fused_sgd_",
         # Sums and the like, by a tree of threads that the sizes decide.

@@ -6,6 +6,17 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
+READS = {
+    "aten::equal",
+    "aten::_local_scalar_dense",
+    "aten::nonzero",
+    "aten::_unique2",
+    "aten::masked_select",
+    "aten::bincount",
+    "aten::_linalg_check_errors",
+}
+"""Operations by which the CPU learns a number, or a size, and waits for the device to tell it."""
+
 
 class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, counted: Counter[str]) -> None:

@@ -9,11 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from platform.training.device.recorder import Observed
-from tests.support.operations import operations_of
+from tests.support.operations import READS, operations_of
 
 T = TypeVar("T")
-READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::masked_select", "aten::_unique2"}
-"""Operations that wait for the device."""
 
 
 class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]

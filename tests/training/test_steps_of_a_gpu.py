@@ -17,18 +17,9 @@ from platform.training.run import TrainingRun
 from tests.methods.test_contract import ACTING, METHODS
 from tests.support.fake_step import ON_A_GPU, Asked, asked_of_a_gpu
 from tests.support.fixed_order import check_fixed_order
-from tests.support.operations import operations_of
+from tests.support.operations import READS, operations_of
 from tests.support.tiny_splits import training_run
 
-READS = {
-    "aten::_local_scalar_dense",
-    "aten::nonzero",
-    "aten::_unique2",
-    "aten::masked_select",
-    "aten::bincount",
-    "aten::_linalg_check_errors",
-}
-"""Operations by which the CPU learns a number, or a size, and waits for the device to tell it."""
 MOST_KERNELS = {"LabTransfer + RareClassSampling + DACS + MinEnt": 1_380}
 """Of a composition that passes four batches, three of them with gradients; every other step has 1,000 at most."""
 PUBLISHED: dict[str, tuple[Method, int, float, float]] = {

@@ -90,13 +90,14 @@ def _tried(acting: Acting) -> tuple[int, "_Seen", "_Seen", bool]:
     Before them how many times the smallest those are, and after them whether such a step can be recorded.
     """
     with own_mistakes(acting), torch.random.fork_rng(devices=[]):
-        for scale in IMAGES[:-2]:
+        for scale in IMAGES[:-1]:
             try:
                 return scale, _seen(acting, scale), _seen(acting, 2 * scale), _is_repeated(acting, scale)
             except (RuntimeError, ValueError):
-                continue  # a convolution raises when its input is smaller than its kernel
-        scale = IMAGES[-2]
-        return scale, _seen(acting, scale), _seen(acting, 2 * scale), _is_repeated(acting, scale)
+                # A convolution raises when its input is smaller than its kernel.
+                if scale == IMAGES[-2]:
+                    raise
+    raise AssertionError("images of some size are tried")
 
 
 def _is_repeated(acting: Acting, scale: int) -> bool:

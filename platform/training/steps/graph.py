@@ -93,13 +93,12 @@ class StepGraph:
         """Take a step, and record it if that can be done, and pays."""
         before = taking.places()
         observed = recorder.observe(lambda: taking.by_itself(batches))
-        device = next(iter(batches.values())).images.device.type if batches else ""
         if observed.waits:
             self.stop("it waits for the device")
         elif observed.whole > SLOWER * observed.launching:
             self.stop("the device is the slower one")
         # Of a recording whatever is not on the device would be carried out, and what is new be the recording's own.
-        elif taking.places() != before or any(where != device for _, _, where in before):
+        elif taking.places() != before or len({device for _, _, device in before}) > 1:
             self.stop("it makes new memory for what it remembers, or remembers it on the CPU")
         else:
             self._record(batches, taking, recorder)
