@@ -140,6 +140,8 @@ def advance(assignment: Assignment, training: Training, node: Node) -> Report:
         raise
     training.report = replace(report, **vars(training.spent))
     training.spent, training.means = Spent(), None
+    # Before it is saved: whoever goes on from here does not say it again.
+    training.warned = training.warned or starving(training.report) != ""
     save(assignment, training)
     return training.report
 
@@ -234,10 +236,10 @@ def _report(attempt: Attempt) -> Report:
         report = attempt.training.report
         if report is not None and report.step > assignment.reported:
             return report
+    warned = attempt.training.warned
     report = advance(assignment, attempt.training, attempt.node)
-    if not attempt.training.warned and (said := starving(report)):
-        attempt.training.warned = True
-        attempt.said.append(said)
+    if attempt.training.warned and not warned:
+        attempt.said.append(starving(report))
     return report
 
 

@@ -97,7 +97,9 @@ class TrainingRun:
         # One scale for all players, of whom one whose gradients overflow skips its step. Where nothing is scaled it
         # passes everything through.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.arithmetic.is_scaled)
-        self.graph = StepGraph(records if self._rates.are_there else None)
+        self.graph = StepGraph(records)
+        if records is not None and not self._rates.are_there:
+            self.graph.stop("the learning rate of an optimiser lies with the CPU")
 
     @property
     def images_per_step(self) -> int:
@@ -107,7 +109,8 @@ class TrainingRun:
     @property
     def awaited(self) -> tuple[float, float]:
         """Seconds waited since the run was made: for images to be read, and for the device."""
-        return self.batches.waited, self._losses.waited
+        images, device = self.batches.awaited
+        return images, device + self._losses.waited
 
     @property
     def learning_rate(self) -> float:

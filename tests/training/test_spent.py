@@ -10,6 +10,7 @@ import pytest
 from platform.methods import FDA, SourceOnly
 from platform.records.record import Report
 from platform.shifts.shift import Images, LabelledImages, Pixels
+from platform.training import spent as time_spent
 from platform.training.attempt import take_step
 from platform.training.spent import Spent, starving
 from tests.support.attempts import assignment, attempt, report_of
@@ -68,6 +69,32 @@ def test_waiting_for_slow_images_is_noted_and_the_rest_of_the_time_is_not() -> N
         run.advance(3)
     assert 1.0 < spent.awaiting_images <= spent.seconds
     assert spent.awaiting_device < 0.1
+
+
+def test_waiting_for_a_device_that_is_behind_is_not_waiting_for_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that reads waits for the same copy, before it has read anything."""
+    run, spent = training_run(SourceOnly()), Spent()
+    monkeypatch.setattr(run.batches._transfer, "wait", lambda slot: time.sleep(0.1))
+    with spent.training(run):
+        run.advance(3)
+    assert spent.awaiting_device >= 0.3
+
+
+def test_a_trial_says_once_that_it_waits_also_after_it_was_taken_up_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(time_spent, "MOST_WAITING", 0.0)
+    monkeypatch.setattr(time_spent, "LEAST_SECONDS", 0.0)
+    assigned = assignment(tmp_path)
+    waits = attempt(assigned)
+    first = report_of(take_step(waits))
+    assert waits.said == [starving(first)]
+    assert waits.said[0].startswith("it waits for its images")
+    again = attempt(replace(assigned, reported=first.step))
+    assert report_of(take_step(again)).step > first.step
+    assert again.said == []
+    report_of(take_step(waits))
+    assert len(waits.said) == 1
 
 
 def test_every_report_of_an_attempt_notes_it(tmp_path: Path) -> None:

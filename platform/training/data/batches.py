@@ -4,6 +4,7 @@ Everything is a function of the run's seed and the step, so a run that goes on s
 reads the next step's images, as the bytes that they are, while this step is taken; the device makes numbers of them.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -62,6 +63,7 @@ class Batches:
         self._order = Order(seed, recipe.batch, {name: len(split) for name, split in self._splits.items()}, shares)
         self._transfer = Transfer(self._kinds(), device)
         self._ahead = Ahead(self._fill, steps)
+        self._awaited_device = 0.0
 
     @property
     def images(self) -> int:
@@ -69,12 +71,16 @@ class Batches:
         return len(self._splits) * self._recipe.batch
 
     @property
-    def waited(self) -> float:
-        """Seconds that were waited for reading so far."""
-        return self._ahead.waited
+    def awaited(self) -> tuple[float, float]:
+        """Seconds waited so far: for images to be read, and for the device to take those of earlier steps."""
+        return self._ahead.waited, self._awaited_device
 
     def at(self, step: int) -> dict[str, Batch]:
         """The batches of a step by name: drawn, the source translated by the methods, all augmented."""
+        # The thread waits for it too, before it reads: where the device is behind, that is no want of images.
+        began = time.perf_counter()
+        self._transfer.wait(step % SLOTS)
+        self._awaited_device += time.perf_counter() - began
         positions = self._ahead.at(step)
         there = self._transfer.send(step % SLOTS)
         drawn = {name: self._drawn(name, positions[name], there) for name in self._splits}

@@ -37,15 +37,18 @@ class Transfer:
         self._on_gpu = device.type == "cuda"
         self.bytes = sum(map(_room, self._kinds.values()))
         """What one copy takes."""
-        pieces = [torch.empty(self.bytes, dtype=torch.uint8, pin_memory=self._on_gpu) for _ in range(SLOTS)]
-        self._pieces = pieces
-        self._there = torch.empty_like(pieces[0], device=device) if self._on_gpu else None
+        self._pieces = [torch.empty(self.bytes, dtype=torch.uint8, pin_memory=self._on_gpu) for _ in range(SLOTS)]
+        self._there = torch.empty_like(self._pieces[0], device=device) if self._on_gpu else None
         self._sent: list[torch.Event | None] = [None] * SLOTS
+
+    def wait(self, slot: int) -> None:
+        """Wait for the last copy of a piece, which the device makes when it is done with the steps before."""
+        if (sent := self._sent[slot]) is not None:
+            sent.synchronize()
 
     def arrays(self, slot: int) -> dict[str, Shaped[np.ndarray, "..."]]:
         """The arrays of a piece, to be filled; waits for its last copy."""
-        if (sent := self._sent[slot]) is not None:
-            sent.synchronize()
+        self.wait(slot)
         return {name: part.numpy() for name, part in self._parts(self._pieces[slot]).items()}
 
     def send(self, slot: int) -> dict[str, Shaped[Tensor, "..."]]:
