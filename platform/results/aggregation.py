@@ -15,7 +15,19 @@ from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.runs import ArmRuns, Run, runs_by_arm
 from platform.results.statistics import interval
-from platform.results.table import FIXED, UNTESTED, Checkpoints, Difference, Effort, Row, Scores, Table, Troubles
+from platform.results.table import (
+    FIXED,
+    UNTESTED,
+    UNTIMED,
+    Checkpoints,
+    Difference,
+    Effort,
+    Row,
+    Scores,
+    Speed,
+    Table,
+    Troubles,
+)
 from platform.scores import metrics
 from platform.shifts.labels import Groups, group_names
 
@@ -98,6 +110,7 @@ def _row(
         difference=_difference(scored, reference),
         cost=_cost(cost),
         effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
+        speed=_speed(runs),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
     )
 
@@ -161,14 +174,27 @@ def _ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
 def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
     trained = [run for each in (*before, runs) for run in (*each.all, *each.starts)]
     by_id = {run.record.trial.id: run.record for run in trained if run.record}
-    timed = [report for run in runs.all for report in run.reports if report.times]
-    training = sum(report.seconds - report.evaluating for report in timed)
     return Effort(
         trials=len(runs.search),
         stopped=sum(run.state == "stopped" for run in runs.search),
         hours=sum(record.hours for record in by_id.values()),
-        images_per_second=sum(report.images for report in timed) / training if timed else math.nan,
-        waiting=sum(report.awaiting_images for report in timed) / training if timed else math.nan,
+    )
+
+
+def _speed(runs: ArmRuns) -> Speed:
+    timed = [report for run in runs.all for report in run.reports if report.times]
+    if not timed:
+        return UNTIMED
+    evaluating, saving = sum(report.evaluating for report in timed), sum(report.saving for report in timed)
+    seconds = sum(report.seconds for report in timed)
+    training, whole = seconds - evaluating, seconds + saving
+    return Speed(
+        trained_on=tuple(sorted({f"{report.device}, {report.precision}" for report in timed})),
+        images_per_second=sum(report.images for report in timed) / training,
+        awaiting_images=sum(report.awaiting_images for report in timed) / training,
+        awaiting_device=sum(report.awaiting_device for report in timed) / training,
+        evaluating=evaluating / whole,
+        saving=saving / whole,
     )
 
 

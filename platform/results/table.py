@@ -74,10 +74,27 @@ class Effort:
     """Search trials that the search ended early."""
     hours: float
     """Training and evaluation of all the arm's trials, and of those of the arms that it comes after."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How fast the arm's own trials trained, and on what else their time went; nan where that was not noted."""
+
+    trained_on: tuple[str, ...]
+    """The devices, each with the precision in which networks were computed."""
     images_per_second: float
-    """Images that the arm's own trials trained on, by the second of training; nan where that was not noted."""
-    waiting: float
-    """The fraction of that time in which they waited for images to be read."""
+    """Images trained on, by the second of training."""
+    awaiting_images: float
+    """The fraction of training in which they waited for images to be read."""
+    awaiting_device: float
+    """The fraction of training in which they waited for the device."""
+    evaluating: float
+    """The fraction of training, evaluating and saving together that was evaluating."""
+    saving: float
+    """The fraction of these that was leaving checkpoints."""
+
+
+UNTIMED = Speed((), math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +142,7 @@ class Row:
     cost: Cost
     """What the chosen configuration costs; before there is one, the defaults."""
     effort: Effort
+    speed: Speed
     troubles: Troubles
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from platform.records.store import Store
 from platform.results.runs import Run
-from platform.results.table import FIXED, Difference
+from platform.results.table import FIXED, UNTIMED, Difference
 from platform.scores import metrics
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES
 from tests.support.invented_study import COST, arm, ask, failed, full, record, study
@@ -98,6 +98,31 @@ def test_counts_hours_and_cost() -> None:
     assert (found.cost.gflops, found.cost.discriminator_gflops) == (51.26, 30.88)
     assert found.troubles.causes == {"diverged": 1}
     assert found.troubles.reasons == (f"the loss is not finite at step 120 ({broken.trial.id})",)
+
+
+def test_speed_is_that_of_reports_that_noted_it() -> None:
+    header, asks, records = two_arms()
+    timed = [run.ask.trial.id for run in confirms(asks, records, "FDA")]
+    for trial_id, images in zip(timed, (30, 60), strict=False):
+        *before, last = records[trial_id].reports
+        noted = dataclasses.replace(
+            last,
+            seconds=4.0,
+            evaluating=1.0,
+            saving=1.0,
+            awaiting_images=0.3,
+            awaiting_device=0.6,
+            images=images,
+            device="NVIDIA L4, 58 multiprocessors" if images == 60 else "CPU",
+            precision="bfloat16" if images == 60 else "float32",
+        )
+        records[trial_id] = dataclasses.replace(records[trial_id], reports=(*before, noted))
+    speed = row(tabulate(header, asks, records), "FDA").speed
+    assert speed.trained_on == ("CPU, float32", "NVIDIA L4, 58 multiprocessors, bfloat16")
+    assert speed.images_per_second == pytest.approx(90 / 6)
+    assert (speed.awaiting_images, speed.awaiting_device) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert (speed.evaluating, speed.saving) == (pytest.approx(2 / 10), pytest.approx(2 / 10))
+    assert row(tabulate(header, asks, records), "source only").speed == UNTIMED
 
 
 def test_a_searched_width_costs_what_the_chosen_configuration_costs() -> None:

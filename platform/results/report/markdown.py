@@ -14,7 +14,7 @@ from platform.results.table import Row, Table
 
 
 def render(table: Table) -> str:
-    """The question, the table, how to read it, what went wrong, how rows were reached, costs, IoU by class."""
+    """The question, the table, how to read it, what went wrong, how rows were reached, time, costs, IoU by class."""
     parts = [
         f"# {_escaped(table.header.name)}",
         quoted(table.header.question),
@@ -27,6 +27,9 @@ def render(table: Table) -> str:
         wording.checkpoints(table),
         "## How each row was reached",
         _efforts(table),
+        "## Where the time went",
+        _speeds(table),
+        "Of the row's own trials: images and waiting by the time of training, the rest by all of their time.",
         "## Cost",
         _costs(table),
         "## By the original study's conventions",
@@ -76,7 +79,7 @@ def _checkpoints(table: Table) -> str:
 
 def _efforts(table: Table) -> str:
     chosen = ("method", "given", "tuned", "ranges")
-    took = ("search trials", "stopped early", "failed", "hours", "images/s", "waiting for images")
+    took = ("search trials", "stopped early", "failed", "hours")
     head = ("arm", *chosen, *took)
     cells = [
         (
@@ -88,12 +91,31 @@ def _efforts(table: Table) -> str:
             str(row.effort.stopped),
             _failed(row),
             f"{row.effort.hours:.2f}",
-            wording.number(row.effort.images_per_second, ".3g"),
-            wording.number(row.effort.waiting, ".0%"),
         )
         for row in table.rows
     ]
     return _rows(head, _arms(table), cells, texts=5)
+
+
+def _speeds(table: Table) -> str:
+    head = ("arm", "trained on", "images/s", "waiting for images", "waiting for the device", "evaluating", "saving")
+    cells = [
+        (
+            _escaped("; ".join(row.speed.trained_on) or NONE),
+            wording.number(row.speed.images_per_second, ".3g"),
+            *(
+                wording.number(part, ".0%")
+                for part in (
+                    row.speed.awaiting_images,
+                    row.speed.awaiting_device,
+                    row.speed.evaluating,
+                    row.speed.saving,
+                )
+            ),
+        )
+        for row in table.rows
+    ]
+    return _rows(head, _arms(table), cells, texts=2)
 
 
 def _failed(row: Row) -> str:

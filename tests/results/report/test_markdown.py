@@ -1,5 +1,6 @@
 """The Markdown page is whole whatever a name holds, and tells how to read it."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 
@@ -7,7 +8,8 @@ import pytest
 
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
-from platform.results.table import Table
+from platform.results.report.wording import NONE
+from platform.results.table import Speed, Table
 from platform.shifts.labels import CAMVID_11
 from tests.support.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
 from tests.support.seen_alike import tabulate
@@ -46,6 +48,18 @@ def test_markdown_tells_the_conventions_and_what_was_left_out() -> None:
         "| person | 0.000 |",
     ):
         assert said in text
+
+
+def test_where_the_time_went_stands_row_by_row() -> None:
+    *_, rows = made("source only", "FDA")
+    speed = Speed(("CPU, float32", "NVIDIA L4, bfloat16"), 61.25, 0.031, 0.4, 0.25, 0.001)
+    timed = dataclasses.replace(rows, rows=(rows.rows[0], dataclasses.replace(rows.rows[1], speed=speed)))
+    lines = render(timed).split("## Where the time went\n\n")[1].splitlines()
+    assert [line.strip("| ").split(" | ") for line in lines[:1] + lines[2:4]] == [
+        ["arm", "trained on", "images/s", "waiting for images", "waiting for the device", "evaluating", "saving"],
+        ["source only", *[NONE] * 6],
+        ["FDA", "CPU, float32; NVIDIA L4, bfloat16", "61.2", "3%", "40%", "25%", "0%"],
+    ]
 
 
 def test_a_single_seed_is_no_ranking() -> None:
