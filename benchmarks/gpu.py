@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch._C._autograd import DeviceType
@@ -23,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.neighbours import MPS, Setting, service, together
 from platform.methods import FDA, Adversarial, Method, SourceOnly
 from platform.records.provenance import ROOT
+from platform.training.data import batches
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.run import TrainingRun
@@ -145,12 +147,28 @@ def resident(new: New, steps: int) -> TrainingRun:
     return run
 
 
+class WhenAsked:
+    """Reads what a thread reads ahead otherwise, when it is asked for."""
+
+    waited = 0.0
+
+    def __init__(self, read: Callable[[int], object], end: int) -> None:
+        self.at = read
+
+
+def unread(new: New, steps: int) -> TrainingRun:
+    """Without a thread that reads ahead."""
+    with patch.object(batches, "Ahead", WhenAsked):
+        return straight(new, steps)
+
+
 WAYS: dict[str, Way] = {
     "again": straight,
     "saved and restored": restored,
     "memory filled": filled,
     "no step repeated by one launch": by_themselves,
     "splits in its memory": resident,
+    "nothing read ahead": unread,
 }
 """Ways to take the same steps, which must all come to the same weights."""
 

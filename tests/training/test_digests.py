@@ -1,33 +1,22 @@
 """One digest of all weights, whichever way a run came there: with a thread that reads ahead, without, or restarted."""
 
 import hashlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import pytest
 import torch
 
+from benchmarks.gpu import WhenAsked
 from platform.methods import DACS, FDA, Adversarial, LabTransfer, MinEnt
 from platform.methods.composition import Composition
 from platform.training.data import batches
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import training_run
 
-T = TypeVar("T")
 STEPS = 4
 ROWS = [
     Composition((FDA(beta=0.1), Adversarial(width=4))),
     Composition((LabTransfer(), DACS(threshold=0.05), MinEnt())),
 ]
-
-
-class WhenAsked:
-    """Reads what `Ahead` reads, by whoever asks and when asked."""
-
-    waited = 0.0
-
-    def __init__(self, read: Callable[[int], T], end: int) -> None:
-        self.at = read
 
 
 def new(methods: Composition) -> TrainingRun:
