@@ -10,6 +10,7 @@ import copy
 import functools
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -24,12 +25,11 @@ from platform.training.cost.forgotten import check_network, check_remembered, he
 from platform.training.cost.tried import (
     IMAGES,
     Acting,
-    Call,
-    Players,
     acting_of,
     built,
     deployed_of,
     network_of,
+    on_smallest,
     own_mistakes,
     own_network,
     players_of,
@@ -120,7 +120,7 @@ def _counted(acting: Acting) -> _Counted:
     methods, bare, players = acting.methods, acting.bare, players_of(acting)
     code = held(methods)
     with own_mistakes(acting):
-        scale, small, passes = _smallest_step(methods, players, bare)
+        scale, (small, passes) = on_smallest(IMAGES, partial(step_of, methods, players, bare))
         doublings = round(math.log2(IMAGES[-1] / scale))
         larger = step_of(methods, players, bare, 2 * scale)[0] if doublings else small
     check_remembered(acting, scale, before=code)
@@ -139,16 +139,6 @@ def _counted(acting: Acting) -> _Counted:
         image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
         judgements[SEGMENTATION] = Judgement(modules[SEGMENTATION], {0: image[0]}, {0: image[1]})
     return _Counted(tuple(judgements.values()), passes, tuple(calls))
-
-
-def _smallest_step(methods: Composition, players: Players, bare: Architecture) -> tuple[int, list[Call], float]:
-    """A step on the smallest images that all players take, and how many times the smallest size those have."""
-    for scale in IMAGES[:-1]:
-        try:
-            return scale, *step_of(methods, players, bare, scale)
-        except (RuntimeError, ValueError):
-            continue  # a convolution raises when its input is smaller than its kernel
-    return IMAGES[-1], *step_of(methods, players, bare, IMAGES[-1])
 
 
 def _of_one(arguments: Arguments) -> Arguments:

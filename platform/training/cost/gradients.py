@@ -45,7 +45,7 @@ class Walks:
 
     player: str = ""
     """Whose weights' gradients are taken on the way that is gone; nobody's where a method goes one itself."""
-    number: int = field(default=0)
+    number: int = 0
 
     @contextmanager
     def back(self, player: str) -> Iterator[None]:

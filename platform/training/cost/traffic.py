@@ -29,6 +29,7 @@ from platform.training.cost.tried import (
     Acting,
     acting_of,
     network_of,
+    on_smallest,
     own_mistakes,
     players_of,
     take,
@@ -89,15 +90,13 @@ def _tried(acting: Acting) -> tuple[int, "_Seen", "_Seen", bool]:
 
     Before them how many times the smallest those are, and after them whether such a step can be recorded.
     """
+
+    def both(scale: int) -> tuple[_Seen, _Seen]:
+        return _seen(acting, scale), _seen(acting, 2 * scale)
+
     with own_mistakes(acting), torch.random.fork_rng(devices=[]):
-        for scale in IMAGES[:-1]:
-            try:
-                return scale, _seen(acting, scale), _seen(acting, 2 * scale), _is_repeated(acting, scale)
-            except (RuntimeError, ValueError):
-                # A convolution raises when its input is smaller than its kernel.
-                if scale == IMAGES[-2]:
-                    raise
-    raise AssertionError("images of some size are tried")
+        scale, (small, larger) = on_smallest(IMAGES[:-1], both)
+        return scale, small, larger, _is_repeated(acting, scale)
 
 
 def _is_repeated(acting: Acting, scale: int) -> bool:

@@ -7,11 +7,11 @@ image, enlarged: only shapes matter.
 import copy
 import functools
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import FrozenInstanceError, dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from platform.training.given import Given, untrained
 from platform.training.recipe import Recipe
 from platform.training.steps.passes import check_domain
 
+T = TypeVar("T")
 IMAGES = [2**doublings for doublings in range(round(math.log2(SIZE[0] / SMALLEST[0])) + 1)]
 """How many times as large as the smallest images those are that methods are tried on."""
 BATCH, ADAPTED = 2, 8
@@ -196,6 +197,16 @@ def deployed_of(acting: Acting) -> Network | None:
     return deployed
 
 
+def on_smallest(scales: Sequence[int], tried: Callable[[int], T]) -> tuple[int, T]:
+    """The first scale at which it can be tried, and what that gives; raises what it raises at the last."""
+    *smaller, largest = scales
+    for scale in smaller:
+        # A convolution raises when its input is smaller than its kernel.
+        with suppress(RuntimeError, ValueError):
+            return scale, tried(scale)
+    return largest, tried(largest)
+
+
 def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
     """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
     calls: list[Call] = []
@@ -305,11 +316,11 @@ class Enlarging:
     prediction: Prediction
     size: tuple[int, int]
     """Height and width of a whole image."""
-    forward: float = field(default=1.0)
+    forward: float = 1.0
     """What a pass costs, in passes that predict: auxiliary heads are passed, too."""
-    backward: float = field(default=2.0)
+    backward: float = 2.0
     """What the gradients of all weights cost, in passes that predict."""
-    passes: float = field(default=0.0)
+    passes: float = 0.0
     leaf: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros((), requires_grad=True))
     """What all predictions depend on, in the weights' place: it has a gradient once anybody has called `backward`."""
     walks: Walks = field(default_factory=Walks)
