@@ -1,8 +1,8 @@
 """GPUs of known names, and how many trials one carries: reckoned from what a step asks of it, none of it measured.
 
 A step takes the device FLOPs / (0.45 peak) + bytes / (0.8 bandwidth), and the host 20 microseconds a kernel to launch,
-or a millisecond where it is repeated by one launch. Where the device is the slower one a trial fills it. Where launches
-are, two trials fit, and overlap under MPS.
+or a millisecond where it is repeated by one launch: on a device that takes at most `SLOWER` times as long as launching.
+Where the device is the slower one a trial fills it. Where launches are, two trials fit, and overlap under MPS.
 """
 
 import re
@@ -13,13 +13,14 @@ from typing import NamedTuple
 from platform.design.budget import Resources
 from platform.training.cost.traffic import Traffic
 from platform.training.device.memory import CONTEXT
+from platform.training.steps.graph import SLOWER
 
 OF_PEAK, OF_BANDWIDTH = 0.45, 0.8
 """What convolutions reach of the operations, and element-wise kernels of the bandwidth, that a GPU is sold with."""
 LAUNCH_SECONDS = 20e-6
 """What Python and PyTorch take to launch a kernel."""
 REPEATED_SECONDS = 1e-3
-"""What they take for a step that is repeated."""
+"""What they take for a step that is repeated by one launch."""
 WEIGHT_BYTES = 4 * 4
 """Of a parameter: itself, its gradient, and what its optimiser keeps, of Adam two numbers."""
 KEPT_AND_TAKEN = 1.5
@@ -94,8 +95,9 @@ class Load(NamedTuple):
 def load(gpu: Gpu, traffic: Traffic, gflops: float) -> Load:
     """What a trial whose step is of so many GFLOP takes of a GPU, and how many such ones it carries."""
     device = gflops / (OF_PEAK * gpu.teraflops * 1e3) + traffic.bytes / (OF_BANDWIDTH * gpu.bandwidth * 1e9)
-    is_repeated = traffic.is_repeated and gpu.has_bfloat16
-    launching = REPEATED_SECONDS if is_repeated else LAUNCH_SECONDS * traffic.kernels
+    launching = LAUNCH_SECONDS * traffic.kernels
+    if traffic.is_repeated and gpu.has_bfloat16 and device <= SLOWER * launching:
+        launching = REPEATED_SECONDS
     memory = (CONTEXT + WEIGHT_BYTES * traffic.parameters + KEPT_AND_TAKEN * traffic.kept) / 1e9
     in_time = 2 if launching > device else 1
     return Load(device, launching, memory, max(1, min(in_time, int(gpu.memory / memory))))

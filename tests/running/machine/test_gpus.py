@@ -2,8 +2,9 @@
 
 import pytest
 
-from platform.running.machine.gpus import KNOWN, LARGER, Gpu, known, known_of, load
+from platform.running.machine.gpus import KNOWN, LARGER, OF_BANDWIDTH, Gpu, known, known_of, load
 from platform.training.cost.traffic import Traffic
+from platform.training.steps.graph import SLOWER
 
 H100 = known("H100")
 assert H100 is not None
@@ -82,6 +83,24 @@ def test_a_step_that_is_repeated_leaves_no_gpu_waiting_that_repeats_any() -> Non
         assert found.trials == (2 if found.launching > found.device else 1)
     assert H100 is not None
     assert load(H100, traffic(24, 1000, is_repeated=True), 2000).trials == 1
+
+
+def test_a_step_is_repeated_where_launching_it_is_about_as_slow_as_the_gpu() -> None:
+    """500 kernels are launched in 10 ms, so that a GPU that takes 11 ms is the last one."""
+    gpu, border = Gpu("of 1 GB a ms", 1000, 1000 / OF_BANDWIDTH, 80), 10 * SLOWER
+    near, beyond = (load(gpu, traffic(border * by, kernels=500, is_repeated=True), 0) for by in (0.999, 1.001))
+    assert [near.launching, beyond.launching] == pytest.approx([0.001, 0.01])
+    assert near.trials == beyond.trials == 1
+
+
+@pytest.mark.parametrize("row", RECKONED)
+def test_what_is_repeated_on_an_h100_is_not_on_slower_gpus(row: str) -> None:
+    gigabytes, teraflop, kernels, _ = RECKONED[row]
+    for gpu in KNOWN:
+        if gpu.name in ("L4", "A100", "H100"):
+            found = load(gpu, traffic(gigabytes, kernels, is_repeated=True), 1000 * teraflop)
+            assert found.launching == pytest.approx(0.001 if gpu is H100 else kernels * 20e-6)
+            assert found.trials == 1
 
 
 def test_a_gpu_carries_no_more_than_its_memory_holds() -> None:
