@@ -24,6 +24,7 @@ from platform.methods.translation import lab
 from platform.networks import discriminator
 from platform.networks.operations import upsampling
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
+from platform.training.cost.reads import operation
 from platform.training.data import batches
 from platform.training.data.transfer import Kind
 from platform.training.device.arithmetic import Arithmetic
@@ -61,7 +62,7 @@ class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = func._schema.name
+        name = operation(func, args)
         self._asked.operations[name] += 1
         if not name.startswith("aten::") or name in NO_KERNEL or func.is_view:
             return result

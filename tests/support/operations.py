@@ -6,16 +6,7 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-READS = {
-    "aten::equal",
-    "aten::_local_scalar_dense",
-    "aten::nonzero",
-    "aten::_unique2",
-    "aten::masked_select",
-    "aten::bincount",
-    "aten::_linalg_check_errors",
-}
-"""Operations by which the CPU learns a number, or a size, and waits for the device to tell it."""
+from platform.training.cost.reads import operation
 
 
 class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -24,7 +15,7 @@ class _Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.counted = counted
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counted[func._schema.name] += 1
+        self.counted[operation(func, args)] += 1
         return func(*args, **(kwargs or {}))
 
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from platform.training.cost.reads import READS, operation
 from platform.training.device.recorder import Observed
-from tests.support.operations import READS, operations_of
+from tests.support.operations import operations_of
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func._schema.name in READS:
+        if operation(func, args) in READS:
             raise RuntimeError("operation not permitted when stream is capturing")
         changed = [
             (kwargs.get(argument.name) if place >= len(args) else args[place])

@@ -142,6 +142,38 @@ def test_a_gradient_of_images_is_another_pass() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pointwise(Method):
+    """Learns from the target's logits one by one."""
+
+    def losses(self, step: Step) -> Mapping[str, Tensor]:
+        logits = step.target_prediction.logits
+        return {SEGMENTATION: self.of(logits, logits > 0)}
+
+    def of(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """The loss of logits, given where they are positive."""
+        return torch.where(mask, logits, 0.0).mean()
+
+
+class Counting(Pointwise):
+    """Has as many weights as there are values."""
+
+    def of(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return logits.mean() * torch.bincount(mask.flatten().long())[0]
+
+
+class Masking(Pointwise):
+    """Learns from those alone."""
+
+    def of(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return logits[mask].mean()
+
+
+@pytest.mark.parametrize(("method", "is_repeated"), [(Pointwise(), True), (Counting(), False), (Masking(), False)])
+def test_a_step_that_asks_how_many_there_are_is_not_repeated(method: Method, is_repeated: bool) -> None:
+    assert traffic_of(composition(method), RECIPE, (), SIZE).is_repeated == is_repeated
+
+
+@dataclass(frozen=True, kw_only=True)
 class Whole(Method):
     """Calls the network itself."""
 

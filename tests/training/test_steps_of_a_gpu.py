@@ -11,13 +11,14 @@ from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.self_training import strong_augmentation
 from platform.networks import LRASPP, Architecture, BiSeNet18, discriminator
+from platform.training.cost.reads import READS
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun
 from tests.methods.test_contract import ACTING, METHODS
 from tests.support.fake_step import ON_A_GPU, Asked, asked_of_a_gpu
 from tests.support.fixed_order import check_fixed_order
-from tests.support.operations import READS, operations_of
+from tests.support.operations import operations_of
 from tests.support.tiny_splits import training_run
 
 MOST_KERNELS = {"LabTransfer + RareClassSampling + DACS + MinEnt": 1_380}

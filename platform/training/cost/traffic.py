@@ -22,6 +22,7 @@ from platform.methods.composition import Composition, modules_of
 from platform.networks.cost import SMALLEST
 from platform.networks.network import Domain, Network, Prediction
 from platform.training.cost.gradients import Walks
+from platform.training.cost.reads import READS, operation
 from platform.training.cost.tried import (
     BATCH,
     IMAGES,
@@ -44,8 +45,6 @@ PARAMETER_BYTES = 4 * 5
 NO_KERNEL = {"aten::empty", "aten::empty_like", "aten::detach", "aten::new_empty", "aten::empty_strided", "aten::alias"}
 NO_KERNEL |= {"aten::_unsafe_view"}
 """Operations that compute nothing, beside views."""
-READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::_unique2", "aten::masked_select"}
-"""Operations by which the CPU learns a number, or a size."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,10 @@ class Traffic:
     parameters: int
     """Of all players."""
     is_repeated: bool
-    """Whether it can be recorded once and repeated: no method asks the CPU for anything, or reads a number."""
+    """Whether it can be recorded once and repeated: no method asks the CPU for anything, or reads a number.
+
+    Whether that pays depends on the GPU.
+    """
 
 
 def traffic_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...], size: tuple[int, int]) -> Traffic:
@@ -141,7 +143,7 @@ class _Seen:
 
     kernels: int = 0
     reads: int = 0
-    """Numbers that the CPU asked for."""
+    """How often the CPU asked for a number, or a size."""
     bytes: int = 0
     kept: int = 0
     _held: dict[int, Tensor] = field(default_factory=dict)
@@ -176,7 +178,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = func._schema.name
+        name = operation(func, args)
         self._seen.reads += name in READS
         if not name.startswith("aten::") or name in NO_KERNEL or func.is_view:
             return result

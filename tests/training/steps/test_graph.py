@@ -109,7 +109,15 @@ class Looking(FDA):
         return {SEGMENTATION: step.segment(step.adapt.batch([0, 1]).images, "target").logits.mean()}
 
 
-@pytest.mark.parametrize("method", [Halfway(), Alternating(), Positioned(), Looking()], ids=str)
+class Confident(SourceOnly):
+    """It looks at as many logits as there are of a kind."""
+
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        logits = step.prediction.logits
+        return {SEGMENTATION: logits[logits > 0].mean()}
+
+
+@pytest.mark.parametrize("method", [Halfway(), Alternating(), Positioned(), Looking(), Confident()], ids=str)
 def test_a_step_that_depends_on_the_cpu_is_taken_by_itself(method: Method, recorder: Emulated) -> None:
     run = training_run(method)
     assert_as_taken(run, eager(method))
