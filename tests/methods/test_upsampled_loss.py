@@ -1,4 +1,4 @@
-"""The cross-entropy in strips, against PyTorch's own on upsampled logits."""
+"""The cross-entropy in strips and at once, against PyTorch's own on upsampled logits."""
 
 import pytest
 import torch
@@ -32,9 +32,15 @@ def by_torch(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
     return (pixels if weights is None else weights * pixels).sum() / (labels != VOID).sum().clamp(min=1)
 
 
-@pytest.fixture(params=[1, 40, 300, 10**6], ids=lambda pixels: f"strips of {pixels} pixels")
+@pytest.fixture(
+    params=[1, 40, 300, 10**6, None],
+    ids=lambda pixels: f"strips of {pixels} pixels" if pixels else "at once, as on a GPU",
+)
 def strips(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upsampled_loss, "STRIP", request.param)
+    if request.param is None:
+        monkeypatch.setattr(upsampled_loss, "in_strips", lambda device: False)
+    else:
+        monkeypatch.setattr(upsampled_loss, "STRIP", request.param)
 
 
 @pytest.mark.usefixtures("strips")
