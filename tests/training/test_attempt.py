@@ -22,6 +22,7 @@ from platform.records.record import Report
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, evidence_file
 from platform.scores.metrics import effective_classes
+from platform.training import attempt as module
 from platform.training.assignment import Stopped
 from platform.training.attempt import start, take_step
 from tests.support.attempts import (
@@ -115,6 +116,46 @@ def test_a_worker_removes_what_a_killed_one_left_half_written(tmp_path: Path) ->
     (folder_of(assigned) / "record.jsonl").write_bytes(b"kept")
     take_step(attempt(assigned))
     assert left(assigned) == {CHECKPOINT, evidence_file(3), "record.jsonl"}
+
+
+# The device
+
+
+class RunMade(Exception):
+    """As far as a test goes."""
+
+
+@pytest.mark.parametrize(
+    ("resources", "has_gpu", "device", "share"),
+    [
+        ({"CPU": 1.0, "GPU": 0.5}, True, "cuda", 0.5),
+        ({"CPU": 1.0, "GPU": 0.5}, False, "cpu", 0.5),
+        ({"CPU": 1.0}, True, "cpu", 0.0),
+    ],
+    ids=["a share of a GPU", "a share of none", "no share"],
+)
+def test_a_trial_keeps_to_its_share_before_anything_of_it_is_on_the_device(
+    resources: dict[str, float],
+    has_gpu: bool,
+    device: str,
+    share: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def run(methods: object, recipe: object, data: object, seed: int, steps: int, place: object, given: object) -> None:
+        asked.append(("run", place))
+        raise RunMade
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(module, "keep_to_share", lambda *given: asked.append(("share", *given)))
+    monkeypatch.setattr(module, "trained", lambda given, read, place: asked.append(("given", place)))
+    monkeypatch.setattr(module, "TrainingRun", run)
+    with pytest.raises(RunMade):
+        start(assignment(tmp_path, resources=resources, given=("another row's",)))
+    place = torch.device(device)
+    assert asked == [("share", place, share), ("given", place), ("run", place)]
 
 
 # What a method cannot say of itself

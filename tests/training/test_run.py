@@ -322,18 +322,30 @@ def test_running_out_of_memory_is_recognised(allocate: Callable[[], object]) -> 
 
 
 def test_make_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    variables = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUDNN_CONV_WSCAP_DBG": "256"}
+    for name in variables:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    sums = torch.backends.cuda.matmul
+    reductions = [f"allow_{half}_reduced_precision_reduction" for half in ("bf16", "fp16")]
+    allowed = {name: getattr(sums, name) for name in reductions}
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
+        for name in reductions:
+            setattr(sums, name, True)
         make_deterministic(2)
         assert torch.get_num_threads() == 2
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert not torch.backends.cudnn.benchmark
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+        assert not any(getattr(sums, name) for name in reductions)
+        assert {name: os.environ.get(name) for name in variables} == variables
     finally:
+        for name, before in allowed.items():
+            setattr(sums, name, before)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
 
