@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.methods import FDA, Adversarial, Method, SourceOnly
+from platform.methods import DACS, FDA, Adversarial, Method, SourceOnly
 from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.self_training import strong_augmentation
 from platform.networks import LRASPP, Architecture, BiSeNet18, discriminator
 from platform.training.cost.reads import READS
+from platform.training.data.transfer import Transfer
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun
@@ -23,6 +24,8 @@ from tests.support.tiny_splits import training_run
 
 MOST_KERNELS = {"LabTransfer + RareClassSampling + DACS + MinEnt": 1_380}
 """Of a composition that passes four batches, three of them with gradients; every other step has 1,000 at most."""
+SENT_BESIDE: dict[type[Method], int] = {DACS: 3}
+"""How many tensors a step sends to the device beside the one piece of what was read."""
 PUBLISHED: dict[str, tuple[Method, int, float, float]] = {
     "source only": (SourceOnly(), 420, 12.0, 10.6),
     "FDA": (FDA(), 790, 19.0, 17.2),
@@ -54,19 +57,27 @@ def test_no_step_waits_for_the_device_or_adds_up_in_any_order(methods: Compositi
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_one_piece_is_all_that_a_step_sends(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside it DACS sends a random order of the classes, and the weights by which it blurs."""
+    """Beside it DACS sends a random order of the classes, changes of colours, and the weights by which it blurs."""
     run = training_run(method, batch=4)
     run.advance(1)
     sent: list[int] = []
-    to = Tensor.to
+    pieces: list[int] = []
+    to, send = Tensor.to, Transfer.send
+
+    def sending(transfer: Transfer, slot: int) -> dict[str, Tensor]:
+        pieces.append(slot)
+        return send(transfer, slot)
 
     def noting(tensor: Tensor, *where: object, **options: object) -> Tensor:
-        if any(isinstance(each, torch.device) for each in (*where, *options.values())):
+        if any(isinstance(each, torch.device | str | Tensor) for each in (*where, *options.values())):
             sent.append(tensor.numel() * tensor.element_size())
         return to(tensor, *where, **options)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(Tensor, "to", noting)
+    monkeypatch.setattr(Transfer, "send", sending)
     run._take_step()
+    assert len(pieces) == 1
+    assert len(sent) == SENT_BESIDE.get(type(method), 0)
     assert sum(sent) <= 2048
 
 
