@@ -6,8 +6,8 @@ import torch
 def layout(device: torch.device) -> torch.memory_format:
     """What suits the convolutions of networks on a device.
 
-    Channels last on GPUs, and on CPUs with AVX-512. Without, oneDNN takes gradients with respect to the weights of such
-    convolutions three to four times as slowly.
+    Channels last, but for CPUs whose best instructions are AVX2: there oneDNN takes gradients with respect to the
+    weights of such convolutions three to four times as slowly.
     """
     slow = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
     return torch.contiguous_format if slow else torch.channels_last

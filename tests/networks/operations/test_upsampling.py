@@ -110,6 +110,7 @@ def test_nothing_without_a_fixed_order_on_a_gpu_is_used() -> None:
 
 def test_layouts_are_by_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert layout(torch.device("cuda")) == torch.channels_last
-    for capability, expected in (("AVX512", torch.channels_last), ("AVX2", torch.contiguous_format)):
+    expected_of = {"AVX512": torch.channels_last, "AVX2": torch.contiguous_format, "DEFAULT": torch.channels_last}
+    for capability, expected in expected_of.items():
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
         assert layout(torch.device("cpu")) == expected
