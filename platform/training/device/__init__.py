@@ -1,1 +1,4 @@
-"""What a device is: how it computes best, and what of it is the trial's."""
+"""What a device is: what it computes in, what it is called on record, and what of its memory is the trial's.
+
+Beside it how a process is set up before it trains, and operations of a GPU that are recorded and launched again.
+"""

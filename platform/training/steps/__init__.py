@@ -1,1 +1,4 @@
-"""What a step is made of: passes of the network, gradients, and the watch for numbers that are not finite."""
+"""What a step is made of: passes of the network, gradients, and optimisers with their learning rates.
+
+Beside it the watch for losses that are not finite, a step as one launch, and a saved state as it comes back.
+"""
