@@ -106,6 +106,9 @@ class _NoNumbers:
     def __init__(self, kinds: Mapping[str, Kind], device: torch.device) -> None:
         self._kinds = kinds
 
+    def wait(self, slot: int) -> None:
+        """Nothing is on its way."""
+
     def arrays(self, slot: int) -> dict[str, np.ndarray]:
         return {
             name: np.empty(kind.shape, torch.empty(0, dtype=kind.type).numpy().dtype)
