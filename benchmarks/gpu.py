@@ -6,6 +6,7 @@ GPUs without one at hand, how much of the time the device is busy, and what two 
 Images are those of a rendered town, at the published size. Without a GPU it says so, and that is no failure.
 """
 
+import argparse
 import hashlib
 import shutil
 import statistics
@@ -52,6 +53,7 @@ Way = Callable[[New, int], TrainingRun]
 
 def main() -> None:
     """Measure and print, if there is a GPU."""
+    argparse.ArgumentParser(prog="python -m benchmarks.gpu", description="What training does on a GPU.").parse_args()
     if not torch.cuda.is_available():
         print(f"benchmarks.gpu needs a GPU that torch {torch.__version__} can use, and there is none: nothing measured")
         return

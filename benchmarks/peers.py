@@ -63,6 +63,8 @@ def main() -> None:
         folder = getattr(arguments, option)
         if folder is not None and not (folder / file).exists():
             parser.error(f"--{option} must be a folder that holds {file}, got {folder}; name the one that does")
+    if arguments.pairs < 1:
+        parser.error(f"--pairs must be at least 1, got {arguments.pairs}")
     make_deterministic(1)
     keep_memory()
     size, pairs = tuple(arguments.size), arguments.pairs

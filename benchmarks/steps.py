@@ -32,6 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.before / "studies" / "quickstart.py").is_file():
         parser.error(f"--before must be a checkout of this repository, got {arguments.before}; it has no quickstart")
+    if arguments.turns < 1:
+        parser.error(f"--turns must be at least 1, got {arguments.turns}")
     compare(arguments.before, ROOT, arguments.turns)
 
 

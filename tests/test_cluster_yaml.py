@@ -192,7 +192,8 @@ def started(configured: dict[str, Any], on: str, node: dict[str, str]) -> str:
 def test_mps_runs_before_ray_where_it_is_asked_for(text: str, on: str, node: dict[str, str]) -> None:
     calls, folder = Path(node["HOME"]) / "calls", f"/tmp/cluster-{node['USER']}/mps"
     assert "export MPS=\n" in text
-    assert started(read(text), on, node) == ""
+    for without in (text, filled_in(text, MPS="no")):
+        assert started(read(without), on, node) == ""
     assert not calls.exists()
     asking = read(filled_in(text, MPS="yes"))
     found = f"CUDA_MPS_LOG_DIRECTORY={folder}/log\nCUDA_MPS_PIPE_DIRECTORY={folder}\n"

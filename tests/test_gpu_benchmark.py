@@ -70,6 +70,7 @@ def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_where_there_is_no_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu"])
     gpu.main()
     assert capsys.readouterr().out.splitlines() == [
         f"benchmarks.gpu needs a GPU that torch {torch.__version__} can use, and there is none: nothing measured"

@@ -158,6 +158,16 @@ def test_without_others_code_there_is_nothing_to_compare(
     assert "name a checkout by --original or --fda" in capsys.readouterr().err
 
 
+def test_no_pairs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "__init__.py").touch()
+    with pytest.raises(SystemExit):
+        compared(monkeypatch, "--fda", str(tmp_path), "--pairs", "0")
+    assert "--pairs must be at least 1, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "file"), [("original", "model/build_BiSeNet.py"), ("fda", "utils/__init__.py"), ("data", "gta5")]
 )

@@ -75,6 +75,12 @@ def test_what_is_no_checkout_is_refused(
     assert f"--before must be a checkout of this repository, got {tmp_path}; it has" in capsys.readouterr().err
 
 
+def test_no_turns_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        called(monkeypatch, "--before", str(ROOT), "--turns", "0")
+    assert "--turns must be at least 1, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_checkout_that_does_not_run_is_told(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()

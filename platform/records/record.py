@@ -65,7 +65,7 @@ class Report:
     node: str = ""
     """The address of the machine that trained since the previous report."""
     device: str = ""
-    """The name of that machine's GPU, as `on_record` gives it, or `CPU`."""
+    """The name of that machine's GPU, as `on_record` gives it, or `cpu`."""
     evaluating: float = 0.0
     """What of the seconds was the evaluation; 0 where that was not noted."""
     starting: float = 0.0

@@ -12,6 +12,8 @@ from platform.records.store import Store
 
 NEWEST = 200
 """Trials of a folder of results that are looked at, the last asked for: reading a thousand takes seconds."""
+LEAST_STEPS = 20
+"""Trials of fewer steps, as those of a smoke run, say nothing of longer ones: their first steps are most of them."""
 
 
 class Machine(NamedTuple):
@@ -105,8 +107,10 @@ def _newest(store: Store) -> Iterator[Record]:
 
 
 def _of(record: Record) -> Iterator[Measured]:
-    """What a trial took; nothing where it has not reported, on several devices, or before evaluations were timed."""
+    """What a trial took; nothing where it is short, on several devices, or of before evaluations were timed."""
     trial, reports = record.trial, [report for report in record.reports if report.evaluating > 0]
+    if trial.steps < LEAST_STEPS:
+        return
     devices = {report.device for report in reports}
     models = {*map(model_of, devices)}
     # A report of an earlier version names a model alone, and may be followed by one that says more.

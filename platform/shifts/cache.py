@@ -27,7 +27,7 @@ SPLITS = ("source.train", "source.val", "target.adapt", "target.val", "target.te
 LAYOUT = 4
 """Part of every key, raised whenever the files of a cache folder mean something else."""
 UNUSABLE = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
     *(errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL),
 }
 """What a folder says in which this user cannot write, or nobody lock, whatever else is mended."""

@@ -29,6 +29,7 @@ from platform.shifts.cache import discard, opened
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
+from platform.training.data.batches import Unsuited
 from platform.training.device.memory import keep_to_share, out_of_memory
 from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
@@ -319,7 +320,7 @@ def _run(assignment: Assignment, say: Say) -> TrainingRun:
         given = [trained(each, partial(_checkpoint_of, assignment), device) for each in assignment.given]
         return TrainingRun(assignment.methods, assignment.recipe, splits, trial.seed, trial.steps, device, given)
     except (DataError, DiskFault, NoWeights) as error:
-        if assignment.mark is None or isinstance(error, StartLost):
+        if assignment.mark is None or isinstance(error, (StartLost, Unsuited)):
             raise
         # Another node of the cluster may have the data or the weights, or a disk that takes them.
         raise Unfit(_reason(error)) from error

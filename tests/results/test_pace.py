@@ -7,7 +7,9 @@ import pytest
 
 from platform.records.record import CPU, TARGET_TEST, Phase, Record, Report
 from platform.records.store import JOURNAL, RECORD, Store
-from platform.results.pace import NEWEST, Machine, Measured, Pace, measured, pace_of
+from platform.results import pace
+from platform.results.pace import LEAST_STEPS, NEWEST, Machine, Measured, Pace, measured, pace_of
+from studies.quickstart import study as quickstart
 from tests.support import invented_study as invented
 
 HERE = Machine(CPU, "a processor, 2 cores")
@@ -85,6 +87,18 @@ def test_two_parts_of_a_gpu_tell_nothing(tmp_path: Path) -> None:
     whole, half = ("NVIDIA H100, 132 multiprocessors", "NVIDIA H100, 66 multiprocessors")
     write(store, "search", 0, 3.0, device=whole, last=half)
     assert measured(store) == []
+
+
+def test_the_few_steps_of_a_smoke_run_tell_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    write(store, "search", 0, 3.0)
+    assert len(measured(store)) == 1
+    monkeypatch.setattr(pace, "LEAST_STEPS", invented.STEPS + 1)
+    assert measured(store) == []
+
+
+def test_a_smoke_run_has_too_few_steps() -> None:
+    assert quickstart.smoke().budget.steps < LEAST_STEPS <= quickstart.budget.steps
 
 
 def test_a_trial_of_two_devices_tells_nothing(tmp_path: Path) -> None:

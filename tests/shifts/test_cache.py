@@ -80,6 +80,12 @@ def test_where_nothing_can_be_locked_the_remedy_is_named(number: int, monkeypatc
         cached("key", build)
 
 
+def test_where_no_folder_can_be_made_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with pytest.raises(DataError, match=r"in, got /proc/nowhere\S*: .*XDG_CACHE_HOME"):
+        cached("key", build)
+
+
 def test_what_a_killed_build_left_behind_is_cleared_away() -> None:
     process = multiprocessing.get_context("fork").Process(target=cached, args=("key", killed))
     process.start()

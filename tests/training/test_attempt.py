@@ -19,6 +19,7 @@ from platform.methods import FDA, Adversarial, SourceOnly
 from platform.methods.step import Step
 from platform.records.provenance import ROOT
 from platform.records.record import Report
+from platform.records.storage.storage import leave_mark
 from platform.records.storage.tokens import CLAIM
 from platform.records.store import CHECKPOINT, PREDICTIONS, evidence_file
 from platform.scores.metrics import effective_classes
@@ -354,3 +355,13 @@ def test_a_trial_is_started_interrupted_restored_and_finished_without_ray(tmp_pa
     reports = pickle.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT).stdout)
     assert tuple(map(numbers, reports)) == undisturbed(SourceOnly())
     assert {report.node for report in reports} == {NODE.address}
+
+
+@pytest.mark.parametrize("marked", [False, True], ids=["one machine", "cluster"])
+def test_splits_too_small_for_a_batch_are_a_mistake_of_no_node_and_of_no_code(tmp_path: Path, marked: bool) -> None:
+    large = assignment(tmp_path, batch=400)
+    if marked:
+        large = replace(large, mark=leave_mark(large.storage, "study"))
+    failure = failure_of(take_step(attempt(large)))
+    assert (failure.cause, failure.retry, failure.trace) == ("data", True, "")
+    assert failure.reason.startswith("a training split must hold at least one batch of 400 images, it holds ")

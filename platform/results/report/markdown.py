@@ -29,7 +29,8 @@ def render(table: Table) -> str:
         _efforts(table),
         "## Where the time went",
         _speeds(table),
-        "Of the row's own trials: images and waiting by the time of training, the rest by all of their time.",
+        "Of the row's own trials: images of all batches, source and target, by the second of training; waiting is a "
+        "share of training, evaluating and saving checkpoints are shares of these three together.",
         "## Cost",
         _costs(table),
         "## By the original study's conventions",

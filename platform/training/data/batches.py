@@ -17,7 +17,7 @@ from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.composition import Composition, Memory
 from platform.shifts.labels import VOID
 from platform.shifts.randomness import generator
-from platform.shifts.shift import Arrays, Images, LabelledImages, Splits
+from platform.shifts.shift import Arrays, DataError, Images, LabelledImages, Splits
 from platform.shifts.stored import fill, nameless, will_need
 from platform.training.data.ahead import Ahead
 from platform.training.data.augmentation import FLIPS, WINDOWS, augment, draw
@@ -32,10 +32,14 @@ Batch = Labelled | Unlabelled
 Split = Images | LabelledImages
 
 
+class Unsuited(DataError):
+    """Splits that methods, or a recipe, cannot be trained on, on whatever machine."""
+
+
 class Batches:
     """The batches that a composition of methods and a recipe make of a shift's training splits, step by step.
 
-    Raises ValueError when a training split holds less than one batch, or the shift has no labels that are read.
+    Raises Unsuited when a training split holds less than one batch, or the shift has no labels that are read.
     """
 
     def __init__(
@@ -134,9 +138,9 @@ class Batches:
 
 
 def _read(methods: Composition, splits: Splits) -> dict[str, Split]:
-    """The splits that methods read, by the name of their batch. Raises ValueError."""
+    """The splits that methods read, by the name of their batch. Raises Unsuited."""
     if "few" in methods.reads and splits.few is None:
-        raise ValueError(f"{methods.name} reads labelled target images, and the shift grants none; set few")
+        raise Unsuited(f"{methods.name} reads labelled target images, and the shift grants none; set few")
     read: dict[str, Split] = {}
     if "source" in methods.reads:
         read["source"] = splits.source_train
@@ -155,13 +159,13 @@ def _require_labels(methods: Composition, splits: Mapping[str, Split]) -> None:
         split = splits[name]
         assert isinstance(split, LabelledImages)
         if all((split.labels[[position]] == VOID).all() for position in range(len(split))):
-            raise ValueError(f"{methods.name} reads labels of what is adapted to, which has none; leave it out")
+            raise Unsuited(f"{methods.name} reads labels of what is adapted to, which has none; leave it out")
 
 
 def _require_images(recipe: Recipe, splits: Mapping[str, Split]) -> None:
     smallest = min((len(split) for name, split in splits.items() if name != "few"), default=recipe.batch)
     if smallest < recipe.batch:
-        raise ValueError(
+        raise Unsuited(
             f"a training split must hold at least one batch of {recipe.batch} images, "
             f"it holds {smallest}; lower the recipe's batch or add images"
         )

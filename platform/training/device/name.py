@@ -6,7 +6,7 @@ from platform.records.record import CPU, on_record
 
 
 def name_of(device: torch.device) -> str:
-    """A GPU's name, or its slice's, and how many multiprocessors this process sees of it; `CPU` for none.
+    """A GPU's name, or its slice's, and how many multiprocessors this process sees of it; `cpu` for none.
 
     cuDNN promises the same bits on as many multiprocessors of the same kind. A slice by MIG has a name of its own; what
     MPS keeps of a GPU by a percentage of threads shows in their number alone.
