@@ -71,8 +71,8 @@ def test_waiting_for_slow_images_is_noted_and_the_rest_of_the_time_is_not() -> N
     assert spent.awaiting_device < 0.1
 
 
-def test_waiting_for_a_device_that_is_behind_is_not_waiting_for_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that reads waits for the same copy, before it has read anything."""
+def test_waiting_for_a_device_that_is_behind_counts_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the training thread, whatever the thread that reads waits for besides: the same copy, on a GPU."""
     run, spent = training_run(SourceOnly()), Spent()
     monkeypatch.setattr(run.batches._transfer, "wait", lambda slot: time.sleep(0.1))
     with spent.training(run):

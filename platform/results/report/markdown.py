@@ -104,15 +104,10 @@ def _speeds(table: Table) -> str:
         (
             _escaped("; ".join(row.speed.trained_on) or NONE),
             wording.number(row.speed.images_per_second, ".3g"),
-            *(
-                wording.number(part, ".0%")
-                for part in (
-                    row.speed.awaiting_images,
-                    row.speed.awaiting_device,
-                    row.speed.evaluating,
-                    row.speed.saving,
-                )
-            ),
+            wording.number(row.speed.awaiting_images, ".0%"),
+            wording.number(row.speed.awaiting_device, ".0%"),
+            wording.number(row.speed.evaluating, ".0%"),
+            wording.number(row.speed.saving, ".0%"),
         )
         for row in table.rows
     ]
