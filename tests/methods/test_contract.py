@@ -1,4 +1,4 @@
-"""What every method must keep to. A new method joins by one line in METHODS."""
+"""What every method must keep to. A new method joins by one line in METHODS of `tests/support/shelf.py`."""
 
 import dataclasses
 import itertools
@@ -13,31 +13,17 @@ import pytest
 import torch
 
 import platform.methods
-from platform.methods import (
-    CORAL,
-    DACS,
-    DANN,
-    FDA,
-    AdaBN,
-    AdvEnt,
-    Adversarial,
-    Labelled,
-    LabTransfer,
-    Method,
-    MinEnt,
-    MultiLevelAdversarial,
-    RareClassSampling,
-    SourceOnly,
-    TargetSupervised,
-)
+from platform.methods import FDA, Adversarial, Labelled, Method, SourceOnly, TargetSupervised
 from platform.methods.composition import Composition
 from platform.methods.method import SEGMENTATION
 from platform.networks.hyperparameters import check_declared, field_names, rule_of
+from platform.shifts import town
 from platform.shifts.shift import Oracle
 from platform.training.device.process import make_deterministic
 from platform.training.evaluation import evaluate, predictions
 from platform.training.recipe import Recipe
 from platform.training.run import Interrupted
+from tests.support.shelf import ACTING, AIMS, METHODS, Aim
 from tests.support.tiny_splits import (
     CPU,
     Sealed,
@@ -48,40 +34,6 @@ from tests.support.tiny_splits import (
     training_run,
     with_sealed_oracle,
 )
-
-METHODS: list[Method] = [
-    SourceOnly(),
-    TargetSupervised(),
-    Adversarial(width=4),
-    Adversarial(width=4, separable=True, lambda_adv=0.1),
-    FDA(beta=0.1),
-    FDA(beta=0.0, entropy_weight=0.0),
-    AdvEnt(width=4),
-    AdvEnt(width=4, criterion="least squares", lambda_adv=0.01),
-    MultiLevelAdversarial(width=4),
-    DANN(hidden=4),
-    MinEnt(lambda_ent=0.1),
-    DACS(threshold=0.05),
-    RareClassSampling(),
-    CORAL(),
-    LabTransfer(),
-    AdaBN(),
-]
-COMPOSED = [
-    Composition((FDA(beta=0.1), Adversarial(width=4))),
-    Composition((LabTransfer(), RareClassSampling(), DACS(threshold=0.05), MinEnt())),
-]
-ACTING = [Composition((method,)) for method in METHODS] + COMPOSED
-WEIGHTLESS = [
-    Adversarial(width=4, lambda_adv=0.0),
-    AdvEnt(width=4, lambda_adv=0.0),
-    MultiLevelAdversarial(width=4, lambda_adv=0.0, auxiliary_lambda_adv=0.0),
-    DANN(hidden=4, lambda_dann=0.0),
-    MinEnt(lambda_ent=0.0),
-    CORAL(lambda_coral=0.0),
-    DACS(lambda_mix=0.0),
-]
-"""Methods whose equation is then that of source only."""
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
 every_training = pytest.mark.parametrize("method", [m for m in METHODS if m.reads - {"target"}], ids=str)
@@ -292,14 +244,25 @@ def check_weightless(method: Method, device: torch.device) -> None:
     assert_same(state(run)["modules"][SEGMENTATION], state(reference)["modules"][SEGMENTATION])
 
 
-@pytest.mark.parametrize("method", WEIGHTLESS, ids=str)
+@pytest.mark.parametrize("method", [aim.weightless for aim in AIMS], ids=str)
 def test_without_weight_a_method_is_source_only_bit_for_bit(method: Method) -> None:
     check_weightless(method, CPU)
 
 
-@pytest.mark.parametrize("method", WEIGHTLESS, ids=str)
+@pytest.mark.parametrize("method", [aim.weightless for aim in AIMS], ids=str)
 def test_without_weight_a_method_is_source_only_bit_for_bit_on_a_gpu(method: Method, gpu: torch.device) -> None:
     check_weightless(method, gpu)
+
+
+@pytest.mark.parametrize("aim", AIMS, ids=lambda aim: str(aim.method))
+def test_a_method_lowers_its_own_objective_on_town(aim: Aim) -> None:
+    """Beside the same without weight, from the same seed, whose network is source only's."""
+    data = town(size=(32, 64), source_images=(16, 4), target_images=(16, 4, 4)).open()
+    runs = [training_run(method, data, steps=30) for method in (aim.method, aim.weightless)]
+    for run in runs:
+        run.advance(20)
+    reached, untouched = (run.advance(10)[aim.term] for run in runs)
+    assert reached > untouched if aim.rises else reached < untouched
 
 
 @every_composition

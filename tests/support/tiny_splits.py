@@ -21,6 +21,9 @@ SIZE = (32, 64)
 NETWORK_WIDTH = 0.0625
 CPU = torch.device("cpu")
 
+AFTER: dict[type[Method], int] = {AdaBN: 1}
+"""Methods that begin from trials of other rows, and how many networks they are given here."""
+
 torch.set_num_threads(1)
 
 
@@ -87,7 +90,8 @@ def training_run(
     methods, by = composition(method), recipe(**recipe_values)
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        given = [by.network.build().to(device)] if any(type(each) is AdaBN for each in methods.methods) else []
+        number = max(AFTER.get(type(each), 0) for each in methods.methods)
+        given = [by.network.build().to(device) for _ in range(number)]
     return TrainingRun(methods, by, data or splits(), seed, steps, device, given)
 
 

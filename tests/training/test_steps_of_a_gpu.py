@@ -16,10 +16,10 @@ from platform.training.data.transfer import Transfer
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun
-from tests.methods.test_contract import ACTING, METHODS
 from tests.support.fake_step import ON_A_GPU, Asked, asked_of_a_gpu
 from tests.support.fixed_order import check_fixed_order
 from tests.support.operations import operations_of
+from tests.support.shelf import ACTING, METHODS
 from tests.support.tiny_splits import training_run
 
 MOST_KERNELS = {"LabTransfer + RareClassSampling + DACS + MinEnt": 1_380}

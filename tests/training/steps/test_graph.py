@@ -19,8 +19,8 @@ from platform.training.device.recorder import Recorder
 from platform.training.device.recorder import recorder as chosen
 from platform.training.run import TrainingRun
 from platform.training.steps.graph import WARM_UP
-from tests.methods.test_contract import METHODS
 from tests.support.recorded import Emulated
+from tests.support.shelf import METHODS
 from tests.support.tiny_splits import CPU, training_run
 
 T = TypeVar("T")

@@ -1,0 +1,70 @@
+"""Every method on the shelf, small: what contract suites go through."""
+
+from typing import NamedTuple
+
+from platform.methods import (
+    CORAL,
+    DACS,
+    DANN,
+    FDA,
+    AdaBN,
+    AdvEnt,
+    Adversarial,
+    LabTransfer,
+    Method,
+    MinEnt,
+    MultiLevelAdversarial,
+    RareClassSampling,
+    SourceOnly,
+    TargetSupervised,
+)
+from platform.methods.composition import Composition
+
+METHODS: list[Method] = [
+    SourceOnly(),
+    TargetSupervised(),
+    Adversarial(width=4),
+    Adversarial(width=4, separable=True, lambda_adv=0.1),
+    FDA(beta=0.1),
+    FDA(beta=0.0, entropy_weight=0.0),
+    AdvEnt(width=4),
+    AdvEnt(width=4, criterion="least squares", lambda_adv=0.01),
+    MultiLevelAdversarial(width=4),
+    DANN(hidden=4),
+    MinEnt(lambda_ent=0.1),
+    DACS(threshold=0.05),
+    RareClassSampling(),
+    CORAL(),
+    LabTransfer(),
+    AdaBN(),
+]
+COMPOSED = [
+    Composition((FDA(beta=0.1), Adversarial(width=4))),
+    Composition((LabTransfer(), RareClassSampling(), DACS(threshold=0.05), MinEnt())),
+]
+ACTING = [Composition((method,)) for method in METHODS] + COMPOSED
+
+
+class Aim(NamedTuple):
+    """What a method is after: a term that it lowers, beside the same without weight, which is source only."""
+
+    method: Method
+    weightless: Method
+    term: str
+    rises: bool = False
+    """Whether the term is what the method raises."""
+
+
+AIMS = [
+    Aim(Adversarial(width=4, lambda_adv=1.0), Adversarial(width=4, lambda_adv=0.0), "loss/adversarial"),
+    Aim(AdvEnt(width=4, lambda_adv=1.0), AdvEnt(width=4, lambda_adv=0.0), "loss/adversarial"),
+    Aim(
+        MultiLevelAdversarial(width=4, lambda_adv=1.0, auxiliary_lambda_adv=0.5),
+        MultiLevelAdversarial(width=4, lambda_adv=0.0, auxiliary_lambda_adv=0.0),
+        "loss/discriminator_fooled",
+    ),
+    Aim(DANN(hidden=4), DANN(hidden=4, lambda_dann=0.0), "loss/domain_classifier", rises=True),
+    Aim(MinEnt(lambda_ent=1.0), MinEnt(lambda_ent=0.0), "loss/shannon_entropy"),
+    Aim(CORAL(), CORAL(lambda_coral=0.0), "loss/coral"),
+    Aim(DACS(threshold=0.05), DACS(threshold=0.05, lambda_mix=0.0), "loss/mix"),
+]
