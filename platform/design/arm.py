@@ -13,7 +13,7 @@ from platform.methods.spelling import check_spelling
 from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
-from platform.training.recipe import Recipe
+from platform.training.recipe import DOMAIN_SPECIFIC, Recipe
 
 LONGEST_NAME = 200
 """Bytes of a name: MLflow's databases take 250 for a run, which is named by its arm and trial."""
@@ -131,6 +131,16 @@ class Arm:
                     f"steps, of at least 0 and below 1, got {share!r}; a ramp of 0.2 lasts a fifth of them"
                 )
         return max(part.warm_up for part in parts)
+
+    def check_norms(self, recipe: Recipe) -> None:
+        """Raise ValueError where each domain is to have norms of its own, and the methods do not see both domains."""
+        value = self.fields.get("batch_norm", recipe.batch_norm)
+        values = value.values if isinstance(value, OneOf) else (value,)
+        if DOMAIN_SPECIFIC in values and not {"source", "target"} <= self.reads:
+            raise ValueError(
+                f'batch_norm="{DOMAIN_SPECIFIC}" needs methods that see source and target, and {self.name} reads '
+                f'{" and ".join(sorted(self.reads)) or "neither"}; give the row batch_norm="mixed"'
+            )
 
     def integer(self, field: str, size: tuple[int, int]) -> Any:
         """The integer through which a field acts at a size, by the method that has the field; None for most."""

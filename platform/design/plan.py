@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -15,7 +15,6 @@ from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
-from platform.networks.network import Architecture
 from platform.records.one_line import one_line
 from platform.scores.evidence import MOST_BYTES
 from platform.shifts.definition.mistakes import explained
@@ -23,6 +22,7 @@ from platform.training.cost import Estimate, Uncounted, estimate_of
 from platform.training.cost.tried import acting_of, players_of
 from platform.training.given import Given
 from platform.training.recipe import Recipe
+from platform.training.steps.rates import descent, optimiser_of
 
 GPU_TERAFLOPS = 5.0
 CPU_TERAFLOPS = 0.02
@@ -174,9 +174,9 @@ def _planned(row: Row) -> PlannedRow:
 
 def _checkpoint_bytes(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> int:
     """Weights and buffers of all players, and what their optimisers keep."""
-    momentum = partial(torch.optim.SGD, lr=1.0, momentum=recipe.momentum)
     acting = acting_of(methods, recipe, given)
-    total = _network_bytes(acting.bare, _kept(methods.name, momentum))
+    # Whatever else a recipe says, and many rows search, decides no size.
+    total = _network_bytes(replace(recipe, network=acting.bare, learning_rate=1.0))
     for players in players_of(acting):
         for name, player in players.items():
             total += _bytes(player.module, _kept(f"{methods.name}: the player {name}", player.optimiser))
@@ -202,9 +202,15 @@ def _kept(whose: str, optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] |
 
 
 @functools.cache
-def _network_bytes(bare: Architecture, per_parameter: int) -> int:
+def _network_bytes(bare: Recipe) -> int:
+    """The network's, by a recipe without weights that are fetched. Raises Uncounted for one that it does not suit."""
     with torch.random.fork_rng(devices=[]):
-        return _bytes(bare.build(), per_parameter)
+        try:
+            network = bare.build()
+            descent(network, bare)
+        except ValueError as error:
+            raise Uncounted(str(error)) from error
+    return _bytes(network, _kept("Recipe", partial(optimiser_of(bare), lr=1.0)))
 
 
 def _bytes(module: nn.Module, per_parameter: int) -> int:

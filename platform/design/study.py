@@ -94,6 +94,7 @@ class Study:
             folded[key] = name
             try:
                 arm.warm_up(self.recipe)
+                arm.check_norms(self.recipe)
             except ValueError as error:
                 raise ValueError(f"arm {name!r}: {error}") from error
         self._require_arm("Study.reference", self.reference)

@@ -126,6 +126,9 @@ class BiSeNet(Network):
         fused = self.fusion(torch.cat([spatial, upsample(sixteenth, size), upsample(thirty_second, size)], dim=1))
         return Features(fused, (sixteenth, thirty_second))
 
+    def pretrained_part(self) -> nn.Module:
+        return self.context_path
+
     def published(self) -> nn.Module:
         """The network with its final classifier after the upsampling, and with ResNet-18's unused classifier."""
         return PublishedOrder(self)

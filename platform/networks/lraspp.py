@@ -62,6 +62,9 @@ class LRASPPNetwork(Network):
         logits = head.low_classifier(low) + head.high_classifier(attended)
         return Prediction(logits, (), torch.cat([low, attended], dim=1))
 
+    def pretrained_part(self) -> nn.Module:
+        return self.backbone
+
     def _load_backbone(self, state: Mapping[str, Tensor]) -> None:
         features = {name.removeprefix("features."): value for name, value in state.items() if "features." in name}
         self.backbone.load_state_dict(features)

@@ -50,6 +50,13 @@ class Network(nn.Module):
         """
         return self
 
+    def pretrained_part(self) -> nn.Module | None:
+        """The backbone, for which trained weights exist, and whose learning rate a recipe may set apart; None without.
+
+        A recipe's `head_factor` acts on all the rest.
+        """
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(ABC):

@@ -33,7 +33,7 @@ from platform.training.data.batches import Unsuited
 from platform.training.device.memory import keep_to_share, out_of_memory
 from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
-from platform.training.evaluation import evaluation, metrics, predictions
+from platform.training.evaluation import evaluation, metrics, predictions, recalibrate
 from platform.training.given import StartLost, trained
 from platform.training.run import Interrupted, TrainingRun
 from platform.training.spent import Spent, starving
@@ -281,6 +281,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         training.means = run.advance(target - run.step, stopped)
     final = trial.confirms and run.step == run.steps
     began = time.perf_counter()
+    recalibrate(run, stopped)
     found = evaluation(run, assignment.shift.groups, trial.confirms, stopped)
     _write(assignment, evidence_file(run.step), saved(found.evidence))
     if final:

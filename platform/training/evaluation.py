@@ -25,11 +25,15 @@ from platform.scores.metrics import SIZE, Counts, cityscapes, confusion, effecti
 from platform.shifts.labels import NUM_CLASSES, Groups
 from platform.shifts.shift import Arrays, Images, LabelledImages, Pixels
 from platform.training.data.ahead import Ahead
+from platform.training.data.batches import Unsuited
 from platform.training.evidence import CHANGES, SOURCE_SAMPLES, TARGET_SAMPLES, Again, Gathered, spread
 from platform.training.run import Interrupted, TrainingRun, never
+from platform.training.steps.passes import RECALIBRATED
 
 BATCH = 8
 """Images that the network segments at a time."""
+RECALIBRATING = 256
+"""Target images that batch norm's statistics are taken from anew, at most."""
 KEPT = 4
 """Test images whose predictions a confirm trial keeps."""
 
@@ -59,6 +63,28 @@ def evaluation(run: TrainingRun, groups: Groups, tested: bool, stopped: Callable
     if tested:
         confusions[TARGET_TEST] = evaluate(run, splits.oracle.test, "target", stopped)
     return Evaluation(confusions, _evidence(run, groups, confusions[SOURCE_VAL], source, target, stopped))
+
+
+def recalibrate(run: TrainingRun, stopped: Callable[[], bool] = never) -> None:
+    """Have what is deployed normalise by the target's statistics, where the recipe says so and anything is trained.
+
+    Raises Interrupted after a batch at which `stopped` says so, and Unsuited for a target of one image.
+    """
+    if run.recipe.batch_norm != RECALIBRATED or not run.methods.reads:
+        return
+    images = run.splits.target_adapt
+    if len(images) < 2:
+        raise Unsuited('batch_norm="target" needs two images to adapt to, got one; take another batch_norm')
+
+    def batches() -> Iterator[Float32[Tensor, "batch 3 height width"]]:
+        for positions, pixels, _ in _batches(images, None, spread(len(images), RECALIBRATING)):
+            # Of one image batch norm cannot normalise maps of one pixel.
+            if len(positions) > 1:
+                yield _numbers(pixels, run.device)
+            if stopped():
+                raise Interrupted
+
+    run.recalibrate(batches())
 
 
 def _evidence(

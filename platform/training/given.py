@@ -1,7 +1,7 @@
 """Trials of other rows, from which one begins: their networks, untrained for costs and trained for training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -35,7 +35,7 @@ class Given:
 
 def untrained(given: Given) -> Network:
     """A network like the one that the trial deploys."""
-    network = given.recipe.network.bare().build()
+    network = replace(given.recipe, network=given.recipe.network.bare()).build()
     players = given.methods.players(network, [untrained(each) for each in given.given], seed=0)
     return given.methods.deployed_of(network, players)
 

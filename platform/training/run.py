@@ -6,7 +6,7 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from platform.methods.batch import UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Moment, Step, detached
-from platform.networks.modes import evaluating
+from platform.networks.modes import evaluating, recalibrate
 from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
@@ -34,7 +34,7 @@ from platform.training.steps.finite import Diverged, LossWatch
 from platform.training.steps.gradients import differentiate, has_gradient
 from platform.training.steps.graph import StepGraph, Taking
 from platform.training.steps.passes import TrainingPasses
-from platform.training.steps.rates import LearningRates, load, stochastic_gradient_descent
+from platform.training.steps.rates import LearningRates, descent, load
 from platform.training.steps.saved import Damaged, loaded, resize
 
 
@@ -77,15 +77,15 @@ class TrainingRun:
         self.arithmetic = Arithmetic.of(device)
         self.batches = Batches(methods, recipe, splits, seed, steps, device)
         torch.manual_seed(derive(seed, "network"))
-        self.network = recipe.network.build()
+        self.network = recipe.build()
         """The segmentation network."""
         self.arithmetic.place(self.network, device)
         methods.start(self.network, given)
         self._players = self._with_players(given)
         self._modules = modules_of(self.network, self._players)
         self._parameters = {name: [*module.parameters()] for name, module in self._modules.items()}
-        descent = stochastic_gradient_descent(self.network, recipe, self.arithmetic.is_scaled)
-        self._optimisers = {SEGMENTATION: descent, **self._players_optimisers()}
+        own = descent(self.network, recipe, self.arithmetic.is_scaled)
+        self._optimisers = {SEGMENTATION: own, **self._players_optimisers()}
         records = recorder(device, self.arithmetic)
         self._rates = LearningRates(self._optimisers.values(), device, records is not None)
         self._progress = torch.zeros((), device=device)
@@ -139,6 +139,12 @@ class TrainingRun:
         with evaluating(deployed), self._autocast():
             prediction: Prediction = deployed(images.to(self.device), domain=domain)
         return Prediction(prediction.logits.float(), (), prediction.features.float())
+
+    @torch.no_grad()
+    def recalibrate(self, batches: Iterable[Float[Tensor, "batch 3 height width"]]) -> None:
+        """Have what is deployed normalise by the statistics of these images of the target, in [0, 255]."""
+        with self._autocast():
+            recalibrate(self._modules[self.methods.deployed], batches)
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
         """The state, and what the caller wants kept with it."""

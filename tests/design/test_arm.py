@@ -141,7 +141,7 @@ def test_an_arm_survives_pickling_and_cannot_be_changed() -> None:
         (lambda: Arm(FDA, beta=Uniform(0.1, 0.5)), ["FDA.beta must be", "below 0.5, got 0.5"]),
         (lambda: Arm(Adversarial, lambda_adv=Uniform(-1, 0.5)), ["lambda_adv must be at least 0.0, got -1"]),
         (lambda: Arm(FDA, batch=OneOf(1, 2)), ["Recipe.batch must be at least 2, got 1"]),
-        (lambda: Arm(FDA, batch_norm=OneOf("mixed", "target")), ["Recipe.batch_norm must be one of", "'target'"]),
+        (lambda: Arm(FDA, batch_norm=OneOf("mixed", "own")), ["Recipe.batch_norm must be one of", "'own'"]),
     ],
 )
 def test_an_arm_refuses_what_its_method_and_the_recipe_do_not_take(make: Callable[[], Arm], parts: list[str]) -> None:

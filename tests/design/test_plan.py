@@ -7,21 +7,41 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from rich.cells import cell_len
+from torch import Tensor, nn
 
 from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
-from platform.methods import FDA, Adversarial, SourceOnly
-from platform.networks import BiSeNet18
+from platform.methods import FDA, Adversarial, MinEnt, SourceOnly
+from platform.networks import Architecture, BiSeNet18, Network, Prediction
 from platform.running.placement import Offer
 from platform.shifts import gta5_to_cityscapes, town
 from platform.shifts.labels import CAMVID_11
 from platform.study import ASHA, Arm, Budget, LogUniform, OneOf, Recipe, Study
-from platform.training.cost import cost_of
+from platform.training.cost import Uncounted, cost_of
 from platform.training.run import TrainingRun
 from tests.support.nasty_names import NASTY
 from tests.support.planned_study import ARMS, LEARNING_RATE, study
 from tests.support.taught import Beside, Deploying, Descending, Mean
 from tests.support.tiny_splits import composition
+
+
+class PlainNetwork(Network):
+    """One convolution: neither a backbone nor norms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 19, 1)
+
+    def forward(self, images: Tensor, domain: str = "target", auxiliary: bool = False) -> Prediction:
+        return Prediction(self.layer(images), (), images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Architecture):
+    """Its description."""
+
+    def build(self) -> Network:
+        return PlainNetwork()
 
 
 def test_rows_trials_and_steps() -> None:
@@ -293,8 +313,40 @@ def test_a_plan_warns_of_a_cluster_that_it_cannot_fill(gpus: float, search: ASHA
 def test_a_checkpoint_takes_the_planned_space(arm: Arm, momentum: float) -> None:
     shift, recipe = town(), Recipe(network=BiSeNet18(width=0.25), momentum=momentum)
     row = study(shift=shift, arms={"row": arm}, reference="row", search=None, recipe=recipe)
+    assert_planned(row)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"optimiser": "Adam"}, {"optimiser": "AdamW", "head_factor": 10.0}, {"batch_norm": "domain-specific"}],
+    ids=str,
+)
+def test_a_checkpoint_of_any_recipe_takes_the_planned_space(values: dict[str, Any]) -> None:
+    recipe = Recipe(network=BiSeNet18(width=0.25), **values)
+    assert_planned(study(shift=town(), arms={"row": Arm(MinEnt)}, reference="row", search=None, recipe=recipe))
+
+
+def test_a_recipe_that_does_not_suit_the_network_is_refused() -> None:
+    row = study(
+        arms={"row": Arm(MinEnt)}, reference="row", search=None, recipe=Recipe(network=Plain(), head_factor=10.0)
+    )
+    with pytest.raises(
+        Uncounted, match=r"Recipe\.head_factor must be 1 for a network without a backbone, as PlainNetwork"
+    ):
+        plan(row)
+    row = study(
+        arms={"row": Arm(MinEnt)},
+        reference="row",
+        search=None,
+        recipe=Recipe(network=Plain(), batch_norm="domain-specific"),
+    )
+    with pytest.raises(Uncounted, match="need a network with batch norm, got PlainNetwork without"):
+        plan(row)
+
+
+def assert_planned(row: Study) -> None:
     methods, recipe = row.rows[0].filled({})
-    run = TrainingRun(methods, recipe, shift.smoke().open(), 0, 2, torch.device("cpu"))
+    run = TrainingRun(methods, recipe, row.shift.smoke().open(), 0, 2, torch.device("cpu"))
     run.advance(1)
     assert plan(row).rows[0].checkpoint_bytes == pytest.approx(len(run.save({})), rel=0.03)
 

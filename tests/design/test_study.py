@@ -208,6 +208,17 @@ def test_rungs_are_the_same_in_every_arm_and_after_the_longest_warm_up() -> None
             {"arms": {"source only": Arm(FDA), "late": Arm(FDA).after("soon")}},
             ["arm 'late': what it comes after must be one of the arms, 'source only', got 'soon'"],
         ),
+        (
+            {"recipe": Recipe(batch_norm="domain-specific")},
+            [
+                'batch_norm="domain-specific" needs methods that see source and target',
+                'give the row batch_norm="mixed"',
+            ],
+        ),
+        (
+            {"arms": {"source only": Arm(SourceOnly, batch_norm=OneOf("mixed", "domain-specific"))}},
+            ["arm 'source only': batch_norm=", "SourceOnly reads source; give the row"],
+        ),
         ({"reference": None}, ["Study.reference must be one of the arms"]),
         ({"reference": ["source only"]}, ["Study.reference must be one of the arms"]),
         ({"arms": {}}, ["Study.arms must map at least one name to an Arm"]),

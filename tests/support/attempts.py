@@ -60,7 +60,12 @@ def unopenable(error: Exception) -> Unopenable:
 def assignment(results: Path, method: Method | None = None, seed: int = 1, **changes: Any) -> Assignment:
     methods = composition(method or SourceOnly())
     classes = (*map(type, methods.methods), BiSeNet18, type(TOWN))
-    recipe = Recipe(network=BiSeNet18(width=NETWORK_WIDTH), learning_rate=0.01, batch=changes.pop("batch", 4))
+    recipe = Recipe(
+        network=BiSeNet18(width=NETWORK_WIDTH),
+        learning_rate=0.01,
+        batch=changes.pop("batch", 4),
+        batch_norm=changes.pop("batch_norm", "mixed"),
+    )
     trial = Trial(
         method=methods.name,
         hyperparameters=methods.values,

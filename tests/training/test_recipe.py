@@ -14,7 +14,7 @@ def test_defaults_are_those_of_the_original_study() -> None:
     recipe = Recipe()
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay, recipe.power) == (2.5e-2, 0.9, 1e-4, 0.9)
     assert (recipe.batch, recipe.auxiliary_weight, recipe.batch_norm) == (4, 1.0, "mixed")
-    assert recipe.warm_up == 0.0
+    assert (recipe.optimiser, recipe.head_factor, recipe.decays_vectors, recipe.warm_up) == ("SGD", 1.0, True, 0.0)
     assert (recipe.network, recipe.augmentation) == (BiSeNet18(width=1.0, pretrained=False), "flip")
 
 
@@ -33,8 +33,18 @@ def test_defaults_are_those_of_the_original_study() -> None:
             "Recipe.augmentation must be one of 'none', 'flip', 'flip and crop', got 'crop'; its default is 'flip'",
         ),
         (
-            {"batch_norm": "target"},
-            "Recipe.batch_norm must be one of 'mixed', 'source', 'frozen', got 'target'; its default is 'mixed'",
+            {"batch_norm": "own"},
+            "Recipe.batch_norm must be one of 'mixed', 'source', 'frozen', 'target', 'domain-specific', got 'own'; "
+            "its default is 'mixed'",
+        ),
+        (
+            {"optimiser": "adam"},
+            "Recipe.optimiser must be one of 'SGD', 'Adam', 'AdamW', got 'adam'; its default is 'SGD'",
+        ),
+        ({"head_factor": 0.0}, "Recipe.head_factor must be above 0.0, got 0.0; its default is 1.0"),
+        (
+            {"decays_vectors": 0},
+            "Recipe.decays_vectors must be of type bool, got 0; its default is True",
         ),
         ({"warm_up": 1.0}, "Recipe.warm_up must be at least 0.0 and below 1.0, got 1.0; its default is 0.0"),
         (

@@ -122,7 +122,7 @@ def test_every_learning_rate_warms_up() -> None:
 # Batch norm
 
 
-@pytest.mark.parametrize(("batch_norm", "passes"), [("mixed", 2), ("source", 1), ("frozen", 0)])
+@pytest.mark.parametrize(("batch_norm", "passes"), [("mixed", 2), ("source", 1), ("frozen", 0), ("target", 0)])
 def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
     """Every pass that may moves the running statistics a tenth of the way to its batch's: source, then target."""
     run = training_run(Adversarial(width=4), batch_norm=batch_norm)
@@ -146,7 +146,7 @@ def test_batch_norm_modes(batch_norm: str, passes: int) -> None:
         assert_same(after, statistics)
 
 
-@pytest.mark.parametrize("batch_norm", ["mixed", "source"])
+@pytest.mark.parametrize("batch_norm", ["mixed", "source", "target"])
 def test_the_target_is_normalised_by_its_own_batch(batch_norm: str) -> None:
     """Shifting and stretching all target images changes nothing behind the first norm, up to its epsilon."""
     run = training_run(FDA(), batch_norm=batch_norm)

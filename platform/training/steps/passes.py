@@ -11,6 +11,9 @@ from torch import Tensor
 from platform.networks.modes import statistics_kept
 from platform.networks.network import Domain, Network, Prediction
 
+ALL, RECALIBRATED = ("mixed", "domain-specific"), "target"
+"""Values of `Recipe.batch_norm`: those with which every pass updates the statistics, and that with which none does."""
+
 
 @dataclass(frozen=True)
 class TrainingPasses:
@@ -26,7 +29,7 @@ class TrainingPasses:
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """A pass of images of one domain."""
-        return self._pass(images, domain, updates=self.batch_norm == "mixed" or domain == "source")
+        return self._pass(images, domain, updates=self.batch_norm in ALL or domain == "source")
 
     def labelled(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """A pass of images that are trained on their labels."""
@@ -38,6 +41,7 @@ class TrainingPasses:
 
     def _pass(self, images: Tensor, domain: Domain, updates: bool) -> Prediction:
         check_domain(domain)
+        updates = updates and self.batch_norm != RECALIBRATED
         training = self.batch_norm != "frozen"
         if self.network.training != training:
             self.network.train(training)

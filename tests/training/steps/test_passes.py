@@ -38,6 +38,9 @@ IMAGES = torch.rand(2, 3, 32, 64, generator=torch.Generator().manual_seed(0)) * 
         ("frozen", "target", False, False),
         ("frozen", "source", True, False),
         ("frozen", "target", True, False),
+        ("target", "source", True, False),
+        ("target", "target", False, False),
+        ("target", "target", True, False),
     ],
 )
 def test_which_passes_update_the_running_statistics(
@@ -56,7 +59,7 @@ def test_which_passes_update_the_running_statistics(
     assert_same(running_statistics(run), kept)
 
 
-@pytest.mark.parametrize("batch_norm", ["mixed", "source", "frozen"])
+@pytest.mark.parametrize("batch_norm", ["mixed", "source", "frozen", "target"])
 def test_an_update_changes_no_statistic_of_the_network(batch_norm: str) -> None:
     """Whatever it passes, by the network as it is trained."""
 
@@ -71,7 +74,7 @@ def test_an_update_changes_no_statistic_of_the_network(batch_norm: str) -> None:
     for run in (quiet, busy):
         run.advance(2)
     assert_same(running_statistics(quiet), running_statistics(busy))
-    assert moved(busy, before) == {batch_norm != "frozen"}
+    assert moved(busy, before) == {batch_norm in ("mixed", "source")}
 
 
 def test_a_pass_that_keeps_the_statistics_normalises_by_its_batch_all_the_same() -> None:
