@@ -80,14 +80,16 @@ class Report:
     """Images trained on since the previous report, of all batches; 0 where that was not noted."""
     precision: str = ""
     """What networks were computed in: `float32`, `bfloat16` or `float16`."""
+    latency: float = 0.0
+    """Median seconds from one image to its classes by what is deployed; 0 but in a confirm trial's last report."""
 
     @property
     def times(self) -> dict[str, float]:
         """Speed, and where time was lost, by the names of metrics; nothing where that was not noted."""
-        training = self.seconds - self.evaluating
+        training, alone = self.seconds - self.evaluating, {"time/latency": self.latency} if self.latency else {}
         if not self.images or training <= 0:
-            return {}
-        return {
+            return alone
+        return alone | {
             "time/images_per_second": self.images / training,
             "time/awaiting_images": self.awaiting_images,
             "time/awaiting_device": self.awaiting_device,

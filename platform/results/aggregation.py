@@ -5,12 +5,13 @@ Nothing here reads or writes a file: the same header, asks and records always gi
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from platform.networks.cost import Cost
-from platform.records.record import TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
+from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.runs import ArmRuns, Run, runs_by_arm
@@ -22,6 +23,7 @@ from platform.results.table import (
     Checkpoints,
     Difference,
     Effort,
+    Latency,
     Row,
     Scores,
     Speed,
@@ -109,6 +111,7 @@ def _row(
         checkpoints=_checkpoints(header, arm, runs),
         difference=_difference(scored, reference),
         cost=_cost(cost),
+        latency=_latency(runs),
         effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
         speed=_speed(runs),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
@@ -179,6 +182,20 @@ def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
         stopped=sum(run.state == "stopped" for run in runs.search),
         hours=sum(record.hours for record in by_id.values()),
     )
+
+
+def _latency(runs: ArmRuns) -> Latency:
+    timed = [(run, report) for run in runs.confirm for report in run.reports if report.latency]
+    if not timed:
+        return Latency(math.nan, ())
+    timed_on = {_timed_on(report, run.ask.trial.threads) for run, report in timed}
+    return Latency(1000 * statistics.median(report.latency for _, report in timed), tuple(sorted(timed_on)))
+
+
+def _timed_on(report: Report, threads: int) -> str:
+    """`cpu, float32, 2 threads`: threads count where the CPU computes."""
+    on = f"{report.device}, {report.precision}"
+    return f"{on}, {threads} thread{'s' if threads > 1 else ''}" if report.device == CPU else on
 
 
 def _speed(runs: ArmRuns) -> Speed:

@@ -98,6 +98,16 @@ UNTIMED = Speed((), math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclasses.dataclass(frozen=True)
+class Latency:
+    """How long what is deployed takes for one image of the shift's size, alone in its batch."""
+
+    milliseconds: float
+    """From the image to the class of each pixel: median over the confirm runs; nan where none timed it."""
+    timed_on: tuple[str, ...]
+    """The devices, each with the precision in which networks were computed, and with the CPU's threads."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Troubles:
     """What went wrong with the arm's trials, and what that leaves missing."""
 
@@ -141,6 +151,7 @@ class Row:
     difference: Difference
     cost: Cost
     """What the chosen configuration costs; before there is one, the defaults."""
+    latency: Latency
     effort: Effort
     speed: Speed
     troubles: Troubles

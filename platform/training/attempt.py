@@ -35,6 +35,7 @@ from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions, recalibrate
 from platform.training.given import StartLost, trained
+from platform.training.latency import latency
 from platform.training.run import Interrupted, TrainingRun
 from platform.training.spent import Spent, starving
 from platform.training.steps.finite import Diverged
@@ -302,6 +303,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         evaluating=time.perf_counter() - began,
         images=run.images_per_step * (run.step - training.step),
         precision=run.arithmetic.name,
+        latency=latency(run, assignment.shift.size) if final else 0.0,
     )
 
 

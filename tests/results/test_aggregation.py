@@ -125,6 +125,21 @@ def test_speed_is_that_of_reports_that_noted_it() -> None:
     assert row(tabulate(header, asks, records), "source only").speed == UNTIMED
 
 
+def test_the_latency_is_the_median_over_confirm_runs_and_says_on_what() -> None:
+    header, asks, records = two_arms()
+    timed = [run.ask.trial.id for run in confirms(asks, records, "FDA")]
+    for trial_id, seconds, device in zip(timed, (0.010, 0.040, 0.012), ("cpu", "cpu", "NVIDIA L4"), strict=False):
+        *before, last = records[trial_id].reports
+        noted = dataclasses.replace(last, latency=seconds, device=device, precision="float32")
+        records[trial_id] = dataclasses.replace(records[trial_id], reports=(*before, noted))
+    latency = row(tabulate(header, asks, records), "FDA").latency
+    assert latency.milliseconds == pytest.approx(12.0)
+    assert latency.timed_on == ("NVIDIA L4, float32", "cpu, float32, 1 thread")
+    untimed = row(tabulate(header, asks, records), "source only").latency
+    assert math.isnan(untimed.milliseconds)
+    assert untimed.timed_on == ()
+
+
 def test_a_searched_width_costs_what_the_chosen_configuration_costs() -> None:
     header, asks, records = two_arms()
     for run in confirms(asks, records, "FDA"):

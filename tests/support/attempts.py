@@ -135,7 +135,7 @@ def failure_of(result: Result) -> Failure:
     return result
 
 
-TIMES = {"seconds", "evaluating", "starting", "saving", "awaiting_images", "awaiting_device"}
+TIMES = {"seconds", "evaluating", "starting", "saving", "awaiting_images", "awaiting_device", "latency"}
 """What was measured of a report."""
 
 

@@ -66,7 +66,7 @@ def _trial(trial: Trial) -> Trial:
 
 def _report(report: Report) -> Report:
     _require("step", report.step, 0, MOST_STEPS)
-    for name in ("seconds", "evaluating", "starting", "saving", "awaiting_images", "awaiting_device"):
+    for name in ("seconds", "evaluating", "starting", "saving", "awaiting_images", "awaiting_device", "latency"):
         _require(name, getattr(report, name), 0, MOST_SECONDS)
     _require("parts", report.parts, 1, MOST_STEPS)
     _require("images", report.images, 0, MOST_WHOLE)

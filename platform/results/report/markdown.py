@@ -50,7 +50,16 @@ def quoted(question: str) -> str:
 
 
 def _scores(table: Table) -> str:
-    head = ("arm", "mIoU", f"Δ mIoU to {_escaped(table.header.reference)}", "accuracy", "parameters", "GFLOPs", "seeds")
+    head = (
+        "arm",
+        "mIoU",
+        f"Δ mIoU to {_escaped(table.header.reference)}",
+        "accuracy",
+        "parameters",
+        "GFLOPs",
+        "ms",
+        "seeds",
+    )
     cells = [
         (
             f"**{wording.miou(row)}**" if row.troubles.failure else wording.miou(row),
@@ -58,6 +67,7 @@ def _scores(table: Table) -> str:
             wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci),
             wording.parameters(row),
             wording.gflops(row),
+            wording.latency(row),
             _with(f"{row.scores.seeds} of {table.header.seeds}", counted(row.troubles.flaws)),
         )
         for row in table.rows

@@ -25,6 +25,7 @@ def render(table: Table, width: int = 80) -> str:
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * where its interval excludes 0.",
+        wording.latency_of(table),
         *wording.beginnings(table),
     ]
     faults = [f"! {note}" for note in table.notes] + [f"  {reason}" for reason in wording.reasons(table)]
@@ -49,14 +50,15 @@ def render(table: Table, width: int = 80) -> str:
 
 
 def _scores(table: Table) -> Grid:
-    grid = _grid("arm", "mIoU", "Δ mIoU", "accuracy", "params", "GFLOPs")
+    grid = _grid("arm", "mIoU", "Δ mIoU", "acc.", "params", "GFLOPs", "ms")
     for row in table.rows:
         delta = wording.delta(row, table, lambda text: f"{text} *").replace(" ± ", "±")
         if not row.difference.excludes_zero:
             delta += "  "  # keeps its digits under those of the starred ones
         miou = wording.miou(row).replace(" ± ", "±")
         accuracy = wording.number(row.scores.accuracy, ".3f")
-        cells = (wording.name(row), miou, delta, accuracy, count(row.cost.parameters), f"{row.cost.gflops:.3g}")
+        cost = (count(row.cost.parameters), f"{row.cost.gflops:.3g}", wording.latency(row))
+        cells = (wording.name(row), miou, delta, accuracy, *cost)
         grid.add_row(*map(Text, cells))
     return grid
 

@@ -55,6 +55,23 @@ def gflops(row: Row) -> str:
     return f"{row.cost.gflops:.4g}" + trained_only(f"{row.cost.discriminator_gflops:.4g}")
 
 
+def latency(row: Row) -> str:
+    """Milliseconds for one image: two digits, which is what a machine that does something else as well gives again."""
+    milliseconds = row.latency.milliseconds
+    return number(milliseconds, ".1f" if milliseconds < 9.95 else ".0f")
+
+
+def latency_of(table: Table) -> str:
+    """What the milliseconds are."""
+    height, width = table.header.shift["size"]
+    devices = sorted({device for row in table.rows for device in row.latency.timed_on})
+    on = f", on {'; '.join(devices)}" if devices else ""
+    return (
+        f"ms: from one image of {height} x {width} to the class of each pixel, by what is deployed{on}: the median of "
+        "21 after 5 of warm-up, beside whatever else ran."
+    )
+
+
 def reasons(table: Table) -> list[str]:
     """What went wrong with trials, arm by arm, each reason once with a trial's id."""
     return [f"{row.arm}: {reason}" for row in table.rows for reason in row.troubles.reasons]
@@ -76,6 +93,7 @@ def reading(table: Table) -> list[str]:
         *early_stopping(table),
         "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
         "plus, those of what is only trained and never deployed: discriminators, teachers.",
+        latency_of(table),
         *beginnings(table),
     ]
 
