@@ -53,6 +53,7 @@ ROWS = {
     "target supervised": Row(methods.TargetSupervised()),
     "rare-class sampling": Row(methods.RareClassSampling()),
     "Lab transfer": Row(methods.LabTransfer()),
+    "histogram matching": Row(methods.HistogramMatching()),
     "FDA": Row(methods.FDA()),
     "MinEnt": Row(methods.MinEnt()),
     "CORAL": Row(methods.CORAL()),

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform.methods import (
-    CORAL, DACS, DANN, FDA, AdaBN, Adversarial, AdvEnt, LabTransfer, MinEnt, MultiLevelAdversarial, RareClassSampling,
-    SourceOnly, TargetSupervised,
+    CORAL, DACS, DANN, FDA, AdaBN, Adversarial, AdvEnt, HistogramMatching, LabTransfer, MinEnt, MultiLevelAdversarial,
+    RareClassSampling, SourceOnly, TargetSupervised,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -62,6 +62,7 @@ study = Study(
         "DANN": Arm(held("DANN", DANN), hidden=4),
         "FDA": Arm(held("FDA", FDA), beta=0.1),
         "LabTransfer": Arm(held("LabTransfer", LabTransfer)),
+        "HistogramMatching": Arm(held("HistogramMatching", HistogramMatching)),
         "MinEnt": Arm(held("MinEnt", MinEnt)),
         "DACS": Arm(held("DACS", DACS), threshold=0.05),
         "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),

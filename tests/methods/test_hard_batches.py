@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from platform.methods import CORAL, DACS, DANN, AdvEnt, LabTransfer, Method, MinEnt, MultiLevelAdversarial
+from platform.methods import (
+    CORAL,
+    DACS,
+    DANN,
+    AdvEnt,
+    HistogramMatching,
+    LabTransfer,
+    Method,
+    MinEnt,
+    MultiLevelAdversarial,
+)
 from platform.methods.method import SEGMENTATION
 from platform.shifts.labels import VOID
 from tests.support.parity import void_source
@@ -22,6 +32,7 @@ METHODS: list[Method] = [
     DACS(threshold=0.05),
     CORAL(),
     LabTransfer(),
+    HistogramMatching(),
 ]
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
 
@@ -39,7 +50,7 @@ def test_where_all_is_void_a_method_goes_on_with_its_own_loss(method: Method) ->
         assert noted == {name: value for name, value in expected.items() if name != "loss/cross_entropy"}
     gradients = [parameter.grad for parameter in void._modules[SEGMENTATION].parameters()]
     assert any(gradient is not None and gradient.any() for gradient in gradients) == (
-        not isinstance(method, LabTransfer)
+        not isinstance(method, LabTransfer | HistogramMatching)
     )
 
 

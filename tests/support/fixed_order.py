@@ -16,7 +16,7 @@ FIXED_ORDER = frozenset(
         "_unsafe_view arange cat fill_ flip full full_like ones_like roll scalar_tensor stack",
         # One number for one, or for several.
         "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor_divide ge gt le lerp "
-        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ rsub sgn sqrt sub sub_ "
+        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ "
         "where leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward softplus softplus_backward "
         "threshold_backward",
         # Of many tensors at a time.
@@ -35,11 +35,11 @@ WITH_REASON = {
     "aten::bmm": "PyTorch's warning is of sparse matrices; dense ones are cuBLAS's, as `mm`",
     "aten::convolution": "`make_deterministic` has cuDNN take algorithms of a fixed order",
     "aten::convolution_backward": "`make_deterministic` has cuDNN take algorithms of a fixed order",
-    "aten::cumsum": "of integers, whose sum no order changes: DACS counts classes",
+    "aten::cumsum": "of integers, whose sum no order changes: DACS counts classes, histogram matching pixels",
     "aten::gather": "without a gradient, which would be a `scatter_add`",
     "aten::grid_sampler_2d": "without a gradient: images and labels are cropped",
     "aten::reflection_pad2d": "without a gradient: images are blurred",
-    "aten::scatter_add_": "each pixel adds to its own class alone, so that nothing is added up",
+    "aten::scatter_add_": "each pixel adds to its own class alone, or integers are counted, whose sum no order changes",
 }
 """Operations that PyTorch's documentation names among those without a fixed order, and why ours have one."""
 OTHER_NAMES = {"conv": "convolution", "interpolate": "upsample", "getitem": "index"}

@@ -10,6 +10,7 @@ from platform.methods import (
     AdaBN,
     AdvEnt,
     Adversarial,
+    HistogramMatching,
     LabTransfer,
     Method,
     MinEnt,
@@ -36,6 +37,7 @@ METHODS: list[Method] = [
     RareClassSampling(),
     CORAL(),
     LabTransfer(),
+    HistogramMatching(),
     AdaBN(),
 ]
 COMPOSED = [

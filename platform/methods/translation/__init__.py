@@ -1,6 +1,7 @@
 """Methods that give the source the looks of the target."""
 
 from platform.methods.translation.fda import FDA
+from platform.methods.translation.histogram import HistogramMatching
 from platform.methods.translation.lab import LabTransfer
 
-__all__ = ["FDA", "LabTransfer"]
+__all__ = ["FDA", "HistogramMatching", "LabTransfer"]
