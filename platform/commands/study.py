@@ -19,6 +19,7 @@ from platform.commands.before.refusals import (
     check_interpreter,
     check_selector,
     check_sendable,
+    check_source_images,
     check_temporary,
     check_weights,
     check_writable,
@@ -233,7 +234,8 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             # it by themselves, and its head may train nothing.
             if address is None:
                 with own_mistakes(study.shift):
-                    opened(study.shift, say)
+                    splits = opened(study.shift, say)
+                check_source_images(study, splits)
             check_weights(study)
             return _train(file, ledger, identity, address, code, lock)
     except AlreadyRunning as holder:

@@ -1,6 +1,6 @@
 """An arm: one row of the table."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -85,22 +85,13 @@ class Arm:
             raise ValueError(f'after must be given names of arms, each once, got {arms!r}; write .after("source only")')
         return _arm(self.methods, dict(self.fields), self.share, tuple(map(plain, arms)))
 
-    def without(self, names: Collection[str]) -> "Arm":
-        """The same methods with neither values nor ranges for these fields, and no share of their own."""
-        kept = {name: value for name, value in self.fields.items() if name not in names}
-        return _arm(self.methods, kept, Share(), self.follows)
-
-    def with_networks(self, changed: Callable[[Architecture], Architecture]) -> "Arm":
-        """The same arm, any networks of its own changed."""
-        if "network" not in self.fields:
-            return self
-        network = self.fields["network"]
-        if isinstance(network, OneOf):
-            several = tuple(dict.fromkeys(map(changed, network.values)))
-            network = OneOf(*several) if len(several) > 1 else several[0]
-        else:
-            network = changed(network)
-        return _arm(self.methods, {**self.fields, "network": network}, self.share, self.follows)
+    def smoke(self) -> "Arm":
+        """The same methods for `--smoke`: small networks, no files, and neither a batch nor a share of their own."""
+        kept = {name: value for name, value in self.fields.items() if name != "batch"}
+        fixed = {name: value for method in self.methods for name, value in method.smoke.items()}
+        if "network" in kept:
+            fixed["network"] = _small(kept["network"])
+        return _arm(self.methods, kept | fixed, Share(), self.follows)
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -184,6 +175,14 @@ def _arm(methods: tuple[type[Method], ...], values: dict[str, Any], share: Share
     object.__setattr__(arm, "share", share)
     object.__setattr__(arm, "follows", follows)
     return arm
+
+
+def _small(network: Architecture | OneOf) -> Architecture | OneOf:
+    """A small network of the kind, or of each kind that is searched."""
+    if not isinstance(network, OneOf):
+        return network.smoke()
+    several = tuple(dict.fromkeys(each.smoke() for each in network.values))
+    return OneOf(*several) if len(several) > 1 else several[0]
 
 
 def _fitting(kind: type) -> str:

@@ -172,10 +172,7 @@ class Study:
         return replace(
             self,
             shift=self.shift.smoke(),
-            arms={
-                name: arm.without({"batch"}).with_networks(lambda network: network.smoke())
-                for name, arm in self.arms.items()
-            },
+            arms={name: arm.smoke() for name, arm in self.arms.items()},
             budget=Budget(steps=4, evaluations=4, cpus=self.budget.cpus, silence=self.budget.silence),
             search=None
             if self.search is None

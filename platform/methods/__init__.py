@@ -7,7 +7,7 @@ from platform.methods.discrepancy import CORAL, AdaBN
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
 from platform.methods.self_training import DACS, MinEnt, RareClassSampling
 from platform.methods.step import Step
-from platform.methods.translation import FDA, HistogramMatching, LabTransfer
+from platform.methods.translation import FDA, HistogramMatching, LabTransfer, TranslatedImages
 from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.hyperparameters import hyperparameter
 
@@ -32,6 +32,7 @@ __all__ = [
     "SourceOnly",
     "Step",
     "TargetSupervised",
+    "TranslatedImages",
     "Unlabelled",
     "UnlabelledImages",
     "cross_entropy",

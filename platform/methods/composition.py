@@ -17,7 +17,7 @@ from platform.networks.hyperparameters import field_names, field_values
 from platform.networks.network import Network
 from platform.records.one_line import one_line
 from platform.shifts.definition.mistakes import explained
-from platform.shifts.shift import DataError, LabelledImages
+from platform.shifts.shift import Arrays, DataError, LabelledImages
 
 READS = frozenset({"source", "target", "few", "oracle"})
 Memory = dict[int, dict[int, Tensor]]
@@ -63,6 +63,8 @@ class Composition:
             name = type(method).__name__
             try:
                 digest: object = method.data()
+            except DataError:
+                raise
             except (Exception, SystemExit) as error:
                 raise DataError(f"{name}.data raises {explained(error)}; bring what it reads, or mend it") from error
             if not isinstance(digest, str | None):
@@ -155,6 +157,24 @@ class Composition:
             )
         shares: Float[np.ndarray, " number"] = weights / weights.sum()
         return shares
+
+    def source_images(self, labelled: LabelledImages) -> Arrays | None:
+        """What is trained on in the place of the source's images; None for the images themselves."""
+        drawing = [method for method in self.methods if "source" in reads_of(type(method))]
+        given = [(method, images) for method in drawing if (images := method.source_images(labelled)) is not None]
+        if not given:
+            return None
+        if len(given) > 1:
+            names = " and ".join(type(method).__name__ for method, _ in given)
+            raise ValueError(f"one method of an arm may replace the source's images, got {names}; leave one out")
+        images: object = given[0][1]
+        if not isinstance(images, Arrays) or images.shape != labelled.images.pixels.shape:
+            got = f"shape {images.shape}" if isinstance(images, Arrays) else type(images).__name__
+            raise ValueError(
+                f"{type(given[0][0]).__name__}.source_images must be uint8 arrays in the shape of the source's images, "
+                f"{labelled.images.pixels.shape}, got {got}"
+            )
+        return images
 
     def translate(self, source: Labelled, target: Unlabelled | None, memory: Memory) -> Labelled:
         """The source batch, translated by each method in turn."""

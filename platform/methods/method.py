@@ -7,7 +7,7 @@ several losses: the adversarial methods judge the target once and use that judge
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -18,7 +18,7 @@ from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.step import Step
 from platform.networks.hyperparameters import check
 from platform.networks.network import Network
-from platform.shifts.shift import LabelledImages
+from platform.shifts.shift import Arrays, LabelledImages
 
 SEGMENTATION = "segmentation"
 """The player that every method has: the segmentation network."""
@@ -50,6 +50,8 @@ class Method:
     `oracle` (the labels of all that is adapted to: upper bounds only)."""
     deployed: ClassVar[str] = SEGMENTATION
     """The player that is evaluated and deployed: the segmentation network, or a teacher."""
+    smoke: ClassVar[Mapping[str, Any]] = {}
+    """Values that its fields have in `--smoke`, which reads no files."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -88,6 +90,13 @@ class Method:
 
     def weights(self, labelled: LabelledImages) -> Float[np.ndarray, " number"] | None:
         """How often each source image is drawn, relative to the others; None: every image once per epoch."""
+        return None
+
+    def source_images(self, labelled: LabelledImages) -> Arrays | None:
+        """What is trained on in the place of the source's images, in their order and shape; None: they themselves.
+
+        Called once, before `weights`; a shift's names tell them apart. Raises DataError for files that are missing.
+        """
         return None
 
     def translate(

@@ -116,10 +116,11 @@ def discard(damage: CacheDamaged, say: Callable[[str], None]) -> None:
 
 def _is_there(damage: CacheDamaged) -> bool:
     try:
-        split = load(damage.folder, damage.split)
-        if damage.position is not None:
-            split.images.pixels[[damage.position]]
-            split.labels[[damage.position]]
+        known = described(damage.folder, damage.split)
+        for what in known.keys() & {*CONTENTS}:
+            arrays = Stored(damage.folder, damage.split, what, known[what])
+            if damage.position is not None:
+                arrays[[damage.position]]
     except CacheDamaged:
         return damage.folder.exists()
     return False

@@ -142,26 +142,30 @@ def named(error: Unverified, among: Iterable[Arrays]) -> Exception:
 class NewSplit:
     """A split that is being written: `<split>.images.npy`, `<split>.labels.npy`, and at the end `<split>.json`.
 
-    Its arrays are filled one image at a time, so that memory never holds them all.
+    Its arrays are filled one image at a time, so that memory never holds them all. Labels without a size are left out.
     """
 
-    def __init__(self, folder: Path, split: str, number: int, size: Sequence[int], label_size: Sequence[int]) -> None:
+    def __init__(
+        self, folder: Path, split: str, number: int, size: Sequence[int], label_size: Sequence[int] | None = None
+    ) -> None:
         self._folder, self._split = folder, split
-        shapes = {"images": (number, *size, 3), "labels": (number, *label_size)}
+        shapes = {"images": (number, *size, 3)}
+        if label_size is not None:
+            shapes["labels"] = (number, *label_size)
         self._arrays = {
             what: np.lib.format.open_memmap(folder / f"{split}.{what}.npy", "w+", np.uint8, shape)
             for what, shape in shapes.items()
         }
-        self._checksums = {what: [0] * number for what in CONTENTS}
+        self._checksums = {what: [0] * number for what in shapes}
         self._held = np.zeros(256, np.int64)
         self._counting = threading.Lock()
 
-    def put(self, position: int, image: Pixels, labels: Pixels) -> None:
+    def put(self, position: int, image: Pixels, *labels: Pixels) -> None:
         """Write an image, and its labels as train ids; threads may do so at the same time."""
-        for what, array in zip(CONTENTS, (image, labels), strict=True):
+        for what, array in zip(self._arrays, (image, *labels), strict=True):
             self._arrays[what][position] = array
             self._checksums[what][position] = zlib.crc32(np.ascontiguousarray(array).data)
-        held = np.bincount(labels.ravel(), minlength=256)
+        held = sum(np.bincount(each.ravel(), minlength=256) for each in labels)
         with self._counting:
             self._held += held
 

@@ -25,7 +25,7 @@ from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
 from platform.shifts.stored import Unverified, named, nameless
-from platform.training.data.batches import Batch, Batches, part
+from platform.training.data.batches import Batch, Batches, part, trained_on
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.device.memory import out_of_memory
 from platform.training.device.recorder import recorder
@@ -62,7 +62,7 @@ class TrainingRun:
     ) -> None:
         self.methods = methods
         self.recipe = recipe
-        self.splits = splits
+        self.splits = splits = trained_on(methods, splits)
         self.seed = seed
         self.steps = steps
         self.device = device

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from platform.methods import (
     CORAL, DACS, DANN, FDA, AdaBN, Adversarial, AdvEnt, HistogramMatching, LabTransfer, MinEnt, MultiLevelAdversarial,
-    RareClassSampling, SourceOnly, TargetSupervised,
+    RareClassSampling, SourceOnly, TargetSupervised, TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -63,6 +63,7 @@ study = Study(
         "FDA": Arm(held("FDA", FDA), beta=0.1),
         "LabTransfer": Arm(held("LabTransfer", LabTransfer)),
         "HistogramMatching": Arm(held("HistogramMatching", HistogramMatching)),
+        "TranslatedImages": Arm(held("TranslatedImages", TranslatedImages), folder=""),
         "MinEnt": Arm(held("MinEnt", MinEnt)),
         "DACS": Arm(held("DACS", DACS), threshold=0.05),
         "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),

@@ -300,8 +300,9 @@ def test_hyperparameters_are_frozen_checked_and_described(method: Method) -> Non
     assert not shared, f"{kind.__name__}.{shared} are fields of the recipe: rename them"
     for field in dataclasses.fields(method):
         name, declared = f"{kind.__name__}.{field.name}", get_type_hints(kind)[field.name]
-        assert str(rule_of(kind, field.name)), (
-            f"{name} needs bounds, choices or a Literal: hyperparameter(default, ...)"
+        rule = rule_of(kind, field.name)
+        assert str(rule) or rule.kind, (
+            f"{name} needs bounds, choices, a kind or a Literal: hyperparameter(default, ...)"
         )
         takes = {type(choice) for choice in get_args(declared)} or {declared}
         assert type(field.default) in takes, f"{name} is declared {declared}, but its default is {field.default!r}"

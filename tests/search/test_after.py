@@ -141,5 +141,5 @@ def test_after_takes_names_of_arms(names: tuple[object, ...]) -> None:
 
 def test_what_an_arm_comes_after_stays_with_it() -> None:
     arm = Arm(AdaBN).after("source only")
-    assert arm.on(gpus=1.0).follows == arm.without({"batch"}).follows == ("source only",)
+    assert arm.on(gpus=1.0).follows == arm.smoke().follows == ("source only",)
     assert arm.on(gpus=1.0).after("another").share.gpus == 1.0

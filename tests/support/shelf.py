@@ -1,5 +1,6 @@
 """Every method on the shelf, small: what contract suites go through."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from platform.methods import (
@@ -18,8 +19,12 @@ from platform.methods import (
     RareClassSampling,
     SourceOnly,
     TargetSupervised,
+    TranslatedImages,
 )
 from platform.methods.composition import Composition
+
+TRANSLATED = str(Path(__file__).parent / "translated")
+"""A folder of images, 0.png to 11.png, for the source images of the suites."""
 
 METHODS: list[Method] = [
     SourceOnly(),
@@ -38,6 +43,7 @@ METHODS: list[Method] = [
     CORAL(),
     LabTransfer(),
     HistogramMatching(),
+    TranslatedImages(folder=TRANSLATED),
     AdaBN(),
 ]
 COMPOSED = [

@@ -24,7 +24,7 @@ from tests.support.own_methods import Few, MeanTeacher, Scripted
 from tests.support.reach import ways
 from tests.support.tiny_splits import composition, splits, training_run
 
-GIVES = ("start", "players", "weights", "translate", "losses", "update")
+GIVES = ("start", "players", "source_images", "weights", "translate", "losses", "update")
 """The calls by which a run gives a method anything."""
 
 

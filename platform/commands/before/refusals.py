@@ -28,7 +28,8 @@ from platform.scores.selectors.choice import identity_of, settings_of, tried
 from platform.scores.selectors.selector import Selector
 from platform.shifts.definition.mistakes import explained
 from platform.shifts.definition.owners import is_users
-from platform.shifts.shift import DataError, Shift
+from platform.shifts.shift import DataError, Shift, Splits
+from platform.training.data.batches import trained_on
 
 ANSWER_SECONDS, HEALTH_SECONDS = 5, 30
 """How long the machine of a Ray address may take to answer, and Ray itself."""
@@ -75,6 +76,12 @@ def check_files(study: Study) -> None:
     """Have the files that methods read, of which their trials' ids speak. Raises DataError."""
     for row in study.rows:
         row.filled({})[0].data()
+
+
+def check_source_images(study: Study, splits: Splits) -> None:
+    """Have what methods put in the place of the source's images, before any trial begins. Raises DataError."""
+    for row in study.rows:
+        trained_on(row.filled({})[0], splits)
 
 
 def check_selector(study: Study) -> None:

@@ -171,11 +171,23 @@ def _require_images(recipe: Recipe, splits: Mapping[str, Split]) -> None:
         )
 
 
+def trained_on(methods: Composition, splits: Splits) -> Splits:
+    """The splits, with the images that methods have in the place of the source's. Raises DataError."""
+    source = splits.source_train
+    if "source" not in methods.reads or (images := methods.source_images(_nameless(source))) is None:
+        return splits
+    return replace(splits, source_train=replace(source, images=Images(images, source.images.names)))
+
+
 def _shares(methods: Composition, splits: Splits) -> Float[np.ndarray, " number"] | None:
     """How often each source image is drawn, None for once per epoch."""
-    source = splits.source_train
-    images = Images(nameless(source.images.pixels), source.images.names)
-    return methods.weights(LabelledImages(images, nameless(source.labels), source.domains))
+    return methods.weights(_nameless(splits.source_train))
+
+
+def _nameless(labelled: LabelledImages) -> LabelledImages:
+    """The same, which do not tell where their files lie."""
+    images = Images(nameless(labelled.images.pixels), labelled.images.names)
+    return LabelledImages(images, nameless(labelled.labels), labelled.domains)
 
 
 def _arrays(split: Split) -> dict[str, Arrays]:

@@ -37,9 +37,9 @@ def quantiles(images: np.ndarray) -> np.ndarray:
 
 
 TRANSLATIONS: list[tuple[Method, Style, float]] = [
-    (FDA(beta=BETA), amplitudes, 1e-3),
-    (LabTransfer(), moments, 0.1),
-    (HistogramMatching(), quantiles, 0.1),
+    (FDA(beta=BETA), amplitudes, 1e-5),
+    (LabTransfer(), moments, 0.01),
+    (HistogramMatching(), quantiles, 0.05),
 ]
 """Each with what it matches, and the most that is left of the distance: of Lab what a screen cannot show is clipped."""
 
