@@ -167,14 +167,14 @@ class Composition:
         if len(given) > 1:
             names = " and ".join(type(method).__name__ for method, _ in given)
             raise ValueError(f"one method of an arm may replace the source's images, got {names}; leave one out")
-        images: object = given[0][1]
-        if not isinstance(images, Arrays) or images.shape != labelled.images.pixels.shape:
-            got = f"shape {images.shape}" if isinstance(images, Arrays) else type(images).__name__
+        arrays: object = given[0][1]
+        if not isinstance(arrays, Arrays) or arrays.shape != labelled.images.pixels.shape:
+            got = f"shape {arrays.shape}" if isinstance(arrays, Arrays) else type(arrays).__name__
             raise ValueError(
                 f"{type(given[0][0]).__name__}.source_images must be uint8 arrays in the shape of the source's images, "
                 f"{labelled.images.pixels.shape}, got {got}"
             )
-        return images
+        return arrays
 
     def translate(self, source: Labelled, target: Unlabelled | None, memory: Memory) -> Labelled:
         """The source batch, translated by each method in turn."""

@@ -22,7 +22,8 @@ def amplitudes(images: np.ndarray) -> np.ndarray:
     b = int(BETA * min(SIZE))
     centred = np.fft.fftshift(np.abs(np.fft.fft2(images)), (-2, -1))
     row, column = (side // 2 for side in SIZE)
-    return centred[..., row - b : row + b + 1, column - b : column + b + 1]
+    band: np.ndarray = centred[..., row - b : row + b + 1, column - b : column + b + 1]
+    return band
 
 
 def moments(images: np.ndarray) -> np.ndarray:

@@ -143,9 +143,9 @@ def test_images_of_another_shape_and_two_that_replace_them_are_refused() -> None
 # In studies
 
 
-def study(folder: str | OneOf, shift: town = TOWN) -> Study:
+def study(folder: str | OneOf) -> Study:
     return Study(
-        shift=shift,
+        shift=TOWN,
         arms={"source only": Arm(SourceOnly), "translated": Arm(TranslatedImages, folder=folder)},
         reference="source only",
         budget=Budget(steps=4, evaluations=2),
