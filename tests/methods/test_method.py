@@ -20,6 +20,7 @@ def test_a_method_that_says_nothing_adds_nothing_to_the_cross_entropy() -> None:
     assert method.players(run.network, ()) == {}
     assert method.losses(step_of(run)) == {}
     assert method.weights(splits().source_train) is None
+    assert method.source_images(splits().source_train) is None
     assert method.translate(source, None, {}) is source.images
     assert method.data() is None
     assert method.deployed == "segmentation"

@@ -34,7 +34,8 @@ def moments(images: np.ndarray) -> np.ndarray:
 
 def quantiles(images: np.ndarray) -> np.ndarray:
     """A hundred of each channel's."""
-    return np.quantile(images.reshape(*images.shape[:2], -1), np.linspace(0.005, 0.995, 100), axis=-1)
+    each: np.ndarray = np.quantile(images.reshape(*images.shape[:2], -1), np.linspace(0.005, 0.995, 100), axis=-1)
+    return each
 
 
 TRANSLATIONS: list[tuple[Method, Style, float]] = [
