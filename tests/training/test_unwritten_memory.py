@@ -8,7 +8,7 @@ import torch
 
 from platform.methods.composition import Composition
 from platform.training.evaluation import evaluate
-from tests.methods.test_contract import ACTING
+from tests.support.shelf import ACTING
 from tests.support.tiny_splits import assert_same, state, training_run
 
 
