@@ -42,6 +42,8 @@ class Moment:
 
     number: int
     random: np.random.Generator
+    steps: int
+    """Of the whole run."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Step:
     def number(self) -> int:
         """How many steps were taken before this one."""
         return self._told.number
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run takes in all."""
+        return self._told.steps
 
     @property
     def random(self) -> np.random.Generator:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -318,7 +319,7 @@ class TrainingRun:
     def _offer(self, batches: Mapping[str, Batch], number: int, recorded: bool = False) -> Step:
         """The step as the methods see it, or one of its parts."""
         return Step(
-            moment=None if recorded else Moment(self.step, generator(self.seed, "method", self.step, number)),
+            moment=None if recorded else Moment(self.step, self._random(number), self.steps),
             progress=self._progress,
             batches=batches,
             network=self.network,
@@ -327,6 +328,10 @@ class TrainingRun:
             auxiliary_weight=self.recipe.auxiliary_weight,
             images=None if recorded else self._adapt,
         )
+
+    def _random(self, number: int) -> np.random.Generator:
+        """What a method draws from in a part of this step, or in its update."""
+        return generator(self.seed, "method", self.step, number)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.arithmetic.type, enabled=self.arithmetic.is_half)

@@ -74,7 +74,7 @@ def step(auxiliary_weight: float = 1.0, reads: frozenset[str] = SourceOnly.reads
         "target": Unlabelled(images, positions),
     }
     offered = Step(
-        moment=Moment(0, np.random.default_rng(0)),
+        moment=Moment(0, np.random.default_rng(0), 7),
         progress=torch.zeros(()),
         batches=every,
         network=Network(),
@@ -89,6 +89,12 @@ def step(auxiliary_weight: float = 1.0, reads: frozenset[str] = SourceOnly.reads
 def passes_of(offered: Step) -> list[tuple[str, str]]:
     assert isinstance(offered.segment, Listed)
     return offered.segment.made
+
+
+def test_a_step_says_how_many_there_are_unless_it_is_recorded() -> None:
+    assert (step().number, step().steps) == (0, 7)
+    with pytest.raises(RuntimeError, match="a step that is recorded is not told its number"):
+        _ = step(moment=None).steps
 
 
 # The cross-entropy

@@ -42,6 +42,8 @@ ROUND, LATE = 720_720_000, 0.999
 NUMBERS = (ROUND - 1, ROUND, ROUND + 1)
 """Steps, one of them such that most rounds begin at it, and the progress that methods see: whatever they do only after
 a warm-up, or once a round has begun, is counted too. What begins a round is not: it is done every so many steps."""
+STEPS = round(ROUND / LATE)
+"""Of the run that these are steps of."""
 Players = tuple[dict[str, Player], ...]
 """The players of each method."""
 
@@ -281,7 +283,7 @@ def _step(methods: Composition, network: Network, segment: Passing, number: int 
     if number is None:
         batches = {name: unplaced(batch) for name, batch in batches.items()}
     return Step(
-        moment=None if number is None else Moment(number, np.random.default_rng(0)),
+        moment=None if number is None else Moment(number, np.random.default_rng(0), STEPS),
         progress=torch.tensor(LATE),
         batches=batches,
         network=network,
