@@ -6,6 +6,7 @@ stopped. `source/miou` selects, as is the custom, whatever the audit finds: it i
 """
 
 from platform.methods import (
+    CBST,
     CORAL,
     DACS,
     DANN,
@@ -16,7 +17,9 @@ from platform.methods import (
     HistogramMatching,
     LabTransfer,
     MinEnt,
+    MultiBandTransfer,
     MultiLevelAdversarial,
+    PseudoLabels,
     RareClassSampling,
     SourceOnly,
     TargetSupervised,
@@ -45,6 +48,9 @@ def rows() -> dict[str, Arm]:
         "histogram matching": Arm(HistogramMatching, **rate),
         "MinEnt": Arm(MinEnt, lambda_ent=LogUniform(1e-4, 1.0), **rate),
         "DACS": Arm(DACS, threshold=Uniform(0.5, 0.99), **rate),
+        "pseudo-labels": Arm(PseudoLabels, fraction=Uniform(0.2, 0.9), **rate).after("source only"),
+        "CBST": Arm(CBST, portion=Uniform(0.1, 0.5), **rate).after("source only"),
+        "multi-band transfer": Arm(MultiBandTransfer, fraction=Uniform(0.2, 0.9), **rate).after("FDA"),
         "target supervised": Arm(TargetSupervised, **rate),
     }
 

@@ -5,13 +5,14 @@ from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
 from platform.methods.discrepancy import CORAL, AdaBN
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
-from platform.methods.self_training import DACS, MinEnt, RareClassSampling
+from platform.methods.self_training import CBST, DACS, MinEnt, MultiBandTransfer, PseudoLabels, RareClassSampling
 from platform.methods.step import Step
 from platform.methods.translation import FDA, HistogramMatching, LabTransfer, TranslatedImages
 from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.hyperparameters import hyperparameter
 
 __all__ = [
+    "CBST",
     "CORAL",
     "DACS",
     "DANN",
@@ -26,8 +27,10 @@ __all__ = [
     "Labelled",
     "Method",
     "MinEnt",
+    "MultiBandTransfer",
     "MultiLevelAdversarial",
     "Player",
+    "PseudoLabels",
     "RareClassSampling",
     "SourceOnly",
     "Step",

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform.methods import (
-    CORAL, DACS, DANN, FDA, AdaBN, Adversarial, AdvEnt, HistogramMatching, LabTransfer, MinEnt, MultiLevelAdversarial,
-    RareClassSampling, SourceOnly, TargetSupervised, TranslatedImages,
+    CBST, CORAL, DACS, DANN, FDA, AdaBN, AdvEnt, Adversarial, HistogramMatching, LabTransfer, MinEnt, MultiBandTransfer,
+    MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised, TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -70,6 +70,9 @@ study = Study(
         "CORAL": Arm(held("CORAL", CORAL)),
         "Composed": Arm(held("Composed", FDA), Adversarial, width=4),
         "AdaBN": Arm(held("AdaBN", AdaBN)).after("SourceOnly"),
+        "PseudoLabels": Arm(held("PseudoLabels", PseudoLabels), rounds=3).after("SourceOnly"),
+        "CBST": Arm(held("CBST", CBST), rounds=3).after("SourceOnly"),
+        "MultiBandTransfer": Arm(held("MultiBandTransfer", MultiBandTransfer)).after("FDA"),
         "Thrice": Arm(held("Thrice", DACS), threshold=0.05).after("AdaBN"),
         "LRASPP": Arm(held("LRASPP", SourceOnly), network=LRASPP()),
     }},

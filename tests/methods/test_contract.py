@@ -25,6 +25,7 @@ from platform.training.recipe import Recipe
 from platform.training.run import Interrupted
 from tests.support.shelf import ACTING, AIMS, METHODS, Aim
 from tests.support.tiny_splits import (
+    AFTER,
     CPU,
     Sealed,
     assert_same,
@@ -201,7 +202,8 @@ def test_evaluating_does_not_change_the_training(methods: Composition) -> None:
 @pytest.mark.parametrize("method", [m for m in METHODS if "source" in m.reads], ids=str)
 def test_the_same_seed_gives_the_same_initial_network_and_labelled_batches(method: Method) -> None:
     run, reference = training_run(method, seed=3), training_run(SourceOnly(), seed=3)
-    assert_same(parameters(run), parameters(reference))
+    if type(method) not in AFTER:
+        assert_same(parameters(run), parameters(reference))
     for step in range(6) if type(method).weights is Method.weights else ():
         batch, expected = run.batches.at(step)["source"], reference.batches.at(step)["source"]
         assert isinstance(batch, Labelled)
@@ -239,6 +241,8 @@ def test_a_method_that_does_not_look_at_the_target_is_not_shown_it(method: Metho
 def check_weightless(method: Method, device: torch.device) -> None:
     """Passes of the target update no statistic here, so that nothing of them is left but a loss times 0."""
     run, reference = (training_run(each, batch_norm="source", device=device) for each in (method, SourceOnly()))
+    # What comes after another row may begin from its weights.
+    reference.network.load_state_dict(run.network.state_dict())
     noted, expected = run.advance(4), reference.advance(4)
     assert noted["loss/cross_entropy"] == expected["loss/cross_entropy"]
     assert_same(state(run)["modules"][SEGMENTATION], state(reference)["modules"][SEGMENTATION])

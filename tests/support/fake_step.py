@@ -30,7 +30,7 @@ from platform.training.data.transfer import Kind
 from platform.training.device.arithmetic import Arithmetic
 from platform.training.recipe import Recipe
 from platform.training.run import TrainingRun
-from tests.support.tiny_splits import CPU
+from tests.support.tiny_splits import AFTER, CPU
 
 SIZE = (512, 1024)
 ON_A_GPU = Arithmetic(torch.bfloat16, torch.channels_last, torch.channels_last)
@@ -162,7 +162,8 @@ def asked_of_a_gpu(methods: Composition, recipe: Recipe) -> Asked:
     """What a step after the first asks of a GPU."""
     asked = Asked()
     with faking():
-        given = [recipe.network.build()] if methods.name == "AdaBN" else []
+        number = max(AFTER.get(type(method), 0) for method in methods.methods)
+        given = [recipe.network.build() for _ in range(number)]
         # Parameters without numbers cannot be copied.
         with patch.object(copy, "deepcopy", lambda network: recipe.network.build()):
             run = TrainingRun(methods, recipe, full_size_splits(recipe.batch), 1, 1000, CPU, given)

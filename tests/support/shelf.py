@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from platform.methods import (
+    CBST,
     CORAL,
     DACS,
     DANN,
@@ -15,7 +16,9 @@ from platform.methods import (
     LabTransfer,
     Method,
     MinEnt,
+    MultiBandTransfer,
     MultiLevelAdversarial,
+    PseudoLabels,
     RareClassSampling,
     SourceOnly,
     TargetSupervised,
@@ -45,10 +48,14 @@ METHODS: list[Method] = [
     HistogramMatching(),
     TranslatedImages(folder=TRANSLATED),
     AdaBN(),
+    PseudoLabels(rounds=5),
+    CBST(rounds=5),
+    MultiBandTransfer(),
 ]
 COMPOSED = [
     Composition((FDA(beta=0.1), Adversarial(width=4))),
     Composition((LabTransfer(), RareClassSampling(), DACS(threshold=0.05), MinEnt())),
+    Composition((FDA(beta=0.1), MultiBandTransfer())),
 ]
 ACTING = [Composition((method,)) for method in METHODS] + COMPOSED
 
@@ -75,4 +82,7 @@ AIMS = [
     Aim(MinEnt(lambda_ent=1.0), MinEnt(lambda_ent=0.0), "loss/shannon_entropy"),
     Aim(CORAL(), CORAL(lambda_coral=0.0), "loss/coral"),
     Aim(DACS(threshold=0.05), DACS(threshold=0.05, lambda_mix=0.0), "loss/mix"),
+    Aim(PseudoLabels(rounds=1), PseudoLabels(rounds=1, lambda_pseudo=0.0), "loss/pseudo_labels"),
+    Aim(CBST(rounds=1), CBST(rounds=1, lambda_pseudo=0.0), "loss/pseudo_labels"),
+    Aim(MultiBandTransfer(), MultiBandTransfer(lambda_pseudo=0.0), "loss/pseudo_labels"),
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from platform.methods import AdaBN, Method
+from platform.methods import CBST, AdaBN, Method, MultiBandTransfer, PseudoLabels
 from platform.methods.composition import Composition
 from platform.methods.step import Step
 from platform.networks.bisenet import BiSeNet, BiSeNet18
@@ -21,7 +21,7 @@ SIZE = (32, 64)
 NETWORK_WIDTH = 0.0625
 CPU = torch.device("cpu")
 
-AFTER: dict[type[Method], int] = {AdaBN: 1}
+AFTER: dict[type[Method], int] = {AdaBN: 1, PseudoLabels: 1, CBST: 1, MultiBandTransfer: 3}
 """Methods that begin from trials of other rows, and how many networks they are given here."""
 
 torch.set_num_threads(1)

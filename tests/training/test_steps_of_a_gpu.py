@@ -22,8 +22,13 @@ from tests.support.operations import operations_of
 from tests.support.shelf import ACTING, METHODS
 from tests.support.tiny_splits import training_run
 
-MOST_KERNELS = {"LabTransfer + RareClassSampling + DACS + MinEnt": 1_380}
-"""Of a composition that passes four batches, three of them with gradients; every other step has 1,000 at most."""
+MOST_KERNELS = {
+    "LabTransfer + RareClassSampling + DACS + MinEnt": 1_380,
+    "MultiBandTransfer": 1_230,
+    "FDA + MultiBandTransfer": 1_270,
+}
+"""Of a composition that passes four batches, three of them with gradients, and of methods with three teachers; every
+other step has 1,000 at most."""
 SENT_BESIDE: dict[type[Method], int] = {DACS: 3}
 """How many tensors a step sends to the device beside the one piece of what was read."""
 PUBLISHED: dict[str, tuple[Method, int, float, float]] = {

@@ -9,7 +9,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from platform.methods import DACS, DANN, FDA, AdaBN, Adversarial, Method, SourceOnly
+from platform.methods import (
+    CBST,
+    DACS,
+    DANN,
+    FDA,
+    AdaBN,
+    Adversarial,
+    Method,
+    MultiBandTransfer,
+    PseudoLabels,
+    SourceOnly,
+)
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Step
 from platform.networks.network import Network
@@ -25,7 +36,7 @@ from tests.support.tiny_splits import CPU, training_run
 
 T = TypeVar("T")
 STEPS = WARM_UP + 5
-NOT_REPEATED = (DACS, AdaBN)
+NOT_REPEATED = (DACS, AdaBN, PseudoLabels, CBST, MultiBandTransfer)
 """Methods that ask for the number of a step, or draw."""
 
 
