@@ -32,8 +32,6 @@ UNREACHED = 2.0
 class Thresholds(nn.Module):
     """The probability from which pixels of each class are labelled."""
 
-    of_class: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("of_class", torch.full((NUM_CLASSES,), UNREACHED))
