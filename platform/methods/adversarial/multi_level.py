@@ -6,7 +6,8 @@ images' size, and a discriminator for each, D and E:
     S:  min  CE(S(x_s), y_s) + lambda_adv * BCE(D(p(x_t)), source) + auxiliary_lambda_adv * BCE(E(q(x_t)), source)
     D:  min  (BCE(D(p(x_s)), source) + BCE(D(p(x_t)), target)) / 2,  and E the same of q
 
-The weights are the paper's; its code asks for 5e-4 and 5e-5 from PyTorch 0.4 on.
+The weights are the paper's; its code asks for 5e-4 and 5e-5 from PyTorch 0.4 on. `criterion="least squares"` puts
+(D - domain)^2 in the place of BCE, as that code offers.
 
 Departures: the cross-entropy of the auxiliary classifiers has the recipe's weight (published 0.1). A network without an
 auxiliary classifier cannot be adapted this way: ValueError. Each discriminator judges the target once per step.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from platform.methods.adversarial.judgement import SOURCE, TARGET, adam, judged_as, probabilities, spread
+from platform.methods.adversarial.judgement import SOURCE, TARGET, Criterion, adam, judged_as, probabilities, spread
 from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
@@ -38,6 +39,8 @@ class MultiLevelAdversarial(Method):
     """Weight of the adversarial loss of the first auxiliary classifier."""
     width: int = hyperparameter(64, at_least=1)
     """Channels of each discriminator's first convolution; each of the next three doubles them."""
+    criterion: Criterion = hyperparameter("cross-entropy")
+    """How a judgement is scored against a domain."""
     discriminator_learning_rate: float = hyperparameter(1e-4, above=0.0)
     """Learning rate of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
 
@@ -59,8 +62,9 @@ class MultiLevelAdversarial(Method):
             target = discriminator(probabilities(target_logits, size))
             level = name.replace(" ", "_")
             step.note(f"{level}/spread", spread(source, target))
-            fooled.append(weight * step.term(f"{level}_fooled", judged_as(target, SOURCE)))
-            losses[name] = step.term(level, (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2)
+            fooled.append(weight * step.term(f"{level}_fooled", judged_as(target, SOURCE, self.criterion)))
+            telling_apart = judged_as(source, SOURCE, self.criterion) + judged_as(target, TARGET, self.criterion)
+            losses[name] = step.term(level, telling_apart / 2)
         return losses | {SEGMENTATION: fooled[0] + fooled[1]}
 
 

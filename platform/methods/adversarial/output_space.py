@@ -6,7 +6,8 @@ With S the segmentation network, D the discriminator, p(x) = softmax S(x) at the
     D:  min  (BCE(D(p(x_s)), source) + BCE(D(p(x_t)), target)) / 2
 
 `separable=True` is the lightweight discriminator of RTDA (Tavera et al., arXiv 2110.11662): every convolution is split
-into a depthwise and a pointwise one.
+into a depthwise and a pointwise one. `criterion="least squares"` puts (D - domain)^2 in the place of BCE, as the
+published code offers, there with lambda_adv = 0.01.
 
 Departures: D judges the target once per step, and both losses use that judgement; the published code runs D twice with
 unchanged weights, which gives the same gradients. The ramp is ours; 0, the default, means no ramp, as published.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from platform.methods.adversarial.judgement import SOURCE, TARGET, adam, judged_as, probabilities, spread
+from platform.methods.adversarial.judgement import SOURCE, TARGET, Criterion, adam, judged_as, probabilities, spread
 from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.step import Step
 from platform.networks.discriminator import Discriminator
@@ -38,6 +39,8 @@ class Adversarial(Method):
     """Channels of the discriminator's first convolution; each of the next three doubles them."""
     separable: bool = hyperparameter(False, choices=(False, True))
     """Whether the discriminator's convolutions are depthwise separable."""
+    criterion: Criterion = hyperparameter("cross-entropy")
+    """How a judgement is scored against a domain."""
     discriminator_learning_rate: float = hyperparameter(1e-4, above=0.0)
     """Learning rate of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
     ramp: float = hyperparameter(0.0, at_least=0.0, below=1.0)
@@ -59,11 +62,11 @@ class Adversarial(Method):
         target = discriminator(probabilities(step.target_prediction.logits, size))
 
         step.note("discriminator/spread", spread(source, target))
-        fooling = step.term("adversarial", judged_as(target, SOURCE))
-        telling_apart = (judged_as(source, SOURCE) + judged_as(target, TARGET)) / 2
+        fooling = step.term("adversarial", judged_as(target, SOURCE, self.criterion))
+        telling_apart = judged_as(source, SOURCE, self.criterion) + judged_as(target, TARGET, self.criterion)
         return {
             SEGMENTATION: self.lambda_adv * self._strength(step.progress) * fooling,
-            DISCRIMINATOR: step.term("discriminator", telling_apart),
+            DISCRIMINATOR: step.term("discriminator", telling_apart / 2),
         }
 
     def _strength(self, progress: Float[Tensor, ""]) -> Float[Tensor, ""] | float:

@@ -1,11 +1,14 @@
 """The two levels of AdaptSegNet against its authors' loop, which runs each discriminator three times."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from platform.methods import Adversarial, Labelled, MultiLevelAdversarial, Unlabelled
+from platform.methods.adversarial.judgement import Criterion
 from platform.methods.adversarial.multi_level import AUXILIARY, DISCRIMINATOR
 from platform.methods.method import SEGMENTATION
 from platform.networks import LRASPP
@@ -19,7 +22,7 @@ def published_step(
 ) -> None:
     """`pred1` is the classifier on earlier features, which LAMBDA_ADV_TARGET1 weighs; `pred2` the final one."""
     first, second = modules[AUXILIARY], modules[DISCRIMINATOR]
-    bce = nn.BCEWithLogitsLoss()
+    score = nn.MSELoss() if method.criterion == "least squares" else nn.BCEWithLogitsLoss()
     for judge in (first, second):
         judge.requires_grad_(False)
     on_source = modules[SEGMENTATION](source.images, auxiliary=True)
@@ -28,8 +31,8 @@ def published_step(
     pred_target1 = enlarged(on_target.auxiliary[0], target.images)
     pred_target2 = enlarged(on_target.logits, target.images)
     out1, out2 = first(functional.softmax(pred_target1, 1)), second(functional.softmax(pred_target2, 1))
-    fooled = method.auxiliary_lambda_adv * bce(out1, torch.zeros_like(out1))
-    torch.autograd.backward(fooled + method.lambda_adv * bce(out2, torch.zeros_like(out2)))
+    fooled = method.auxiliary_lambda_adv * score(out1, torch.zeros_like(out1))
+    torch.autograd.backward(fooled + method.lambda_adv * score(out2, torch.zeros_like(out2)))
 
     for judge in (first, second):
         judge.requires_grad_(True)
@@ -41,11 +44,12 @@ def published_step(
         (second, pred_target2, 1.0),
     ):
         out = judge(functional.softmax(pred.detach(), 1))
-        torch.autograd.backward(bce(out, torch.full_like(out, domain)) / 2)
+        torch.autograd.backward(score(out, torch.full_like(out, domain)) / 2)
 
 
-def test_gradients_equal_those_of_the_published_three_passes_of_each_discriminator() -> None:
-    method = MultiLevelAdversarial(width=8, lambda_adv=0.5, auxiliary_lambda_adv=0.3)
+@pytest.mark.parametrize("criterion", get_args(Criterion))
+def test_gradients_equal_those_of_the_published_three_passes_of_each_discriminator(criterion: Criterion) -> None:
+    method = MultiLevelAdversarial(width=8, lambda_adv=0.5, auxiliary_lambda_adv=0.3, criterion=criterion)
     run = training_run(method, batch=4)
     expected = in_float64(run)
     published_step(expected, *batches(run), method)
@@ -106,5 +110,6 @@ def test_published_defaults() -> None:
         "lambda_adv": 1e-3,
         "auxiliary_lambda_adv": 2e-4,
         "width": 64,
+        "criterion": "cross-entropy",
         "discriminator_learning_rate": 1e-4,
     }

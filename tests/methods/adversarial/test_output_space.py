@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from platform.methods import Adversarial, SourceOnly
-from platform.methods.adversarial.judgement import judged_as, probabilities
+from platform.methods.adversarial.judgement import Criterion, judged_as, probabilities
 from platform.methods.adversarial.output_space import DISCRIMINATOR
 from platform.methods.method import SEGMENTATION
 from platform.methods.step import Step
@@ -46,8 +47,9 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def published_step(network: BiSeNet, discriminator: Discriminator, step: Step, lambda_adv: float) -> None:
+def published_step(network: BiSeNet, discriminator: Discriminator, step: Step, method: Adversarial) -> None:
     """AdaptSegNet's loop: D frozen and judging the target for S, then D judging both domains' detached predictions."""
+    score = nn.MSELoss() if method.criterion == "least squares" else nn.BCEWithLogitsLoss()
     size = step.source.images.shape[-2:]
     for parameter in discriminator.parameters():
         parameter.requires_grad = False
@@ -58,26 +60,26 @@ def published_step(network: BiSeNet, discriminator: Discriminator, step: Step, l
     torch.autograd.backward(loss)
     target = network(step.target.images).logits
     judgement = discriminator(upsample(target, size).softmax(1))
-    adversarial = functional.binary_cross_entropy_with_logits(judgement, torch.zeros_like(judgement))
-    torch.autograd.backward(lambda_adv * adversarial)
+    torch.autograd.backward(method.lambda_adv * score(judgement, torch.zeros_like(judgement)))
 
     for parameter in discriminator.parameters():
         parameter.requires_grad = True
     for logits, domain in ((source.logits, 0.0), (target, 1.0)):
         judgement = discriminator(upsample(logits.detach(), size).softmax(1))
-        loss = functional.binary_cross_entropy_with_logits(judgement, torch.full_like(judgement, domain)) / 2
-        torch.autograd.backward(loss)
+        torch.autograd.backward(score(judgement, torch.full_like(judgement, domain)) / 2)
 
 
+@pytest.mark.parametrize("criterion", get_args(Criterion))
 @pytest.mark.parametrize("separable", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_gradients_equal_those_of_the_published_three_passes(
-    dtype: torch.dtype, tolerance: float, separable: bool
+    dtype: torch.dtype, tolerance: float, separable: bool, criterion: Criterion
 ) -> None:
-    run = training_run(Adversarial(width=8, lambda_adv=0.5, separable=separable), batch=4)
+    method = Adversarial(width=8, lambda_adv=0.5, separable=separable, criterion=criterion)
+    run = training_run(method, batch=4)
     network, discriminator = bisenet(run).to(dtype), discriminator_of(run).to(dtype)
     expected_network, expected_discriminator = copy.deepcopy(network), copy.deepcopy(discriminator)
-    published_step(expected_network, expected_discriminator, step_of(run), 0.5)
+    published_step(expected_network, expected_discriminator, step_of(run), method)
 
     run.advance(1)
     for module, expected in ((network, expected_network), (discriminator, expected_discriminator)):
@@ -121,10 +123,11 @@ def test_the_discriminator_is_untouched_by_the_segmentation_loss() -> None:
     )
 
 
+@pytest.mark.parametrize("criterion", get_args(Criterion))
 @pytest.mark.parametrize("judgement", [-3.0, 0.0, 2.0])
-def test_sides_of_the_losses(judgement: float) -> None:
+def test_sides_of_the_losses(judgement: float, criterion: Criterion) -> None:
     """Source is 0 and target is 1; S wants the target judged source; D's two terms are halved."""
-    run = training_run(Adversarial(width=4))
+    run = training_run(Adversarial(width=4, criterion=criterion))
     with torch.no_grad():
         for parameter in discriminator_of(run).parameters():
             parameter.zero_()
@@ -135,6 +138,8 @@ def test_sides_of_the_losses(judgement: float) -> None:
     losses = run.advance(1)
     sigmoid = 1 / (1 + math.exp(-judgement))
     is_source, is_target = -math.log(1 - sigmoid), -math.log(sigmoid)
+    if criterion == "least squares":
+        is_source, is_target = judgement**2, (judgement - 1) ** 2
     assert losses["loss/adversarial"] == pytest.approx(is_source, rel=1e-5)
     assert losses["loss/discriminator"] == pytest.approx((is_source + is_target) / 2, rel=1e-5)
 
@@ -160,6 +165,11 @@ def test_the_weight_rises_over_the_ramp(ramp: float) -> None:
         expected = step.noted["loss/cross_entropy"] + weight * step.noted["loss/adversarial"]
         torch.testing.assert_close(loss, expected)
         run.advance(1)
+
+
+def test_an_unknown_criterion_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Adversarial\.criterion must be one of .*least squares.*got 'hinge'"):
+        Adversarial(criterion="hinge")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ramp", [-0.1, 1.0])
@@ -258,6 +268,7 @@ def test_published_defaults() -> None:
         "lambda_adv": 1e-3,
         "width": 64,
         "separable": False,
+        "criterion": "cross-entropy",
         "discriminator_learning_rate": 1e-4,
         "ramp": 0.0,
     }
