@@ -57,6 +57,7 @@ ROWS = {
     "FDA": Row(methods.FDA()),
     "MinEnt": Row(methods.MinEnt()),
     "CORAL": Row(methods.CORAL()),
+    "MMD": Row(methods.MMD()),
     "DANN": Row(methods.DANN()),
     "adversarial, separable": Row(methods.Adversarial(separable=True)),
     "adversarial": Row(methods.Adversarial()),

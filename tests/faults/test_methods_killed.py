@@ -29,8 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform.methods import (
-    CBST, CORAL, DACS, DANN, FDA, AdaBN, AdvEnt, Adversarial, HistogramMatching, LabTransfer, MinEnt, MultiBandTransfer,
-    MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised, TranslatedImages,
+    CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, HistogramMatching, LabTransfer, MinEnt,
+    MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised,
+    TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -68,6 +69,7 @@ study = Study(
         "DACS": Arm(held("DACS", DACS), threshold=0.05),
         "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),
         "CORAL": Arm(held("CORAL", CORAL)),
+        "MMD": Arm(held("MMD", MMD), samples=16),
         "Composed": Arm(held("Composed", FDA), Adversarial, width=4),
         "AdaBN": Arm(held("AdaBN", AdaBN)).after("SourceOnly"),
         "PseudoLabels": Arm(held("PseudoLabels", PseudoLabels), rounds=3).after("SourceOnly"),

@@ -11,6 +11,7 @@ from platform.methods import (
     CORAL,
     DACS,
     DANN,
+    MMD,
     AdvEnt,
     HistogramMatching,
     LabTransfer,
@@ -31,6 +32,7 @@ METHODS: list[Method] = [
     MinEnt(lambda_ent=0.5),
     DACS(threshold=0.05),
     CORAL(),
+    MMD(),
     LabTransfer(),
     HistogramMatching(),
 ]

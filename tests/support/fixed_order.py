@@ -19,6 +19,8 @@ FIXED_ORDER = frozenset(
         "log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ "
         "where leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward softplus softplus_backward "
         "threshold_backward",
+        # Draws, each from a count of its own.
+        "randint",
         # Of many tensors at a time.
         "_foreach_add_ _foreach_lerp_ _fused_adam_ _fused_sgd_",
         # Sums and the like, by a tree of threads that the sizes decide.

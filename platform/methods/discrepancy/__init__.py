@@ -2,5 +2,6 @@
 
 from platform.methods.discrepancy.adabn import AdaBN
 from platform.methods.discrepancy.coral import CORAL
+from platform.methods.discrepancy.mmd import MMD
 
-__all__ = ["CORAL", "AdaBN"]
+__all__ = ["CORAL", "MMD", "AdaBN"]
