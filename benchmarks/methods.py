@@ -58,6 +58,7 @@ ROWS = {
     "MinEnt": Row(methods.MinEnt()),
     "CORAL": Row(methods.CORAL()),
     "MMD": Row(methods.MMD()),
+    "batch norm's moments": Row(methods.BatchNormMoments()),
     "DANN": Row(methods.DANN()),
     "adversarial, separable": Row(methods.Adversarial(separable=True)),
     "adversarial": Row(methods.Adversarial()),

@@ -3,7 +3,7 @@
 from platform.methods.adversarial import DANN, AdvEnt, Adversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
-from platform.methods.discrepancy import CORAL, MMD, AdaBN
+from platform.methods.discrepancy import CORAL, MMD, AdaBN, BatchNormMoments
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
 from platform.methods.self_training import CBST, DACS, MinEnt, MultiBandTransfer, PseudoLabels, RareClassSampling
 from platform.methods.step import Step
@@ -23,6 +23,7 @@ __all__ = [
     "AdvEnt",
     "Adversarial",
     "HistogramMatching",
+    "BatchNormMoments",
     "Integer",
     "LabTransfer",
     "Labelled",

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform.methods import (
-    CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, HistogramMatching, LabTransfer, MinEnt,
-    MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised,
+    CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, BatchNormMoments, HistogramMatching, LabTransfer,
+    MinEnt, MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised,
     TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
@@ -70,6 +70,7 @@ study = Study(
         "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),
         "CORAL": Arm(held("CORAL", CORAL)),
         "MMD": Arm(held("MMD", MMD), samples=16),
+        "BatchNormMoments": Arm(held("BatchNormMoments", BatchNormMoments)),
         "Composed": Arm(held("Composed", FDA), Adversarial, width=4),
         "AdaBN": Arm(held("AdaBN", AdaBN)).after("SourceOnly"),
         "PseudoLabels": Arm(held("PseudoLabels", PseudoLabels), rounds=3).after("SourceOnly"),

@@ -13,7 +13,7 @@ from platform.methods import (
     DANN,
     MMD,
     AdvEnt,
-    HistogramMatching,
+from platform.methods import BatchNormMoments, HistogramMatching
     LabTransfer,
     Method,
     MinEnt,
@@ -33,6 +33,7 @@ METHODS: list[Method] = [
     DACS(threshold=0.05),
     CORAL(),
     MMD(),
+    BatchNormMoments(),
     LabTransfer(),
     HistogramMatching(),
 ]

@@ -24,7 +24,8 @@ FIXED_ORDER = frozenset(
         # Of many tensors at a time.
         "_foreach_add_ _foreach_lerp_ _fused_adam_ _fused_sgd_",
         # Sums and the like, by a tree of threads that the sizes decide.
-        "all amax amin any max mean std sum _log_softmax _log_softmax_backward_data _softmax _softmax_backward_data "
+        "all amax amin any max mean std sum var_mean "
+        "_log_softmax _log_softmax_backward_data _softmax _softmax_backward_data "
         "native_batch_norm native_batch_norm_backward",
         # cuBLAS, with CUBLAS_WORKSPACE_CONFIG as `make_deterministic` has it.
         "baddbmm mm",

@@ -45,5 +45,7 @@ def norms(network: Network) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNo
     """The layers of batch norm. Raises ValueError without any, since nothing could be adapted."""
     layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
     if not layers:
-        raise ValueError("AdaBN needs a network with batch norm, got one without; take another method")
+        raise ValueError(
+            "what looks at batch norm needs a network with batch norm, got one without; take another method"
+        )
     return layers

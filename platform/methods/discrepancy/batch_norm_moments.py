@@ -1,0 +1,72 @@
+"""Matching of batch norm's statistics (Li et al., Demystifying Neural Style Transfer, IJCAI 2017, arXiv 1701.01036).
+
+With mu_c(x) and sigma_c(x) the mean and the deviation of channel c of what enters a layer of batch norm, over a batch
+and its places, and C the number of channels of all such layers:
+
+    min  CE(S(x_s), y_s) + lambda_moments / C * sum_c ( (mu_c(x_t) - mu_c(x_s))^2 + (sigma_c(x_t) - sigma_c(x_s))^2 )
+
+The source's moments are constants, as there the style's, and as those that a trained network keeps of its source
+(Ishii and Sugiyama, arXiv 2101.10842). A gradient of both would also make all weights before a layer smaller, which
+brings any moments together and changes no prediction.
+
+Departures: the published code changes an image, and here the network learns; it counts every layer alike, and here
+every channel. sigma^2 has 1e-5 added, as in batch norm. The default weight of 1 is ours. Both batches pass once more to
+be looked at: the source's without gradients and without its statistics being kept, the target's as any other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from platform.methods.discrepancy.adabn import norms
+from platform.methods.method import SEGMENTATION, Method
+from platform.methods.step import Step
+from platform.networks.hyperparameters import hyperparameter
+from platform.networks.modes import statistics_kept
+from platform.networks.network import Domain
+from platform.networks.operations.upsampling import single_precision
+
+EPSILON = 1e-5
+"""Added to variances, without which a deviation of 0 would have no gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormMoments(Method):
+    """Have batches of the target enter each layer of batch norm with the means and deviations of the source's."""
+
+    lambda_moments: float = hyperparameter(1.0, at_least=0.0)
+    """Weight of the distance between the moments."""
+
+    def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        with torch.no_grad(), statistics_kept(step.network):
+            of_source = moments(step, step.source.images, "source")
+        of_target = moments(step, step.target.images, "target")
+        distance = (of_target - of_source).square().sum(dim=0).mean()
+        return {SEGMENTATION: self.lambda_moments * step.term("moments", distance)}
+
+
+def moments(step: Step, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Float[Tensor, "2 channels"]:
+    """The means and the deviations of all channels that enter batch norm in a pass of these images, in float32."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(variances_and_means(inputs[0])))
+        for layer in norms(step.network)
+    ]
+    try:
+        step.segment(images, domain)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    variances, means = map(torch.cat, zip(*seen, strict=True))
+    return torch.stack([means, (variances + EPSILON).sqrt()])
+
+
+def variances_and_means(
+    x: Float[Tensor, "batch channels *places"],
+) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
+    """Those of each channel over images and places, as batch norm takes them."""
+    variances, means = torch.var_mean(single_precision(x), [0, *range(2, x.ndim)], correction=0)
+    return variances, means
