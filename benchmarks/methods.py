@@ -64,6 +64,7 @@ ROWS = {
     "adversarial": Row(methods.Adversarial()),
     "AdvEnt": Row(methods.AdvEnt()),
     "two discriminators": Row(methods.MultiLevelAdversarial()),
+    "class-conditional": Row(methods.ClassConditionalAdversarial()),
     "DACS": Row(methods.DACS()),
     "FDA + adversarial": Row(methods.FDA(), methods.Adversarial()),
     "AdaBN after source only": Row(methods.AdaBN(), after=True),

@@ -1,6 +1,6 @@
 """The methods of adaptation, each a frozen dataclass of its hyperparameters, in a folder by family."""
 
-from platform.methods.adversarial import DANN, AdvEnt, Adversarial, MultiLevelAdversarial
+from platform.methods.adversarial import DANN, AdvEnt, Adversarial, ClassConditionalAdversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
 from platform.methods.discrepancy import CORAL, MMD, AdaBN, BatchNormMoments
@@ -24,6 +24,7 @@ __all__ = [
     "Adversarial",
     "HistogramMatching",
     "BatchNormMoments",
+    "ClassConditionalAdversarial",
     "Integer",
     "LabTransfer",
     "Labelled",

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform.methods import (
-    CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, BatchNormMoments, HistogramMatching, LabTransfer,
-    MinEnt, MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised,
-    TranslatedImages,
+    CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, BatchNormMoments, ClassConditionalAdversarial,
+    HistogramMatching, LabTransfer, MinEnt, MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling,
+    SourceOnly, TargetSupervised, TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -60,6 +60,7 @@ study = Study(
         "Adversarial": Arm(held("Adversarial", Adversarial), width=4),
         "AdvEnt": Arm(held("AdvEnt", AdvEnt), width=4, criterion="least squares"),
         "MultiLevelAdversarial": Arm(held("MultiLevelAdversarial", MultiLevelAdversarial), width=4),
+        "ClassConditionalAdversarial": Arm(held("ClassConditionalAdversarial", ClassConditionalAdversarial), width=4),
         "DANN": Arm(held("DANN", DANN), hidden=4),
         "FDA": Arm(held("FDA", FDA), beta=0.1),
         "LabTransfer": Arm(held("LabTransfer", LabTransfer)),

@@ -13,7 +13,7 @@ from platform.methods import (
     DANN,
     MMD,
     AdvEnt,
-from platform.methods import BatchNormMoments, HistogramMatching
+from platform.methods import BatchNormMoments, ClassConditionalAdversarial, HistogramMatching
     LabTransfer,
     Method,
     MinEnt,
@@ -28,6 +28,7 @@ METHODS: list[Method] = [
     AdvEnt(width=4, lambda_adv=0.5),
     AdvEnt(width=4, lambda_adv=0.5, criterion="least squares"),
     MultiLevelAdversarial(width=4, lambda_adv=0.5, auxiliary_lambda_adv=0.5),
+    ClassConditionalAdversarial(width=4, lambda_adv=0.5),
     DANN(hidden=4),
     MinEnt(lambda_ent=0.5),
     DACS(threshold=0.05),

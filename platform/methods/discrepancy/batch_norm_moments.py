@@ -10,8 +10,9 @@ The source's moments are constants, as there the style's, and as those that a tr
 brings any moments together and changes no prediction.
 
 Departures: the published code changes an image, and here the network learns; it counts every layer alike, and here
-every channel. sigma^2 has 1e-5 added, as in batch norm. The default weight of 1 is ours. Both batches pass once more to
-be looked at: the source's without gradients and without its statistics being kept, the target's as any other.
+every channel. sigma^2 has 1e-5 added, as in batch norm. The default weight of 1 is ours. Moments are seen in passes of
+this method's own, which no other shares: of the source without gradients, and counted in no running statistic, and of
+the target as any other.
 """
 
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ def moments(step: Step, images: Float[Tensor, "batch 3 height width"], domain: D
 
 
 def variances_and_means(
-    x: Float[Tensor, "batch channels *places"],
+    x: Float[Tensor, "batch channels ..."],
 ) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
     """Those of each channel over images and places, as batch norm takes them."""
     variances, means = torch.var_mean(single_precision(x), [0, *range(2, x.ndim)], correction=0)
