@@ -1,7 +1,7 @@
 """Matching of batch norm's statistics (Li et al., Demystifying Neural Style Transfer, IJCAI 2017, arXiv 1701.01036).
 
-With mu_c(x) and sigma_c(x) the mean and the deviation of channel c of what enters a layer of batch norm, over a batch
-and its places, and C the number of channels of all such layers:
+With mu_c(x) and sigma_c(x) the mean and the deviation of channel c of what enters a layer of batch norm, or the final
+classifier, over a batch and its places, and C the number of channels of all such layers:
 
     min  CE(S(x_s), y_s) + lambda_moments / C * sum_c ( (mu_c(x_t) - mu_c(x_s))^2 + (sigma_c(x_t) - sigma_c(x_s))^2 )
 
@@ -10,9 +10,9 @@ The source's moments are constants, as there the style's, and as those that a tr
 brings any moments together and changes no prediction.
 
 Departures: the published code changes an image, and here the network learns; it counts every layer alike, and here
-every channel. sigma^2 has 1e-5 added, as in batch norm. The default weight of 1 is ours. Moments are seen in passes of
-this method's own, which no other shares: of the source without gradients, and counted in no running statistic, and of
-the target as any other.
+every channel, those of the final features among them. sigma^2 has 1e-5 added, as in batch norm. The default weight of 1
+is ours. Moments are seen in passes of this method's own, which no other shares: of the source without gradients, and
+counted in no running statistic, and of the target as any other.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNormMoments(Method):
-    """Have batches of the target enter each layer of batch norm with the means and deviations of the source's."""
+    """Have the target enter each layer of batch norm, and the classifier, with the source's means and deviations."""
 
     lambda_moments: float = hyperparameter(1.0, at_least=0.0)
     """Weight of the distance between the moments."""
@@ -50,18 +50,18 @@ class BatchNormMoments(Method):
 
 
 def moments(step: Step, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Float[Tensor, "2 channels"]:
-    """The means and the deviations of all channels that enter batch norm in a pass of these images, in float32."""
+    """The means and the deviations of all channels in a pass of these images, in float32; the features' come last."""
     seen: list[tuple[Tensor, Tensor]] = []
     hooks = [
         layer.register_forward_pre_hook(lambda _, inputs: seen.append(variances_and_means(inputs[0])))
         for layer in norms(step.network)
     ]
     try:
-        step.segment(images, domain)
+        prediction = step.segment(images, domain)
     finally:
         for hook in hooks:
             hook.remove()
-    variances, means = map(torch.cat, zip(*seen, strict=True))
+    variances, means = map(torch.cat, zip(*seen, variances_and_means(prediction.features), strict=True))
     return torch.stack([means, (variances + EPSILON).sqrt()])
 
 

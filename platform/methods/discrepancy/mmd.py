@@ -56,7 +56,7 @@ def drawn(features: Float[Tensor, "batch channels rows columns"], most: int) -> 
     places = single_precision(features).movedim(1, 0).flatten(1)
     length = -(-places.shape[1] // most)
     number = places.shape[1] // length
-    stretches = places[:, : number * length].unflatten(1, (number, length))
+    stretches = places[:, : number * length].reshape(len(places), number, length)
     place = torch.randint(length, (number, 1), device=features.device)
     # By a mask, since what is looked up by its index has a gradient that CUDA adds up in no fixed order.
     is_drawn = torch.arange(length, device=features.device) == place
@@ -70,7 +70,8 @@ def mmd(source: Float[Tensor, "channels samples"], target: Float[Tensor, "channe
         k = kernel(squared_distances(torch.cat([source, target], dim=1)))
         within, between = k[:number, :number] + k[number:, number:], k[:number, number:]
         order = torch.arange(number, device=k.device)
-        return (within * (order != order[:, None])).sum() / (number * (number - 1)) - 2 * between.mean()
+        others = order != order[:, None]
+        return (within * others).sum() / (number * (number - 1)) - 2 * between.mean()
 
 
 def squared_distances(x: Float[Tensor, "channels samples"]) -> Float[Tensor, "samples samples"]:

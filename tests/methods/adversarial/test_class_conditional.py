@@ -51,7 +51,7 @@ def published_step(
 
 @pytest.mark.parametrize("values", [{}, {"label_temperature": 0.3, "label_ceiling": 0.4}])
 def test_gradients_equal_those_of_the_published_three_judgements(values: dict[str, float]) -> None:
-    method = ClassConditionalAdversarial(width=8, lambda_adv=0.5, **values)  # type: ignore[arg-type]
+    method = ClassConditionalAdversarial(width=8, lambda_adv=0.5, **values)
     run = training_run(method, batch=4)
     expected = in_float64(run)
     published_step(expected[SEGMENTATION], expected[DISCRIMINATOR], *batches(run), method)

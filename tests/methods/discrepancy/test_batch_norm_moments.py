@@ -20,8 +20,8 @@ from tests.support.parity import assert_step_gives, batches, in_float64, step_of
 from tests.support.tiny_splits import assert_same, parameters, running_statistics, training_run
 
 
-def inputs_of_norms(network: nn.Module, images: Tensor) -> tuple[Prediction, list[Tensor]]:
-    """A pass, and what entered each layer of batch norm in it."""
+def what_is_compared(network: nn.Module, images: Tensor) -> tuple[Prediction, list[Tensor]]:
+    """A pass, and what entered each layer of batch norm in it, and the final classifier."""
     entered: list[Tensor] = []
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -31,7 +31,7 @@ def inputs_of_norms(network: nn.Module, images: Tensor) -> tuple[Prediction, lis
     prediction: Prediction = network(images, auxiliary=True)
     for hook in hooks:
         hook.remove()
-    return prediction, entered
+    return prediction, [*entered, prediction.features]
 
 
 def by_channel(x: Tensor) -> np.ndarray:
@@ -73,9 +73,9 @@ def test_a_step_gives_the_network_the_gradient_of_the_equation(augmentation: str
     run = training_run(BatchNormMoments(lambda_moments=3.0), batch=4, augmentation=augmentation)
     expected = in_float64(run)
     source, target = batches(run)
-    prediction, of_source = inputs_of_norms(expected[SEGMENTATION], source.images)
+    prediction, of_source = what_is_compared(expected[SEGMENTATION], source.images)
     torch.autograd.backward(supervised(prediction, source), retain_graph=True)
-    _, of_target = inputs_of_norms(expected[SEGMENTATION], target.images)
+    _, of_target = what_is_compared(expected[SEGMENTATION], target.images)
     channels = sum(x.shape[1] for x in of_target)
     gradients = [3.0 * gradient_at(s, t, channels) for s, t in zip(of_source, of_target, strict=True)]
     torch.autograd.backward(of_target, gradients)
@@ -88,7 +88,7 @@ def test_the_distance_is_that_of_both_passes(batch_norm: str) -> None:
     run.advance(1)
     network, (source, target) = in_float64(run)[SEGMENTATION], batches(run)
     network.train(batch_norm != "frozen")
-    of_source, of_target = (inputs_of_norms(network, batch.images)[1] for batch in (source, target))
+    of_source, of_target = (what_is_compared(network, batch.images)[1] for batch in (source, target))
     step = step_of(run)
     loss = run.methods.methods[0].losses(step)[SEGMENTATION]
     assert loss is not None
