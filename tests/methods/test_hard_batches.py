@@ -13,7 +13,9 @@ from platform.methods import (
     DANN,
     MMD,
     AdvEnt,
-from platform.methods import BatchNormMoments, ClassConditionalAdversarial, HistogramMatching
+    BatchNormMoments,
+    ClassConditionalAdversarial,
+    HistogramMatching,
     LabTransfer,
     Method,
     MinEnt,
