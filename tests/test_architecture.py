@@ -47,8 +47,8 @@ HOMES = {
 """Where a library may be imported: everything else is plain PyTorch and Python."""
 
 NETWORKS = {
-    "networks/bisenet.py": {"BiSeNet", "BiSeNet18"},
-    "networks/lraspp.py": {"LRASPP", "LRASPPNetwork"},
+    "networks/architectures/bisenet.py": {"BiSeNet", "BiSeNet18"},
+    "networks/architectures/lraspp.py": {"LRASPP", "LRASPPNetwork"},
 }
 """Files of single networks, and their classes: the networks and their descriptions."""
 

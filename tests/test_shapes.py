@@ -15,7 +15,7 @@ import torch
 
 from platform.methods.batch import Labelled
 from platform.methods.upsampled_loss import cross_entropy
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.networks.network import Prediction
 from platform.networks.operations.upsampling import upsample
 from platform.records.provenance import ROOT

@@ -1,8 +1,7 @@
 """What is trained, and what it costs."""
 
-from platform.networks.bisenet import BiSeNet18
+from platform.networks.architectures import LRASPP, BiSeNet18
 from platform.networks.hyperparameters import hyperparameter
-from platform.networks.lraspp import LRASPP
 from platform.networks.network import Architecture, Network, NoWeights, Prediction, feature_channels
 from platform.networks.operations.upsampling import upsample
 

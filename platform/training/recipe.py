@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from platform.networks.bisenet import BiSeNet18
+from platform.networks.architectures.bisenet import BiSeNet18
 from platform.networks.domain_specific import DomainSpecific
 from platform.networks.hyperparameters import check, hyperparameter
 from platform.networks.network import Architecture, Network

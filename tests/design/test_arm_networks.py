@@ -13,7 +13,7 @@ from platform.design.plan import plan
 from platform.methods import FDA, SourceOnly
 from platform.methods.composition import Composition
 from platform.networks import Architecture, BiSeNet18, Network, hyperparameter
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, OneOf, Recipe, Study, Uniform
 from platform.training.cost import cost_of

@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 
 from platform.methods import FDA, Adversarial, Method, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
-from platform.networks.bisenet import BiSeNet, PublishedOrder
+from platform.networks.architectures.bisenet import BiSeNet, PublishedOrder
 from platform.networks.cost import Cost, layer_operations, multiply_add_operations, parameters, torchscan_operations
 from platform.networks.discriminator import Discriminator
 from platform.networks.operations.upsampling import upsample

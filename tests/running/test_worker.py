@@ -11,7 +11,7 @@ from torch import Tensor
 
 from platform.methods import SEGMENTATION, SourceOnly
 from platform.methods.step import Step
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.running.worker import NODE_LABEL, TrialTrainable
 from platform.running.workers.parcel import PARCEL, Parcel
 from platform.training.attempt import Attempt

@@ -11,7 +11,7 @@ from torch import Tensor
 from platform.methods import CBST, AdaBN, Method, MultiBandTransfer, PseudoLabels
 from platform.methods.composition import Composition
 from platform.methods.step import Step
-from platform.networks.bisenet import BiSeNet, BiSeNet18
+from platform.networks.architectures.bisenet import BiSeNet, BiSeNet18
 from platform.shifts.labels import NUM_CLASSES, VOID
 from platform.shifts.shift import Images, LabelledImages, Oracle, Splits
 from platform.training.recipe import Recipe

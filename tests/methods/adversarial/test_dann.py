@@ -12,7 +12,7 @@ from platform.methods import DANN
 from platform.methods.adversarial.dann import CLASSIFIER, strength
 from platform.methods.method import SEGMENTATION
 from platform.networks import LRASPP
-from platform.networks.bisenet import BiSeNet18
+from platform.networks.architectures.bisenet import BiSeNet18
 from platform.networks.network import feature_channels
 from tests.support.parity import assert_step_gives, batches, in_float64, step_of, supervised
 from tests.support.tiny_splits import assert_same, training_run

@@ -16,7 +16,7 @@ from platform.methods.adversarial.output_space import DISCRIMINATOR
 from platform.methods.method import SEGMENTATION
 from platform.methods.step import Step
 from platform.methods.upsampled_loss import cross_entropy
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.networks.discriminator import Discriminator
 from platform.networks.operations.layout import layout
 from platform.networks.operations.upsampling import upsample

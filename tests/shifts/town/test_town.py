@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.records.provenance import ROOT
 from platform.shifts.labels import NUM_CLASSES, VOID, train_id
 from platform.shifts.shift import LabelledImages, Shift, Splits

@@ -12,7 +12,7 @@ from torchvision.models.segmentation import LRASPP_MobileNet_V3_Large_Weights, l
 from torchvision.transforms.functional import normalize
 
 from platform.networks import LRASPP
-from platform.networks.lraspp import LRASPPNetwork
+from platform.networks.architectures.lraspp import LRASPPNetwork
 from platform.networks.network import NoWeights
 from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise

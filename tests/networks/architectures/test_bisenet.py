@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.transforms.functional import normalize
 
-from platform.networks.bisenet import BiSeNet
+from platform.networks.architectures.bisenet import BiSeNet
 from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise
 
