@@ -47,8 +47,10 @@ HOMES = {
 """Where a library may be imported: everything else is plain PyTorch and Python."""
 
 NETWORKS = {
-    "networks/architectures/bisenet.py": {"BiSeNet", "BiSeNet18"},
+    "networks/architectures/bisenet.py": {"BiSeNet", "BiSeNet18", "BiSeNet101"},
+    "networks/architectures/deeplabv3.py": {"DeepLab", "DeepLabV3"},
     "networks/architectures/lraspp.py": {"LRASPP", "LRASPPNetwork"},
+    "networks/architectures/pidnet.py": {"PIDNet", "PIDNetSmall"},
 }
 """Files of single networks, and their classes: the networks and their descriptions."""
 

@@ -1,6 +1,6 @@
 """What is trained, and what it costs."""
 
-from platform.networks.architectures import LRASPP, BiSeNet18
+from platform.networks.architectures import LRASPP, BiSeNet18, BiSeNet101, DeepLabV3, PIDNetSmall
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.network import Architecture, Network, NoWeights, Prediction, feature_channels
 from platform.networks.operations.upsampling import upsample
@@ -9,8 +9,11 @@ __all__ = [
     "LRASPP",
     "Architecture",
     "BiSeNet18",
+    "BiSeNet101",
+    "DeepLabV3",
     "Network",
     "NoWeights",
+    "PIDNetSmall",
     "Prediction",
     "feature_channels",
     "hyperparameter",

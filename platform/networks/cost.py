@@ -176,7 +176,7 @@ def torchscan_operations(module: nn.Module, *inputs: Any, **named: Any) -> int:
 
     A module that is called again, like a residual block's ReLU or the discriminator's activation, counts once: the
     original study's 2.17 for the separable discriminator is 2.20 when every call counts. Counted are linear layers and
-    the kinds of layers that the original study's networks have. A layer of any other kind counts nothing.
+    the kinds of layers of this package's networks that torchscan knows. A layer of any other kind counts nothing.
     """
     counted: dict[nn.Module, int] = {}
 
@@ -234,6 +234,12 @@ def _torchscan_leaf(leaf: nn.Module, x: Tensor, y: Tensor) -> int:
         case nn.MaxPool2d(kernel_size=int(side)):
             # torchscan does not square an integer kernel size.
             return y.numel() * (side - 1)
+        case nn.AvgPool2d(kernel_size=int(side)):
+            # Nor here. A division counts for each axis.
+            return y.numel() * (side - 1 + 2)
+        case nn.Dropout():
+            # Also in evaluation.
+            return x.numel() if leaf.p else 0
         case nn.AdaptiveAvgPool2d(output_size=1):
             return y.numel() * (x.shape[-2] * x.shape[-1] + 1)
         case nn.Linear():

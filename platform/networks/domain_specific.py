@@ -46,8 +46,8 @@ class DomainSpecific(Network):
         """The network by itself."""
         return self.network.published()
 
-    def pretrained_part(self) -> nn.Module | None:
-        return self.network.pretrained_part()
+    def backbone(self) -> nn.Module | None:
+        return self.network.backbone()
 
 
 class DomainNorm(nn.Module):

@@ -43,19 +43,19 @@ class Network(nn.Module):
         """Predict for images of one domain; `auxiliary` adds the heads that only training needs."""
         raise NotImplementedError
 
+    def backbone(self) -> nn.Module | None:
+        """The part that ImageNet weights exist for, whose learning rate a recipe may set apart from the heads'.
+
+        None where there is no such part.
+        """
+        return None
+
     def published(self) -> nn.Module:
         """The network as its authors published it, as its cost is compared with theirs.
 
         Itself, unless it is computed in another order here or lacks something that is never used.
         """
         return self
-
-    def pretrained_part(self) -> nn.Module | None:
-        """The backbone, for which trained weights exist, and whose learning rate a recipe may set apart; None without.
-
-        A recipe's `head_factor` acts on all the rest.
-        """
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

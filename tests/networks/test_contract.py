@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 import platform.networks
 from platform.methods import SourceOnly
-from platform.networks import LRASPP, Architecture, BiSeNet18, Network, Prediction
+from platform.networks import (
+    LRASPP,
+    Architecture,
+    BiSeNet18,
+    BiSeNet101,
+    DeepLabV3,
+    Network,
+    PIDNetSmall,
+    Prediction,
+)
 from platform.networks.cost import Cost, network_cost
 from platform.networks.hyperparameters import check_declared, rule_of
 from platform.networks.modes import statistics_kept
@@ -21,7 +30,19 @@ from platform.shifts.labels import NUM_CLASSES
 from tests.support.tiny_splits import assert_same, splits, training_run
 from tests.support.weights import randomise
 
-ARCHITECTURES: list[Architecture] = [BiSeNet18(width=0.125), LRASPP()]
+ARCHITECTURES: list[Architecture] = [
+    BiSeNet18(width=0.125),
+    BiSeNet101(width=0.125),
+    DeepLabV3(backbone="ResNet-50", width=0.125),
+    LRASPP(),
+    PIDNetSmall(width=0.125),
+]
+NARROWEST: list[Architecture] = [
+    BiSeNet18(width=1 / 16),
+    BiSeNet18(width=1 / 64),
+    BiSeNet101(width=1 / 64),
+    PIDNetSmall(width=1 / 32),
+]
 
 SIZES = [(33, 65), (64, 128), (97, 130)]
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
@@ -40,6 +61,20 @@ def images(number: int = 2, size: tuple[int, int] = (32, 64), seed: int = 0) -> 
 def cost_of(architecture: Architecture) -> Cost:
     with torch.device("meta"):
         return network_cost(architecture.build().eval())
+
+
+def settled(network: Network, batch: Tensor) -> Network:
+    """A network in evaluation whose numbers neither grow nor vanish from block to block, of which there are many."""
+    for layer in network.train().modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        network(batch, auxiliary=True)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+            # What hardly varies is not magnified.
+            layer.running_var += 1
+    return network.eval()
 
 
 def tensors(prediction: Prediction) -> list[Tensor]:
@@ -105,10 +140,10 @@ def test_every_parameter_gets_a_finite_gradient_in_training(architecture: Archit
     assert any(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("architecture", [*ARCHITECTURES, BiSeNet18(width=1 / 16), BiSeNet18(width=1 / 64)], ids=str)
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, *NARROWEST], ids=str)
 def test_gradients_are_those_of_double_precision(architecture: Architecture) -> None:
     """Which other kernels compute: some of oneDNN's, in single precision alone, are wrong for few channels."""
-    network = randomise(built(architecture)).eval()
+    network = settled(randomise(built(architecture)), images(4, (64, 96)))
     exact = copy.deepcopy(network).double()
     # Not in training mode: batch norms of a few pixels make much of the last digit.
     for each, batch in ((network, images(4, (64, 96))), (exact, images(4, (64, 96)).double())):
@@ -206,6 +241,16 @@ def test_the_cost_counts_every_parameter_and_an_operation_for_each(architecture:
     assert cost.discriminator_parameters == 0
     assert cost.deployed_gflops <= cost.gflops
     assert cost.deployed_gflops * 1e9 > 2 * cost.deployed_parameters
+
+
+@every_architecture
+def test_the_backbone_is_a_part_of_the_network(architecture: Architecture) -> None:
+    network = built(architecture)
+    backbone = network.backbone()
+    assert isinstance(backbone, nn.Module)
+    assert any(part is backbone for part in network.modules())
+    own = set(network.parameters())
+    assert set() < set(backbone.parameters()) < own
 
 
 @every_architecture

@@ -188,6 +188,13 @@ def test_counting_leaves_no_hook_behind() -> None:
     assert not any(leaf._forward_hooks for leaf in module.modules())
 
 
+def test_torchscan_counts_the_sides_of_windows_and_dropout_in_evaluation() -> None:
+    """As its version 0.1.1 does: 5 - 1 additions and 2 divisions for each output, and a draw for each input."""
+    assert torchscan_operations(nn.AvgPool2d(5, 2, padding=2), torch.empty(1, 3, 6, 8)) == 3 * 3 * 4 * (5 - 1 + 2)
+    assert torchscan_operations(nn.Dropout(0.5).eval(), torch.empty(1, 3, 6, 8)) == 3 * 6 * 8
+    assert torchscan_operations(nn.Dropout(0.0).eval(), torch.empty(1, 3, 6, 8)) == 0
+
+
 def test_a_module_that_torchscan_does_not_know_counts_nothing() -> None:
     layers = nn.Sequential(nn.Linear(3, 4), nn.GELU())
     assert torchscan_operations(layers, torch.empty(5, 3)) == 5 * 4 * (3 + 2 + 1)

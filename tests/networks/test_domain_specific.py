@@ -92,7 +92,7 @@ def test_a_copy_chooses_norms_of_its_own() -> None:
 
 def test_what_it_publishes_and_where_its_backbone_is_are_the_networks() -> None:
     _, network = both(BiSeNet18(width=0.125))
-    part = network.pretrained_part()
+    part = network.backbone()
     assert part is not None
     assert {id(each) for each in part.parameters()} < {id(each) for each in network.parameters()}
     assert type(network.published()).__name__ == "PublishedOrder"

@@ -54,7 +54,8 @@ def test_defaults_are_those_of_the_original_study() -> None:
         ),
         (
             {"network": BiSeNet18},
-            "Recipe.network must be of type Architecture, got <class 'platform.networks.architectures.bisenet.BiSeNet18'>; "
+            "Recipe.network must be of type Architecture, got "
+            "<class 'platform.networks.architectures.bisenet.BiSeNet18'>; "
             "its default is BiSeNet18(width=1.0, pretrained=False); call it: BiSeNet18()",
         ),
     ],

@@ -1,8 +1,7 @@
-"""BiSeNet on ResNet-18, as the original study built it.
+"""BiSeNet on ResNet-18 or ResNet-101, as the original study built it.
 
 Source: Yu, Wang, Peng, Gao, Yu, Sang, "BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation",
-ECCV 2018, arXiv 1808.00897; ResNet-18: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
-arXiv 1512.03385.
+ECCV 2018, arXiv 1808.00897.
 
 Departure of the original study from the paper, kept: the fusion and the classifiers work in as many channels as there
 are classes.
@@ -14,14 +13,15 @@ not be divisible by 32. One changes the function on purpose: images are normalis
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from platform.networks import imagenet
+from platform.networks.architectures.resnet import Depth, ResNet, load_imagenet_weights, scaled
 from platform.networks.hyperparameters import hyperparameter
 from platform.networks.network import Architecture, Domain, Network, Prediction
 from platform.networks.operations.norm import BatchNorm2d
@@ -42,8 +42,10 @@ class Features:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiSeNet18(Architecture):
-    """BiSeNet on ResNet-18."""
+class _Described(Architecture):
+    """What BiSeNets on ResNets of any depth have in common."""
+
+    depth: ClassVar[Depth]
 
     width: float = hyperparameter(1.0, at_least=1 / 64)
     """Factor on every channel count but those that equal the number of classes; 1 is the published network."""
@@ -54,18 +56,32 @@ class BiSeNet18(Architecture):
         super().__post_init__()
         if self.pretrained and self.width != 1:
             raise ValueError(
-                f"BiSeNet18.pretrained must be False unless width is 1, got width={self.width!r}; "
+                f"{type(self).__name__}.pretrained must be False unless width is 1, got width={self.width!r}; "
                 "ImageNet weights exist for the published width only"
             )
 
     def build(self) -> Network:
-        return BiSeNet(width=self.width, pretrained=self.pretrained)
+        return BiSeNet(width=self.width, pretrained=self.pretrained, depth=self.depth)
 
-    def bare(self) -> "BiSeNet18":
-        return BiSeNet18(width=self.width)
+    def bare(self) -> Self:
+        return replace(self, pretrained=False)
 
-    def smoke(self) -> "BiSeNet18":
-        return BiSeNet18(width=0.125)
+    def smoke(self) -> Self:
+        return replace(self, width=0.125, pretrained=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiSeNet18(_Described):
+    """BiSeNet on ResNet-18."""
+
+    depth = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiSeNet101(_Described):
+    """BiSeNet on ResNet-101, four times as many channels of context."""
+
+    depth = 101
 
 
 class BiSeNet(Network):
@@ -76,23 +92,26 @@ class BiSeNet(Network):
     over the batch.
 
     `width` scales every channel count but those that equal the number of classes; `pretrained` starts the context path
-    from ImageNet. Raises ValueError for a width that leaves no channel, and for pretrained weights that do not exist
-    for the width; NoWeights for those that cannot be had.
+    from ImageNet; `depth` is the number of layers of its ResNet. Raises ValueError for a width that leaves no channel,
+    and for pretrained weights that do not exist for the width; NoWeights for those that cannot be had.
     """
 
-    def __init__(self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False) -> None:
+    def __init__(
+        self, num_classes: int = NUM_CLASSES, width: float = 1.0, pretrained: bool = False, depth: Depth = 18
+    ) -> None:
         super().__init__()
         if not 1 / 64 <= width < math.inf:
             raise ValueError(f"BiSeNet's width must be at least 1/64, which leaves one channel, got {width!r}")
         if pretrained and width != 1:
             raise ValueError(f"ImageNet weights exist for width 1 only, got {width!r}: set width=1 or pretrained=False")
-        eighth, sixteenth, thirty_second = (_scaled(channels, width) for channels in (256, 256, 512))
+        half, quarter, eighth = (scaled(channels, width) for channels in (64, 128, 256))
         self.spatial_path = nn.Sequential(
-            ConvolutionBlock(3, _scaled(64, width), stride=2),
-            ConvolutionBlock(_scaled(64, width), _scaled(128, width), stride=2),
-            ConvolutionBlock(_scaled(128, width), eighth, stride=2),
+            ConvolutionBlock(3, half, stride=2),
+            ConvolutionBlock(half, quarter, stride=2),
+            ConvolutionBlock(quarter, eighth, stride=2),
         )
-        self.context_path = ContextPath(width)
+        self.context_path = ResNet(depth, width)
+        sixteenth, thirty_second = self.context_path.channels
         self.refinements = nn.ModuleList([AttentionRefinement(sixteenth), AttentionRefinement(thirty_second)])
         self.fusion = FeatureFusion(eighth + sixteenth + thirty_second, num_classes)
         self.classifier = nn.Conv2d(num_classes, num_classes, 1)
@@ -118,7 +137,8 @@ class BiSeNet(Network):
         """Compute what the classifiers see, from images in [0, 255]."""
         normalised = self.normalise(images)
         spatial = self.spatial_path(normalised)
-        sixteenth, thirty_second, tail = self.context_path(normalised)
+        sixteenth, thirty_second = self.context_path(normalised)
+        tail = thirty_second.mean((2, 3), keepdim=True)
         refine_sixteenth, refine_thirty_second = self.refinements
         sixteenth = refine_sixteenth(sixteenth)
         thirty_second = refine_thirty_second(thirty_second) * tail
@@ -126,11 +146,12 @@ class BiSeNet(Network):
         fused = self.fusion(torch.cat([spatial, upsample(sixteenth, size), upsample(thirty_second, size)], dim=1))
         return Features(fused, (sixteenth, thirty_second))
 
-    def pretrained_part(self) -> nn.Module:
+    def backbone(self) -> nn.Module:
+        """The context path, a ResNet."""
         return self.context_path
 
     def published(self) -> nn.Module:
-        """The network with its final classifier after the upsampling, and with ResNet-18's unused classifier."""
+        """The network with its final classifier after the upsampling, and with ResNet's unused classifier."""
         return PublishedOrder(self)
 
 
@@ -140,7 +161,7 @@ class PublishedOrder(nn.Module):
     def __init__(self, network: BiSeNet) -> None:
         super().__init__()
         self.network = network
-        self.unused = nn.Linear(network.context_path.channels, IMAGENET_CLASSES)
+        self.unused = nn.Linear(network.context_path.channels[-1], IMAGENET_CLASSES)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes height width"]:
         """Logits at the images' size."""
@@ -160,66 +181,6 @@ class ConvolutionBlock(nn.Module):
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """Convolve, normalise and rectify at 1 / stride of the resolution, rounded up."""
         y: Tensor = self.relu(self.norm(self.convolution(x)))
-        return y
-
-
-class ContextPath(nn.Module):
-    """ResNet-18 up to its last block; parameters are named as torchvision names them, so that its weights fit."""
-
-    def __init__(self, width: float) -> None:
-        super().__init__()
-        quarter, eighth, sixteenth, thirty_second = (_scaled(channels, width) for channels in (64, 128, 256, 512))
-        self.conv1 = nn.Conv2d(3, quarter, 7, stride=2, padding=3, bias=False)
-        self.bn1 = BatchNorm2d(quarter)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _residual_stage(quarter, quarter, stride=1)
-        self.layer2 = _residual_stage(quarter, eighth, stride=2)
-        self.layer3 = _residual_stage(eighth, sixteenth, stride=2)
-        self.layer4 = _residual_stage(sixteenth, thirty_second, stride=2)
-        self.channels = thirty_second
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[
-        Float[Tensor, "batch _ -(-height//16) -(-width//16)"],
-        Float[Tensor, "batch channels -(-height//32) -(-width//32)"],
-        Float[Tensor, "batch channels 1 1"],
-    ]:
-        """Compute features at 1/16 and at 1/32 of the images, rounded up, and the mean of the latter."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        sixteenth = self.layer3(self.layer2(self.layer1(x)))
-        thirty_second = self.layer4(sixteenth)
-        return sixteenth, thirty_second, thirty_second.mean((2, 3), keepdim=True)
-
-
-class BasicBlock(nn.Module):
-    """ReLU(shortcut(x) + BN(conv3x3(ReLU(BN(conv3x3(x)))))), the residual block of ResNet-18."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(outputs)
-        # Of a strided 1x1 convolution of fewer than 8 channels oneDNN has, on CPUs without AVX-512, a wrong gradient or
-        # none, or ends the process (its issue 6035). Of every other pixel it is the same, but for the last bits.
-        self.every = stride if inputs < 8 else 1
-        self.downsample: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            projection = nn.Conv2d(inputs, outputs, 1, stride=stride // self.every, bias=False)
-            self.downsample = nn.Sequential(projection, BatchNorm2d(outputs))
-
-    def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
-        """Add the residual to the shortcut at 1 / stride of the resolution, rounded up."""
-        kept = x[..., :: self.every, :: self.every]
-        shortcut = kept if self.downsample is None else self.downsample(kept)
-        residual = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        y: Tensor = self.relu(residual + shortcut)
         return y
 
 
@@ -256,25 +217,6 @@ class FeatureFusion(nn.Module):
         y: Tensor = self.block(x)
         attention: Tensor = self.sigmoid(self.excite(self.relu(self.squeeze(self.pool(y)))))
         return torch.addcmul(y, y, attention)
-
-
-def load_imagenet_weights(context_path: ContextPath) -> None:
-    """Load torchvision's ImageNet weights of ResNet-18. Raises NoWeights."""
-    # Imported here because torchvision takes a second and a half, which plans and workers need not wait for.
-    from torchvision.models.resnet import ResNet18_Weights
-
-    def take(state: Mapping[str, Tensor]) -> None:
-        context_path.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
-
-    imagenet.load(ResNet18_Weights.IMAGENET1K_V1, "ResNet-18", take)
-
-
-def _residual_stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1))
-
-
-def _scaled(channels: int, width: float) -> int:
-    return round(channels * width)
 
 
 def _size(x: Float[Tensor, "batch channels rows columns"]) -> tuple[int, int]:

@@ -44,10 +44,8 @@ class LRASPPNetwork(Network):
         from torchvision.models.mobilenetv3 import MobileNet_V3_Large_Weights
         from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
-        model = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
-        without_count(model)
-        self.backbone: nn.Module = model.backbone
-        self.classifier: Any = model.classifier
+        self.model: Any = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
+        without_count(self.model)
         self.normalise = imagenet.Normalisation()
         if pretrained:
             imagenet.load(MobileNet_V3_Large_Weights.IMAGENET1K_V1, "MobileNetV3-Large", self._load_backbone)
@@ -56,15 +54,17 @@ class LRASPPNetwork(Network):
         self, images: Float[Tensor, "batch 3 height width"], domain: Domain = "target", auxiliary: bool = False
     ) -> Prediction:
         """Predict logits at 1/8 of the images; there is no auxiliary classifier."""
-        stages = self.backbone(self.normalise(images))
-        low, high, head = stages["low"], stages["high"], self.classifier
+        stages = self.model.backbone(self.normalise(images))
+        low, high, head = stages["low"], stages["high"], self.model.classifier
         attended = upsample(head.cbr(high) * head.scale(high), low.shape[-2:])
         logits = head.low_classifier(low) + head.high_classifier(attended)
         return Prediction(logits, (), torch.cat([low, attended], dim=1))
 
-    def pretrained_part(self) -> nn.Module:
-        return self.backbone
+    def backbone(self) -> nn.Module:
+        """MobileNetV3-Large."""
+        backbone: nn.Module = self.model.backbone
+        return backbone
 
     def _load_backbone(self, state: Mapping[str, Tensor]) -> None:
         features = {name.removeprefix("features."): value for name, value in state.items() if "features." in name}
-        self.backbone.load_state_dict(features)
+        self.backbone().load_state_dict(features)

@@ -59,11 +59,11 @@ def _groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _backbone(network: Network) -> nn.Module:
-    backbone = network.pretrained_part()
+    backbone = network.backbone()
     if backbone is None:
         raise ValueError(
             f"Recipe.head_factor must be 1 for a network without a backbone, as {type(network).__name__} is; leave it "
-            "out, or have its `pretrained_part` return the part that starts from trained weights"
+            "out, or have its `backbone` return the part that starts from trained weights"
         )
     return backbone
 

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import ResNet18_Weights, resnet18
+from torchvision.models import ResNet18_Weights, ResNet101_Weights, resnet18, resnet101
 from torchvision.transforms.functional import normalize
 
+from platform.networks import BiSeNet18, BiSeNet101
 from platform.networks.architectures.bisenet import BiSeNet
+from platform.networks.architectures.resnet import Depth
+from platform.networks.cost import multiply_add_operations
 from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise
 
@@ -21,9 +24,9 @@ def images(batch: int = 2, height: int = 64, width: int = 128, seed: int = 0) ->
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
 
-def network(width: float = 0.25, seed: int = 0) -> BiSeNet:
+def network(width: float = 0.25, seed: int = 0, depth: Depth = 18) -> BiSeNet:
     torch.manual_seed(seed)
-    return BiSeNet(width=width)
+    return BiSeNet(width=width, depth=depth)
 
 
 def loss(net: BiSeNet, batch: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ def published(net: BiSeNet, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     spatial = x = as_torchvision_normalises(batch)
     for position in range(3):
         spatial = block(spatial, f"spatial_path.{position}", 2)
-    cx1, cx2, _ = net.context_path(x)
+    cx1, cx2 = net.context_path(x)
     tail = cx2.mean(3, keepdim=True).mean(2, keepdim=True)
     cx1 = enlarge(refine(cx1, "refinements.0"), 2)
     cx2 = enlarge(refine(cx2, "refinements.1") * tail, 4)
@@ -79,40 +82,20 @@ def published(net: BiSeNet, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-@pytest.mark.parametrize("width", [0.25, 1.0])
-def test_equals_the_published_order_of_operations(width: float) -> None:
+@pytest.mark.parametrize(("width", "depth"), [(0.25, 18), (1.0, 18), (0.25, 101)])
+def test_equals_the_published_order_of_operations(width: float, depth: Depth) -> None:
     # In float64: orders of operations differ by rounding, by more on some processors than on others.
-    net = randomise(network(width)).eval().double()
+    net = randomise(network(width, depth=depth)).eval().double()
+    for name, scale in net.context_path.named_parameters():
+        if name.endswith("bn3.weight"):
+            # Else what ResNet-101 computes would grow from block to block.
+            nn.init.constant_(scale, 0.1)
     batch = images().double()
     with torch.no_grad():
         prediction = net(batch, auxiliary=True)
         for logits, expected in zip((prediction.logits, *prediction.auxiliary), published(net, batch), strict=True):
             assert expected.std() > 0.01
             torch.testing.assert_close(upsample(logits, (64, 128)), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_context_path_is_torchvisions_resnet_18() -> None:
-    net = randomise(network(1.0)).eval()
-    oracle = resnet18().eval()
-    oracle.load_state_dict(net.context_path.state_dict(), strict=False)
-    x = torch.randn(1, 3, 97, 130)
-    with torch.no_grad():
-        sixteenth, thirty_second, tail = net.context_path(x)
-        y = oracle.layer2(oracle.layer1(oracle.maxpool(oracle.relu(oracle.bn1(oracle.conv1(x))))))
-        torch.testing.assert_close(sixteenth, oracle.layer3(y))
-        torch.testing.assert_close(thirty_second, oracle.layer4(oracle.layer3(y)))
-        torch.testing.assert_close(tail, oracle.avgpool(thirty_second))
-
-
-def test_context_path_starts_like_torchvisions_resnet_18() -> None:
-    torch.manual_seed(0)
-    oracle = resnet18().state_dict()
-    state = network(1.0).context_path.state_dict()
-    assert set(state) == {name for name in oracle if not name.startswith("fc.")}
-    for name, value in state.items():
-        assert value.shape == oracle[name].shape
-        if value.dtype == torch.float32:
-            torch.testing.assert_close(value.std(correction=0), oracle[name].std(correction=0), atol=0, rtol=0.05)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (97, 130), (33, 40), (8, 9), (1, 1)])
@@ -144,7 +127,7 @@ def test_width_scales_the_channels(width: float, expected: int) -> None:
         net = BiSeNet(num_classes=5, width=width)
         logits = net(torch.empty(2, 3, 64, 64)).logits
     assert net.context_path.conv1.out_channels == expected
-    assert net.context_path.channels == round(512 * width)
+    assert net.context_path.channels[-1] == round(512 * width)
     assert logits.shape == (2, 5, 8, 8)
 
 
@@ -156,6 +139,39 @@ def test_number_of_parameters() -> None:
     assert (fc, auxiliary) == (513_000, 14_630)
     assert whole + fc == 12_581_672
     assert whole - auxiliary == 12_054_042
+
+
+def test_number_of_parameters_on_resnet_101() -> None:
+    """Those of torchvision's ResNet-101, of the paths, and of what takes 1024 and 2048 channels of context."""
+    spatial = sum(9 * inputs * outputs + 2 * outputs for inputs, outputs in ((3, 64), (64, 128), (128, 256)))
+    refinements = sum(channels * channels + 3 * channels for channels in (1024, 2048))
+    fusion = 9 * (256 + 1024 + 2048) * 19 + 2 * 19 + 2 * (19 * 19 + 19)
+    classifiers = 19 * (19 + 1) + 19 * (1024 + 1) + 19 * (2048 + 1)
+    context = ResNet101_Weights.IMAGENET1K_V1.meta["num_params"] - 1000 * (2048 + 1)
+    assert sum(each.numel() for each in resnet101().parameters()) - 1000 * (2048 + 1) == context == 42_500_160
+    with torch.device("meta"):
+        net = BiSeNet(depth=101)
+    assert sum(each.numel() for each in net.parameters()) == context + spatial + refinements + fusion + classifiers
+
+
+def test_operations_on_resnet_101() -> None:
+    """By hand: 2 for each weight and place; of ResNet-101 the first convolution and 33 bottlenecks."""
+    places = {stride: 512 * 1024 // stride**2 for stride in (2, 4, 8, 16, 32)}
+    products = 3 * 64 * 49 * places[2]
+    given = 64
+    for narrow, stride, blocks in ((64, 4, 3), (128, 8, 4), (256, 16, 23), (512, 32, 3)):
+        before = stride if stride == 4 else stride // 2
+        products += given * narrow * places[before] + 9 * narrow**2 * places[stride] + 4 * narrow**2 * places[stride]
+        products += given * 4 * narrow * places[stride]
+        products += (blocks - 1) * (4 + 9 + 4) * narrow**2 * places[stride]
+        given = 4 * narrow
+    products += 9 * (3 * 64 * places[2] + 64 * 128 * places[4] + 128 * 256 * places[8])
+    products += 1024**2 + 2048**2 + 9 * 3328 * 19 * places[8] + 2 * 19**2
+    with torch.device("meta"):
+        net, batch = BiSeNet(depth=101).eval(), torch.empty(1, 3, 512, 1024)
+    assert multiply_add_operations(net, batch) == 2 * (products + 19**2 * places[8])
+    assert multiply_add_operations(net.published(), batch) == 2 * (products + 19**2 * 512 * 1024)
+    assert multiply_add_operations(net, batch) / 1e9 == pytest.approx(182.448, abs=5e-4)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, 0.01, float("nan"), float("inf")])
@@ -217,6 +233,26 @@ def test_autocast_keeps_weights_and_gradients_in_float32() -> None:
 def test_upsampling_is_bilinear_between_pixel_centres() -> None:
     row = torch.tensor([[[[0.0, 1.0]]]])
     assert upsample(row, (1, 4)).flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_descriptions_name_the_same_network_on_another_resnet() -> None:
+    for description, depth in ((BiSeNet18(width=0.125), 18), (BiSeNet101(width=0.125), 101)):
+        net = description.build()
+        assert isinstance(net, BiSeNet)
+        assert net.context_path.depth == depth
+        assert net.backbone() is net.context_path
+    with pytest.raises(ValueError, match=r"BiSeNet101\.pretrained must be False unless width is 1, got width=0\.5"):
+        BiSeNet101(width=0.5, pretrained=True)
+
+
+def test_pretrained_loads_the_context_path_of_resnet_101(checkpoints: Path) -> None:
+    torch.manual_seed(5)
+    weights = randomise(resnet101()).state_dict()
+    torch.save(weights, checkpoints / Path(ResNet101_Weights.IMAGENET1K_V1.url).name)
+    net = BiSeNet101(pretrained=True).build()
+    assert isinstance(net, BiSeNet)
+    for name, value in net.context_path.state_dict().items():
+        assert torch.equal(value, weights[name]), name
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def network(num_classes: int = 19, seed: int = 0) -> LRASPPNetwork:
 def oracle_of(net: LRASPPNetwork, num_classes: int = 19) -> torch.nn.Module:
     """torchvision's network with the same state, whose names are the same."""
     oracle: torch.nn.Module = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=num_classes)
-    oracle.load_state_dict(net.state_dict())
+    oracle.load_state_dict(net.model.state_dict())
     return oracle
 
 
@@ -58,7 +58,7 @@ def test_so_are_gradients_in_training() -> None:
     torch.autograd.backward(upsample(net(batch, auxiliary=True).logits, (32, 64)).square().mean())
     torch.autograd.backward(oracle(normalised)["out"].square().mean())
     expected = dict(oracle.named_parameters())
-    for name, parameter in net.named_parameters():
+    for name, parameter in net.model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name].grad, atol=1e-8, rtol=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_the_classifiers_see_the_features() -> None:
     with torch.no_grad():
         prediction = net(255 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
         low, attended = prediction.features.split([40, 128], dim=1)
-        logits = net.classifier.low_classifier(low) + net.classifier.high_classifier(attended)
+        logits = net.model.classifier.low_classifier(low) + net.model.classifier.high_classifier(attended)
     assert torch.equal(prediction.logits, logits)
 
 
@@ -98,13 +98,13 @@ def test_pretrained_loads_the_backbone_only(checkpoint: Path) -> None:
     torch.manual_seed(0)
     net = LRASPP(pretrained=True).build()
     assert isinstance(net, LRASPPNetwork)
-    backbone = net.backbone.state_dict()
+    backbone = net.backbone().state_dict()
     assert len(backbone) > 200
     for name, value in backbone.items():
         assert torch.equal(value, weights[f"features.{name}"]), name
     assert {name for name in weights if name.startswith("features.")} == {f"features.{name}" for name in backbone}
-    plain = network().classifier.state_dict()
-    for name, value in net.classifier.state_dict().items():
+    plain = network().model.classifier.state_dict()
+    for name, value in net.model.classifier.state_dict().items():
         assert torch.equal(value, plain[name]), name
 
 

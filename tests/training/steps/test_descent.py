@@ -23,7 +23,7 @@ class Small(Network):
         self.stem = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
         self.head = nn.Conv2d(2, 2, 1)
 
-    def pretrained_part(self) -> nn.Module:
+    def backbone(self) -> nn.Module:
         return self.stem
 
 
