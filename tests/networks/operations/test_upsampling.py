@@ -53,6 +53,12 @@ def test_the_result_lies_in_memory_as_what_is_resized(memory_format: torch.memor
     assert y.is_contiguous(memory_format=memory_format)
 
 
+def test_what_has_the_size_is_left_as_it_is() -> None:
+    """A product with ones on the diagonal would round it on CUDA, and take its time everywhere."""
+    x = values(19, (4, 8))
+    assert upsample(x, (4, 8)) is x
+
+
 @pytest.mark.parametrize("memory_format", LAYOUTS)
 def test_gradients_of_gradients_are_those_of_a_linear_function(memory_format: torch.memory_format) -> None:
     x = values(2, (3, 4), torch.float64).to(memory_format=memory_format).requires_grad_()
