@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from platform.networks.network import Domain, Prediction
@@ -26,7 +26,7 @@ from platform.shifts.labels import NUM_CLASSES, Groups
 from platform.shifts.shift import Arrays, Images, LabelledImages, Pixels
 from platform.training.data.ahead import Ahead
 from platform.training.data.batches import Unsuited
-from platform.training.evidence import CHANGES, SOURCE_SAMPLES, TARGET_SAMPLES, Again, Gathered, spread
+from platform.training.evidence import CHANGES, SOURCE_SAMPLES, TARGET_SAMPLES, Again, Gathered, spread, thinned
 from platform.training.run import Interrupted, TrainingRun, never
 from platform.training.steps.passes import RECALIBRATED
 
@@ -99,7 +99,7 @@ def _evidence(
     again, before = Again(), torch.stack(target.kept)
     for number, (_, pixels, _) in enumerate(_batches(run.splits.target_val, None, target.again)):
         known = before[number * BATCH : (number + 1) * BATCH]
-        again.take(lambda changed: run.predict(changed, "target").logits, _numbers(pixels, run.device), known)
+        again.take(lambda changed: _logits(run, changed), _numbers(pixels, run.device), known)
         if stopped():
             raise Interrupted
     return Evidence(
@@ -112,6 +112,12 @@ def _evidence(
         mixed=again.mixed(),
         maps=target.maps(),
     )
+
+
+def _logits(
+    run: TrainingRun, images: Float32[Tensor, "batch 3 height width"]
+) -> Float[Tensor, "batch 19 rows columns"]:
+    return thinned(run.predict(images, "target"), images.shape[2:]).logits
 
 
 def metrics(confusions: dict[str, Counts], groups: Groups) -> dict[str, float]:
@@ -143,9 +149,10 @@ def evaluate(
         prediction = run.predict(_numbers(pixels, run.device), domain)
         total += _counted(_classes(prediction, labels.shape[1:]), labels)
         if gathered is not None:
-            gathered.take(positions, prediction)
+            seen = thinned(prediction, pixels.shape[1:3])
+            gathered.take(positions, seen)
             if domain == "source":
-                gathered.take_labels(positions, labels, prediction)
+                gathered.take_labels(positions, labels, seen)
         if stopped():
             raise Interrupted
     return total

@@ -26,6 +26,8 @@ MARGIN = 8
 """An eighth of an image is left out on each side where its middle is looked at."""
 NOISE = 16.0
 """Standard deviation of the noise that images in [0, 255] are disturbed by."""
+STRIDE = 8
+"""Pixels of an image between places that are looked at, at least: of all there would be 64 times as many."""
 LARGEST = 6e4
 """The largest logit or feature that half precision holds."""
 
@@ -188,6 +190,19 @@ def unmoved(logits: Float[Tensor, "batch 19 rows columns"]) -> Float[Tensor, "ba
 
 CHANGES = {"flipped": (flipped, flipped), "zoomed": (zoomed, within_zoomed), "disturbed": (disturbed, unmoved)}
 """What is done to images, and what brings the logits of the images as they were to the same places."""
+
+
+def thinned(prediction: Prediction, size: tuple[int, ...]) -> Prediction:
+    """A prediction for images of this size at the places that evidence looks at: of a fine one, those in the middle."""
+    sides = prediction.logits.shape[2:]
+    places = [min(side, -(-whole // STRIDE)) for side, whole in zip(sides, size, strict=True)]
+    if places == [*sides]:
+        return prediction
+    rows, columns = (
+        torch.from_numpy(_middle(np.arange(cells), cells, side)) for cells, side in zip(places, sides, strict=True)
+    )
+    logits, features = (each[:, :, rows][..., columns] for each in (prediction.logits, prediction.features))
+    return Prediction(logits, (), features)
 
 
 def spread(number: int, at_most: int) -> tuple[int, ...]:
