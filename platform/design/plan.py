@@ -109,7 +109,7 @@ class Plan:
     @property
     def evidence_bytes(self) -> int:
         """Disk space of what selectors are computed from, at most: it stays, of every evaluation of every trial."""
-        return sum(planned.row.trials * planned.row.budget.evaluations for planned in self.rows) * MOST_BYTES
+        return sum(planned.row.trials * planned.row.evaluations for planned in self.rows) * MOST_BYTES
 
     @property
     def running_bytes(self) -> int:

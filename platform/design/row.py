@@ -81,6 +81,15 @@ class Row:
         """The number of search and confirm trials."""
         return self.search_trials + len(self.confirm_numbers)
 
+    @functools.cached_property
+    def evaluations(self) -> int:
+        """How often a trial is evaluated: once, at its end, where steps change nothing and there is no search.
+
+        Early stopping compares search trials of all rows at the same steps.
+        """
+        methods, _ = self.filled({})
+        return self.budget.evaluations if methods.acts or self.search_trials else 1
+
     @property
     def supervised(self) -> bool:
         """Whether it, or a row that it comes after, trains on target labels that adaptation does not have."""
@@ -137,7 +146,7 @@ class Row:
             resolved=self.arm.resolved(methods.values, self.shift.size),
             seed=seed,
             steps=self.budget.steps,
-            evaluations=self.budget.evaluations,
+            evaluations=self.evaluations,
             threads=self.slot.cpus,
             code=training_code(*self.code),
             data=methods.data(),

@@ -227,6 +227,12 @@ class Composition:
         """Whether any method changes its players after a step."""
         return any(type(method).update is not Method.update for method in self.methods)
 
+    @property
+    def acts(self) -> bool:
+        """Whether steps do anything: what votes, say, is complete before the first."""
+        learns = any(type(method).losses is not Method.losses for method in self.methods)
+        return bool(self.reads) or learns or self.updates
+
 
 def modules_of(network: Network, players: Sequence[Mapping[str, Player]]) -> dict[str, nn.Module]:
     """The modules of all players by name, the segmentation network first."""

@@ -213,6 +213,9 @@ class TrainingRun:
 
     def _take_step(self) -> dict[str, Tensor]:
         self._begin()
+        if not self.methods.acts:
+            self.step += 1
+            return {}
         if self.parts > 1:
             self.graph.stop("batches are halved")
         try:

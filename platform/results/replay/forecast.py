@@ -53,7 +53,7 @@ def _reckoned(planned: PlannedRow, on_gpu: bool) -> Pace:
 def _row(study: Study, planned: PlannedRow, pace: Pace, draw: int) -> Work:
     """A row of which nothing is trained yet, whose trials keep the order that they have at the first rung."""
     row = planned.row
-    steps = evaluated_steps(row.budget.steps, row.budget.evaluations)
+    steps = evaluated_steps(row.budget.steps, row.evaluations)
     confirm = pace.start + HANDOVER_SECONDS + row.budget.steps * pace.step + len(steps) * pace.test
     search = None
     if row.search is not None and row.search_trials:
