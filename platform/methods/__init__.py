@@ -3,9 +3,19 @@
 from platform.methods.adversarial import DANN, AdvEnt, Adversarial, ClassConditionalAdversarial, MultiLevelAdversarial
 from platform.methods.batch import Labelled, Unlabelled, UnlabelledImages
 from platform.methods.bounds import SourceOnly, TargetSupervised
+from platform.methods.committee import MajorityVote
 from platform.methods.discrepancy import CORAL, MMD, AdaBN, BatchNormMoments
 from platform.methods.method import SEGMENTATION, Integer, Method, Player
-from platform.methods.self_training import CBST, DACS, MinEnt, MultiBandTransfer, PseudoLabels, RareClassSampling
+from platform.methods.self_training import (
+    CBST,
+    DACS,
+    Distillation,
+    MaxSquare,
+    MinEnt,
+    MultiBandTransfer,
+    PseudoLabels,
+    RareClassSampling,
+)
 from platform.methods.step import Step
 from platform.methods.translation import FDA, HistogramMatching, LabTransfer, TranslatedImages
 from platform.methods.upsampled_loss import cross_entropy
@@ -25,9 +35,12 @@ __all__ = [
     "HistogramMatching",
     "BatchNormMoments",
     "ClassConditionalAdversarial",
+    "Distillation",
     "Integer",
     "LabTransfer",
     "Labelled",
+    "MajorityVote",
+    "MaxSquare",
     "Method",
     "MinEnt",
     "MultiBandTransfer",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from platform.design.budget import Slot
-from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
+from platform.methods import FDA, Adversarial, MajorityVote, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
 from platform.records.trial import SEARCH_SEED
 from platform.shifts import gta5_to_cityscapes, town
@@ -273,6 +273,19 @@ def test_a_trial_holds_every_field_and_what_it_means_at_the_shifts_size() -> Non
     assert trial.recipe == vars(Recipe(momentum=0.5, batch=8)) | {"network": network}
     assert trial.resolved == {"beta": {"band": 25}}
     assert (trial.seed, trial.steps, trial.evaluations, trial.shift) == (0, 300, 6, {"name": "pair"})
+
+
+def test_a_row_whose_steps_do_nothing_is_evaluated_once_unless_it_is_searched() -> None:
+    arms = {
+        "FDA": Arm(FDA),
+        "source only": Arm(SourceOnly),
+        "vote": Arm(MajorityVote).after("FDA", "source only"),
+        "searched": Arm(MajorityVote, learning_rate=LogUniform(1e-3, 0.1)).after("FDA", "source only"),
+    }
+    planned = study(arms, search=SEARCH)
+    evaluated = {row.name: row.trial({}, 1, {}).evaluated_steps for row in planned.rows}
+    every = BUDGET.evaluated_steps
+    assert evaluated == {"FDA": every, "source only": every, "vote": (300,), "searched": every}
 
 
 def test_whole_and_real_numbers_of_one_value_are_one_trial() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from platform.design.header import header
-from platform.methods import CORAL, AdaBN, MinEnt, SourceOnly
+from platform.methods import CORAL, AdaBN, MajorityVote, MinEnt, SourceOnly
 from platform.networks import BiSeNet18
 from platform.records.ledger import Ledger
 from platform.records.record import End, Phase, State
@@ -40,8 +40,8 @@ Open = list[tuple[Phase, int, tuple[str, ...]]]
 class Book:
     """A study whose trials end as a test says."""
 
-    def __init__(self, folder: Path) -> None:
-        self.search = Search(STUDY, Ledger(Store(folder), "small", list(ARMS)), STUDY.shift.identity())
+    def __init__(self, folder: Path, study: Study = STUDY) -> None:
+        self.search = Search(study, Ledger(Store(folder), "small", list(study.arms)), study.shift.identity())
 
     def open(self, arm: str) -> Open:
         """What may be trained of an arm: phase, number, and what it begins from."""
@@ -110,6 +110,19 @@ def test_what_begins_from_a_failed_trial_is_never_open_and_the_others_are(tmp_pa
     book.train("AdaBN")
     assert [book.open(arm) for arm in ARMS] == [[], [], []]
     assert book.complete()
+
+
+def test_a_vote_lacks_the_seeds_of_which_one_member_failed(tmp_path: Path) -> None:
+    arms = {
+        "source only": Arm(SourceOnly),
+        "CORAL": Arm(CORAL),
+        "vote": Arm(MajorityVote).after("CORAL", "source only"),
+    }
+    book = Book(tmp_path, dataclasses.replace(STUDY, arms=arms))
+    members = [(book.train("CORAL", state), book.train("source only")) for state in ("failed", "complete")]
+    assert book.open("vote") == [("confirm", 1, members[1])]
+    book.train("vote")
+    assert book.open("vote") == []
 
 
 def test_a_trials_id_has_those_that_it_begins_from() -> None:

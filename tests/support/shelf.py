@@ -15,8 +15,11 @@ from platform.methods import (
     Adversarial,
     BatchNormMoments,
     ClassConditionalAdversarial,
+    Distillation,
     HistogramMatching,
     LabTransfer,
+    MajorityVote,
+    MaxSquare,
     Method,
     MinEnt,
     MultiBandTransfer,
@@ -59,11 +62,16 @@ METHODS: list[Method] = [
     PseudoLabels(rounds=5),
     CBST(rounds=5),
     MultiBandTransfer(),
+    MaxSquare(),
+    Distillation(),
+    MajorityVote(),
 ]
 COMPOSED = [
     Composition((FDA(beta=0.1), Adversarial(width=4))),
     Composition((LabTransfer(), RareClassSampling(), DACS(threshold=0.05), MinEnt())),
     Composition((FDA(beta=0.1), MultiBandTransfer())),
+    Composition((RareClassSampling(), DACS(threshold=0.05), MaxSquare())),
+    Composition((FDA(beta=0.1), Distillation())),
 ]
 ACTING = [Composition((method,)) for method in METHODS] + COMPOSED
 
@@ -95,6 +103,8 @@ AIMS = [
     Aim(MinEnt(lambda_ent=1.0), MinEnt(lambda_ent=0.0), "loss/shannon_entropy"),
     Aim(MMD(), MMD(lambda_mmd=0.0), "loss/mmd"),
     Aim(BatchNormMoments(), BatchNormMoments(lambda_moments=0.0), "loss/moments"),
+    Aim(MaxSquare(lambda_max_square=1.0), MaxSquare(lambda_max_square=0.0), "loss/max_square"),
+    Aim(Distillation(), Distillation(lambda_distillation=0.0), "loss/distillation"),
     Aim(CORAL(), CORAL(lambda_coral=0.0), "loss/coral"),
     Aim(DACS(threshold=0.05), DACS(threshold=0.05, lambda_mix=0.0), "loss/mix"),
     Aim(PseudoLabels(rounds=1), PseudoLabels(rounds=1, lambda_pseudo=0.0), "loss/pseudo_labels"),

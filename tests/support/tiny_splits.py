@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from platform.methods import CBST, AdaBN, Method, MultiBandTransfer, PseudoLabels
+from platform.methods import CBST, AdaBN, Distillation, MajorityVote, Method, MultiBandTransfer, PseudoLabels
 from platform.methods.composition import Composition
 from platform.methods.step import Step
 from platform.networks.architectures.bisenet import BiSeNet, BiSeNet18
@@ -21,7 +21,14 @@ SIZE = (32, 64)
 NETWORK_WIDTH = 0.0625
 CPU = torch.device("cpu")
 
-AFTER: dict[type[Method], int] = {AdaBN: 1, PseudoLabels: 1, CBST: 1, MultiBandTransfer: 3}
+AFTER: dict[type[Method], int] = {
+    AdaBN: 1,
+    PseudoLabels: 1,
+    CBST: 1,
+    MultiBandTransfer: 3,
+    Distillation: 1,
+    MajorityVote: 3,
+}
 """Methods that begin from trials of other rows, and how many networks they are given here."""
 
 torch.set_num_threads(1)

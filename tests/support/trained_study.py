@@ -26,7 +26,7 @@ TINY = '''"""Does another selector choose another configuration?"""
 from dataclasses import dataclass
 from typing import ClassVar
 
-from platform.methods import FDA, AdaBN, SourceOnly, TargetSupervised, TranslatedImages
+from platform.methods import FDA, AdaBN, Distillation, MajorityVote, SourceOnly, TargetSupervised, TranslatedImages
 from platform.networks import BiSeNet18
 from platform.scores.evidence import Evidence
 from platform.scores.selectors import PriorDivergence, Selector

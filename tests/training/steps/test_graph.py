@@ -16,6 +16,7 @@ from platform.methods import (
     FDA,
     AdaBN,
     Adversarial,
+    MajorityVote,
     Method,
     MultiBandTransfer,
     PseudoLabels,
@@ -36,8 +37,8 @@ from tests.support.tiny_splits import CPU, training_run
 
 T = TypeVar("T")
 STEPS = WARM_UP + 5
-NOT_REPEATED = (DACS, AdaBN, PseudoLabels, CBST, MultiBandTransfer)
-"""Methods that ask for the number of a step, or draw."""
+NOT_REPEATED = (DACS, AdaBN, PseudoLabels, CBST, MultiBandTransfer, MajorityVote)
+"""Methods that ask for the number of a step, or draw, or do nothing in it."""
 
 
 @pytest.fixture
