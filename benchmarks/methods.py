@@ -30,9 +30,9 @@ from platform.training.run import TrainingRun
 
 
 class Row:
-    """Methods, the network if it is not the others', and whether they begin from a run of source only."""
+    """Methods, the network if it is not the others', and from how many runs of source only they begin."""
 
-    def __init__(self, *acting: Method, network: Architecture | None = None, after: bool = False) -> None:
+    def __init__(self, *acting: Method, network: Architecture | None = None, after: int = 0) -> None:
         self.composition = Composition(acting)
         self.network = network
         self.after = after
@@ -44,7 +44,7 @@ class Row:
     def cost(self) -> Cost:
         """What it costs by the published recipe."""
         recipe = self.recipe(Recipe())
-        return cost_of(self.composition, recipe, (Given(SOURCE_ONLY, recipe),) if self.after else ())
+        return cost_of(self.composition, recipe, (Given(SOURCE_ONLY, recipe),) * self.after)
 
 
 SOURCE_ONLY = Composition((methods.SourceOnly(),))
@@ -56,6 +56,7 @@ ROWS = {
     "histogram matching": Row(methods.HistogramMatching()),
     "FDA": Row(methods.FDA()),
     "MinEnt": Row(methods.MinEnt()),
+    "MaxSquare": Row(methods.MaxSquare()),
     "CORAL": Row(methods.CORAL()),
     "MMD": Row(methods.MMD()),
     "batch norm's moments": Row(methods.BatchNormMoments()),
@@ -67,7 +68,9 @@ ROWS = {
     "class-conditional": Row(methods.ClassConditionalAdversarial()),
     "DACS": Row(methods.DACS()),
     "FDA + adversarial": Row(methods.FDA(), methods.Adversarial()),
-    "AdaBN after source only": Row(methods.AdaBN(), after=True),
+    "AdaBN after source only": Row(methods.AdaBN(), after=1),
+    "distillation": Row(methods.Distillation(), after=1),
+    "majority vote of three": Row(methods.MajorityVote(), after=3),
     "source only, LR-ASPP": Row(methods.SourceOnly(), network=LRASPP()),
 }
 WARM, PAIRS = 3, 9
@@ -105,7 +108,7 @@ def measure(rows: Mapping[str, Row], pairs: int) -> None:
 def relative(row: Row, recipe: Recipe, splits: Splits, device: torch.device, pairs: int) -> float:
     """The median of a step's time, as a multiple of source only's."""
     own = row.recipe(recipe)
-    given = [own.network.build().to(device)] if row.after else []
+    given = [own.network.build().to(device) for _ in range(row.after)]
     runs = [
         TrainingRun(SOURCE_ONLY, recipe, splits, 1, 10_000, device),
         TrainingRun(row.composition, own, splits, 1, 10_000, device, given),

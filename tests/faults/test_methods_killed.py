@@ -30,8 +30,8 @@ from pathlib import Path
 
 from platform.methods import (
     CBST, CORAL, DACS, DANN, FDA, MMD, AdaBN, AdvEnt, Adversarial, BatchNormMoments, ClassConditionalAdversarial,
-    HistogramMatching, LabTransfer, MinEnt, MultiBandTransfer, MultiLevelAdversarial, PseudoLabels, RareClassSampling,
-    SourceOnly, TargetSupervised, TranslatedImages,
+    Distillation, HistogramMatching, LabTransfer, MajorityVote, MaxSquare, MinEnt, MultiBandTransfer,
+    MultiLevelAdversarial, PseudoLabels, RareClassSampling, SourceOnly, TargetSupervised, TranslatedImages,
 )
 from platform.networks import LRASPP, BiSeNet18
 from platform.shifts import town
@@ -67,6 +67,7 @@ study = Study(
         "HistogramMatching": Arm(held("HistogramMatching", HistogramMatching)),
         "TranslatedImages": Arm(held("TranslatedImages", TranslatedImages), folder=""),
         "MinEnt": Arm(held("MinEnt", MinEnt)),
+        "MaxSquare": Arm(held("MaxSquare", MaxSquare)),
         "DACS": Arm(held("DACS", DACS), threshold=0.05),
         "RareClassSampling": Arm(held("RareClassSampling", RareClassSampling)),
         "CORAL": Arm(held("CORAL", CORAL)),
@@ -77,6 +78,8 @@ study = Study(
         "PseudoLabels": Arm(held("PseudoLabels", PseudoLabels), rounds=3).after("SourceOnly"),
         "CBST": Arm(held("CBST", CBST), rounds=3).after("SourceOnly"),
         "MultiBandTransfer": Arm(held("MultiBandTransfer", MultiBandTransfer)).after("FDA"),
+        "Distillation": Arm(held("Distillation", Distillation)).after("DACS"),
+        "MajorityVote": Arm(held("MajorityVote", MajorityVote)).after("SourceOnly", "FDA", "DACS"),
         "Thrice": Arm(held("Thrice", DACS), threshold=0.05).after("AdaBN"),
         "LRASPP": Arm(held("LRASPP", SourceOnly), network=LRASPP()),
     }},
@@ -87,7 +90,7 @@ study = Study(
 )
 '''
 ARMS = re.findall(r'"(\w+)": Arm', TEXT)
-AFTER = dict(re.findall(r'"(\w+)": Arm.*after\("(\w+)"\)', TEXT))
+AFTER = {arm: re.findall(r'"(\w+)"', named) for arm, named in re.findall(r'"(\w+)": Arm.*after\((.*)\)', TEXT)}
 
 
 def test_every_shipped_method_has_a_row() -> None:
@@ -139,7 +142,7 @@ def all_that_can_wait(machine: Machine, command: Command, place: Path, struck: l
     """The rows that wait, as soon as all do that have a slot."""
     while command.running:
         done = {arm for arm, record in records(machine).items() if record.end is not None}
-        can = [arm for arm in ARMS if arm not in struck and AFTER.get(arm, arm) in {arm, *done}]
+        can = [arm for arm in ARMS if arm not in struck and done.issuperset(AFTER.get(arm, ()))]
         waiting = [arm for arm in can if (place / f"{arm}.waits").exists()]
         if waiting and len(waiting) >= min(SLOTS, len(can)):
             return waiting
