@@ -45,7 +45,7 @@ def rows() -> dict[str, Arm]:
         "AdaBN": Arm(AdaBN).after("source only"),
         "CORAL": Arm(CORAL, lambda_coral=LogUniform(0.1, 100.0), **rate),
         "MMD": Arm(MMD, lambda_mmd=LogUniform(1e-2, 10.0), **rate),
-        "batch norm's moments": Arm(BatchNormMoments, lambda_moments=LogUniform(1e-2, 10.0), **rate),
+        "batch norm's moments": Arm(BatchNormMoments, lambda_moments=LogUniform(0.1, 1000.0), **rate),
         "DANN": Arm(DANN, lambda_dann=LogUniform(0.01, 10.0), **rate),
         "adversarial": Arm(Adversarial, **adversarial),
         "lightweight adversarial": Arm(Adversarial, separable=True, **adversarial),

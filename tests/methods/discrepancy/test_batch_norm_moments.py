@@ -223,4 +223,4 @@ def test_a_network_without_batch_norm_is_refused() -> None:
 
 
 def test_default_weight() -> None:
-    assert vars(BatchNormMoments()) == {"lambda_moments": 1.0}
+    assert vars(BatchNormMoments()) == {"lambda_moments": 10.0}
