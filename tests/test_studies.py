@@ -11,9 +11,18 @@ from platform.commands.terminal.plan import describe
 from platform.design.header import header
 from platform.design.loading import load
 from platform.design.plan import plan
-from platform.methods import FDA, AdaBN, Adversarial, Method, SourceOnly, TargetSupervised, TranslatedImages
+from platform.methods import (
+    FDA,
+    AdaBN,
+    Adversarial,
+    MajorityVote,
+    Method,
+    SourceOnly,
+    TargetSupervised,
+    TranslatedImages,
+)
 from platform.methods.composition import Composition
-from platform.networks import BiSeNet18
+from platform.networks import BiSeNet18, PIDNetSmall
 from platform.shifts.labels import CAMVID_11
 from platform.shifts.shift import DATA_VARIABLE
 from platform.study import Recipe, Study
@@ -24,10 +33,8 @@ from tests.support.tiny_splits import CPU
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
-AUDITED = {"every_method", "every_method_small"}
-"""Studies for audits: a row may train nothing that could be tuned."""
-WHOLE = AUDITED | {"early_stopping"}
-"""Studies for audits and replays: no trial is stopped."""
+WHOLE = {"early_stopping"}
+"""Studies for replays: no trial is stopped."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +64,8 @@ def test_a_study_asks_a_question(path: Path) -> None:
 def test_a_study_is_fair_and_bounded(path: Path) -> None:
     study = load(path).study
     planned = plan(study)
-    tuned = [row for row in study.rows if path.stem not in AUDITED or row.arm.methods != (AdaBN,)]
+    tuned = [row for row in study.rows if not {AdaBN, MajorityVote} & {*row.arm.methods}]
+    assert [row.arm.trains for row in study.rows] == [row in tuned for row in study.rows]
     assert path.stem in WHOLE or planned.warnings == ()
     assert len({row.search_trials for row in tuned}) == 1, "every row gets the same search"
     assert study.seeds >= 3
@@ -67,15 +75,26 @@ def test_a_study_is_fair_and_bounded(path: Path) -> None:
     assert all(len(arm.ranges) <= 5 for arm in study.arms.values())
 
 
-def test_an_audited_study_has_every_method_and_stops_no_trial() -> None:
-    """But for one whose images another program makes first."""
+def test_the_families_have_every_method_but_those_that_need_files() -> None:
     shelf = {entry for entry in vars(methods).values() if isinstance(entry, type) and issubclass(entry, Method)}
-    for name in AUDITED:
-        study = named(name)
-        assert {method for arm in study.arms.values() for method in arm.methods} == shelf - {Method, TranslatedImages}
-        assert (study.rungs, study.select, study.seeds) == ((), "source/miou", 5)
-        assert study.search is not None
-        assert study.search.trials == 8
+    study = named("families")
+    assert {method for arm in study.arms.values() for method in arm.methods} == shelf - {Method, TranslatedImages}
+    assert study.seeds == 5
+    small = named("families_small")
+    assert {name: small.arms[name] for name in small.arms} == {name: study.arms[name] for name in small.arms}
+    assert (small.shift.size, small.shift.groups, small.seeds) == ((96, 128), CAMVID_11, 3)
+
+
+def test_the_networks_study_has_the_same_rows_on_both() -> None:
+    study = named("networks")
+    networks = {arm.fields["network"] for arm in study.arms.values()}
+    rows = [
+        {name.rpartition(", ")[0]: arm.methods for name, arm in study.arms.items() if arm.fields["network"] == network}
+        for network in networks
+    ]
+    assert len(rows) == 2
+    assert rows[0] == rows[1]
+    assert study.shift.size == (512, 1024)
 
 
 @pytest.mark.parametrize("path", [file for file in FILES if file.stem not in WHOLE], ids=lambda path: path.stem)
@@ -109,7 +128,7 @@ def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
     for row in small.rows:
         trial = row.trial({}, 0, small.shift.identity())
         assert trial.steps == 4
-        assert trial.recipe["network"] == repr(BiSeNet18(width=0.125))
+        assert trial.recipe["network"] in (repr(BiSeNet18(width=0.125)), repr(PIDNetSmall(width=0.125)))
         assert row.search_trials <= 2
 
 

@@ -10,6 +10,7 @@ from platform.design.ranges import OneOf, Range
 from platform.methods.composition import Composition, check_together, reads_of
 from platform.methods.method import Method
 from platform.methods.spelling import check_spelling
+from platform.methods.step import LABELLED
 from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
@@ -62,6 +63,11 @@ class Arm:
     def reads(self) -> frozenset[str]:
         """What its methods read of `source`, `target`, `few` and `oracle`."""
         return frozenset().union(*map(reads_of, self.methods))
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything descends a loss, so that there is a learning rate to be tuned."""
+        return bool(self.reads & LABELLED.keys()) or any(method.losses is not Method.losses for method in self.methods)
 
     @property
     def supervised(self) -> bool:

@@ -235,8 +235,8 @@ def _warnings(study: Study) -> tuple[str, ...]:
         if row.defaults_outside:
             outside = ", ".join(f"{field} {default}" for field, default in row.defaults_outside.items())
             warnings.append(f"{row.name!r} tries its default first, outside of its ranges: {outside}")
-    # An ensemble of other rows trains nothing, and has nothing to tune.
-    trained = [row for row in study.rows if row.arm.reads]
+    # A vote of other rows, or AdaBN, has nothing to tune.
+    trained = [row for row in study.rows if row.arm.trains]
     if len({row.search_trials for row in trained}) > 1:
         numbers = sorted({row.search_trials for row in trained}, reverse=True)
         counts = (_named(str(n), [row.name for row in trained if row.search_trials == n]) for n in numbers)
