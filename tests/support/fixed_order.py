@@ -18,9 +18,9 @@ FIXED_ORDER = frozenset(
         "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor_divide ge gt le lerp "
         "log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ "
         "where leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward softplus softplus_backward "
-        "threshold_backward",
-        # Draws, each from a count of its own.
-        "randint",
+        "threshold_backward hardsigmoid hardsigmoid_backward hardswish_ hardswish_backward div_",
+        # Drawn from a seed that each step sets, a number for each place.
+        "bernoulli_ native_dropout native_dropout_backward randint",
         # Of many tensors at a time.
         "_foreach_add_ _foreach_lerp_ _fused_adam_ _fused_sgd_",
         # Sums and the like, by a tree of threads that the sizes decide.
@@ -31,6 +31,8 @@ FIXED_ORDER = frozenset(
         "baddbmm mm",
         # Each input gathers the gradients of the windows whose largest it is (DilatedMaxPool2d.cu).
         "max_pool2d_with_indices max_pool2d_with_indices_backward affine_grid_generator",
+        # Each input gathers the gradients of the windows that it is in (AveragePool2d.cu).
+        "avg_pool2d avg_pool2d_backward",
     )
     for name in group.split()
 )

@@ -10,7 +10,7 @@ from platform.methods import DACS, FDA, Adversarial, MajorityVote, Method, Sourc
 from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.self_training import strong_augmentation
-from platform.networks import LRASPP, Architecture, BiSeNet18, discriminator
+from platform.networks import LRASPP, Architecture, BiSeNet18, DeepLabV3, PIDNetSmall, discriminator
 from platform.training.cost.reads import READS
 from platform.training.data.transfer import Transfer
 from platform.training.device.arithmetic import Arithmetic
@@ -46,6 +46,14 @@ alone: each tensor once an operation, as estimates of a step's time were made.
 """
 
 
+NETWORKS: dict[str, Architecture] = {
+    "BiSeNet": BiSeNet18(width=0.0625),
+    "DeepLabV3": DeepLabV3(backbone="ResNet-50", width=0.125),
+    "LR-ASPP": LRASPP(),
+    "PIDNet": PIDNetSmall(width=0.125),
+}
+
+
 @pytest.fixture(autouse=True)
 def all_that_dacs_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """In some steps it neither jitters nor blurs."""
@@ -60,6 +68,15 @@ def test_no_step_waits_for_the_device_or_adds_up_in_any_order(methods: Compositi
     operations = operations_of(run._take_step)
     assert not operations.keys() & READS
     check_fixed_order(methods, operations)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_no_network_waits_for_the_device_or_adds_up_in_any_order(network: Architecture) -> None:
+    run = training_run(SourceOnly(), batch=4, network=network)
+    run.advance(1)
+    operations = operations_of(run._take_step)
+    assert not operations.keys() & READS
+    check_fixed_order(Composition((SourceOnly(),)), operations)
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method != MajorityVote()], ids=str)
@@ -131,7 +148,7 @@ def laid_out_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("laid_out_for_a_gpu")
-@pytest.mark.parametrize("network", [BiSeNet18(width=0.0625), LRASPP()], ids=["BiSeNet", "LR-ASPP"])
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("method", [Adversarial(width=4), Adversarial(width=4, separable=True), FDA()], ids=str)
 def test_every_convolution_gives_channels_last(method: Method, network: Architecture) -> None:
     run = training_run(method, batch=4, network=network)

@@ -180,7 +180,8 @@ class PixelAttention(nn.Module):
         size = detail.shape[-2:]
         alike = self.of_detail(detail) * upsample(self.of_context(context), size)
         share = alike.sum(dim=1, keepdim=True).sigmoid().to(detail.dtype)
-        return (1 - share) * detail + share * upsample(context, size)
+        y: Tensor = (1 - share) * detail + share * upsample(context, size)
+        return y
 
 
 class PyramidPooling(nn.Module):

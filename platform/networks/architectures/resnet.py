@@ -129,7 +129,8 @@ class Projection(nn.Sequential):
 
     def forward(self, x: Float[Tensor, "batch inputs height width"]) -> Float[Tensor, "batch outputs rows columns"]:
         """Project the pixels that are kept."""
-        y: Tensor = super().forward(x[..., :: self.every, :: self.every])
+        convolution, norm = self
+        y: Tensor = norm(convolution(x[..., :: self.every, :: self.every]))
         return y
 
 

@@ -21,12 +21,12 @@ from platform.networks.architectures.resnet import Depth
 from platform.networks.cost import multiply_add_operations, parameters
 from tests.support.weights import randomise
 
+ON_50, ON_101 = (
+    weights.COCO_WITH_VOC_LABELS_V1.meta for weights in (DeepLabV3_ResNet50_Weights, DeepLabV3_ResNet101_Weights)
+)
 PUBLISHED: dict[Depth, tuple[int, float]] = {
-    depth: (weights.meta["num_params"], weights.meta["_ops"])
-    for depth, weights in (
-        (50, DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1),
-        (101, DeepLabV3_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1),
-    )
+    50: (ON_50["num_params"], ON_50["_ops"]),
+    101: (ON_101["num_params"], ON_101["_ops"]),
 }
 
 
@@ -76,9 +76,7 @@ def test_so_are_gradients_in_training_without_dropout() -> None:
     torch.autograd.backward([logits.square().mean() for logits in every])
     torch.autograd.backward([logits.square().mean() for logits in expected.values()])
     for (name, ours), theirs in zip(net.named_parameters(), oracle.parameters(), strict=True):
-        torch.testing.assert_close(
-            ours.grad, theirs.grad, atol=1e-8, rtol=1e-6, msg=lambda text, name=name: name + text
-        )
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-8, rtol=1e-6, msg=name)
 
 
 def test_dropout_is_torchvisions() -> None:

@@ -113,7 +113,7 @@ def test_deployed_parameters_and_operations_are_the_published_ones() -> None:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal products, beside
         products += multiply_accumulates(layer, inputs[0], output)
-        beside += output.numel() * {nn.ReLU: 1}.get(type(layer), 2 * isinstance(layer, nn.BatchNorm2d))
+        beside += output.numel() * (isinstance(layer, nn.ReLU) + 2 * isinstance(layer, nn.BatchNorm2d))
 
     for layer in net.modules():
         if next(layer.children(), None) is None:
@@ -143,7 +143,7 @@ def test_pixel_attention_by_loops() -> None:
     with torch.no_grad():
         mixed = attention(detail, context)[0].numpy()
     of_detail, of_context = (
-        next(iter(layer)).weight.detach()[:, :, 0, 0].numpy() / np.sqrt(1 + 1e-5)
+        layer.get_parameter("0.weight").detach()[:, :, 0, 0].numpy() / np.sqrt(1 + 1e-5)
         for layer in (attention.of_detail, attention.of_context)
     )
     for row, column in np.ndindex(2, 2):
@@ -157,7 +157,7 @@ def test_boundaries_choose_between_detail_and_context(boundary: float, attention
     """With p = 2 and i = 3 everywhere, and convolutions that sum over 8 channels, times 1 and times 10."""
     fusion = BoundaryAttention(8).eval().double()
     for layer, weight in ((fusion.of_detail, 1.0), (fusion.of_context, 10.0)):
-        nn.init.constant_(next(iter(layer)).weight, weight)
+        nn.init.constant_(layer.get_parameter("0.weight"), weight)
     ones = torch.ones(1, 8, 1, 1, dtype=torch.float64)
     with torch.no_grad():
         y = fusion(2 * ones, 3 * ones, boundary * ones) * (1 + 1e-5) ** 0.5
@@ -167,11 +167,11 @@ def test_boundaries_choose_between_detail_and_context(boundary: float, attention
 def test_windows_count_the_zeros_around_a_small_map() -> None:
     pyramid = PyramidPooling(1, 1, 1)
     x = torch.tensor([[[[3.0, 5.0]]]])
-    means = [scale[0](x).flatten().tolist() for scale in pyramid.around]
+    pools = [scale.get_submodule("0") for scale in pyramid.around]
+    means = [pool(x).flatten().tolist() for pool in pools]
     assert means == [pytest.approx([8 / 25]), pytest.approx([8 / 81]), pytest.approx([8 / 289]), [4.0]]
-    assert [tuple(scale[0](torch.zeros(1, 1, 16, 32)).shape[-2:]) for scale in pyramid.around] == [
-        (8, 16), (4, 8), (2, 4), (1, 1),
-    ]  # fmt: skip
+    sizes = [tuple(pool(torch.zeros(1, 1, 16, 32)).shape[-2:]) for pool in pools]
+    assert sizes == [(8, 16), (4, 8), (2, 4), (1, 1)]
 
 
 def test_convolutions_start_as_published() -> None:

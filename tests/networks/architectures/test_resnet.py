@@ -20,7 +20,7 @@ def oracle_of(depth: Depth, dilated: bool = False) -> torchvision.ResNet:
     return build(replace_stride_with_dilation=[False, True, True]) if dilated else build()
 
 
-@pytest.mark.parametrize(("depth", "dilated"), [(18, False), (50, False), (50, True), (101, False), (101, True)])
+@pytest.mark.parametrize(("depth", "dilated"), [(18, False), (50, True), (101, False)])
 def test_features_are_torchvisions(depth: Depth, dilated: bool) -> None:
     torch.manual_seed(0)
     ours, oracle = randomise(ResNet(depth, dilated=dilated)).eval().double(), oracle_of(depth, dilated).eval().double()
