@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from platform.methods import SourceOnly
-from platform.training import latency as module
 from platform.training.attempt import take_step
 from platform.training.latency import TIMED, WARM_UP, latency
 from tests.support.attempts import assignment, attempt, process_as_it_was, report_of
@@ -34,7 +33,7 @@ def test_it_is_the_median_of_single_images_after_a_warm_up(monkeypatch: pytest.M
         passed += next(taking)
 
     run.network.register_forward_pre_hook(segment)
-    monkeypatch.setattr(module.time, "perf_counter", lambda: passed)
+    monkeypatch.setattr(time, "perf_counter", lambda: passed)
     assert latency(run, (48, 96)) == pytest.approx(0.04)
     assert given == [(1, 3, 48, 96)] * (WARM_UP + TIMED)
     assert TIMED >= 20

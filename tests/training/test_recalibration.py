@@ -15,6 +15,7 @@ from platform.networks import LRASPP
 from platform.networks.modes import NORMS, recalibrate
 from platform.shifts.shift import Images
 from platform.training import evaluation
+from platform.training.attempt import take_step
 from platform.training.data.batches import Unsuited
 from platform.training.evaluation import recalibrate as recalibrate_run
 from platform.training.run import Interrupted
@@ -26,7 +27,6 @@ from tests.support.attempts import (
     numbers,
     process_as_it_was,
     report_of,
-    take_step,
 )
 from tests.support.own_methods import TEACHER, MeanTeacher
 from tests.support.tiny_splits import assert_same, images, parameters, running_statistics, splits, state, training_run
