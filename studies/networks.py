@@ -1,11 +1,11 @@
 """Does the ranking of the methods hold on another network?
 
-One method of each family on the original study's BiSeNet and on PIDNet-S, both from ImageNet weights where there are
-any, and both real-time: what the table's GFLOPs and milliseconds are beside each other is part of the answer.
+One method of each family on the original study's BiSeNet, from ImageNet weights, and on PIDNet-S, for which no such
+weights can be fetched. Both are real-time: what the table's GFLOPs and milliseconds are is part of the answer.
 
-Compared: the methods, within each network. Searched for every row: the learning rate, and the field that the method is
-known by. Fixed: everything else, as published. Differences are to BiSeNet's source only; those of the other network are
-to be read beside its own.
+Compared: the methods, within each network; differences are to BiSeNet's source only, and those of the other network are
+to be read beside its own. Searched for every row: the learning rate, and the field that the method is known by. Fixed:
+everything else, as published.
 """
 
 from platform.methods import CORAL, DACS, FDA, Adversarial, SourceOnly, TargetSupervised
@@ -14,22 +14,25 @@ from platform.shifts import gta5_to_cityscapes
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study, Uniform
 
 
-def rows(name: str, network: Architecture) -> dict[str, Arm]:
-    """A method of each family, and the bounds, on one network."""
-    shared = {"network": network, "learning_rate": LogUniform(1e-3, 5e-2)}
+def rows(name: str, network: Architecture, rate: LogUniform, discriminator_width: int = 64) -> dict[str, Arm]:
+    """A method of each family, and the bounds, on one network; 64 is the published width of the discriminator."""
+    shared = {"network": network, "learning_rate": rate}
+    adversarial = {"lambda_adv": LogUniform(1e-4, 1e-2), "width": discriminator_width, **shared}
     return {
         f"source only, {name}": Arm(SourceOnly, **shared),
         f"CORAL, {name}": Arm(CORAL, lambda_coral=LogUniform(0.1, 100.0), **shared),
-        f"adversarial, {name}": Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-2), **shared),
+        f"adversarial, {name}": Arm(Adversarial, **adversarial),
         f"FDA, {name}": Arm(FDA, beta=LogUniform(0.01, 0.1), **shared),
         f"DACS, {name}": Arm(DACS, threshold=Uniform(0.5, 0.99), **shared),
         f"target supervised, {name}": Arm(TargetSupervised, **shared),
     }
 
 
+RATE = LogUniform(1e-3, 5e-2)
+
 study = Study(
     shift=gta5_to_cityscapes(size=(512, 1024)),
-    arms=rows("BiSeNet", BiSeNet18(pretrained=True)) | rows("PIDNet", PIDNetSmall()),
+    arms=rows("BiSeNet", BiSeNet18(pretrained=True), RATE) | rows("PIDNet", PIDNetSmall(), RATE),
     reference="source only, BiSeNet",
     select="target/norm_and_prior",
     search=ASHA(trials=12, grace=0.2),

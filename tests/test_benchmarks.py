@@ -8,9 +8,11 @@ import torch
 from mlflow import MlflowClient
 
 import platform.methods
-from benchmarks import driver, evidence, many_gpus, methods, slots
+import platform.networks
+from benchmarks import driver, evidence, many_gpus, methods, networks, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
 from platform.methods import Method, TranslatedImages
+from platform.networks import Architecture, BiSeNet18
 from platform.records.record import Report
 from platform.shifts import town
 from studies.quickstart import study as quickstart
@@ -150,6 +152,16 @@ def test_the_benchmark_of_methods_times_steps(capsys: pytest.CaptureFixture[str]
     assert header.split()[-1] == "time"
     assert float(minent.split()[-1]) > 0
     assert statistics.split()[-2] == "0.34"
+
+
+def test_the_benchmark_of_networks_has_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    exported = {entry for entry in vars(platform.networks).values() if isinstance(entry, type)}
+    shown = {type(architecture) for architecture in networks.NETWORKS.values()}
+    assert {entry for entry in exported if issubclass(entry, Architecture)} - {Architecture} == shown
+    networks.measure({"BiSeNet": BiSeNet18()}, (64, 128))
+    *_, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:4] == ["BiSeNet", "12,054,042", "12,581,672", "50.89"]
+    assert float(line.split()[-1]) > 0
 
 
 def test_the_benchmark_of_evidence_times_evaluations_with_and_without(capsys: pytest.CaptureFixture[str]) -> None:

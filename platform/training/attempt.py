@@ -303,7 +303,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         evaluating=time.perf_counter() - began,
         images=run.images_per_step * (run.step - training.step),
         precision=run.arithmetic.name,
-        latency=latency(run, assignment.shift.size) if final else 0.0,
+        latency=latency(partial(run.predict, domain="target"), assignment.shift.size, run.device) if final else 0.0,
     )
 
 

@@ -2,30 +2,34 @@
 
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from platform.networks.network import Prediction
 from platform.networks.operations.upsampling import upsample
-from platform.training.run import TrainingRun
 
 WARM_UP, TIMED = 5, 21
 """Images that are segmented before any is timed, as the first find kernels and memory; and those that are timed."""
 
 
 @torch.inference_mode()
-def latency(run: TrainingRun, size: tuple[int, int]) -> float:
-    """Median seconds from an image of `size` = (height, width) to the class of each of its pixels, on the run's device.
+def latency(
+    predict: Callable[[Float[Tensor, "1 3 height width"]], Prediction], size: tuple[int, int], device: torch.device
+) -> float:
+    """Median seconds from an image of `size` = (height, width) to the class of each of its pixels, on a device.
 
-    The image lies there already, and is a batch of its own; the network computes in the precision of evaluations.
-    Whatever else the machine does at the time is in it.
+    The image lies there already, and is a batch of its own. Whatever else the machine does at the time is in it.
     """
-    image = torch.zeros(1, 3, *size, device=run.device)
+    image = torch.zeros(1, 3, *size, device=device)
     seconds = []
     for _ in range(WARM_UP + TIMED):
-        _wait_for(run.device)
+        _wait_for(device)
         began = time.perf_counter()
-        upsample(run.predict(image, "target").logits, size).argmax(dim=1)
-        _wait_for(run.device)
+        upsample(predict(image).logits, size).argmax(dim=1)
+        _wait_for(device)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[WARM_UP:])
 

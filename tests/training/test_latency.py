@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from platform.methods import SourceOnly
 from platform.training.attempt import take_step
 from platform.training.latency import TIMED, WARM_UP, latency
+from platform.training.run import TrainingRun
 from tests.support.attempts import assignment, attempt, process_as_it_was, report_of
 from tests.support.own_methods import TEACHER, MeanTeacher
 from tests.support.tiny_splits import SIZE, assert_same, state, training_run
@@ -20,6 +22,11 @@ from tests.support.tiny_splits import SIZE, assert_same, state, training_run
 def _process_as_it_was() -> Iterator[None]:
     with process_as_it_was():
         yield
+
+
+def timed(run: TrainingRun, size: tuple[int, int]) -> float:
+    """The latency of what a run deploys."""
+    return latency(partial(run.predict, domain="target"), size, run.device)
 
 
 def test_it_is_the_median_of_single_images_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +41,7 @@ def test_it_is_the_median_of_single_images_after_a_warm_up(monkeypatch: pytest.M
 
     run.network.register_forward_pre_hook(segment)
     monkeypatch.setattr(time, "perf_counter", lambda: passed)
-    assert latency(run, (48, 96)) == pytest.approx(0.04)
+    assert timed(run, (48, 96)) == pytest.approx(0.04)
     assert given == [(1, 3, 48, 96)] * (WARM_UP + TIMED)
     assert TIMED >= 20
 
@@ -43,7 +50,7 @@ def test_what_it_times_is_what_is_deployed_and_takes_its_time() -> None:
     run = training_run(MeanTeacher())
     teacher = run._modules[TEACHER]
     teacher.register_forward_pre_hook(lambda *_: time.sleep(0.02))
-    assert latency(run, SIZE) >= 0.02
+    assert timed(run, SIZE) >= 0.02
 
 
 def test_it_changes_nothing() -> None:
@@ -51,7 +58,7 @@ def test_it_changes_nothing() -> None:
     for each in (run, undisturbed):
         each.advance(2)
     before = torch.get_rng_state()
-    latency(run, SIZE)
+    timed(run, SIZE)
     assert torch.equal(torch.get_rng_state(), before)
     assert run.advance(2) == undisturbed.advance(2)
     assert_same(state(run), state(undisturbed))
