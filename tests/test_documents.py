@@ -8,11 +8,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 import platform
+from platform import methods, networks
 from platform.design.loading import load
 from platform.design.plan import plan
 from platform.records.provenance import ROOT
@@ -151,6 +153,13 @@ def test_every_shelf_says_what_lies_on_it_and_how_to_add_to_it() -> None:
         text = (ROOT / "platform" / shelf / "README.md").read_text()
         assert f"CONTRIBUTING.md#adding-a-{shelf.rstrip('s') if shelf != 'scores' else 'selector'})" in text
         assert len(text.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(("shelf", "kind"), [(methods, methods.Method), (networks, networks.Architecture)])
+def test_all_that_is_on_a_shelf_is_listed(shelf: ModuleType, kind: type) -> None:
+    text = (ROOT / "docs/methods.md").read_text()
+    names = {name for name, each in vars(shelf).items() if isinstance(each, type) and issubclass(each, kind)}
+    assert [name for name in sorted(names - {kind.__name__}) if f"`{name}`" not in text] == []
 
 
 def test_citation_changelog_and_project_have_one_version() -> None:
