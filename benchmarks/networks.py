@@ -13,7 +13,7 @@ import torch
 from platform.networks import LRASPP, Architecture, BiSeNet18, BiSeNet101, DeepLabV3, PIDNetSmall
 from platform.networks.cost import SIZE, network_cost
 from platform.networks.modes import evaluating
-from platform.training.latency import latency
+from platform.training.device.latency import latency
 
 NETWORKS: dict[str, Architecture] = {
     "BiSeNet, ResNet-18": BiSeNet18(),

@@ -199,7 +199,7 @@ def _timed_on(report: Report, threads: int) -> str:
 
 
 def _speed(runs: ArmRuns) -> Speed:
-    timed = [report for run in runs.all for report in run.reports if report.times]
+    timed = [report for run in runs.all for report in run.reports if "time/images_per_second" in report.times]
     if not timed:
         return UNTIMED
     evaluating, saving = sum(report.evaluating for report in timed), sum(report.saving for report in timed)

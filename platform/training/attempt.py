@@ -30,12 +30,12 @@ from platform.shifts.definition.mistakes import explained
 from platform.shifts.shift import CacheDamaged, DataError
 from platform.training.assignment import Assignment, DiskFailure, Failure, Node, Result, Stopped, UnfitNode
 from platform.training.data.batches import Unsuited
+from platform.training.device.latency import latency
 from platform.training.device.memory import keep_to_share, out_of_memory
 from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
 from platform.training.evaluation import evaluation, metrics, predictions, recalibrate
 from platform.training.given import StartLost, trained
-from platform.training.latency import latency
 from platform.training.run import Interrupted, TrainingRun
 from platform.training.spent import Spent, starving
 from platform.training.steps.finite import Diverged

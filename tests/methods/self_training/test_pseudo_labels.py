@@ -118,7 +118,12 @@ def test_a_teacher_of_one_class_teaches_it() -> None:
     (teacher,) = run._modules[TEACHERS].children()
     certain = torch.zeros(2, 19, 4, 8)
     certain[:, 11] = 100.0
-    teacher.register_forward_hook(lambda _, inputs, __: Prediction(certain[: len(inputs[0])], (), certain))
+
+    def say_one_class(_: object, inputs: tuple[torch.Tensor, ...], __: object) -> Prediction:
+        logits = certain[: len(inputs[0])]
+        return Prediction(logits, (), logits)
+
+    teacher.register_forward_hook(say_one_class)
     run.advance(1)
     noted = run.advance(1)
     assert noted["pseudo_labels/labelled"] == 1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from platform.methods import SourceOnly
 from platform.training.attempt import take_step
-from platform.training.latency import TIMED, WARM_UP, latency
+from platform.training.device.latency import TIMED, WARM_UP, latency
 from platform.training.run import TrainingRun
 from tests.support.attempts import assignment, attempt, process_as_it_was, report_of
 from tests.support.own_methods import TEACHER, MeanTeacher
