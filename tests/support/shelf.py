@@ -1,7 +1,7 @@
 """Every method on the shelf, small: what contract suites go through."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from platform.methods import (
     CBST,
@@ -86,26 +86,33 @@ class Aim(NamedTuple):
     """Whether the term is what the method raises."""
 
 
+LEARNING: dict[str, Any] = {"width": 4, "discriminator_learning_rate": 1e-2}
+"""Of discriminators that tell the domains apart within thirty steps."""
 AIMS = [
-    Aim(Adversarial(width=4, lambda_adv=1.0), Adversarial(width=4, lambda_adv=0.0), "loss/adversarial"),
-    Aim(AdvEnt(width=4, lambda_adv=1.0), AdvEnt(width=4, lambda_adv=0.0), "loss/adversarial"),
+    Aim(Adversarial(lambda_adv=10.0, **LEARNING), Adversarial(lambda_adv=0.0, **LEARNING), "loss/adversarial"),
+    Aim(AdvEnt(lambda_adv=30.0, **LEARNING), AdvEnt(lambda_adv=0.0, **LEARNING), "loss/adversarial"),
     Aim(
-        MultiLevelAdversarial(width=4, lambda_adv=1.0, auxiliary_lambda_adv=0.5),
-        MultiLevelAdversarial(width=4, lambda_adv=0.0, auxiliary_lambda_adv=0.0),
+        MultiLevelAdversarial(lambda_adv=10.0, auxiliary_lambda_adv=5.0, **LEARNING),
+        MultiLevelAdversarial(lambda_adv=0.0, auxiliary_lambda_adv=0.0, **LEARNING),
         "loss/discriminator_fooled",
     ),
     Aim(
-        ClassConditionalAdversarial(width=4, lambda_adv=1.0),
-        ClassConditionalAdversarial(width=4, lambda_adv=0.0),
+        ClassConditionalAdversarial(lambda_adv=100.0, **LEARNING),
+        ClassConditionalAdversarial(lambda_adv=0.0, **LEARNING),
         "loss/adversarial",
     ),
-    Aim(DANN(hidden=4), DANN(hidden=4, lambda_dann=0.0), "loss/domain_classifier", rises=True),
+    Aim(
+        DANN(hidden=4, lambda_dann=10.0, classifier_learning_rate=1e-3),
+        DANN(hidden=4, lambda_dann=0.0, classifier_learning_rate=1e-3),
+        "loss/domain_classifier",
+        rises=True,
+    ),
     Aim(MinEnt(lambda_ent=1.0), MinEnt(lambda_ent=0.0), "loss/shannon_entropy"),
+    Aim(MaxSquare(lambda_max_square=10.0), MaxSquare(lambda_max_square=0.0), "loss/max_square"),
     Aim(MMD(), MMD(lambda_mmd=0.0), "loss/mmd"),
     Aim(BatchNormMoments(), BatchNormMoments(lambda_moments=0.0), "loss/moments"),
-    Aim(MaxSquare(lambda_max_square=1.0), MaxSquare(lambda_max_square=0.0), "loss/max_square"),
+    Aim(CORAL(lambda_coral=10.0), CORAL(lambda_coral=0.0), "loss/coral"),
     Aim(Distillation(), Distillation(lambda_distillation=0.0), "loss/distillation"),
-    Aim(CORAL(), CORAL(lambda_coral=0.0), "loss/coral"),
     Aim(DACS(threshold=0.05), DACS(threshold=0.05, lambda_mix=0.0), "loss/mix"),
     Aim(PseudoLabels(rounds=1), PseudoLabels(rounds=1, lambda_pseudo=0.0), "loss/pseudo_labels"),
     Aim(CBST(rounds=1), CBST(rounds=1, lambda_pseudo=0.0), "loss/pseudo_labels"),
