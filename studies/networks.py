@@ -3,9 +3,9 @@
 One method of each family on the original study's BiSeNet, from ImageNet weights, and on PIDNet-S, for which no such
 weights can be fetched. Both are real-time: what the table's GFLOPs and milliseconds are is part of the answer.
 
-Compared: the methods, within each network; differences are to BiSeNet's source only, and those of the other network are
-to be read beside its own. Searched for every row: the learning rate, and the field that the method is known by. Fixed:
-everything else, as published.
+Compared: the methods, by their mIoU within each network, whose source only and target supervised bound them. The
+table's differences are all to BiSeNet's source only, and say nothing of a ranking on the other. Searched for every row:
+the learning rate, and the field that the method is known by. Fixed: everything else, as published.
 """
 
 from platform.methods import CORAL, DACS, FDA, Adversarial, SourceOnly, TargetSupervised

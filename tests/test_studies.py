@@ -34,8 +34,8 @@ from tests.support.tiny_splits import CPU
 
 FOLDER = Path(__file__).parents[1] / "studies"
 FILES = sorted(FOLDER.glob("*.py"))
-WHOLE = {"early_stopping"}
-"""Studies for replays: no trial is stopped."""
+WHOLE = {"early_stopping", "families"}
+"""Studies for replays and audits: no trial is stopped."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """An arm: one row of the table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -129,11 +129,14 @@ class Arm:
                 )
         return max(part.warm_up for part in parts)
 
+    def norms(self, recipe: Recipe) -> Collection[str]:
+        """What its trials may have for the recipe's `batch_norm`."""
+        value = self.fields.get("batch_norm", recipe.batch_norm)
+        return value.values if isinstance(value, OneOf) else (value,)
+
     def check_norms(self, recipe: Recipe) -> None:
         """Raise ValueError where each domain is to have norms of its own, and the methods do not see both domains."""
-        value = self.fields.get("batch_norm", recipe.batch_norm)
-        values = value.values if isinstance(value, OneOf) else (value,)
-        if DOMAIN_SPECIFIC in values and not {"source", "target"} <= self.reads:
+        if DOMAIN_SPECIFIC in self.norms(recipe) and not {"source", "target"} <= self.reads:
             raise ValueError(
                 f'batch_norm="{DOMAIN_SPECIFIC}" needs methods that see source and target, and {self.name} reads '
                 f'{" and ".join(sorted(self.reads)) or "neither"}; give the row batch_norm="mixed"'

@@ -6,10 +6,13 @@ images by the target's norms, so that it has as many parameters as the network b
 """
 
 import copy
-from typing import get_args
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from platform.networks.modes import NORMS
 from platform.networks.network import Domain, Network, Prediction
@@ -42,9 +45,23 @@ class DomainSpecific(Network):
         prediction: Prediction = self.network(images, domain=domain, auxiliary=auxiliary)
         return prediction
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """Take over a state of its own, or one of the network by itself, from whose norms both domains' begin."""
+        alone = {name: _alone(name) for name in self.state_dict()}
+        if {*alone.values()} == state_dict.keys():
+            state_dict = {name: state_dict[plain] for name, plain in alone.items()}
+        return super().load_state_dict(state_dict, strict, assign)
+
     def published(self) -> nn.Module:
-        """The network by itself."""
-        return self.network.published()
+        """The network by itself, with the target's norms."""
+        network = copy.deepcopy(self.network)
+        for parent in [*network.modules()]:
+            for name, child in parent.named_children():
+                if isinstance(child, DomainNorm):
+                    parent.add_module(name, child.norms["target"])
+        return network.published()
 
     def backbone(self) -> nn.Module | None:
         return self.network.backbone()
@@ -62,6 +79,11 @@ class DomainNorm(nn.Module):
         """Normalise by the norm of the domain that is passed."""
         y: Tensor = self.norms[self.domain](x)
         return y
+
+
+def _alone(name: str) -> str:
+    """What a part of the state is called in the network by itself."""
+    return re.sub(r"(\A|\.)norms\.(source|target)\.", r"\1", name.removeprefix("network."))
 
 
 def _replaced(parent: nn.Module, name: str) -> DomainNorm:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -34,19 +34,33 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
+def norms_of(network: nn.Module) -> dict[str, nn.Module]:
+    """The layers of batch norm, by name."""
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, NORMS)}
+
+
+def statistics_of(network: nn.Module) -> dict[str, Shaped[Tensor, "..."]]:
+    """A copy of batch norm's running statistics, as the network's state names them."""
+    layers = {f"{name}." if name else "": layer for name, layer in norms_of(network).items()}
+    return {prefix + name: value.clone() for prefix, layer in layers.items() for name, value in layer.named_buffers()}
+
+
 def recalibrate(network: nn.Module, batches: Iterable[Float[Tensor, "batch 3 height width"]]) -> None:
     """Have batch norm's running statistics be their means over these batches of the target, each of two images or more.
 
-    The variance between batches is not counted. Whatever else acts in training only, as dropout, rests.
+    Every batch weighs as much, and the variance between batches is not counted. Whatever else acts in training only, as
+    dropout, rests.
     """
-    layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
+    layers = [*norms_of(network).values()]
     momenta = [layer.momentum for layer in layers]
-    with evaluating(network):
-        for layer in layers:
-            layer.train()
-        for number, images in enumerate(batches):
+    try:
+        with evaluating(network):
             for layer in layers:
-                layer.momentum = 1 / (number + 1)
-            network(images, domain="target")
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+                layer.train()
+            for number, images in enumerate(batches):
+                for layer in layers:
+                    layer.momentum = 1 / (number + 1)
+                network(images, domain="target")
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

@@ -230,6 +230,8 @@ class ArmHeader:
     """Whether search trials of another arm begin from a trial of it."""
     few: int = 0
     """Labelled target images that it, or an arm that it comes after, trains on; an upper bound's are not counted."""
+    recalibrated: bool = False
+    """Whether what is deployed normalises by statistics of the target's images, by the recipe's `batch_norm`."""
     given: dict[str, str] = dataclasses.field(default_factory=dict)
     """The fields that the study file gives one value, and the values, as text."""
 

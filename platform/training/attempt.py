@@ -15,8 +15,10 @@ from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from platform.networks.network import NoWeights
+from platform.networks.network import NoWeights, Prediction
 from platform.records.one_line import one_line
 from platform.records.record import Report
 from platform.records.storage.lines import Unreadable
@@ -34,7 +36,7 @@ from platform.training.device.latency import latency
 from platform.training.device.memory import keep_to_share, out_of_memory
 from platform.training.device.name import name_of
 from platform.training.device.process import keep_memory, make_deterministic
-from platform.training.evaluation import evaluation, metrics, predictions, recalibrate
+from platform.training.evaluation import evaluation, metrics, predictions, recalibrated
 from platform.training.given import StartLost, trained
 from platform.training.run import Interrupted, TrainingRun
 from platform.training.spent import Spent, starving
@@ -282,11 +284,12 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         training.means = run.advance(target - run.step, stopped)
     final = trial.confirms and run.step == run.steps
     began = time.perf_counter()
-    recalibrate(run, stopped)
-    found = evaluation(run, assignment.shift.groups, trial.confirms, stopped)
-    _write(assignment, evidence_file(run.step), saved(found.evidence))
-    if final:
-        _keep_predictions(assignment, run)
+    with recalibrated(run, stopped):
+        found = evaluation(run, assignment.shift.groups, trial.confirms, stopped)
+        _write(assignment, evidence_file(run.step), saved(found.evidence))
+        if final:
+            _keep_predictions(assignment, run)
+        alone = _latency(assignment, run, stopped) if final else 0.0
     return Report(
         step=run.step,
         seconds=0.0,
@@ -303,7 +306,7 @@ def _trained_and_evaluated(assignment: Assignment, training: Training, node: Nod
         evaluating=time.perf_counter() - began,
         images=run.images_per_step * (run.step - training.step),
         precision=run.arithmetic.name,
-        latency=latency(partial(run.predict, domain="target"), assignment.shift.size, run.device) if final else 0.0,
+        latency=alone,
     )
 
 
@@ -340,6 +343,17 @@ def _device(assignment: Assignment) -> torch.device:
     device = torch.device("cuda" if share and torch.cuda.is_available() else "cpu")
     keep_to_share(device, share)
     return device
+
+
+def _latency(assignment: Assignment, run: TrainingRun, stopped: Callable[[], bool]) -> float:
+    """Seconds that what is deployed takes for one image. Raises Interrupted after one at which `stopped` says so."""
+
+    def predict(image: Float[Tensor, "1 3 height width"]) -> Prediction:
+        if stopped():
+            raise Interrupted
+        return run.predict(image, "target")
+
+    return latency(predict, assignment.shift.size, run.device)
 
 
 def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:

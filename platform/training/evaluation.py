@@ -1,6 +1,7 @@
 """What a trial is evaluated on, and by what: the splits and metrics of a report, its evidence, and the predictions."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +66,13 @@ def evaluation(run: TrainingRun, groups: Groups, tested: bool, stopped: Callable
     return Evaluation(confusions, _evidence(run, groups, confusions[SOURCE_VAL], source, target, stopped))
 
 
-def recalibrate(run: TrainingRun, stopped: Callable[[], bool] = never) -> None:
-    """Have what is deployed normalise by the target's statistics, where the recipe says so and anything is trained.
+def recalibrated(run: TrainingRun, stopped: Callable[[], bool] = never) -> AbstractContextManager[None]:
+    """Have what is deployed normalise by the target's statistics meanwhile, where a recipe of what trains says so.
 
     Raises Interrupted after a batch at which `stopped` says so, and Unsuited for a target of one image.
     """
     if run.recipe.batch_norm != RECALIBRATED or not run.methods.reads:
-        return
+        return nullcontext()
     images = run.splits.target_adapt
     if len(images) < 2:
         raise Unsuited('batch_norm="target" needs two images to adapt to, got one; take another batch_norm')
@@ -84,7 +85,7 @@ def recalibrate(run: TrainingRun, stopped: Callable[[], bool] = never) -> None:
             if stopped():
                 raise Interrupted
 
-    run.recalibrate(batches())
+    return run.recalibrated(batches())
 
 
 def _evidence(

@@ -50,7 +50,7 @@ def trained(given: Given, read: Callable[[str], bytes], device: torch.device) ->
         state = loaded(read(given.trial))
         if state["extra"]["trial"] != given.trial:
             raise Damaged(f"of trial {state['extra']['trial']!r}")
-        network.load_state_dict(state["modules"][given.methods.deployed])
+        network.load_state_dict(state["modules"][given.methods.deployed] | state.get("statistics", {}))
     except Exception as error:
         if out_of_memory(error):
             raise

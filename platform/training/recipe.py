@@ -48,9 +48,9 @@ class Recipe:
     """What batch norm normalises by once trained.
 
     The running statistics of all passes (mixed, as published), or of those of the source and of labelled images alone
-    (source); those that the network began with, in training too (frozen); those of the target's images, taken anew at
-    every evaluation, whether the methods see the target or not (target); or each domain by norms of its own, scale and
-    shift included (domain-specific).
+    (source); those that the network began with, in training too (frozen); those of up to 256 images of the target,
+    taken anew at every evaluation, whether the methods see the target or not (target); or each domain by norms of its
+    own, scale and shift included (domain-specific).
     """
     network: Architecture = hyperparameter(PUBLISHED, kind=Architecture)
     """What is trained and deployed."""

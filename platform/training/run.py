@@ -6,7 +6,8 @@ its last steps noted, and a restored run goes on exactly as it would have gone o
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from platform.methods.batch import UnlabelledImages
 from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION, Player
 from platform.methods.step import Moment, Step, detached
-from platform.networks.modes import evaluating, recalibrate
+from platform.networks.modes import evaluating, recalibrate, statistics_of
 from platform.networks.network import Domain, Network, Prediction
 from platform.shifts.randomness import derive, generator
 from platform.shifts.shift import Splits
@@ -75,6 +76,8 @@ class TrainingRun:
         the mean of the parts' means.
         """
         self._sums: dict[str, tuple[Tensor, int]] = {}
+        self._statistics: dict[str, Tensor] = {}
+        """Those by which what is deployed normalised at the last evaluation, where they are not its own."""
         self.arithmetic = Arithmetic.of(device)
         self.batches = Batches(methods, recipe, splits, seed, steps, device)
         torch.manual_seed(derive(seed, "network"))
@@ -141,11 +144,21 @@ class TrainingRun:
             prediction: Prediction = deployed(images.to(self.device), domain=domain)
         return Prediction(prediction.logits.float(), (), prediction.features.float())
 
-    @torch.no_grad()
-    def recalibrate(self, batches: Iterable[Float[Tensor, "batch 3 height width"]]) -> None:
-        """Have what is deployed normalise by the statistics of these images of the target, in [0, 255]."""
-        with self._autocast():
-            recalibrate(self._modules[self.methods.deployed], batches)
+    @contextmanager
+    def recalibrated(self, batches: Iterable[Float[Tensor, "batch 3 height width"]]) -> Iterator[None]:
+        """Have what is deployed normalise by the statistics of these images meanwhile; checkpoints have them beside.
+
+        What trains goes on with its own.
+        """
+        deployed = self._modules[self.methods.deployed]
+        own = statistics_of(deployed)
+        try:
+            with torch.no_grad(), self._autocast():
+                recalibrate(deployed, batches)
+            self._statistics = statistics_of(deployed)
+            yield
+        finally:
+            deployed.load_state_dict(own, strict=False)
 
     def save(self, extra: Mapping[str, Any]) -> bytes:
         """The state, and what the caller wants kept with it."""
@@ -157,6 +170,7 @@ class TrainingRun:
             "modules": {name: module.state_dict() for name, module in self._modules.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
             "scaler": self._scaler.state_dict(),
+            "statistics": self._statistics,
             "extra": dict(extra),
         }
         buffer = io.BytesIO()
@@ -183,6 +197,7 @@ class TrainingRun:
             counted = state["counted"]
             self._sums = {name: (total.to(self.device), counted[name]) for name, total in state["sums"].items()}
             self.step, self.parts = state["step"], state["parts"]
+            self._statistics = {name: value.to(self.device) for name, value in state.get("statistics", {}).items()}
             extra: dict[str, Any] = state["extra"]
         except Exception as error:
             if out_of_memory(error):

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from platform.methods import DACS, Adversarial, MinEnt
 from platform.networks import LRASPP, BiSeNet18, Prediction
+from platform.networks.cost import network_cost
 from platform.networks.domain_specific import DomainNorm, DomainSpecific
 from platform.networks.network import Architecture, Network
 from tests.support.tiny_splits import assert_same, state, training_run
+from tests.support.weights import randomise
 
 ARCHITECTURES: list[Architecture] = [BiSeNet18(width=0.125), LRASPP()]
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
@@ -90,12 +92,35 @@ def test_a_copy_chooses_norms_of_its_own() -> None:
         assert {norm.domain for norm in others} == {"target"}
 
 
-def test_what_it_publishes_and_where_its_backbone_is_are_the_networks() -> None:
+@every_architecture
+def test_what_it_publishes_and_costs_is_the_network_by_itself(architecture: Architecture) -> None:
+    with torch.device("meta"):
+        plain, network = both(architecture)
+        assert network_cost(network.eval()) == network_cost(plain.eval())
+
+
+def test_its_backbone_is_a_part_of_it() -> None:
     _, network = both(BiSeNet18(width=0.125))
     part = network.backbone()
     assert part is not None
     assert {id(each) for each in part.parameters()} < {id(each) for each in network.parameters()}
-    assert type(network.published()).__name__ == "PublishedOrder"
+
+
+@every_architecture
+def test_it_takes_over_a_state_of_its_own_or_of_the_network_by_itself(architecture: Architecture) -> None:
+    plain, network = both(architecture)
+    network.train()(images(), domain="source")
+    twin = DomainSpecific(architecture.build())
+    twin.load_state_dict(network.state_dict())
+    assert_same(dict(twin.state_dict()), dict(network.state_dict()))
+    randomise(plain)
+    twin.load_state_dict(plain.state_dict())
+    plain.eval(), twin.eval()
+    with torch.no_grad():
+        for domain in ("source", "target"):
+            assert torch.equal(twin(images(), domain=domain).logits, plain(images()).logits)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        twin.load_state_dict({"layer.weight": torch.zeros(1)})
 
 
 class Normless(Network):

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.methods import FDA, AdaBN, Method, SourceOnly
+from platform.methods import DACS, FDA, AdaBN, Method, PseudoLabels, SourceOnly
 from platform.networks import LRASPP
-from platform.networks.modes import NORMS, recalibrate
+from platform.networks.modes import NORMS, norms_of, recalibrate, statistics_of
 from platform.shifts.shift import Images
 from platform.training import evaluation
 from platform.training.attempt import take_step
 from platform.training.data.batches import Unsuited
-from platform.training.evaluation import recalibrate as recalibrate_run
+from platform.training.evaluation import evaluate, recalibrated
+from platform.training.given import Given, trained
 from platform.training.run import Interrupted
 from tests.support.attempts import (
     STEPS,
@@ -29,7 +30,7 @@ from tests.support.attempts import (
     report_of,
 )
 from tests.support.own_methods import TEACHER, MeanTeacher
-from tests.support.tiny_splits import assert_same, images, parameters, running_statistics, splits, state, training_run
+from tests.support.tiny_splits import CPU, assert_same, images, running_statistics, splits, state, training_run
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +60,10 @@ def test_statistics_are_the_means_over_all_images_of_the_target(monkeypatch: pyt
     pixels = run.splits.target_adapt.pixels
     batches = [torch.from_numpy(pixels[[first, first + 1]]).permute(0, 3, 1, 2).float() for first in (0, 2, 4)]
     seen = [inputs_of(run.network, batch) for batch in batches]
-    recalibrate_run(run)
-    found = running_statistics(run)
+    own = running_statistics(run)
+    with recalibrated(run):
+        found = running_statistics(run)
+    assert_same(running_statistics(run), own)
     for name in seen[0]:
         values = [each[name].transpose(0, 1).flatten(1) for each in seen]
         mean, variance = (sum(part) / 3 for part in zip(*((x.mean(1), x.var(1)) for x in values), strict=True))
@@ -68,13 +71,18 @@ def test_statistics_are_the_means_over_all_images_of_the_target(monkeypatch: pyt
         torch.testing.assert_close(found[f"{name}.running_var"], variance, atol=1e-5, rtol=1e-4)
 
 
-def test_what_trains_is_not_changed_and_norms_are_left_as_they_were() -> None:
-    run, undisturbed = (training_run(SourceOnly(), batch_norm="target") for _ in range(2))
+@pytest.mark.parametrize("method", [SourceOnly(), MeanTeacher(), PseudoLabels(rounds=3), DACS(threshold=0.05)], ids=str)
+def test_what_trains_goes_on_as_if_it_had_not_been_evaluated(method: Method) -> None:
+    run, undisturbed = (training_run(method, steps=6, batch_norm="target") for _ in range(2))
     momenta = [layer.momentum for layer in run.network.modules() if isinstance(layer, NORMS)]
-    for _ in range(3):
+    for _ in range(6):
         assert run.advance(1) == undisturbed.advance(1)
-        recalibrate_run(run)
-    assert_same(parameters(run), parameters(undisturbed))
+        with recalibrated(run):
+            evaluate(run, run.splits.source_val, "source")
+    evaluated, other = state(run), state(undisturbed)
+    assert evaluated.pop("statistics")
+    assert other.pop("statistics") == {}
+    assert_same(evaluated, other)
     assert [layer.momentum for layer in run.network.modules() if isinstance(layer, NORMS)] == momenta
     assert run.network.training
 
@@ -93,29 +101,44 @@ def test_dropout_rests() -> None:
     assert all(module.training for module in first.modules())
 
 
-def test_what_is_deployed_is_recalibrated() -> None:
+def test_what_is_deployed_is_recalibrated_and_nothing_else() -> None:
     run = training_run(MeanTeacher(), batch_norm="target")
     run.advance(2)
-    before, network = copy.deepcopy(state(run)["modules"]), running_statistics(run)
-    recalibrate_run(run)
-    after = state(run)["modules"]
-    assert_same(running_statistics(run), network)
+    teacher, network = statistics_of(run._modules[TEACHER]), running_statistics(run)
+    with recalibrated(run):
+        assert_same(running_statistics(run), network)
+        found = statistics_of(run._modules[TEACHER])
     name = "context_path.bn1.running_mean"
-    assert not torch.equal(after[TEACHER][name], before[TEACHER][name])
+    assert not torch.equal(found[name], teacher[name])
+    assert_same(state(run)["statistics"], found)
+
+
+def test_rows_that_begin_from_it_have_the_statistics_that_it_was_scored_with() -> None:
+    run = training_run(SourceOnly(), batch_norm="target")
+    run.advance(2)
+    with recalibrated(run):
+        expected = running_statistics(run)
+    saved = run.save({"trial": "t1"})
+    begun = trained(Given(run.methods, run.recipe, trial="t1"), lambda _: saved, CPU)
+    assert_same({name: value for name, value in begun.named_buffers() if name in expected}, expected)
 
 
 @pytest.mark.parametrize("batch_norm", ["mixed", "source", "frozen"])
 def test_other_recipes_keep_their_statistics(batch_norm: str) -> None:
     run = training_run(FDA(), batch_norm=batch_norm)
     before = running_statistics(run)
-    recalibrate_run(run)
-    assert_same(running_statistics(run), before)
+    with recalibrated(run):
+        assert_same(running_statistics(run), before)
+    assert state(run)["statistics"] == {}
 
 
-def test_it_asks_after_every_batch_whether_to_stop() -> None:
+def test_it_asks_after_every_batch_whether_to_stop_and_leaves_nothing_behind() -> None:
     run = training_run(SourceOnly(), batch_norm="target")
-    with pytest.raises(Interrupted):
-        recalibrate_run(run, stopped=lambda: True)
+    before, momenta = running_statistics(run), {layer.momentum for layer in norms_of(run.network).values()}
+    with pytest.raises(Interrupted), recalibrated(run, stopped=lambda: True):
+        pass
+    assert_same(running_statistics(run), before)
+    assert {layer.momentum for layer in norms_of(run.network).values()} == momenta
 
 
 def test_a_target_of_one_image_is_refused() -> None:
@@ -123,7 +146,7 @@ def test_a_target_of_one_image_is_refused() -> None:
     one = Images(data.target_adapt.pixels[[0]], data.target_adapt.names[:1])
     run = training_run(SourceOnly(), replace(data, target_adapt=one), batch_norm="target")
     with pytest.raises(Unsuited, match=r'^batch_norm="target" needs two images to adapt to, got one; take another'):
-        recalibrate_run(run)
+        recalibrated(run)
 
 
 def test_a_last_batch_of_one_image_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,9 +156,8 @@ def test_a_last_batch_of_one_image_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     run, other = (
         training_run(SourceOnly(), each, batch_norm="target") for each in (data, replace(data, target_adapt=four))
     )
-    for each in (run, other):
-        recalibrate_run(each)
-    assert_same(running_statistics(run), running_statistics(other))
+    with recalibrated(run), recalibrated(other):
+        assert_same(running_statistics(run), running_statistics(other))
 
 
 def trial(folder: Path, method: Method, **changes: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Source only: the lower bound of every comparison. No target image is seen."""
+"""Source only: the lower bound of every comparison. No target image is trained on."""
 
 from dataclasses import dataclass
 from typing import ClassVar

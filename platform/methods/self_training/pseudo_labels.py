@@ -25,12 +25,10 @@ from torch import Tensor
 from platform.methods.method import SEGMENTATION, Method, Player
 from platform.methods.self_training.rounds import (
     as_probable,
-    begun,
-    counted,
+    follow_the_surest,
     learned,
     players_of_rounds,
     probabilities,
-    ranked,
     refuse_untaught,
     thresholds_of,
 )
@@ -64,6 +62,4 @@ class PseudoLabels(Method):
         return {SEGMENTATION: self.lambda_pseudo * learned(step, labels)}
 
     def update(self, step: Step) -> None:
-        if (number := begun(step, self.rounds)) is not None:
-            found = ranked(counted(step, number), self.fraction)
-            thresholds_of(step).copy_(found.clamp(max=self.confidence))
+        follow_the_surest(step, self.rounds, self.fraction, self.confidence)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from platform.results.lines import count
 from platform.results.table import Row, Table
+from platform.training.device.latency import TIMED, WARM_UP
 
 NONE = "–"  # noqa: RUF001
 
@@ -68,7 +69,7 @@ def latency_of(table: Table) -> str:
     on = f", on {'; '.join(devices)}" if devices else ""
     return (
         f"ms: from one image of {height} x {width} to the class of each pixel, by what is deployed{on}: the median of "
-        "21 after 5 of warm-up, beside whatever else ran."
+        f"{TIMED} after {WARM_UP} of warm-up, beside whatever else ran."
     )
 
 
@@ -144,6 +145,8 @@ def beginnings(table: Table) -> list[str]:
     for arm in table.header.arms:
         if arm.after:
             bounds.append(f"{arm.name} begins from the runs of {' and '.join(arm.after)}, seed by seed.")
+        if arm.recalibrated:
+            bounds.append(f"{arm.name} normalises by statistics of the target's images.")
         if arm.few:
             bounds.append(f"{arm.name} trains on the labels of {arm.few} target images.")
     return bounds

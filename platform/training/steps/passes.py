@@ -12,7 +12,7 @@ from platform.networks.modes import statistics_kept
 from platform.networks.network import Domain, Network, Prediction
 
 ALL, RECALIBRATED = ("mixed", "domain-specific"), "target"
-"""Values of `Recipe.batch_norm`: those with which every pass updates the statistics, and that with which none does."""
+"""Values of `Recipe.batch_norm`: with which every pass updates the statistics, and with which the target's alone do."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,23 @@ class TrainingPasses:
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """A pass of images of one domain."""
-        return self._pass(images, domain, updates=self.batch_norm in ALL or domain == "source")
+        return self._pass(images, domain, updates=self.batch_norm in ALL or domain == self._followed)
 
     def labelled(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """A pass of images that are trained on their labels."""
-        return self._pass(images, domain, updates=True)
+        return self._pass(images, domain, updates=self.batch_norm != RECALIBRATED or domain == self._followed)
 
     def keeping(self) -> "TrainingPasses":
         """The same passes, of which none updates a statistic."""
         return replace(self, keeps_statistics=True)
 
+    @property
+    def _followed(self) -> Domain:
+        """The domain of whose passes the statistics are, where they are not those of both."""
+        return "target" if self.batch_norm == RECALIBRATED else "source"
+
     def _pass(self, images: Tensor, domain: Domain, updates: bool) -> Prediction:
         check_domain(domain)
-        updates = updates and self.batch_norm != RECALIBRATED
         training = self.batch_norm != "frozen"
         if self.network.training != training:
             self.network.train(training)

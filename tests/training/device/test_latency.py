@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from platform.methods import SourceOnly
-from platform.training.attempt import take_step
+from platform.training.attempt import _latency, take_step
 from platform.training.device.latency import TIMED, WARM_UP, latency
-from platform.training.run import TrainingRun
+from platform.training.run import Interrupted, TrainingRun
 from tests.support.attempts import assignment, attempt, process_as_it_was, report_of
 from tests.support.own_methods import TEACHER, MeanTeacher
 from tests.support.tiny_splits import SIZE, assert_same, state, training_run
@@ -70,3 +70,25 @@ def test_a_confirm_trials_last_report_has_it_and_no_other(tmp_path: Path) -> Non
     assert found[0][0] == 0.0
     assert found[0][1] > 0.0
     assert found[1] == [0.0, 0.0]
+
+
+def test_it_is_no_time_of_training(tmp_path: Path) -> None:
+    """What is deployed is slow for a single image alone, as an evaluation has none."""
+    busy = attempt(assignment(tmp_path))
+    report_of(take_step(busy))
+    assert busy.training is not None
+    network = busy.training.run.network
+    network.register_forward_pre_hook(lambda _, given: time.sleep(0.05) if len(given[0]) == 1 else None)
+    last = report_of(take_step(busy))
+    assert last.latency >= 0.05
+    assert last.evaluating >= 26 * 0.05
+
+
+def test_it_stops_between_two_images(tmp_path: Path) -> None:
+    asked = iter([False] * 3)
+    assigned = assignment(tmp_path)
+    busy = attempt(assigned)
+    report_of(take_step(busy))
+    assert busy.training is not None
+    with pytest.raises(Interrupted):
+        _latency(assigned, busy.training.run, lambda: next(asked, True))

@@ -4,6 +4,7 @@ from platform.methods.self_training.rounds.confidence import as_probable, histog
 from platform.methods.self_training.rounds.teaching import (
     begun,
     counted,
+    follow_the_surest,
     learned,
     players_of_rounds,
     probabilities,
@@ -15,6 +16,7 @@ __all__ = [
     "as_probable",
     "begun",
     "counted",
+    "follow_the_surest",
     "histogram",
     "learned",
     "players_of_rounds",

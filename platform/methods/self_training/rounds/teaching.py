@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from platform.methods.method import Method, Player
-from platform.methods.self_training.rounds.confidence import histogram
+from platform.methods.self_training.rounds.confidence import histogram, ranked
 from platform.methods.step import Step
 from platform.methods.upsampled_loss import cross_entropy
 from platform.networks.network import Network
@@ -72,6 +72,12 @@ def counted(step: Step, number: int) -> Int64[Tensor, "classes _"]:
     together = len(step.target.images)
     batches = (step.adapt.batch(every[first : first + together]) for first in every[::together])
     return functools.reduce(torch.add, (histogram(_probabilities(teachers, batch.images)) for batch in batches))
+
+
+def follow_the_surest(step: Step, rounds: int, fraction: float, confidence: float) -> None:
+    """Where a round begins, have a fraction of each class's pixels reach its threshold, and all of a probability."""
+    if (number := begun(step, rounds)) is not None:
+        thresholds_of(step).copy_(ranked(counted(step, number), fraction).clamp(max=confidence))
 
 
 def probabilities(step: Step, rounds: int) -> Float[Tensor, "batch classes height width"]:
