@@ -20,6 +20,7 @@ from platform.results.table import (
     FIXED,
     UNTESTED,
     UNTIMED,
+    UNTIMED_IMAGE,
     Checkpoints,
     Difference,
     Effort,
@@ -52,7 +53,7 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Map
     runs = runs_by_arm(header, asks, records)
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
     reference = scored[header.reference]
-    rows = tuple(_row(header, arm, runs, scored[arm.name], reference) for arm in header.arms)
+    rows = _timed(tuple(_row(header, arm, runs, scored[arm.name], reference) for arm in header.arms), runs)
     absent = {position for arm in scored.values() for run in arm.values() for position in run.cityscapes.absent}
     return Table(
         header=header,
@@ -111,7 +112,7 @@ def _row(
         checkpoints=_checkpoints(header, arm, runs),
         difference=_difference(scored, reference),
         cost=_cost(cost),
-        latency=_latency(runs),
+        latency=UNTIMED_IMAGE,
         effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
         speed=_speed(runs),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
@@ -184,10 +185,22 @@ def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
     )
 
 
-def _latency(runs: ArmRuns) -> Latency:
-    timed = [(run, report) for run in runs.confirm for report in run.reports if report.latency]
+def _timed(rows: Sequence[Row], runs: Mapping[str, ArmRuns]) -> tuple[Row, ...]:
+    """The rows, each with the latency of all runs that deploy a network of its cost: a method changes none."""
+    alike: dict[tuple[float, float], list[ArmRuns]] = {}
+    for row in rows:
+        alike.setdefault(_deployed(row), []).append(runs[row.arm])
+    return tuple(dataclasses.replace(row, latency=_latency(alike[_deployed(row)])) for row in rows)
+
+
+def _deployed(row: Row) -> tuple[float, float]:
+    return row.cost.deployed_parameters, row.cost.deployed_gflops
+
+
+def _latency(alike: Sequence[ArmRuns]) -> Latency:
+    timed = [(run, report) for runs in alike for run in runs.confirm for report in run.reports if report.latency]
     if not timed:
-        return Latency(math.nan, ())
+        return UNTIMED_IMAGE
     timed_on = {_timed_on(report, run.ask.trial.threads) for run, report in timed}
     return Latency(1000 * statistics.median(report.latency for _, report in timed), tuple(sorted(timed_on)))
 

@@ -102,9 +102,13 @@ class Latency:
     """How long what is deployed takes for one image of the shift's size, alone in its batch."""
 
     milliseconds: float
-    """From the image to the class of each pixel: median over the confirm runs; nan where none timed it."""
+    """From the image to the class of each pixel: median over all confirm runs of rows that deploy a network of the same
+    parameters and operations; nan where none timed it."""
     timed_on: tuple[str, ...]
     """The devices, each with the precision in which networks were computed, and with the CPU's threads."""
+
+
+UNTIMED_IMAGE = Latency(math.nan, ())
 
 
 @dataclasses.dataclass(frozen=True)

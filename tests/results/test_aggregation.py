@@ -135,7 +135,22 @@ def test_the_latency_is_the_median_over_confirm_runs_and_says_on_what() -> None:
     latency = row(tabulate(header, asks, records), "FDA").latency
     assert latency.milliseconds == pytest.approx(12.0)
     assert latency.timed_on == ("NVIDIA L4, float32", "cpu, float32, 1 thread")
-    untimed = row(tabulate(header, asks, records), "source only").latency
+    assert row(tabulate(header, asks, records), "source only").latency == latency, "it deploys the same network"
+
+
+def test_networks_that_differ_are_timed_apart_and_without_a_time_there_is_none() -> None:
+    header, asks, records = two_arms()
+    for name, seconds in (("source only", 0.010), ("FDA", 0.030)):
+        for run in confirms(asks, records, name):
+            record = records[run.ask.trial.id]
+            *before, last = record.reports
+            cost = record.cost | {"deployed_gflops": 1000 * seconds}
+            noted = (*before, dataclasses.replace(last, latency=seconds))
+            records[run.ask.trial.id] = dataclasses.replace(record, reports=noted, cost=cost)
+    table = tabulate(header, asks, records)
+    assert [row(table, name).latency.milliseconds for name in ("source only", "FDA")] == pytest.approx([10.0, 30.0])
+    header, asks, records = two_arms()
+    untimed = row(tabulate(header, asks, records), "FDA").latency
     assert math.isnan(untimed.milliseconds)
     assert untimed.timed_on == ()
 

@@ -69,7 +69,7 @@ def latency_of(table: Table) -> str:
     on = f", on {'; '.join(devices)}" if devices else ""
     return (
         f"ms: from one image of {height} x {width} to the class of each pixel, by what is deployed{on}: the median of "
-        f"{TIMED} after {WARM_UP} of warm-up, beside whatever else ran."
+        f"{TIMED} after {WARM_UP} of warm-up, beside whatever else ran, and of all runs that deploy the same network."
     )
 
 
