@@ -52,7 +52,8 @@ class DomainSpecific(Network):
         alone = {name: _alone(name) for name in self.state_dict()}
         if {*alone.values()} == state_dict.keys():
             state_dict = {name: state_dict[plain] for name, plain in alone.items()}
-        return super().load_state_dict(state_dict, strict, assign)
+        taken: _IncompatibleKeys = super().load_state_dict(state_dict, strict, assign)
+        return taken
 
     def published(self) -> nn.Module:
         """The network by itself, with the target's norms."""

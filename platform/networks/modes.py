@@ -34,7 +34,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def norms_of(network: nn.Module) -> dict[str, nn.Module]:
+def norms_of(network: nn.Module) -> dict[str, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
     """The layers of batch norm, by name."""
     return {name: layer for name, layer in network.named_modules() if isinstance(layer, NORMS)}
 
