@@ -90,7 +90,7 @@ def journal(root: Path, event: str) -> list[dict[str, Any]]:
 def numbers(root: Path) -> pd.DataFrame:
     """The study's table without what differs from run to run: how long it took."""
     table = pd.read_csv(root / "results/own/table.csv").set_index("arm")
-    measured = ("hours", "seconds", "speed/", "time/")
+    measured = ("hours", "seconds", "speed/", "time/", "latency/")
     return table[[name for name in table.columns if not any(word in name for word in measured)]]
 
 

@@ -18,11 +18,11 @@ def decided(results: Path) -> list[str]:
     return sorted(map(str, decisions(results)))
 
 
-MEASURED = [" hours ", " images/s "]
+MEASURED = [" ms ", " hours ", " images/s "]
 
 
 def table(folder: Path) -> list[str]:
-    """The table without its columns of hours, and of speed and what follows: the last ones of those that have them."""
+    """The table without its columns of milliseconds, hours and speed, and what follows each: none tells runs apart."""
     kept, timed = list[str](), list[str]()
     for block in (folder / "table.md").read_text(encoding="utf-8").split("\n\n"):
         lines = block.splitlines()
