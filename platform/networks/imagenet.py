@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from platform.networks.network import NoWeights
+from platform.networks.network import Architecture, NoWeights
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
@@ -35,6 +35,15 @@ class Normalisation(nn.Module):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Normalise RGB in [0, 255]."""
         return torch.addcmul(self.offset, images, self.factor)
+
+
+def check_width(description: Architecture, width: float, pretrained: bool) -> None:
+    """Raise ValueError for a description of a network for whose width there are no weights."""
+    if pretrained and width != 1:
+        raise ValueError(
+            f"{type(description).__name__}.pretrained must be False unless width is 1, got width={width!r}; "
+            "ImageNet weights exist for the published width only"
+        )
 
 
 def load(weights: "WeightsEnum", name: str, into: Callable[[Mapping[str, Shaped[Tensor, "..."]]], object]) -> None:

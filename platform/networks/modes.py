@@ -12,7 +12,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 @contextmanager
 def statistics_kept(network: nn.Module) -> Iterator[None]:
     """Let batch norm, in training mode, normalise by the batch without updating its running statistics."""
-    layers = [layer for layer in network.modules() if isinstance(layer, NORMS) and layer.track_running_stats]
+    layers = [layer for layer in norms_of(network).values() if layer.track_running_stats]
     for layer in layers:
         layer.track_running_stats = False
     try:

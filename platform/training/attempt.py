@@ -15,10 +15,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from platform.networks.network import NoWeights, Prediction
+from platform.networks.network import NoWeights
 from platform.records.one_line import one_line
 from platform.records.record import Report
 from platform.records.storage.lines import Unreadable
@@ -346,14 +344,13 @@ def _device(assignment: Assignment) -> torch.device:
 
 
 def _latency(assignment: Assignment, run: TrainingRun, stopped: Callable[[], bool]) -> float:
-    """Seconds that what is deployed takes for one image. Raises Interrupted after one at which `stopped` says so."""
+    """Seconds that what is deployed takes for one image. Raises Interrupted before one at which `stopped` says so."""
 
-    def predict(image: Float[Tensor, "1 3 height width"]) -> Prediction:
+    def look() -> None:
         if stopped():
             raise Interrupted
-        return run.predict(image, "target")
 
-    return latency(predict, assignment.shift.size, run.device)
+    return latency(partial(run.predict, domain="target"), assignment.shift.size, run.device, look)
 
 
 def _keep_predictions(assignment: Assignment, run: TrainingRun) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from platform.methods.method import Method
 from platform.methods.step import Step
-from platform.networks.modes import NORMS
+from platform.networks.modes import norms_of
 from platform.networks.network import Network
 
 
@@ -43,7 +43,7 @@ class AdaBN(Method):
 
 def norms(network: Network) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
     """The layers of batch norm. Raises ValueError without any, since nothing could be adapted."""
-    layers = [layer for layer in network.modules() if isinstance(layer, NORMS)]
+    layers = [*norms_of(network).values()]
     if not layers:
         raise ValueError(
             "what looks at batch norm needs a network with batch norm, got one without; take another method"

@@ -54,11 +54,7 @@ class _Described(Architecture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pretrained and self.width != 1:
-            raise ValueError(
-                f"{type(self).__name__}.pretrained must be False unless width is 1, got width={self.width!r}; "
-                "ImageNet weights exist for the published width only"
-            )
+        imagenet.check_width(self, self.width, self.pretrained)
 
     def build(self) -> Network:
         return BiSeNet(width=self.width, pretrained=self.pretrained, depth=self.depth)

@@ -46,11 +46,7 @@ class DeepLabV3(Architecture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pretrained and self.width != 1:
-            raise ValueError(
-                f"DeepLabV3.pretrained must be False unless width is 1, got width={self.width!r}; "
-                "ImageNet weights exist for the published width only"
-            )
+        imagenet.check_width(self, self.width, self.pretrained)
 
     def build(self) -> Network:
         return DeepLab(DEPTHS[self.backbone], width=self.width, pretrained=self.pretrained)

@@ -17,15 +17,20 @@ WARM_UP, TIMED = 5, 21
 
 @torch.inference_mode()
 def latency(
-    predict: Callable[[Float[Tensor, "1 3 height width"]], Prediction], size: tuple[int, int], device: torch.device
+    predict: Callable[[Float[Tensor, "1 3 height width"]], Prediction],
+    size: tuple[int, int],
+    device: torch.device,
+    before: Callable[[], object] = lambda: None,
 ) -> float:
     """Median seconds from an image of `size` = (height, width) to the class of each of its pixels, on a device.
 
-    The image lies there already, and is a batch of its own. Whatever else the machine does at the time is in it.
+    The image lies there already, and is a batch of its own. Whatever else the machine does at the time is in it, but
+    for what is called before each image.
     """
     image = torch.zeros(1, 3, *size, device=device)
     seconds = []
     for _ in range(WARM_UP + TIMED):
+        before()
         _wait_for(device)
         began = time.perf_counter()
         upsample(predict(image).logits, size).argmax(dim=1)

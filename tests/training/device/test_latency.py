@@ -46,6 +46,18 @@ def test_it_is_the_median_of_single_images_after_a_warm_up(monkeypatch: pytest.M
     assert TIMED >= 20
 
 
+def test_what_is_called_before_an_image_is_not_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, passed = training_run(SourceOnly()), 0.0
+
+    def before() -> None:
+        nonlocal passed
+        passed += 100.0
+
+    monkeypatch.setattr(time, "perf_counter", lambda: passed)
+    assert latency(partial(run.predict, domain="target"), SIZE, run.device, before) == 0.0
+    assert passed == 100.0 * (WARM_UP + TIMED)
+
+
 def test_what_it_times_is_what_is_deployed_and_takes_its_time() -> None:
     run = training_run(MeanTeacher())
     teacher = run._modules[TEACHER]
