@@ -14,7 +14,7 @@ from platform.methods.step import LABELLED
 from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
-from platform.training.recipe import DOMAIN_SPECIFIC, Recipe
+from platform.training.recipe import DESCENT, DOMAIN_SPECIFIC, Recipe
 
 LONGEST_NAME = 200
 """Bytes of a name: MLflow's databases take 250 for a run, which is named by its arm and trial."""
@@ -53,6 +53,10 @@ class Arm:
         check_name("the name of an arm's methods", self.name, LONGEST_NAME)
         for name, value in values.items():
             self._check(name, value)
+            if name in DESCENT and not self.trains:
+                raise ValueError(
+                    f"{self.name} trains nothing, so that {name} would change nothing, got {value!r}; leave it out"
+                )
 
     @property
     def name(self) -> str:

@@ -159,6 +159,13 @@ def _least_search(study: Study, row: Row) -> int:
 
 
 def _planned(row: Row) -> PlannedRow:
+    try:
+        return _counted(row)
+    except Uncounted as error:
+        raise Uncounted(f"arm {row.name!r}: {error}") from error
+
+
+def _counted(row: Row) -> PlannedRow:
     methods, recipe = row.filled({})
     estimate = estimate_of(methods, recipe, row.given_at_defaults)
     work = recipe.batch * estimate.step_gflops * math.prod(row.shift.size) / math.prod(SIZE)

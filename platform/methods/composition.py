@@ -230,8 +230,7 @@ class Composition:
     @property
     def acts(self) -> bool:
         """Whether steps do anything: what votes, say, is complete before the first."""
-        learns = any(type(method).losses is not Method.losses for method in self.methods)
-        return bool(self.reads) or learns or self.updates
+        return any(acts(type(method)) for method in self.methods)
 
 
 def modules_of(network: Network, players: Sequence[Mapping[str, Player]]) -> dict[str, nn.Module]:
@@ -254,8 +253,20 @@ def check_together(methods: Sequence[type[Method]]) -> None:
                     f"{method.__name__}; derive a class that names it otherwise"
                 )
             owners[field] = method.__name__
+    for method in methods if len(methods) > 1 else ():
+        if method.deployed != SEGMENTATION and not acts(method):
+            others = " and ".join(name for name in names if name != method.__name__)
+            raise ValueError(
+                f"{method.__name__} deploys what it begins from, and nothing that is trained beside it, got {others}; "
+                f"write Arm({method.__name__}) alone"
+            )
     if len(deployed := {method.deployed for method in methods} - {SEGMENTATION}) > 1:
         raise ValueError(f"one player of an arm is deployed, got {' and '.join(sorted(deployed))}; leave one out")
+
+
+def acts(method: type[Method]) -> bool:
+    """Whether a method does anything in a step."""
+    return bool(reads_of(method)) or method.losses is not Method.losses or method.update is not Method.update
 
 
 def reads_of(method: type[Method]) -> frozenset[str]:

@@ -48,8 +48,18 @@ def statistics_of(network: nn.Module) -> dict[str, Shaped[Tensor, "..."]]:
 def recalibrate(network: nn.Module, batches: Iterable[Float[Tensor, "batch 3 height width"]]) -> None:
     """Have batch norm's running statistics be their means over these batches of the target, each of two images or more.
 
-    Every batch weighs as much, and the variance between batches is not counted. Whatever else acts in training only, as
-    dropout, rests.
+    Every batch weighs as much, and the variance between batches is not counted.
+    """
+    for number, images in enumerate(batches):
+        with averaging(network, number):
+            network(images, domain="target")
+
+
+@contextmanager
+def averaging(network: nn.Module, number: int) -> Iterator[None]:
+    """Have the next batch count in batch norm's running statistics as much as each of the `number` before it.
+
+    Whatever else acts in training only, as dropout, rests.
     """
     layers = [*norms_of(network).values()]
     momenta = [layer.momentum for layer in layers]
@@ -57,10 +67,9 @@ def recalibrate(network: nn.Module, batches: Iterable[Float[Tensor, "batch 3 hei
         with evaluating(network):
             for layer in layers:
                 layer.train()
-            for number, images in enumerate(batches):
-                for layer in layers:
-                    layer.momentum = 1 / (number + 1)
-                network(images, domain="target")
+                # By itself, with None, a layer counts batches on the device, and waits for the count.
+                layer.momentum = 1 / (number + 1)
+            yield
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

@@ -10,6 +10,18 @@ from platform.networks.network import Architecture, Network
 
 PUBLISHED = BiSeNet18()
 DOMAIN_SPECIFIC = "domain-specific"
+DESCENT = (
+    "optimiser",
+    "learning_rate",
+    "head_factor",
+    "momentum",
+    "weight_decay",
+    "decays_vectors",
+    "power",
+    "warm_up",
+    "auxiliary_weight",
+)
+"""The fields that say how losses are descended, of no use where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from platform import methods
-from platform.methods import FDA, Adversarial, Method, SourceOnly, hyperparameter
+from platform.methods import FDA, Adversarial, MajorityVote, Method, SourceOnly, hyperparameter
 from platform.shifts import town
 from platform.study import Arm, Budget, Integers, LogUniform, OneOf, Recipe, Study, Uniform
 from tests.support.refusing import refused
@@ -248,6 +248,14 @@ class Plain:
         (Arm, ["an arm must begin with a method's class, got None; write Arm(FDA, beta=0.01)"]),
         (lambda: Arm(FDA, Plain), ["a method's class", "Plain"]),  # type: ignore[arg-type]
         (lambda: Arm(FDA, Adversarial()), ["a method's class, got Adversarial("]),  # type: ignore[arg-type]
+        (
+            lambda: Arm(MajorityVote, learning_rate=LogUniform(0.01, 0.1)),
+            ["MajorityVote trains nothing, so that learning_rate would change nothing, got LogUniform(0.01, 0.1)"],
+        ),
+        (
+            lambda: Arm(FDA, MajorityVote, beta=0.05),
+            ["nothing that is trained beside it, got FDA; write Arm(MajorityVote) alone"],
+        ),
         (lambda: Arm(FDA, FDA), ["the methods of an arm must differ, got FDA twice; leave one out"]),
         (lambda: Arm(FDA, Adversarial, FDA), ["got FDA twice"]),
         (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from platform.commands.terminal.plan import describe
 from platform.design.plan import plan
-from platform.methods import FDA, Adversarial, MinEnt, SourceOnly
+from platform.methods import FDA, AdaBN, Adversarial, MinEnt, SourceOnly
 from platform.networks import Architecture, BiSeNet18, Network, Prediction
 from platform.running.placement import Offer
 from platform.shifts import gta5_to_cityscapes, town
@@ -109,6 +109,12 @@ def test_a_row_that_trains_nothing_has_nothing_to_search() -> None:
 
     late = Arm(Resting).after("source only")
     assert plan(study(arms={"source only": ARMS["source only"], "resting": late})).warnings == ()
+
+
+def test_what_a_method_says_of_its_arm_is_said_in_its_own_words() -> None:
+    with pytest.raises(Uncounted) as error:
+        plan(study(arms={"source only": ARMS["source only"], "late": Arm(AdaBN)}))
+    assert str(error.value) == """arm 'late': AdaBN adapts a trained network; write Arm(AdaBN).after("source only")"""
 
 
 def test_a_study_without_gpus_is_estimated_for_a_core() -> None:

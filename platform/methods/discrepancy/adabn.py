@@ -16,7 +16,7 @@ from torch import nn
 
 from platform.methods.method import Method
 from platform.methods.step import Step
-from platform.networks.modes import norms_of
+from platform.networks.modes import averaging, norms_of
 from platform.networks.network import Network
 
 
@@ -30,22 +30,18 @@ class AdaBN(Method):
         if not given:
             raise ValueError('AdaBN adapts a trained network; write Arm(AdaBN).after("source only")')
         super().start(network, given)
-        for layer in norms(network):
+        for layer in norms_for(self, network):
             layer.reset_running_stats()
 
     def update(self, step: Step) -> None:
-        # The average over all steps, which a layer by itself would count on the device, and wait for at every step.
-        for layer in norms(step.network):
-            layer.momentum = 1 / (step.number + 1)
-        step.network.train()
-        step.network(step.target.images, domain="target")
+        with averaging(step.network, step.number):
+            step.network(step.target.images, domain="target")
 
 
-def norms(network: Network) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
-    """The layers of batch norm. Raises ValueError without any, since nothing could be adapted."""
+def norms_for(method: Method, network: Network) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]:
+    """The layers of batch norm. Raises ValueError without any, since the method could adapt nothing."""
     layers = [*norms_of(network).values()]
     if not layers:
-        raise ValueError(
-            "what looks at batch norm needs a network with batch norm, got one without; take another method"
-        )
+        name, got = type(method).__name__, type(network).__name__
+        raise ValueError(f"{name} needs a network with batch norm, got {got} without; take another method")
     return layers

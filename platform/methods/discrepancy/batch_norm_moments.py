@@ -16,14 +16,14 @@ in passes of this method's own, which no other shares: of the source without gra
 statistic, and of the target as any other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from platform.methods.discrepancy.adabn import norms
+from platform.methods.discrepancy.adabn import norms_for
 from platform.methods.method import SEGMENTATION, Method
 from platform.methods.step import Step
 from platform.networks.hyperparameters import hyperparameter
@@ -43,19 +43,22 @@ class BatchNormMoments(Method):
     """Weight of the distance between the moments."""
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:
+        norms = norms_for(self, step.network)
         with torch.no_grad(), statistics_kept(step.network):
-            of_source = moments(step, step.source.images, "source")
-        of_target = moments(step, step.target.images, "target")
+            of_source = moments(step, norms, step.source.images, "source")
+        of_target = moments(step, norms, step.target.images, "target")
         distance = (of_target - of_source).square().sum(dim=0).mean()
         return {SEGMENTATION: self.lambda_moments * step.term("moments", distance)}
 
 
-def moments(step: Step, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Float[Tensor, "2 channels"]:
-    """The means and the deviations of all channels in a pass of these images, in float32; the features' come last."""
+def moments(
+    step: Step, norms: Sequence[nn.Module], images: Float[Tensor, "batch 3 height width"], domain: Domain
+) -> Float[Tensor, "2 channels"]:
+    """Means and deviations of what enters the norms in a pass, and of the features, which come last, in float32."""
     seen: list[tuple[Tensor, Tensor]] = []
     hooks = [
         layer.register_forward_pre_hook(lambda _, inputs: seen.append(variances_and_means(inputs[0])))
-        for layer in norms(step.network)
+        for layer in norms
     ]
     try:
         prediction = step.segment(images, domain)

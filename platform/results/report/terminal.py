@@ -64,12 +64,12 @@ def _scores(table: Table) -> Grid:
 
 
 def _efforts(table: Table) -> Grid:
-    grid = _grid("arm", "discriminator", "seeds", "trials", "stopped", "failed", "hours")
+    grid = _grid("arm", "only trained", "seeds", "trials", "stopped", "failed", "hours")
     for row in table.rows:
-        discriminator = count(row.cost.discriminator_parameters)
+        only_trained = count(row.cost.discriminator_parameters)
         cells = (
             wording.name(row),
-            f"+{discriminator}" if row.cost.discriminator_parameters else wording.NONE,
+            f"+{only_trained}" if row.cost.discriminator_parameters else wording.NONE,
             f"{row.scores.seeds} of {table.header.seeds}",
             str(row.effort.trials),
             str(row.effort.stopped),

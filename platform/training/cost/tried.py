@@ -25,7 +25,8 @@ from platform.methods.step import Moment, Passes, Step
 from platform.networks.cost import SIZE, SMALLEST, Arguments, layer_operations
 from platform.networks.network import Architecture, Domain, Network, Prediction
 from platform.networks.operations.upsampling import upsample
-from platform.shifts.definition.mistakes import explained
+from platform.records.one_line import one_line
+from platform.shifts.definition.mistakes import LONGEST, explained
 from platform.shifts.labels import NUM_CLASSES
 from platform.shifts.shift import Images, LabelledImages
 from platform.training.cost.gradients import UNKNOWN, Layers, Tally, Walks, pass_of
@@ -369,7 +370,8 @@ def own_mistakes(acting: Acting, begins: bool = False) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         name, own = acting.methods.name, tuple(type(method).__name__ for method in acting.methods.methods)
         if type(error) is ValueError and str(error).startswith(own):
-            raise Uncounted(explained(error).removeprefix("ValueError: ")) from error
+            # A rule of the method's own says what to write; the line that it stands at would be no help.
+            raise Uncounted(one_line(error, LONGEST)) from error
         remedy = "mend it"
         if isinstance(error, FrozenInstanceError):
             remedy = "what it remembers is a buffer of a player of its own, see `players`"

@@ -61,25 +61,33 @@ def said_by(book: Ledger, arm: str, seed: int, split: LabelledImages) -> np.ndar
     return functional.interpolate(logits, size=images.shape[2:], mode="bilinear", align_corners=False).double().numpy()
 
 
-def counted(book: Ledger, seed: int, split: LabelledImages) -> np.ndarray:
-    """The confusion of the vote, pixel by pixel, void last."""
+def counted(book: Ledger, seed: int, split: LabelledImages) -> tuple[np.ndarray, np.ndarray]:
+    """The confusion of the vote, pixel by pixel, void last, at least and at most.
+
+    Members that are sure of different classes leave means that are equal but for their rounding, which decides.
+    """
     said = [said_by(book, arm, seed, split) for arm in MEMBERS]
     mean = np.mean([softmax(each, axis=1) for each in said], axis=0)
     ballots = np.stack([each.argmax(axis=1) for each in said])
-    labels, counts = all_of(split.labels), np.zeros((20, 20), int)
+    labels, least, most = all_of(split.labels), np.zeros((20, 20), int), np.zeros((20, 20), int)
     for image, row, column in np.ndindex(*labels.shape):
         cast = ballots[:, image, row, column].tolist()
-        # Members that are sure leave equal means in float32: then the first class is elected.
-        elected = max(cast, key=lambda c: (cast.count(c), round(mean[image, c, row, column], 6), -c))
-        counts[min(int(labels[image, row, column]), 19), elected] += 1
-    return counts
+        votes = max(map(cast.count, cast))
+        p = {c: mean[image, c, row, column] for c in cast if cast.count(c) == votes}
+        label, elected = min(int(labels[image, row, column]), 19), [c for c in p if p[c] > max(p.values()) - 1e-5]
+        least[label, elected] += len(elected) == 1
+        most[label, elected] += 1
+    return least, most
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_confusion_is_that_of_a_vote_of_the_rows_checkpoints(book: Ledger, seed: int) -> None:
     (report,) = record_of(book, "committee", seed).reports
     confusion = np.array(report.confusions["target/test"])
-    np.testing.assert_array_equal(confusion, counted(book, seed, SPLITS.oracle.test))
+    least, most = counted(book, seed, SPLITS.oracle.test)
+    assert (least <= confusion).all()
+    assert (confusion <= most).all()
+    assert confusion.sum() == all_of(SPLITS.oracle.test.labels).size
     for arm in MEMBERS:
         alone = record_of(book, arm, seed).reports[-1].confusions["target/test"]
         assert not np.array_equal(confusion, alone), "the members disagree, or this tests nothing"

@@ -6,7 +6,6 @@ from torch import nn
 
 from platform.methods import AdaBN
 from platform.methods.composition import Composition
-from platform.methods.discrepancy.adabn import norms
 from platform.networks.modes import NORMS
 from platform.training.run import TrainingRun
 from tests.support.tiny_splits import CPU, assert_same, parameters, recipe, running_statistics, splits
@@ -63,5 +62,5 @@ def test_without_a_trained_network_it_is_refused_with_its_remedy() -> None:
 
 
 def test_a_network_without_batch_norm_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a network with batch norm"):
-        norms(nn.Conv2d(3, 3, 1))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="AdaBN needs a network with batch norm, got Conv2d without; take another"):
+        AdaBN().start(given := nn.Conv2d(3, 3, 1), [given])  # type: ignore[arg-type,list-item]

@@ -14,7 +14,7 @@ from platform.methods.composition import Composition
 from platform.methods.discrepancy.batch_norm_moments import moments, variances_and_means
 from platform.methods.method import SEGMENTATION
 from platform.networks import LRASPP
-from platform.networks.modes import NORMS
+from platform.networks.modes import NORMS, norms_of
 from platform.networks.network import Architecture, Network, Prediction
 from tests.support.parity import assert_step_gives, batches, in_float64, step_of, supervised
 from tests.support.tiny_splits import assert_same, parameters, running_statistics, training_run
@@ -127,9 +127,10 @@ def test_batches_of_one_domain_are_at_no_distance() -> None:
 def test_the_source_is_a_constant() -> None:
     run = training_run(BatchNormMoments())
     step = step_of(run)
+    norms = [*norms_of(run.network).values()]
     with torch.no_grad():
-        assert not moments(step, step.source.images, "source").requires_grad
-    assert moments(step, step.target.images, "target").requires_grad
+        assert not moments(step, norms, step.source.images, "source").requires_grad
+    assert moments(step, norms, step.target.images, "target").requires_grad
 
 
 @pytest.mark.parametrize("batch_norm", ["mixed", "source", "frozen"])
@@ -140,9 +141,11 @@ def test_statistics_count_each_batch_once(batch_norm: str) -> None:
         for method in (BatchNormMoments(lambda_moments=0.0), MMD(lambda_mmd=0.0))
     )
     for run in (own, shared):
+        # A pass that no gradient goes through may have another kernel, and so other last bits.
+        in_float64(run)
         run.advance(3)
-    assert_same(running_statistics(own), running_statistics(shared))
-    assert_same(parameters(own), parameters(shared))
+    for of in (running_statistics, parameters):
+        torch.testing.assert_close(of(own), of(shared), rtol=1e-9, atol=1e-12)
 
 
 def after_a_step(*methods: Method) -> dict[str, Tensor]:
@@ -184,7 +187,7 @@ def test_nothing_stays_in_the_network_after_a_pass_that_failed(monkeypatch: pyte
 
     monkeypatch.setattr(run.network, "forward", failing)
     with pytest.raises(RuntimeError, match="out of memory"):
-        moments(step, step.target.images, "target")
+        moments(step, [*norms_of(run.network).values()], step.target.images, "target")
     assert hooks_of(run.network) == before
 
 
@@ -218,7 +221,7 @@ class PlainNetwork(Architecture):
 
 def test_a_network_without_batch_norm_is_refused() -> None:
     run = training_run(BatchNormMoments(), network=PlainNetwork())
-    with pytest.raises(ValueError, match="needs a network with batch norm, got one without; take another method"):
+    with pytest.raises(ValueError, match="needs a network with batch norm, got Plain without; take another method"):
         run.advance(1)
 
 
