@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "--reselect", metavar="NAME", help="the table that another selector would have led to, from the records alone"
     )
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
-    parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
+    parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, some seconds each")
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="a Ray cluster's head, or auto on that head (default: start Ray here)"
     )

@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import io
 
+import pytest
+
 from platform.design.header import header
 from platform.methods import AdaBN, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
@@ -58,6 +60,20 @@ def test_the_hours_of_a_row_contain_those_of_the_rows_that_it_comes_after() -> N
 def test_a_row_after_an_upper_bound_is_one() -> None:
     marked = [row.arm for row in table().rows if "†" in wording.name(row)]
     assert marked == ["supervised", "after supervised"]
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (["source only"], "source only"),
+        (["source only", "supervised"], "source only and supervised"),
+        (["source only", "supervised", "after supervised"], "source only, supervised and after supervised"),
+    ],
+)
+def test_a_row_says_whose_runs_it_begins_from(after: list[str], said: str) -> None:
+    arms = tuple(dataclasses.replace(arm, after=tuple(after) if arm.name == "AdaBN" else ()) for arm in HEADER.arms)
+    lines = wording.reading(table(dataclasses.replace(HEADER, arms=arms)))
+    assert f"AdaBN begins from the runs of {said}, seed by seed." in lines
 
 
 def test_a_row_says_how_many_target_labels_it_knows() -> None:

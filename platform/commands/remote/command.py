@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--plan", action="store_true", help="print the plan, checked against the cluster; start nothing")
     what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to set-aside, over there")
-    run.add_argument("--smoke", action="store_true", help="every row on a tiny shift, in a minute or two")
+    run.add_argument("--smoke", action="store_true", help="every row on a tiny shift, some seconds each")
     run.add_argument("--data", metavar="DIR", help="the data root on the cluster's machines")
     run.set_defaults(command=_run)
     stop = commands.add_parser("stop", allow_abbrev=False, help="stop a study after the current step")

@@ -77,6 +77,8 @@ def _cost(estimate: Estimate, reference: float) -> str:
     """What is deployed, what is only trained, and the operations of a step as a multiple of the reference's."""
     trained = f" + {count(estimate.discriminator_parameters)} only trained" if estimate.discriminator_parameters else ""
     relative = f", {estimate.step_gflops / reference:.1f} x the reference's operations a step" if reference else ""
+    if not estimate.step_gflops:
+        relative = ", nothing to train"
     return f"{count(estimate.deployed_parameters)} parameters deployed{trained}{relative}"
 
 

@@ -144,7 +144,9 @@ def beginnings(table: Table) -> list[str]:
     bounds = [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
     for arm in table.header.arms:
         if arm.after:
-            bounds.append(f"{arm.name} begins from the runs of {' and '.join(arm.after)}, seed by seed.")
+            *others, last = arm.after
+            runs = f"{', '.join(others)} and {last}" if others else last
+            bounds.append(f"{arm.name} begins from the runs of {runs}, seed by seed.")
         if arm.recalibrated:
             bounds.append(f"{arm.name} normalises by statistics of the target's images.")
         if arm.few:

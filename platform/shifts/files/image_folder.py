@@ -70,12 +70,13 @@ def images_of(folder: Path, digest: str, names: Sequence[str], size: tuple[int, 
 def _digest(folder: Path) -> str:
     try:
         found = contents(folder)
+        holds = found and any(path.suffix.lower()[1:] in IMAGE_ENDINGS for path in listing.everything(folder))
     except ValueError as error:
         raise DataError(str(error)) from error
-    if found is None:
+    if not holds:
         raise DataError(
-            f"a folder of translated images must be there, got {folder}: {listing.contents(folder)}; bring it, or name "
-            "another"
+            f"a folder of translated images must be there, and hold them, got {folder}: {listing.contents(folder)}; "
+            "bring it, or name another"
         )
     return f"{found}-{DECODING}"
 

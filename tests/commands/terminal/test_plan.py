@@ -1,11 +1,12 @@
 """What a plan says that rows cost, and in which order their trials begin."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from platform.commands.terminal.plan import describe
-from platform.methods import DACS, AdaBN, Adversarial, MultiLevelAdversarial, SourceOnly
+from platform.methods import DACS, FDA, AdaBN, Adversarial, MajorityVote, MultiLevelAdversarial, SourceOnly
 from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
@@ -56,3 +57,10 @@ def test_what_is_only_trained_and_a_steps_operations_are_said(rows: dict[str, st
 def test_a_row_says_whose_trials_its_own_begin_from(rows: dict[str, str]) -> None:
     assert "after source only, a teacher: each trial begins from theirs of its seed" in rows["statistics"]
     assert all(": each trial begins" not in said for name, said in rows.items() if name != "statistics")
+
+
+def test_a_row_that_trains_nothing_says_so() -> None:
+    arms = {"source only": Arm(SourceOnly), "FDA": Arm(FDA), "vote": Arm(MajorityVote).after("source only", "FDA")}
+    said = " ".join(describe(replace(STUDY, arms=arms), "question").split())
+    assert re.search(r" vote .* parameters deployed, nothing to train", said)
+    assert said.count("nothing to train") == 1

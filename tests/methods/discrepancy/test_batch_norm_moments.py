@@ -17,7 +17,7 @@ from platform.networks import LRASPP
 from platform.networks.modes import NORMS, norms_of
 from platform.networks.network import Architecture, Network, Prediction
 from tests.support.parity import assert_step_gives, batches, in_float64, step_of, supervised
-from tests.support.tiny_splits import assert_same, parameters, running_statistics, training_run
+from tests.support.tiny_splits import parameters, running_statistics, training_run
 
 
 def what_is_compared(network: nn.Module, images: Tensor) -> tuple[Prediction, list[Tensor]]:

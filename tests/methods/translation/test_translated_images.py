@@ -186,7 +186,9 @@ def test_a_smoke_run_reads_no_folder() -> None:
 
 
 def test_a_folder_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"^a folder of translated images must be there, got {tmp_path}/none"):
+    with pytest.raises(
+        DataError, match=f"^a folder of translated images must be there, and hold them, got {tmp_path}/none"
+    ):
         check_files(study(f"{tmp_path}/none"))
 
 

@@ -1,6 +1,7 @@
 """Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -205,14 +206,25 @@ def test_train_ids_in_no_group_are_void() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "void"]
 
 
-@pytest.mark.parametrize(("number", "arms"), [(1, 1), (4, 5), (3, 12)])
-def test_comparison_grows_with_images_and_keeps_their_shape(number: int, arms: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "arms", "blocks"), [(1, 0, 1), (1, 1, 1), (4, 5, 1), (2, 7, 1), (3, 12, 2), (3, 31, 5)]
+)
+def test_comparison_grows_with_images_and_keeps_their_shape(number: int, arms: int, blocks: int) -> None:
     images, truth = scene(number)
     figure = comparison(images, truth, {f"arm {position}": truth for position in range(arms)}, SINGLE_CLASSES)
-    assert len(figure.axes) == number * (arms + 2)
-    box = figure.axes[0].get_window_extent()
-    assert box.width / box.height == pytest.approx(2, abs=1e-6)
-    assert opened(figure).width == pytest.approx(figure.get_figwidth() * DOTS_PER_INCH, abs=1)
+    assert len(figure.axes) == number * (arms + 2 * blocks)
+    titles = [panel.get_title() for panel in figure.axes]
+    assert [title for title in titles if title.startswith("arm")] == [f"arm {position}" for position in range(arms)]
+    assert titles.count("image") == titles.count("ground truth") == blocks
+    boxes = [panel.get_window_extent() for panel in figure.axes]
+    for box in boxes:
+        assert box.width / box.height == pytest.approx(2, abs=1e-6)
+        assert figure.bbox.contains(box.x0, box.y0)
+        assert figure.bbox.contains(box.x1, box.y1)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    picture = opened(figure)
+    assert picture.width == pytest.approx(figure.get_figwidth() * DOTS_PER_INCH, abs=1)
+    assert picture.width < 1400
 
 
 def test_comparison_differs_when_a_prediction_does() -> None:

@@ -151,9 +151,13 @@ def test_a_folder_that_is_not_there_is_refused_until_it_is(tmp_path: Path) -> No
     with pytest.raises(DataError) as refused:
         digest_of(tmp_path / "picture")
     assert str(refused.value) == (
-        f"a folder of translated images must be there, got {tmp_path}/picture: {tmp_path} holds pictures; bring it, or "
-        "name another"
+        f"a folder of translated images must be there, and hold them, got {tmp_path}/picture: {tmp_path} holds "
+        "pictures; bring it, or name another"
     )
+    (tmp_path / "picture").mkdir()
+    (tmp_path / "picture/notes.txt").write_text("soon", encoding="utf-8")
+    with pytest.raises(DataError, match=r"and hold them, got .*/picture: .*/picture holds notes\.txt; bring it"):
+        digest_of(tmp_path / "picture")
     written(tmp_path / "picture", ["1.png"])
     assert digest_of(tmp_path / "picture")
 
