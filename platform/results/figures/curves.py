@@ -18,6 +18,8 @@ from platform.results.runs import ArmRuns, Run
 
 # Okabe and Ito's colours (2008), told apart under every common colour blindness; lightness alone also separates them.
 CONFIRM, REFERENCE, SEARCH, STOPPED, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#666666", "#000000"
+FEW_POINTS = 0.02
+"""Share of a figure's points, of which the lowest may be cut off."""
 COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
 
@@ -104,8 +106,7 @@ def _point(steps: Sequence[int]) -> str:
 
 def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
     """Share the axes among the panels of one metric, and say at the left what it is."""
-    drawn = [panel.get_ylim() for panel in panels if any(np.size(line.get_xdata()) for line in panel.lines)]
-    bottom, top = min((low for low, _ in drawn), default=0.0), max((high for _, high in drawn), default=1.0)
+    bottom, top = _limits(panels)
     for number, panel in enumerate(panels):
         panel.set_ylim(bottom, top)
         panel.set_xlim(0, header.steps)
@@ -121,6 +122,20 @@ def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
                 panel.axvline(rung, color="#BBBBBB", linestyle=":", linewidth=0.8, zorder=0)
         if number % COLUMNS == 0:
             panel.set_ylabel(f"{name}\n({_role(header, name)})", fontsize=8)
+
+
+def _limits(panels: Sequence[Axes]) -> tuple[float, float]:
+    """What all panels show: everything, but for few points that lie further below the others than these are spread."""
+    drawn = [panel for panel in panels if any(np.size(line.get_xdata()) for line in panel.lines)]
+    if not drawn:
+        return 0.0, 1.0
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for panel in drawn for line in panel.lines])
+    lowest, low = np.nanquantile(values, [0.0, FEW_POINTS]).tolist()
+    high = max(panel.dataLim.y1 for panel in drawn)
+    if low - lowest > high - low:
+        margin = 0.05 * (high - low)
+        return low - margin, high + margin
+    return min(panel.get_ylim()[0] for panel in drawn), max(panel.get_ylim()[1] for panel in drawn)
 
 
 def _role(header: StudyHeader, name: str) -> str:

@@ -16,7 +16,7 @@ from platform.shifts.shift import Pixels
 
 GAP = 0.04
 """Inches between pictures."""
-MOST_ARMS = 7
+MOST_ARMS = 6
 """Beside each other; more make the picture wider than a screen."""
 T = TypeVar("T")
 

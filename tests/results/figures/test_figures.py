@@ -1,5 +1,6 @@
 """Figures open, have the size that their content asks for, show the colours they should, and change with the data."""
 
+import dataclasses
 import io
 import itertools
 import os
@@ -86,6 +87,27 @@ def test_the_thick_line_is_the_mean_of_the_confirm_runs() -> None:
     mean = np.mean([[report.metrics["source/miou"] for report in run.reports] for run in runs], axis=0)
     drawn = [line for line in curves_of(header, asks, records).axes[3].lines if line.get_linewidth() == 2]
     np.testing.assert_allclose(np.asarray(drawn[0].get_ydata()), mean)
+
+
+def with_a_point_at(value: float) -> Figure:
+    """Curves of five arms whose first report has another value."""
+    header, asks, records = five_arms()
+    first = records[asks[0].trial.id]
+    report = dataclasses.replace(first.reports[0], metrics=first.reports[0].metrics | {"source/miou": value})
+    records[asks[0].trial.id] = dataclasses.replace(first, reports=(report, *first.reports[1:]))
+    return curves_of(header, asks, records)
+
+
+def test_a_point_far_below_all_others_does_not_flatten_them() -> None:
+    usual, shown = curves_of(*five_arms()).axes[0].get_ylim(), with_a_point_at(-40.0).axes[0].get_ylim()
+    assert shown[1] == pytest.approx(usual[1], abs=0.05 * (usual[1] - usual[0]))
+    assert shown[1] - shown[0] < 2 * (usual[1] - usual[0])
+
+
+def test_a_point_that_lies_a_little_below_is_shown() -> None:
+    bottom, top = curves_of(*five_arms()).axes[0].get_ylim()
+    below = bottom - 0.3 * (top - bottom)
+    assert with_a_point_at(below).axes[0].get_ylim()[0] < below
 
 
 def test_a_dagger_marks_the_arm_that_target_labels_pick() -> None:
@@ -207,7 +229,7 @@ def test_train_ids_in_no_group_are_void() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "arms", "blocks"), [(1, 0, 1), (1, 1, 1), (4, 5, 1), (2, 7, 1), (3, 12, 2), (3, 31, 5)]
+    ("number", "arms", "blocks"), [(1, 0, 1), (1, 1, 1), (4, 5, 1), (2, 6, 1), (2, 7, 2), (3, 12, 2), (3, 31, 6)]
 )
 def test_comparison_grows_with_images_and_keeps_their_shape(number: int, arms: int, blocks: int) -> None:
     images, truth = scene(number)
