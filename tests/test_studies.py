@@ -135,7 +135,7 @@ def test_a_study_shrinks_to_rows_that_can_be_trained_here(path: Path) -> None:
 def test_no_two_rows_are_the_same(path: Path) -> None:
     study = load(path).study
     for one, other in itertools.combinations(study.arms.values(), 2):
-        assert (one.methods, dict(one.fields)) != (other.methods, dict(other.fields))
+        assert (one.methods, dict(one.fields), one.follows) != (other.methods, dict(other.fields), other.follows)
 
 
 def test_the_comparison_has_the_original_studys_rows_and_the_one_it_lacked() -> None:

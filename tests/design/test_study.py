@@ -280,7 +280,7 @@ def test_a_row_whose_steps_do_nothing_is_evaluated_once_unless_it_is_searched() 
         "FDA": Arm(FDA),
         "source only": Arm(SourceOnly),
         "vote": Arm(MajorityVote).after("FDA", "source only"),
-        "searched": Arm(MajorityVote, learning_rate=LogUniform(1e-3, 0.1)).after("FDA", "source only"),
+        "searched": Arm(MajorityVote, batch=OneOf(2, 4)).after("FDA", "source only"),
     }
     planned = study(arms, search=SEARCH)
     evaluated = {row.name: row.trial({}, 1, {}).evaluated_steps for row in planned.rows}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import platform.methods
 from platform.methods import Method
@@ -38,6 +39,9 @@ from platform.shifts import town
 from platform.study import Arm, Budget, Recipe, Study
 
 
+TRANSLATED = str(Path(__file__).absolute().parent / "translated")
+
+
 def held(name, method):
     """The method, which waits in the step after its first report where it is told to."""
 
@@ -65,7 +69,7 @@ study = Study(
         "FDA": Arm(held("FDA", FDA), beta=0.1),
         "LabTransfer": Arm(held("LabTransfer", LabTransfer)),
         "HistogramMatching": Arm(held("HistogramMatching", HistogramMatching)),
-        "TranslatedImages": Arm(held("TranslatedImages", TranslatedImages), folder=""),
+        "TranslatedImages": Arm(held("TranslatedImages", TranslatedImages), folder=TRANSLATED),
         "MinEnt": Arm(held("MinEnt", MinEnt)),
         "MaxSquare": Arm(held("MaxSquare", MaxSquare)),
         "DACS": Arm(held("DACS", DACS), threshold=0.05),
@@ -152,6 +156,10 @@ def all_that_can_wait(machine: Machine, command: Command, place: Path, struck: l
 
 def made(folder: Path, cache: Path) -> Machine:
     there = checkout.make(folder / "checkout", cache)
+    translated = there.root / "studies/translated"
+    translated.mkdir()
+    for number, colour in enumerate(range(0, 256, 32)):
+        Image.new("RGB", (64, 64), (colour, 128, 255 - colour)).save(translated / f"{number:05d}.png")
     return Machine(there, there.write(f"{NAME}.py", TEXT))
 
 

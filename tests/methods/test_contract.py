@@ -117,7 +117,9 @@ def test_another_seed_gives_another_run(method: Method) -> None:
 
 
 @every_composition
-@pytest.mark.parametrize("interruption", [0, 1, 4])
+@pytest.mark.parametrize(
+    "interruption", [pytest.param(0, marks=pytest.mark.thorough), 1, pytest.param(4, marks=pytest.mark.thorough)]
+)
 def test_a_restored_run_goes_on_as_the_uninterrupted_one(methods: Composition, interruption: int) -> None:
     """Weights, batch-norm buffers, momentum, Adam's moments, learning rates, the data's order, what is remembered."""
     uninterrupted = training_run(methods, augmentation="flip and crop")

@@ -41,11 +41,11 @@ def test_a_state_moves_between_devices_with_and_without_half_precision(before: b
     other.advance(1)
 
 
-def half_precision_run(method: Method, scale: float = 2.0**10, auxiliary_weight: float = 1.0) -> TrainingRun:
+def half_precision_run(method: Method, scale: float = 2.0**10, **recipe_values: object) -> TrainingRun:
     arithmetic = replace(Arithmetic.of(CPU), type=torch.float16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Arithmetic, "of", lambda device: arithmetic)
-        run = training_run(method, batch=4, auxiliary_weight=auxiliary_weight)
+        run = training_run(method, batch=4, **recipe_values)
     run._scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
     return run
 
@@ -71,8 +71,14 @@ def test_gradients_are_unscaled_before_the_step() -> None:
     torch.testing.assert_close(parameters(small), parameters(large), atol=1e-4, rtol=1e-3)
 
 
-def test_an_overflow_skips_the_step_and_halves_the_scale() -> None:
-    run = half_precision_run(Adversarial(width=4), scale=2.0**17, auxiliary_weight=100.0)
+every_optimiser = pytest.mark.parametrize(
+    "by", [{}, {"optimiser": "Adam", "learning_rate": 1e-3}, {"optimiser": "AdamW", "learning_rate": 1e-3}], ids=str
+)
+
+
+@every_optimiser
+def test_an_overflow_skips_the_step_and_halves_the_scale(by: dict[str, object]) -> None:
+    run = half_precision_run(Adversarial(width=4), scale=2.0**17, auxiliary_weight=100.0, **by)
     before = parameters(run)
     losses = run.advance(1)
     assert all(np.isfinite(value) for value in losses.values())
@@ -85,8 +91,9 @@ def test_an_overflow_skips_the_step_and_halves_the_scale() -> None:
         assert not torch.equal(after, before[name]), name
 
 
-def test_a_restored_run_keeps_the_scale() -> None:
-    run, restored = half_precision_run(Adversarial(width=4)), half_precision_run(Adversarial(width=4), scale=8.0)
+@every_optimiser
+def test_a_restored_run_keeps_the_scale(by: dict[str, object]) -> None:
+    run, restored = (half_precision_run(Adversarial(width=4), scale, **by) for scale in (2.0**10, 8.0))
     run.advance(4)
     assert run._scaler.get_scale() == 2.0**11
     restored.restore(run.save({}))

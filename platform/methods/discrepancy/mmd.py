@@ -26,6 +26,7 @@ from torch import Tensor
 from platform.methods.method import SEGMENTATION, Method
 from platform.methods.step import Step
 from platform.networks.hyperparameters import hyperparameter
+from platform.networks.operations.layout import laid_out_alike
 from platform.networks.operations.upsampling import single_precision
 
 POWERS = range(-2, 3)
@@ -53,7 +54,7 @@ def drawn(features: Float[Tensor, "batch channels rows columns"], most: int) -> 
 
     Places follow each other row by row, image by image; the last few, which fill no stretch, are left out.
     """
-    places = single_precision(features).movedim(1, 0).flatten(1)
+    places = single_precision(laid_out_alike(features)).movedim(1, 0).flatten(1)
     length = -(-places.shape[1] // most)
     number = places.shape[1] // length
     stretches = places[:, : number * length].reshape(len(places), number, length)

@@ -79,6 +79,20 @@ def test_a_repeated_step_gives_the_same_to_the_bit(method: Method, recorder: Emu
     assert recorder.launched == (STEPS - WARM_UP - 1) * repeats
 
 
+@pytest.mark.parametrize("optimiser", ["Adam", "AdamW"])
+def test_a_step_of_any_optimiser_is_repeated(optimiser: str, recorder: Emulated) -> None:
+    recipe = {
+        "optimiser": optimiser,
+        "learning_rate": 1e-3,
+        "head_factor": 10.0,
+        "decays_vectors": False,
+        "warm_up": 0.2,
+    }
+    run = training_run(Adversarial(width=4), **recipe)
+    assert_as_taken(run, eager(Adversarial(width=4), **recipe))
+    assert run.graph.repeats
+
+
 def test_steps_are_not_recorded_where_the_device_is_the_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = recorded_by(monkeypatch, Emulated(whole=1.2))
     training_run(SourceOnly()).advance(STEPS)
