@@ -1,7 +1,7 @@
 """Half precision, where a GPU has it: tried on the CPU's own."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_a_state_moves_between_devices_with_and_without_half_precision(before: b
     other.advance(1)
 
 
-def half_precision_run(method: Method, scale: float = 2.0**10, **recipe_values: object) -> TrainingRun:
+def half_precision_run(method: Method, scale: float = 2.0**10, **recipe_values: Any) -> TrainingRun:
     arithmetic = replace(Arithmetic.of(CPU), type=torch.float16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Arithmetic, "of", lambda device: arithmetic)
@@ -77,7 +77,7 @@ every_optimiser = pytest.mark.parametrize(
 
 
 @every_optimiser
-def test_an_overflow_skips_the_step_and_halves_the_scale(by: dict[str, object]) -> None:
+def test_an_overflow_skips_the_step_and_halves_the_scale(by: dict[str, Any]) -> None:
     run = half_precision_run(Adversarial(width=4), scale=2.0**17, auxiliary_weight=100.0, **by)
     before = parameters(run)
     losses = run.advance(1)
@@ -92,7 +92,7 @@ def test_an_overflow_skips_the_step_and_halves_the_scale(by: dict[str, object]) 
 
 
 @every_optimiser
-def test_a_restored_run_keeps_the_scale(by: dict[str, object]) -> None:
+def test_a_restored_run_keeps_the_scale(by: dict[str, Any]) -> None:
     run, restored = (half_precision_run(Adversarial(width=4), scale, **by) for scale in (2.0**10, 8.0))
     run.advance(4)
     assert run._scaler.get_scale() == 2.0**11

@@ -81,7 +81,7 @@ def test_a_repeated_step_gives_the_same_to_the_bit(method: Method, recorder: Emu
 
 @pytest.mark.parametrize("optimiser", ["Adam", "AdamW"])
 def test_a_step_of_any_optimiser_is_repeated(optimiser: str, recorder: Emulated) -> None:
-    recipe = {
+    recipe: dict[str, Any] = {
         "optimiser": optimiser,
         "learning_rate": 1e-3,
         "head_factor": 10.0,
