@@ -41,10 +41,14 @@ class Row:
         """A recipe, with the row's own network."""
         return recipe if self.network is None else replace(recipe, network=self.network)
 
+    def published(self) -> tuple[Composition, Recipe, tuple[Given, ...]]:
+        """The methods, by the published recipe, and the runs that they begin from."""
+        recipe = self.recipe(Recipe())
+        return self.composition, recipe, (Given(SOURCE_ONLY, recipe),) * self.after
+
     def cost(self) -> Cost:
         """What it costs by the published recipe."""
-        recipe = self.recipe(Recipe())
-        return cost_of(self.composition, recipe, (Given(SOURCE_ONLY, recipe),) * self.after)
+        return cost_of(*self.published())
 
 
 SOURCE_ONLY = Composition((methods.SourceOnly(),))

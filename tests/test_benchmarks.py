@@ -15,6 +15,7 @@ from platform.methods import Method, TranslatedImages
 from platform.networks import Architecture, BiSeNet18
 from platform.records.record import Report
 from platform.shifts import town
+from platform.training.cost import estimate_of
 from studies.quickstart import study as quickstart
 
 ARMS, TRIALS = 2, 8
@@ -134,6 +135,9 @@ def test_the_benchmark_of_methods_has_every_method() -> None:
     shown = {type(method) for row in methods.ROWS.values() for method in row.composition.methods}
     # Steps on images that another program has translated are those of source only.
     assert {entry for entry in exported if issubclass(entry, Method)} - {Method, TranslatedImages} == shown
+    for row in methods.ROWS.values():
+        assert estimate_of(*row.published()).deployed_parameters > 0
+    # Exact counts take seconds each.
     compared = ("source only", "MinEnt", "AdaBN after source only", "adversarial, separable", "adversarial")
     cost = {name: methods.ROWS[name].cost().step_gflops for name in (*compared, "two discriminators")}
     assert cost["MinEnt"] == pytest.approx(2 * cost["source only"])

@@ -1,5 +1,6 @@
-"""Text broken into lines by the columns that it takes, a Chinese character two; and numbers in few of them."""
+"""Text broken into lines by the columns that it takes, a Chinese character two; short numbers; words in a row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -42,3 +43,8 @@ def count(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:,.0f}{unit}"
     return str(value)
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

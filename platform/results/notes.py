@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from platform.records.record import ArmHeader, Cause, StudyHeader
+from platform.results.lines import listed
 from platform.results.runs import ArmRuns, Run
 from platform.results.table import Failure, Row
 
@@ -113,7 +114,7 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
         remedy = "run the same command" if len(ours) < len(errors) else "start over with --fresh, if it shall count"
         notes.append(f"an error in the code, see {log} for its traceback: mend it, then {remedy}")
     if again:
-        waits = _listed([f"{_name(run)} ({run.end.cause})" for run in again if run.end])
+        waits = listed([f"{_name(run)} ({run.end.cause})" for run in again if run.end])
         decides, them = ("decide", "them") if len(again) > 1 else ("decides", "it")
         notes.append(f"waits for {waits}, which {decides} nothing; the same command tries {them} again")
     return notes
@@ -127,8 +128,4 @@ def _name(run: Run) -> str:
 def _seeds(runs: Sequence[Run]) -> str:
     """`seed 2`, `seeds 1 and 3`; empty without runs."""
     numbers = [str(run.ask.trial.seed) for run in runs]
-    return f"seed{'s' * (len(numbers) > 1)} {_listed(numbers)}" if numbers else ""
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    return f"seed{'s' * (len(numbers) > 1)} {listed(numbers)}" if numbers else ""

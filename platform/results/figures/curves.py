@@ -126,11 +126,11 @@ def _style(panels: Sequence[Axes], header: StudyHeader, name: str) -> None:
 
 def _limits(panels: Sequence[Axes]) -> tuple[float, float]:
     """What all panels show: everything, but for few points that lie further below the others than these are spread."""
-    drawn = [panel for panel in panels if any(np.size(line.get_xdata()) for line in panel.lines)]
+    drawn = [panel for panel in panels if np.isfinite(panel.dataLim.y1)]
     if not drawn:
         return 0.0, 1.0
     values = np.concatenate([np.asarray(line.get_ydata(), float) for panel in drawn for line in panel.lines])
-    lowest, low = np.nanquantile(values, [0.0, FEW_POINTS]).tolist()
+    lowest, low = np.quantile(values[np.isfinite(values)], [0.0, FEW_POINTS]).tolist()
     high = max(panel.dataLim.y1 for panel in drawn)
     if low - lowest > high - low:
         margin = 0.05 * (high - low)
