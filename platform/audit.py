@@ -2,7 +2,10 @@
 
 import sys
 
-from platform.commands.audit import main
+from platform.commands.before.importing import interruptible
 
 if __name__ == "__main__":
+    with interruptible():
+        from platform.commands.audit import main
+
     sys.exit(main())

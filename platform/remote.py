@@ -2,11 +2,13 @@
 
 import sys
 
+from platform.commands.before.importing import interruptible
 from platform.commands.before.room import require_room
 
 if __name__ == "__main__":
     require_room()
-    # It loads study files, and with them PyTorch.
-    from platform.commands.remote.command import main
+    with interruptible():
+        # It loads study files, and with them PyTorch.
+        from platform.commands.remote.command import main
 
     sys.exit(main())

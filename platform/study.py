@@ -1,9 +1,16 @@
 """What a study file imports, and the study command: `python -m platform.study studies/fda_beta.py`."""
 
 if __name__ == "__main__":
+    import sys
+
+    from platform.commands.before.importing import interruptible
     from platform.commands.before.room import require_room
 
     require_room()
+    with interruptible():
+        from platform.commands.study import main
+
+    sys.exit(main())
 
 from platform.design.arm import Arm
 from platform.design.asha import ASHA
@@ -13,10 +20,3 @@ from platform.design.study import Study
 from platform.training.recipe import Recipe
 
 __all__ = ["ASHA", "Arm", "Budget", "Integers", "LogUniform", "OneOf", "Recipe", "Study", "Uniform"]
-
-if __name__ == "__main__":
-    import sys
-
-    from platform.commands.study import main
-
-    sys.exit(main())

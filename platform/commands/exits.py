@@ -37,6 +37,7 @@ EPILOG = (
 )
 """The exit codes that all commands share, for their help."""
 REMEDY = "mend that, and the same command goes on from here"
+INTERRUPTED = "\ninterrupted; run the same command again"
 LONGEST = 2000
 """Characters of a line about an error: what is longer is a library's, not a person's."""
 
@@ -81,7 +82,7 @@ def ending(*mistakes: type[Exception]) -> Callable[[Callable[Arguments, int]], C
                 say(f"error: {one_line(mistake, LONGEST)}")
                 return BAD_INPUT
             except KeyboardInterrupt:
-                say("\ninterrupted; run the same command again")
+                say(INTERRUPTED)
                 return by_signal(signal.SIGINT)
             except BrokenPipeError:
                 # Whoever read the output has seen enough.

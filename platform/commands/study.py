@@ -61,7 +61,7 @@ from platform.records.storage.tokens import STOP
 from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed
 from platform.results.mirror.tracker import Tracker, result_files
-from platform.results.mirror.uri import default_uri
+from platform.results.mirror.uri import checked, default_uri
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.workers.code import Code, Edited, taken
@@ -246,12 +246,14 @@ def _train(
     file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, code: Code, lock: StudyLock
 ) -> int:
     """Train, mirror and tabulate; the exit code."""
+    with bad_input():
+        uri = checked(default_uri(ROOT))
+    # The header's costs are counted exactly, which takes a while for many rows.
+    print(describe(file.study, file.name, store=ledger.store, elsewhere=address is not None), end="\n\n", flush=True)
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
     header = header_of(file.study, file.name, file.question, identity, file.source, began)
-    with bad_input():
-        tracker = Tracker(default_uri(ROOT), header, ledger.store)
-    print(describe(file.study, file.name, store=ledger.store, elsewhere=address is not None), end="\n\n", flush=True)
+    tracker = Tracker(uri, header, ledger.store)
     ledger.replay(tracker)
     interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")
     ended: Literal["by an error", "by a signal", "whole"] = "by an error"

@@ -385,7 +385,7 @@ def test_the_command_line_itself(folders: tuple[Path, Path]) -> None:
 
 
 def test_scoring_loads_neither_torch_nor_ray() -> None:
-    program = "import sys, platform.score; print(sys.modules.keys() & set(sys.argv))"
+    program = "import sys, platform.commands.score; print(sys.modules.keys() & set(sys.argv))"
     libraries = ["torch", "ray", "scipy", "pandas", "psutil", "mlflow"]
     command = [sys.executable, "-c", program, *libraries]
     assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "set()\n"

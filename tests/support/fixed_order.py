@@ -13,12 +13,12 @@ FIXED_ORDER = frozenset(
         # Memory, and other views of it.
         "alias as_strided as_strided_ clone copy_ detach empty empty_like expand lift_fresh new_zeros permute select "
         "slice slice_backward split squeeze t transpose unbind unsqueeze view view_as_complex view_as_real _to_copy "
-        "_unsafe_view arange cat fill_ flip full full_like ones_like roll scalar_tensor stack",
+        "_unsafe_view arange cat fill_ flip full full_like ones_like roll scalar_tensor stack zeros",
         # One number for one, or for several.
-        "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor_divide ge gt le lerp "
-        "log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ "
-        "where leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward softplus softplus_backward "
-        "threshold_backward hardsigmoid hardsigmoid_backward hardswish_ hardswish_backward div_",
+        "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor floor_divide ge gt le "
+        "lerp log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ where "
+        "__lshift__ __rshift__ leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward "
+        "softplus softplus_backward threshold_backward hardsigmoid hardsigmoid_backward hardswish_ hardswish_backward div_",
         # Drawn from a seed that each step sets, a number for each place.
         "bernoulli_ native_dropout native_dropout_backward randint",
         # Of many tensors at a time.
@@ -40,7 +40,7 @@ WITH_REASON = {
     "aten::bmm": "PyTorch's warning is of sparse matrices; dense ones are cuBLAS's, as `mm`",
     "aten::convolution": "`make_deterministic` has cuDNN take algorithms of a fixed order",
     "aten::convolution_backward": "`make_deterministic` has cuDNN take algorithms of a fixed order",
-    "aten::cumsum": "of integers, whose sum no order changes: DACS counts classes, histogram matching pixels",
+    "aten::cumsum": "of integers, whose sum no order changes: DACS counts classes, matching and rounds pixels",
     "aten::gather": "without a gradient, which would be a `scatter_add`",
     "aten::grid_sampler_2d": "without a gradient: images and labels are cropped",
     "aten::reflection_pad2d": "without a gradient: images are blurred",

@@ -1,12 +1,13 @@
 """What a step asks of a GPU, told without one: the same step on tensors without numbers, and small ones with."""
 
 import functools
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.methods import DACS, FDA, Adversarial, MajorityVote, Method, SourceOnly
+from platform.methods import CBST, DACS, FDA, Adversarial, MajorityVote, Method, PseudoLabels, SourceOnly
 from platform.methods.adversarial import judgement
 from platform.methods.composition import Composition
 from platform.methods.self_training import strong_augmentation
@@ -64,6 +65,26 @@ def all_that_dacs_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("methods", ACTING, ids=lambda methods: methods.name)
 def test_no_step_waits_for_the_device_or_adds_up_in_any_order(methods: Composition) -> None:
     run = training_run(methods, batch=4, augmentation="flip and crop")
+    run.advance(1)
+    operations = operations_of(run._take_step)
+    assert not operations.keys() & READS
+    check_fixed_order(methods, operations)
+
+
+@pytest.mark.parametrize("method", [PseudoLabels(rounds=3), CBST(rounds=3)], ids=str)
+def test_no_step_of_a_later_round_waits_for_the_device(method: Method) -> None:
+    """Neither those that gather what thresholds are found from, nor those that find them."""
+    run = training_run(method, batch=4)
+    for _ in range(run.steps):
+        operations = operations_of(run._take_step)
+        assert not operations.keys() & READS
+        check_fixed_order(Composition((method,)), operations)
+
+
+@pytest.mark.parametrize("batch_norm", get_args(get_type_hints(Recipe)["batch_norm"]))
+def test_no_norms_wait_for_the_device(batch_norm: str) -> None:
+    methods = Composition((Adversarial(width=4),))
+    run = training_run(methods, batch=4, batch_norm=batch_norm)
     run.advance(1)
     operations = operations_of(run._take_step)
     assert not operations.keys() & READS

@@ -314,5 +314,7 @@ def test_a_tracker_is_not_slowed_by_a_store_that_does_not_answer(tmp_path: Path)
 
 
 def test_the_driver_imports_no_mlflow() -> None:
-    program = "import platform.tracking, sys; sys.exit(any(name.split('.')[0] == 'mlflow' for name in sys.modules))"
+    program = (
+        "import platform.commands.tracking, sys; sys.exit(any(name.split('.')[0] == 'mlflow' for name in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
