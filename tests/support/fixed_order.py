@@ -18,7 +18,8 @@ FIXED_ORDER = frozenset(
         "_conj abs add add_ addcmul bitwise_and bitwise_not clamp clamp_ div eq exp exp_ floor floor_divide ge gt le "
         "lerp log lt minimum mul mul_ ne neg pow reciprocal remainder_ round rsub sgn sqrt sub sub_ where "
         "__lshift__ __rshift__ leaky_relu_ leaky_relu_backward relu relu_ sigmoid sigmoid_backward "
-        "softplus softplus_backward threshold_backward hardsigmoid hardsigmoid_backward hardswish_ hardswish_backward div_",
+        "softplus softplus_backward threshold_backward hardsigmoid hardsigmoid_backward "
+        "hardswish_ hardswish_backward div_",
         # Drawn from a seed that each step sets, a number for each place.
         "bernoulli_ native_dropout native_dropout_backward randint",
         # Of many tensors at a time.
