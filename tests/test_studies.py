@@ -210,7 +210,10 @@ def test_every_row_of_a_study_trains(path: Path, cache: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["quickstart", pytest.param("comparison", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "name",
+    ["quickstart", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("comparison", "families_small"))],
+)
 def test_a_study_smokes(name: str, fresh_checkout: Checkout) -> None:
     """By the real command: of a study for the town, and of one for data that a smoke run does not need."""
     code, output = fresh_checkout.study(f"studies/{name}.py", "--smoke")

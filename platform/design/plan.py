@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import nn
@@ -15,13 +16,14 @@ from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.composition import Composition
 from platform.networks.cost import SIZE
+from platform.networks.network import Domain
 from platform.records.one_line import one_line
 from platform.scores.evidence import MOST_BYTES
 from platform.shifts.definition.mistakes import explained
-from platform.training.cost import Estimate, Uncounted, estimate_of
+from platform.training.cost import Estimate, Uncounted, domains_of, estimate_of
 from platform.training.cost.tried import acting_of, players_of
 from platform.training.given import Given
-from platform.training.recipe import Recipe
+from platform.training.recipe import DOMAIN_SPECIFIC, Recipe
 from platform.training.steps.rates import descent, optimiser_of
 
 GPU_TERAFLOPS = 5.0
@@ -167,6 +169,8 @@ def _planned(row: Row) -> PlannedRow:
 
 def _counted(row: Row) -> PlannedRow:
     methods, recipe = row.filled({})
+    if DOMAIN_SPECIFIC in row.arm.norms(row.recipe):
+        _check_passed(methods, domains_of(methods, recipe, row.given_at_defaults))
     estimate = estimate_of(methods, recipe, row.given_at_defaults)
     work = recipe.batch * estimate.step_gflops * math.prod(row.shift.size) / math.prod(SIZE)
     return PlannedRow(
@@ -177,6 +181,16 @@ def _counted(row: Row) -> PlannedRow:
         method=methods.name,
         work=work,
     )
+
+
+def _check_passed(methods: Composition, domains: frozenset[Domain]) -> None:
+    """Raise Uncounted where a domain's own norms would stay as they began."""
+    for domain in get_args(Domain):
+        if domain not in domains:
+            raise Uncounted(
+                f'batch_norm="{DOMAIN_SPECIFIC}" needs methods that pass images of both domains, and {methods.name} '
+                f'passes none of the {domain}; give the row batch_norm="mixed"'
+            )
 
 
 def _checkpoint_bytes(methods: Composition, recipe: Recipe, given: tuple[Given, ...]) -> int:

@@ -9,7 +9,7 @@ counted on a small image on the CPU. All figures are for one image of 512 x 1024
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -24,7 +24,10 @@ from platform.networks.network import Network
 SIZE = (512, 1024)
 """Height and width, in pixels, of the image that every count is for."""
 SMALLEST = (32, 64)
-"""Height and width of the image that estimates are counted on: 32 pixels are one of the deepest features."""
+"""Height and width of the image that estimates are counted on: 32 pixels are one of most networks' deepest features.
+
+Of PIDNet's they are half of one, which counts double here: 3 % of its operations.
+"""
 
 LAYERS = (_ConvNd, nn.Linear)
 """The kinds of layers that multiply matrices: nearly all operations of a network are theirs."""
@@ -43,6 +46,15 @@ class Judgement(NamedTuple):
     """Arguments for a small image, on which the module can be called in a moment."""
     full: Arguments
     """Arguments for an image of `SIZE`."""
+
+
+class Judged(NamedTuple):
+    """The operations of a judgement."""
+
+    operations: int
+    """2 per multiply-accumulate."""
+    original: int
+    """As torchscan 0.1.1 counts them."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +101,21 @@ def network_cost(network: Network) -> Cost:
     )
 
 
-def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Iterable[Judgement]) -> Cost:
-    """The cost of a network and of the players that are trained beside it, each judgement counted once."""
-    counted = list(map(_judged, judgements))
+def with_players(cost: Cost, players: Iterable[nn.Module], judged: Sequence[Judged]) -> Cost:
+    """The cost of a network and of the players that are trained beside it, and once each what they judge."""
     return replace(
         cost,
         discriminator_parameters=sum(map(parameters, players)),
-        discriminator_gflops=sum(ours for ours, _ in counted) / 1e9,
-        original_discriminator_gflops=sum(original for _, original in counted) / 1e9,
+        discriminator_gflops=sum(each.operations for each in judged) / 1e9,
+        original_discriminator_gflops=sum(each.original for each in judged) / 1e9,
     )
 
 
-def judged_gflops(judgement: Judgement) -> float:
-    """One judgement at full size; 2 per multiply-accumulate."""
-    return _judged(judgement)[0] / 1e9
-
-
-def _judged(judgement: Judgement) -> tuple[int, int]:
-    """Operations of a judgement at full size, by torch's count and by torchscan's."""
+def judged(judgement: Judgement) -> Judged:
+    """What a judgement takes at full size."""
     player, (inputs, named) = copy.deepcopy(judgement.module).to("meta").eval(), _tensors(judgement.full, "meta")
     ours = multiply_add_operations(player, *inputs, **named)
-    return ours, torchscan_operations(player, *inputs, **named)
+    return Judged(ours, torchscan_operations(player, *inputs, **named))
 
 
 def estimated_network_gflops(network: Network) -> float:

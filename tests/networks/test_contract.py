@@ -22,7 +22,7 @@ from platform.networks import (
     PIDNetSmall,
     Prediction,
 )
-from platform.networks.cost import Cost, network_cost
+from platform.networks.cost import Cost, estimated_network_gflops, network_cost
 from platform.networks.hyperparameters import check_declared, rule_of
 from platform.networks.modes import statistics_kept
 from platform.networks.network import feature_channels
@@ -61,6 +61,12 @@ def images(number: int = 2, size: tuple[int, int] = (32, 64), seed: int = 0) -> 
 def cost_of(architecture: Architecture) -> Cost:
     with torch.device("meta"):
         return network_cost(architecture.build().eval())
+
+
+@every_architecture
+def test_the_estimate_of_a_plan_is_near_the_cost(architecture: Architecture) -> None:
+    exact, estimated = cost_of(architecture), estimated_network_gflops(built(architecture).eval())
+    assert estimated == pytest.approx(exact.deployed_gflops, rel=0.03)
 
 
 def settled(network: Network, batch: Tensor) -> Network:
@@ -171,7 +177,7 @@ def test_images_are_rgb_in_0_to_255_and_the_network_normalises_them(architecture
     for x in seen:
         assert x.abs().max() < 4
         assert 0.5 < x.std() < 2
-    assert not any(name in network.state_dict() for name in ("mean", "deviation"))
+    assert not any("factor" in name or "offset" in name for name in network.state_dict()), "its normalisation is fixed"
 
 
 @every_architecture

@@ -2,20 +2,25 @@
 
 import copy
 import pickle
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.methods import DACS, Adversarial, MinEnt
-from platform.networks import LRASPP, BiSeNet18, Prediction
+from platform.design.plan import plan
+from platform.methods import DACS, FDA, Adversarial, HistogramMatching, LabTransfer, MinEnt
+from platform.networks import LRASPP, BiSeNet18, PIDNetSmall, Prediction
 from platform.networks.cost import network_cost
 from platform.networks.domain_specific import DomainNorm, DomainSpecific
-from platform.networks.network import Architecture, Network
-from tests.support.tiny_splits import assert_same, state, training_run
+from platform.networks.network import Architecture, Domain, Network
+from platform.shifts import town
+from platform.study import Arm, Budget, Recipe, Study
+from platform.training.cost import Uncounted
+from tests.support.tiny_splits import assert_same, running_statistics, state, training_run
 from tests.support.weights import randomise
 
-ARCHITECTURES: list[Architecture] = [BiSeNet18(width=0.125), LRASPP()]
+ARCHITECTURES: list[Architecture] = [BiSeNet18(width=0.125), LRASPP(), PIDNetSmall(width=0.125)]
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
 
 
@@ -135,6 +140,25 @@ class Normless(Network):
 def test_a_network_without_norms_is_refused() -> None:
     with pytest.raises(ValueError, match="need a network with batch norm, got Normless without; take batch_norm="):
         DomainSpecific(Normless())
+
+
+@pytest.mark.parametrize("domain", get_args(Domain))
+def test_a_pass_in_training_moves_the_statistics_of_its_domain_alone(domain: Domain) -> None:
+    run = training_run(MinEnt(), batch_norm="domain-specific")
+    before = running_statistics(run)
+    run._passes(255 * torch.rand(2, 3, 32, 64, generator=torch.Generator().manual_seed(0)), domain)
+    after = running_statistics(run)
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert moved == {name for name in after if f".norms.{domain}.running_" in name}
+
+
+@pytest.mark.parametrize("arm", [Arm(LabTransfer), Arm(HistogramMatching), Arm(FDA, entropy_weight=0.0)], ids=str)
+def test_methods_that_only_look_at_the_target_and_never_pass_it_are_refused(arm: Arm) -> None:
+    recipe = Recipe(network=BiSeNet18(width=0.0625), batch_norm="domain-specific")
+    budget = Budget(steps=4, evaluations=1)
+    study = Study(shift=town(), arms={"row": arm}, reference="row", budget=budget, recipe=recipe)
+    with pytest.raises(Uncounted, match=r"arm 'row': batch_norm=.* passes none of the target; give the row batch_norm"):
+        plan(study)
 
 
 @pytest.mark.parametrize("method", [Adversarial(width=4), MinEnt(lambda_ent=0.1), DACS(threshold=0.05)], ids=str)

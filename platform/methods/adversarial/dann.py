@@ -35,7 +35,7 @@ class DANN(Method):
     lambda_dann: float = hyperparameter(1.0, at_least=0.0)
     """Weight of the reversed loss at full strength; 1 in the papers and 0.1 in the authors' code, for whole images."""
     hidden: int = hyperparameter(64, at_least=1)
-    """Channels between the classifier's two layers."""
+    """Channels between the classifier's two layers, where the papers have 1024 for one vector of an image; ours."""
     classifier_learning_rate: float = hyperparameter(1e-4, above=0.0)
     """Learning rate of Adam with betas (0.9, 0.99), decayed as the segmentation network's."""
 

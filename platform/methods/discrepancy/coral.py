@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 
 from platform.methods.method import SEGMENTATION, Method
 from platform.methods.step import Step
 from platform.networks.hyperparameters import hyperparameter
+from platform.networks.operations.upsampling import single_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ def coral(
     return (covariance(source) - covariance(target)).square().sum() / (4 * source.shape[1] ** 2)
 
 
-def covariance(features: Float[Tensor, "batch channels rows columns"]) -> Float32[Tensor, "channels channels"]:
-    """The covariance of channels over images and places, in float32: half precision overflows at 65504."""
+def covariance(features: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "channels channels"]:
+    """The covariance of channels over images and places, in no half precision, which overflows at 65504."""
     with torch.autocast(features.device.type, enabled=False):
-        samples = features.float().movedim(1, 0).flatten(1)
+        samples = single_precision(features).movedim(1, 0).flatten(1)
         centred = samples - samples.mean(dim=1, keepdim=True)
         return centred @ centred.mT / (samples.shape[1] - 1)

@@ -12,8 +12,9 @@ instead of two full FFTs, and a target image is remembered by its (2b + 1)(b + 1
 image is Hermitian, so v >= 0 suffices.
 
 Departures: the window is the symmetric one of the authors' NumPy code; their PyTorch code takes u and v in [-b, b - 1],
-which is not Hermitian, and drops an imaginary part. Multi-band transfer and self-training rounds are left out. The
-image may leave [0, 255] slightly, as in the authors' code.
+which is not Hermitian, and drops an imaginary part. Its three bands together are
+`MultiBandTransfer`, its rounds of self-training `PseudoLabels`. The image may leave [0, 255] slightly, as in the
+authors' code.
 """
 
 import math
@@ -29,6 +30,7 @@ from torch import Tensor
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import SEGMENTATION, Integer, Method
 from platform.methods.step import Step
+from platform.methods.translation.remembered import remembered
 from platform.networks.hyperparameters import hyperparameter
 
 
@@ -55,10 +57,7 @@ class FDA(Method):
     ) -> Float32[Tensor, "batch 3 height width"]:
         assert target is not None
         b = band(self.beta, min(source.images.shape[-2:]))
-        for index, image in zip(target.indices.tolist(), target.images, strict=True):
-            if index not in memory:
-                memory[index] = low_frequencies(image, b).abs()
-        amplitudes = torch.stack([memory[index] for index in target.indices.tolist()])
+        amplitudes = remembered(target, memory, lambda image: low_frequencies(image, b).abs())
         return lend_amplitudes(source.images, amplitudes, b)
 
     def losses(self, step: Step) -> Mapping[str, Float[Tensor, ""]]:

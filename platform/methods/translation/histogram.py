@@ -21,6 +21,7 @@ from torch import Tensor
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import Method
+from platform.methods.translation.remembered import remembered
 from platform.methods.upsampled_loss import any_order
 
 LEVELS = 256
@@ -34,10 +35,7 @@ class HistogramMatching(Method):
         self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Int32[Tensor, "3 256"]]
     ) -> Float32[Tensor, "batch 3 height width"]:
         assert target is not None
-        for index, image in zip(target.indices.tolist(), target.images, strict=True):
-            if index not in memory:
-                memory[index] = cumulative(grey_levels(image[None]))[0]
-        wanted = torch.stack([memory[index] for index in target.indices.tolist()])
+        wanted = remembered(target, memory, lambda image: cumulative(grey_levels(image[None]))[0])
         return matched(source.images, wanted)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.method import Method
+from platform.methods.translation.remembered import remembered
 
 LEAST_DEVIATION = 1e-3
 """Of a channel in Lab, whose values reach 100: a flat image keeps its deviation of 0."""
@@ -41,10 +42,7 @@ class LabTransfer(Method):
         self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Float32[Tensor, "2 3 1 1"]]
     ) -> Float32[Tensor, "batch 3 height width"]:
         assert target is not None
-        for index, image in zip(target.indices.tolist(), target.images, strict=True):
-            if index not in memory:
-                memory[index] = statistics(to_lab(image[None]))[0]
-        wanted = torch.stack([memory[index] for index in target.indices.tolist()])
+        wanted = remembered(target, memory, lambda image: statistics(to_lab(image[None]))[0])
         return transferred(source.images, wanted)
 
 

@@ -20,7 +20,7 @@ from platform.methods.composition import Composition, modules_of
 from platform.methods.method import SEGMENTATION
 from platform.networks import cost
 from platform.networks.cost import SIZE, SMALLEST, Arguments, Cost, Judgement
-from platform.networks.network import Architecture
+from platform.networks.network import Architecture, Domain
 from platform.training.cost.forgotten import check_network, check_remembered, held
 from platform.training.cost.tried import (
     IMAGES,
@@ -39,16 +39,26 @@ from platform.training.given import Given
 from platform.training.recipe import Recipe
 
 
+class _Call(NamedTuple):
+    """Calls of a player that are alike."""
+
+    judgement: Judgement
+    passes: float
+    """What all of them take in a step, in passes."""
+    only_trained: bool
+    """Whether the player is not deployed."""
+
+
 @dataclass(frozen=True)
 class _Counted:
     """What was seen of a step."""
 
-    judgements: tuple[Judgement, ...]
-    """The calls of players that are only trained, each different one once."""
     passes: float
     """What the segmentation network takes for one image of each batch, forward and for gradients, in passes."""
-    calls: tuple[tuple[Judgement, float], ...]
-    """All calls of players, with what each takes, in passes."""
+    calls: tuple[_Call, ...]
+    """The calls of players, alike ones once, and what else is only trained."""
+    domains: frozenset[Domain]
+    """Whose images the segmentation network passes."""
 
 
 def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Cost:
@@ -69,13 +79,18 @@ def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] =
     acting = acting_of(methods, recipe, given)
     network, counted = _network_estimate(acting.bare), _counted(acting)
     with own_mistakes(acting):
-        calls = sum(passes * cost.estimated_gflops(judgement) for judgement, passes in counted.calls)
+        calls = sum(call.passes * cost.estimated_gflops(call.judgement) for call in counted.calls)
         player = deployed_of(acting)
         return Estimate(
             cost.called_parameters(player or network_of(acting.bare), torch.zeros(1, 3, *SMALLEST)),
             sum(map(cost.parameters, _only_trained(acting, counted.passes > 0).values())),
             counted.passes * network + calls,
         )
+
+
+def domains_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> frozenset[Domain]:
+    """The domains whose images the segmentation network passes in a step. Raises Uncounted."""
+    return _counted(acting_of(methods, recipe, given)).domains
 
 
 @functools.lru_cache(maxsize=256)
@@ -85,9 +100,11 @@ def _cost(acting: Acting) -> Cost:
     with own_mistakes(acting):
         deployed = deployed_of(acting)
         whole = trained if deployed is None else cost.network_cost(copy.deepcopy(deployed).to("meta"))
-        calls = sum(passes * cost.judged_gflops(judgement) for judgement, passes in counted.calls)
+        judged = [cost.judged(call.judgement) for call in counted.calls]
+        calls = sum(call.passes * each.operations for call, each in zip(counted.calls, judged, strict=True)) / 1e9
+        beside = [each for call, each in zip(counted.calls, judged, strict=True) if call.only_trained]
         return replace(
-            cost.with_players(whole, only_trained.values(), counted.judgements),
+            cost.with_players(whole, only_trained.values(), beside),
             step_gflops=counted.passes * trained.deployed_gflops + calls,
         )
 
@@ -120,25 +137,25 @@ def _counted(acting: Acting) -> _Counted:
     methods, bare, players = acting.methods, acting.bare, players_of(acting)
     code = held(methods)
     with own_mistakes(acting):
-        scale, (small, passes) = on_smallest(IMAGES, partial(step_of, methods, players, bare))
+        scale, (small, passes, domains) = on_smallest(IMAGES, partial(step_of, methods, players, bare))
         doublings = round(math.log2(IMAGES[-1] / scale))
-        larger = step_of(methods, players, bare, 2 * scale)[0] if doublings else small
+        larger = step_of(methods, players, bare, 2 * scale).calls if doublings else small
     check_remembered(acting, scale, before=code)
     modules = modules_of(network_of(bare), players)
-    judgements: dict[str, Judgement] = {}
-    calls = []
+    alike: dict[str, _Call] = {}
     for call, grown in zip(small, larger, strict=True):
         one, larger_one = _of_one(call.arguments), _of_one(grown.arguments)
         full = {key: _full(doublings, value, larger_one[key]) for key, value in one.items()}
         judgement = Judgement(modules[call.player].get_submodule(call.part), one, full)
-        calls.append((judgement, call.tally.passes))
-        if call.player not in (methods.deployed, SEGMENTATION):
-            judgements.setdefault(f"{call.player} {call.part} {full}", judgement)
+        key, beside = f"{call.player} {call.part} {full}", call.player not in (methods.deployed, SEGMENTATION)
+        known = alike.get(key, _Call(judgement, 0.0, beside))
+        alike[key] = known._replace(passes=known.passes + call.tally.passes)
+    calls = [*alike.values()]
     if methods.deployed != SEGMENTATION and passes:
-        # What is trained in its place is only trained.
+        # What is trained in its place is only trained; its passes are counted by themselves.
         image = torch.Size((1, 3, *SMALLEST)), torch.Size((1, 3, *SIZE))
-        judgements[SEGMENTATION] = Judgement(modules[SEGMENTATION], {0: image[0]}, {0: image[1]})
-    return _Counted(tuple(judgements.values()), passes, tuple(calls))
+        calls.append(_Call(Judgement(modules[SEGMENTATION], {0: image[0]}, {0: image[1]}), 0.0, only_trained=True))
+    return _Counted(passes, tuple(calls), domains)
 
 
 def _of_one(arguments: Arguments) -> Arguments:

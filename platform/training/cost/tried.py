@@ -60,6 +60,17 @@ class Call(NamedTuple):
     """What its layers multiply, forward and for gradients."""
 
 
+class Tried(NamedTuple):
+    """What was seen of a step."""
+
+    calls: list[Call]
+    """Of players."""
+    passes: float
+    """What the segmentation network takes, in passes of a whole batch that predict."""
+    domains: frozenset[Domain]
+    """Whose images it passes."""
+
+
 class Uncounted(ValueError):
     """Methods raise where their players are made, or their losses taken, to count what they cost."""
 
@@ -210,8 +221,8 @@ def on_smallest(scales: Sequence[int], tried: Callable[[int], T]) -> tuple[int, 
     return largest, tried(largest)
 
 
-def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> tuple[list[Call], float]:
-    """The calls of the players, and the network's passes, in a step on images some times as large as the smallest."""
+def step_of(methods: Composition, players: Players, bare: Architecture, scale: int) -> Tried:
+    """A step on images some times as large as the smallest."""
     calls: list[Call] = []
     whole: list[tuple[float, Tally]] = []
     network, segment = copy.deepcopy(network_of(bare)), enlarging(bare, scale)
@@ -234,7 +245,8 @@ def step_of(methods: Composition, players: Players, bare: Architecture, scale: i
             whole.clear()
             segment.passes = 0.0
             take(methods, players, network, segment, number)
-    return calls, segment.passes + sum(share * tally.passes for share, tally in whole)
+    passes = segment.passes + sum(share * tally.passes for share, tally in whole)
+    return Tried(calls, passes, frozenset(segment.domains))
 
 
 def take(
@@ -327,10 +339,12 @@ class Enlarging:
     leaf: Float[Tensor, ""] = field(default_factory=lambda: torch.zeros((), requires_grad=True))
     """What all predictions depend on, in the weights' place: it has a gradient once anybody has called `backward`."""
     walks: Walks = field(default_factory=Walks)
+    domains: set[Domain] = field(default_factory=set)
 
     def __call__(self, images: Float[Tensor, "batch 3 height width"], domain: Domain) -> Prediction:
         """The prediction for these images, of the right shapes."""
         check_domain(domain)
+        self.domains.add(domain)
         share = self.share(images)
         self.passes += share * self.forward
         # So that a gradient with respect to the images can be asked for, as by adversarial perturbations.

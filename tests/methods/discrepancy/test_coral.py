@@ -110,7 +110,7 @@ def test_a_step_gives_the_network_the_gradient_of_the_equation() -> None:
         images, channels, height, width = own.features.shape
         shaped = torch.from_numpy(gradient).reshape(images, height, width, channels).movedim(3, 1)
         torch.autograd.backward(own.features, shaped, retain_graph=True)
-    assert_step_gives(run, expected, tolerance=1e-5)
+    assert_step_gives(run, expected)
 
 
 def test_the_loss_is_noted_without_its_weight() -> None:

@@ -13,8 +13,8 @@ from platform.methods.self_training.cbst import balanced
 from platform.methods.self_training.rounds.teaching import SUCCESSOR, TEACHERS, THRESHOLDS
 from platform.shifts.labels import VOID
 from platform.training.run import TrainingRun
-from tests.methods.self_training.test_pseudo_labels import all_images, mean_cross_entropy, predicted
 from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, supervised
+from tests.support.rounds import all_images, mean_cross_entropy, predicted
 from tests.support.tiny_splits import training_run
 
 

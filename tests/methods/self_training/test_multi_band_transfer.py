@@ -13,13 +13,13 @@ from platform.methods.self_training.rounds.teaching import TEACHERS, THRESHOLDS
 from platform.networks import LRASPP
 from platform.shifts.labels import VOID
 from platform.training.run import TrainingRun
-from tests.methods.self_training.test_pseudo_labels import (
+from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, supervised
+from tests.support.rounds import (
     all_images,
     mean_cross_entropy,
     predicted,
     sorted_thresholds,
 )
-from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, supervised
 from tests.support.tiny_splits import CPU, assert_same, composition, parameters, recipe, splits, training_run
 
 

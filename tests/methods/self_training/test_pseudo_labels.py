@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from platform.methods import FDA, PseudoLabels
 from platform.methods.composition import Composition
@@ -18,41 +17,8 @@ from platform.networks.network import Prediction
 from platform.shifts.labels import VOID
 from platform.training.run import TrainingRun
 from tests.support.parity import assert_step_gives, batches, enlarged, in_float64, supervised, void_source
+from tests.support.rounds import all_images, mean_cross_entropy, predicted, sorted_thresholds
 from tests.support.tiny_splits import CPU, assert_same, composition, recipe, splits, training_run
-
-
-def predicted(teacher: nn.Module, images: Tensor) -> np.ndarray:
-    """A teacher's probabilities at the images' size, classes last, in float64."""
-    with torch.no_grad():
-        logits = enlarged(teacher.eval()(images).logits.double(), images).movedim(1, -1).numpy()
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
-def all_images(run: TrainingRun) -> Tensor:
-    pixels = run.splits.target_adapt.pixels[list(range(len(run.splits.target_adapt)))]
-    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float()
-
-
-def sorted_thresholds(p: np.ndarray, fraction: float, confidence: float) -> list[float]:
-    """As the published code finds them, by sorting; but the fraction is kept, and a class without pixels is as any."""
-    labels, probabilities, found = p.argmax(axis=-1), p.max(axis=-1), []
-    for number in range(19):
-        of_class = np.sort(probabilities[labels == number])[::-1]
-        wanted = math.floor(fraction * len(of_class))
-        found.append(min(of_class[wanted - 1] if wanted else 1.0, confidence))
-    return found
-
-
-def mean_cross_entropy(logits: Tensor, labels: np.ndarray) -> Tensor:
-    """-mean of log p over the labelled pixels, a pixel at a time."""
-    log_p = logits.log_softmax(dim=1)
-    terms = [
-        -log_p[image, labels[image, row, column], row, column]
-        for image, row, column in np.ndindex(labels.shape)
-        if labels[image, row, column] != VOID
-    ]
-    return torch.stack(terms).mean()
 
 
 @pytest.mark.parametrize(("fraction", "confidence"), [(0.66, 0.9), (0.2, 1.0), (1.0, 0.9), (0.5, 0.07)])

@@ -211,7 +211,8 @@ def test_same_seed_same_weights_logits_and_gradients() -> None:
 
 def test_state_round_trip_leaves_the_normalisation_out() -> None:
     source, copy = randomise(network(seed=0)).eval(), network(seed=1).eval()
-    assert not {"mean", "deviation"} & source.state_dict().keys()
+    assert not {"normalise.factor", "normalise.offset"} & source.state_dict().keys()
+    assert {"normalise.factor", "normalise.offset"} <= dict(source.named_buffers()).keys()
     copy.load_state_dict(source.state_dict())
     with torch.no_grad():
         assert torch.equal(source(images()).logits, copy(images()).logits)

@@ -13,6 +13,7 @@ from torchvision.transforms.functional import normalize
 
 from platform.networks import LRASPP
 from platform.networks.architectures.lraspp import LRASPPNetwork
+from platform.networks.cost import multiply_add_operations
 from platform.networks.network import NoWeights
 from platform.networks.operations.upsampling import upsample
 from tests.support.weights import no_weights, randomise
@@ -47,6 +48,14 @@ def test_logits_at_the_images_size_are_torchvisions(height: int, width: int) -> 
         expected = oracle(as_torchvision_normalises(batch))["out"]
         assert expected.std() > 0.01
         torch.testing.assert_close(upsample(net(batch).logits, (height, width)), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_operations_are_the_published_ones() -> None:
+    """torchvision's figure: 21 classes, multiply-accumulates at 520 x 520."""
+    published = LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1.meta["_ops"]
+    with torch.device("meta"):
+        net, batch = network(21).eval(), torch.empty(1, 3, 520, 520)
+    assert multiply_add_operations(net, batch) / 2e9 == pytest.approx(published, rel=0.01)
 
 
 def test_so_are_gradients_in_training() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from platform.networks import LRASPP, Architecture, BiSeNet18
+from platform.networks import LRASPP, Architecture, BiSeNet18, BiSeNet101, DeepLabV3, PIDNetSmall
 from platform.networks.operations.norm import BatchNorm2d, without_count
 from tests.support.operations import operations_of
 from tests.support.tiny_splits import assert_same
@@ -47,7 +47,17 @@ def test_without_a_momentum_it_counts_since_the_mean_of_all_batches_needs_it() -
     assert norms[1].state_dict()["num_batches_tracked"] == 3
 
 
-@pytest.mark.parametrize("architecture", [BiSeNet18(width=0.0625), LRASPP()], ids=["BiSeNet", "LR-ASPP"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        BiSeNet18(width=0.0625),
+        BiSeNet101(width=0.0625),
+        LRASPP(),
+        DeepLabV3(backbone="ResNet-50", width=0.125),
+        PIDNetSmall(width=0.125),
+    ],
+    ids=repr,
+)
 def test_no_network_of_ours_adds_to_a_count(architecture: Architecture) -> None:
     network = architecture.build().train()
     images = torch.rand(2, 3, 64, 64)
