@@ -1,11 +1,9 @@
 """Judge selectors by recorded trials: `python -m platform.audit`."""
 
-import sys
-
-from platform.commands.before.importing import interruptible
+from platform.commands.before.importing import interruptible, leave
 
 if __name__ == "__main__":
     with interruptible():
         from platform.commands.audit import main
 
-    sys.exit(main())
+    leave(main())

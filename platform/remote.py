@@ -1,8 +1,6 @@
 """A study on a cluster, from the user's machine: `python -m platform.remote run|stop|fetch`."""
 
-import sys
-
-from platform.commands.before.importing import interruptible
+from platform.commands.before.importing import interruptible, leave
 from platform.commands.before.room import require_room
 
 if __name__ == "__main__":
@@ -11,4 +9,4 @@ if __name__ == "__main__":
         # It loads study files, and with them PyTorch.
         from platform.commands.remote.command import main
 
-    sys.exit(main())
+    leave(main())

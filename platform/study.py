@@ -1,16 +1,14 @@
 """What a study file imports, and the study command: `python -m platform.study studies/fda_beta.py`."""
 
 if __name__ == "__main__":
-    import sys
-
-    from platform.commands.before.importing import interruptible
+    from platform.commands.before.importing import interruptible, leave
     from platform.commands.before.room import require_room
 
     require_room()
     with interruptible():
         from platform.commands.study import main
 
-    sys.exit(main())
+    leave(main())
 
 from platform.design.arm import Arm
 from platform.design.asha import ASHA

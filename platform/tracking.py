@@ -1,11 +1,9 @@
 """Copy studies from their records into MLflow: `python -m platform.tracking`."""
 
-import sys
-
-from platform.commands.before.importing import interruptible
+from platform.commands.before.importing import interruptible, leave
 
 if __name__ == "__main__":
     with interruptible():
         from platform.commands.tracking import main
 
-    sys.exit(main())
+    leave(main())

@@ -1,8 +1,8 @@
 """What does each family of adaptation give on photographs, alone and together, when all there is is a laptop?
 
-Those rows of `studies/families.py` that two CPU cores train in two hours: variants of the adversary, distillation, rare
-classes and norms of each domain's own are left out, and search trials are stopped early. Images are of 96 x 128, with
-the 11 classes that coarser ground truths than Cityscapes' distinguish too.
+Those rows of `studies/families.py` that two CPU cores train in one or two hours: variants of the adversary,
+distillation, rare classes and norms of each domain's own are left out, and search trials are stopped early. Images are
+of 96 x 128, with the 11 classes that coarser ground truths than Cityscapes' distinguish too.
 """
 
 from platform.networks import BiSeNet18

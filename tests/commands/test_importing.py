@@ -58,3 +58,21 @@ def test_a_script_that_has_it_ignored_goes_on(tmp_path: Path) -> None:
     assert process.stdout.readline() == "imported\n"
     process.kill()
     process.communicate(timeout=PATIENCE)
+
+
+def test_at_its_end_it_ends_without_a_word() -> None:
+    """Libraries tidy up at exit, and would be interrupted within that."""
+    program = (
+        "import atexit, time\n"
+        "atexit.register(lambda: (print('tidying', flush=True), time.sleep(600)))\n"
+        "from platform.commands.before.importing import leave\n"
+        "leave(0)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "tidying\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=PATIENCE) == ("", "")
+    assert process.returncode == -signal.SIGINT

@@ -1,7 +1,8 @@
-"""Ctrl-C while a command imports its libraries, which takes seconds: one line, and no traceback from within them."""
+"""Ctrl-C while a command imports its libraries, or Python ends them: no traceback from within them."""
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,13 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, heard)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with a command's exit code; Ctrl-C from here on ends it at once, without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:

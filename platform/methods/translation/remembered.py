@@ -11,7 +11,7 @@ from platform.methods.batch import Unlabelled
 
 def remembered(
     target: Unlabelled,
-    memory: MutableMapping[int, Tensor],
+    memory: MutableMapping[int, Shaped[Tensor, "..."]],
     look: Callable[[Float[Tensor, "3 height width"]], Shaped[Tensor, "..."]],
 ) -> Shaped[Tensor, "batch ..."]:
     """What `look` gives of each image of the batch, from memory where it was seen before."""

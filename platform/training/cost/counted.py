@@ -9,6 +9,8 @@ teacher on the images that it is shown.
 import copy
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -61,6 +63,18 @@ class _Counted:
     """Whose images the segmentation network passes."""
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Images are so small that several threads would mostly wait, beside other programs for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def cost_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Cost:
     """Parameters and GFLOPs of what methods train by a recipe. Raises Uncounted."""
     return _cost(acting_of(methods, recipe, given))
@@ -74,6 +88,7 @@ class Estimate(NamedTuple):
     step_gflops: float
 
 
+@_one_thread()
 def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> Estimate:
     """What methods cost, for plans, which cannot wait for exact counts. Raises Uncounted."""
     acting = acting_of(methods, recipe, given)
@@ -88,6 +103,7 @@ def estimate_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] =
         )
 
 
+@_one_thread()
 def domains_of(methods: Composition, recipe: Recipe, given: tuple[Given, ...] = ()) -> frozenset[Domain]:
     """The domains whose images the segmentation network passes in a step. Raises Uncounted."""
     return _counted(acting_of(methods, recipe, given)).domains
