@@ -48,3 +48,8 @@ def count(value: int) -> str:
 def listed(words: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def arms_listed(names: Sequence[str]) -> str:
+    """`a, b and 'c, twice'`: an arm whose name holds a comma is told from two."""
+    return listed([f"'{name}'" if "," in name else name for name in names])

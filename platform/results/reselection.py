@@ -14,7 +14,7 @@ from platform.records.ledger import Judge, StoreFault
 from platform.records.record import SELECTED, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, Trial, confirm_seed, start_seed
-from platform.results.lines import listed, short
+from platform.results.lines import arms_listed, short
 from platform.results.runs import ArmRuns, runs_by_arm
 from platform.scores.selectors.choice import of_upper_bound
 from platform.search.complete import best
@@ -191,4 +191,4 @@ def _of_the_beginning(arm: ArmHeader, search: Sequence[Ask], chosen: Mapping[str
     known = {ask.trial.id for name in arm.after for ask in chosen.get(name, ())}
     if begun <= known:
         return []
-    return [f"{arm.name}: its search trials began from what the study has chosen of {listed(arm.after)}"]
+    return [f"{arm.name}: its search trials began from what the study has chosen of {arms_listed(arm.after)}"]

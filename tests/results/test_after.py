@@ -68,6 +68,7 @@ def test_a_row_after_an_upper_bound_is_one() -> None:
         (["source only"], "source only"),
         (["source only", "supervised"], "source only and supervised"),
         (["source only", "supervised", "after supervised"], "source only, supervised and after supervised"),
+        (["source only", "supervised, twice"], "source only and 'supervised, twice'"),
     ],
 )
 def test_a_row_says_whose_runs_it_begins_from(after: list[str], said: str) -> None:

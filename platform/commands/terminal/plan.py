@@ -13,7 +13,7 @@ from platform.records.provenance import processor
 from platform.records.record import CPU, SELECTED
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, confirm_seed
-from platform.results.lines import count, hanging, padded
+from platform.results.lines import arms_listed, count, hanging, padded
 from platform.results.pace import Machine, Measured, measured
 from platform.results.replay.forecast import forecast
 from platform.running.machine.hardware import gpu, this_machine
@@ -189,7 +189,7 @@ def _settings(row: Row) -> dict[str, str]:
     """Ranges, then fixed fields, with the integers that they mean at the shift's size."""
     arm, settings = row.arm, dict[str, str]()
     if arm.follows:
-        settings["after"] = ", ".join(arm.follows) + ": each trial begins from theirs of its seed"
+        settings["after"] = arms_listed(arm.follows) + ": each trial begins from theirs of its seed"
     for field, dimension in row.dimensions.items():
         bounds = sorted(dimension.integer.of(end) for end in dimension.range.ends()) if dimension.integer else []
         meaning = f", {dimension.integer.name} {bounds[0]} to {bounds[-1]}" if dimension.integer else ""

@@ -12,9 +12,8 @@ instead of two full FFTs, and a target image is remembered by its (2b + 1)(b + 1
 image is Hermitian, so v >= 0 suffices.
 
 Departures: the window is the symmetric one of the authors' NumPy code; their PyTorch code takes u and v in [-b, b - 1],
-which is not Hermitian, and drops an imaginary part. Its three bands together are
-`MultiBandTransfer`, its rounds of self-training `PseudoLabels`. The image may leave [0, 255] slightly, as in the
-authors' code.
+which is not Hermitian, and drops an imaginary part. The image may leave [0, 255] slightly, as in the authors' code. The
+paper's three bands together are `MultiBandTransfer`, its rounds of self-training `PseudoLabels`.
 """
 
 import math

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from platform.results.lines import count, listed
+from platform.results.lines import arms_listed, count
 from platform.results.table import Row, Table
 from platform.training.device.latency import TIMED, WARM_UP
 
@@ -144,7 +144,7 @@ def beginnings(table: Table) -> list[str]:
     bounds = [f"† trains on target labels and is picked by {selector}: an upper bound." for selector in selectors]
     for arm in table.header.arms:
         if arm.after:
-            bounds.append(f"{arm.name} begins from the runs of {listed(arm.after)}, seed by seed.")
+            bounds.append(f"{arm.name} begins from the runs of {arms_listed(arm.after)}, seed by seed.")
         if arm.recalibrated:
             bounds.append(f"{arm.name} normalises by statistics of the target's images.")
         if arm.few:

@@ -55,7 +55,7 @@ def test_what_is_only_trained_and_a_steps_operations_are_said(rows: dict[str, st
 
 
 def test_a_row_says_whose_trials_its_own_begin_from(rows: dict[str, str]) -> None:
-    assert "after source only, a teacher: each trial begins from theirs of its seed" in rows["statistics"]
+    assert "after source only and a teacher: each trial begins from theirs of its seed" in rows["statistics"]
     assert all(": each trial begins" not in said for name, said in rows.items() if name != "statistics")
 
 
