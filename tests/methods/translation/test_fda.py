@@ -11,6 +11,7 @@ from torch import Tensor
 from platform.methods import FDA, Adversarial, SourceOnly
 from platform.methods.batch import Labelled, Unlabelled
 from platform.methods.translation.fda import band, lend_amplitudes, low_frequencies, robust_entropy, smallest_beta
+from platform.shifts import town
 from platform.shifts.randomness import generator
 from platform.training.data.augmentation import FLIPS, augment, draw
 from tests.support.arrays import all_of
@@ -241,6 +242,16 @@ def test_robust_entropy_is_1_for_uniform_predictions_and_0_for_certain_ones() ->
     assert entropy.item() == pytest.approx(1e-16, abs=1e-12)
     assert certain.grad is not None
     assert certain.grad.isfinite().all()
+
+
+def test_the_entropy_falls_where_it_has_weight() -> None:
+    """On town, beside nearly none, since without any it is not computed."""
+    data = town(size=(32, 64), source_images=(16, 4), target_images=(16, 4, 4)).open()
+    runs = [training_run(FDA(beta=0.1, entropy_weight=weight), data, steps=30) for weight in (1.0, 1e-9)]
+    for run in runs:
+        run.advance(20)
+    reached, untouched = (run.advance(10)["loss/entropy"] for run in runs)
+    assert reached < 0.9 * untouched
 
 
 def test_without_the_entropy_the_target_is_not_passed_through_the_network() -> None:
