@@ -101,13 +101,13 @@ def network_cost(network: Network) -> Cost:
     )
 
 
-def with_players(cost: Cost, players: Iterable[nn.Module], judged: Sequence[Judged]) -> Cost:
+def with_players(cost: Cost, players: Iterable[nn.Module], judgements: Sequence[Judged]) -> Cost:
     """The cost of a network and of the players that are trained beside it, and once each what they judge."""
     return replace(
         cost,
         discriminator_parameters=sum(map(parameters, players)),
-        discriminator_gflops=sum(each.operations for each in judged) / 1e9,
-        original_discriminator_gflops=sum(each.original for each in judged) / 1e9,
+        discriminator_gflops=sum(each.operations for each in judgements) / 1e9,
+        original_discriminator_gflops=sum(each.original for each in judgements) / 1e9,
     )
 
 
