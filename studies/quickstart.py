@@ -1,7 +1,7 @@
 """How far does each kind of adaptation close the gap between a rendered town and its photographs?
 
 The whole path on the embedded `town` shift, in minutes on a laptop: every arm searches its learning rate and one field
-of its own with the same budget, then reruns its choice on three fresh seeds.
+of its own with the same budget, then reruns its choice on five fresh seeds.
 """
 
 from platform.methods import FDA, Adversarial, SourceOnly, TargetSupervised
@@ -27,6 +27,6 @@ study = Study(
     select="target/norm_and_prior",
     search=ASHA(trials=4, grace=0.25),
     budget=Budget(steps=300, evaluations=12),
-    seeds=3,
+    seeds=5,
     recipe=Recipe(network=BiSeNet18(width=0.25)),
 )

@@ -39,7 +39,7 @@ HOMES = {
     "rich": {"commands/terminal", "results/audit", "results/lines.py", "results/report"},
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
-    "scipy": {"results/statistics.py", "shifts/town"},
+    "scipy": {"results/statistics", "shifts/town"},
     "sqlalchemy": {"results/mirror"},
     "torchvision": {"networks", "methods/self_training"},
     "PIL": {"shifts"},

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 import platform.methods
 import platform.networks
-from benchmarks import driver, evidence, many_gpus, methods, networks, slots
+from benchmarks import coverage, driver, evidence, many_gpus, methods, networks, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
 from platform.methods import Method, TranslatedImages
 from platform.networks import Architecture, BiSeNet18
@@ -191,3 +191,21 @@ def assert_mlflow_holds(trials: int, folder: Path) -> None:
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 1 + trials
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_coverage_benchmark_says_what_holds_and_what_does_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["coverage", "--studies", "60"])
+    coverage.main()
+    shares = {
+        line[:60].strip(): [float(share.rstrip("%")) for share in line[60:].split()]
+        for line in capsys.readouterr().out.splitlines()
+        if line.endswith("%")
+    }
+    assert len(shares) == 15
+    assert min(shares["Student-t, normal"]) >= 85
+    assert shares["BCa, widened levels, normal"][0] <= 90, "three values have a range that holds the truth in 75 of 100"
+    assert shares["rliable's bootstrap of runs above, normal: not used"][0] <= 60
+    assert max(shares["a false mark, normal"]) <= 15 < shares["a false mark by 95 % intervals alone: not used"][0]
+    assert min(shares["the smallest difference: p at most 0.05"]) >= 60

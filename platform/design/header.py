@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from platform.records.record import ArmHeader, StudyHeader
 from platform.scores.selectors.choice import identity_of
-from platform.training.steps.passes import RECALIBRATED
 
 if TYPE_CHECKING:
     from platform.design.study import Study
@@ -31,8 +30,9 @@ def header(
                 after=row.arm.follows,
                 starts_searches=row.starts_searches,
                 few=row.few,
-                recalibrated=RECALIBRATED in row.arm.norms(row.recipe),
+                recalibrated=row.recalibrated,
                 given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
+                adapts=row.adapts,
             )
             for row in study.rows
         ),

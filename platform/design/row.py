@@ -21,6 +21,7 @@ from platform.training.code import training_code
 from platform.training.cost import cost_of
 from platform.training.given import Given
 from platform.training.recipe import Recipe
+from platform.training.steps.passes import RECALIBRATED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,16 @@ class Row:
     def few(self) -> int:
         """Labelled target images that it, or a row that it comes after, trains on, of those that the shift grants."""
         return max([self.shift.few if "few" in self.arm.reads else 0, *(row.few for row in self.given)])
+
+    @property
+    def recalibrated(self) -> bool:
+        """Whether what is deployed may normalise by statistics of the target's images."""
+        return RECALIBRATED in self.arm.norms(self.recipe)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it, or a row that it comes after, sees anything of the target."""
+        return bool(self.arm.reads - {"source"}) or self.recalibrated or any(row.adapts for row in self.given)
 
     @functools.cached_property
     def given_at_defaults(self) -> tuple[Given, ...]:

@@ -234,6 +234,8 @@ class ArmHeader:
     """Whether what is deployed normalises by statistics of the target's images, by the recipe's `batch_norm`."""
     given: dict[str, str] = dataclasses.field(default_factory=dict)
     """The fields that the study file gives one value, and the values, as text."""
+    adapts: bool = True
+    """Whether it, or an arm that it comes after, sees anything of the target; an arm that does not is a lower bound."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,17 +12,18 @@ from typing import Any
 
 from platform.networks.cost import Cost
 from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
+from platform.results.comparison import Comparison, compared, detectable
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.runs import ArmRuns, Run, runs_by_arm
-from platform.results.statistics import interval
+from platform.results.statistics.improvement import interquartile_mean
+from platform.results.statistics.intervals import interval
 from platform.results.table import (
     FIXED,
     UNTESTED,
     UNTIMED,
     UNTIMED_IMAGE,
     Checkpoints,
-    Difference,
     Effort,
     Latency,
     Row,
@@ -52,13 +53,18 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Map
     """The table of a study from its asks and its records by arm and trial id, complete or not."""
     runs = runs_by_arm(header, asks, records)
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
-    reference = scored[header.reference]
-    rows = _timed(tuple(_row(header, arm, runs, scored[arm.name], reference) for arm in header.arms), runs)
+    mious = {name: {seed: run.cityscapes.miou for seed, run in arm.items()} for name, arm in scored.items()}
+    ious = {name: {seed: run.cityscapes.iou for seed, run in arm.items()} for name, arm in scored.items()}
+    bounds = _bounds(header)
+    comparisons = compared(mious, ious, len(header.groups), header.reference, _of_equal_budget(header), bounds)
+    rows = _timed(tuple(_row(header, arm, runs, scored[arm.name], comparisons[arm.name]) for arm in header.arms), runs)
     absent = {position for arm in scored.values() for run in arm.values() for position in run.cityscapes.absent}
     return Table(
         header=header,
         rows=rows,
         runs=runs,
+        detectable=detectable(mious, header.reference, header.seeds),
+        bounds=bounds,
         absent=tuple(group_names(header.groups)[position] for position in sorted(absent)),
         notes=tuple(
             f"{arm.name}: {note}"
@@ -91,7 +97,7 @@ def _cost(values: Mapping[str, Any]) -> Cost:
 
 
 def _row(
-    header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns], scored: _BySeed, reference: _BySeed
+    header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns], scored: _BySeed, comparison: Comparison
 ) -> Row:
     runs = by_arm[arm.name]
     # A searched width changes the cost: what the chosen configuration costs, its own runs say.
@@ -110,7 +116,7 @@ def _row(
         tuned=_tuned(arm, runs),
         scores=_scores(scored, len(header.groups)),
         checkpoints=_checkpoints(header, arm, runs),
-        difference=_difference(scored, reference),
+        comparison=comparison,
         cost=_cost(cost),
         latency=UNTIMED_IMAGE,
         effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
@@ -131,6 +137,7 @@ def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
         accuracy_ci=accuracy_ci,
         original_miou=interval([run.original_miou for run in scored.values()])[0],
         original_accuracy=interval([run.original_accuracy for run in scored.values()])[0],
+        interquartile_miou=interquartile_mean([run.cityscapes.miou for run in scored.values()]),
         iou=tuple(_mean(values) for values in zip(*by_class, strict=True)),
     )
 
@@ -162,10 +169,22 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _difference(scored: _BySeed, reference: _BySeed) -> Difference:
-    paired = sorted(scored.keys() & reference.keys())
-    miou, miou_ci = interval([scored[seed].cityscapes.miou - reference[seed].cityscapes.miou for seed in paired])
-    return Difference(len(paired), miou, miou_ci)
+def _bounds(header: StudyHeader) -> tuple[str, str] | None:
+    """The row without adaptation, which is the reference if that has none, and the one that knows all labels."""
+    lower = [arm.name for arm in header.arms if not arm.adapts]
+    lower = [header.reference] if header.reference in lower else lower
+    upper = [arm.name for arm in header.arms if arm.supervised]
+    return (lower[0], upper[0]) if len(lower) == len(upper) == 1 else None
+
+
+def _of_equal_budget(header: StudyHeader) -> list[str]:
+    """The rows of the most frequent budget, by search trials, rows before them and labels; the reference's of two."""
+    alike: dict[tuple[int, int], list[str]] = {}
+    for arm in sorted(header.arms, key=lambda arm: arm.name != header.reference):
+        if not (arm.supervised or arm.few):
+            alike.setdefault((arm.search_trials, len(_ancestors(header, arm))), []).append(arm.name)
+    largest = max(alike.values(), key=len, default=[])
+    return [arm.name for arm in header.arms if arm.name in largest]
 
 
 def _ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:

@@ -78,7 +78,7 @@ def notes_of(header: StudyHeader, arm: ArmHeader, row: Row, by_arm: Mapping[str,
         which = f" ({seeds} among them)" if seeds else ""
         went_on = "ran out of memory and went on with their batches in halves"
         notes.append(f"{halved} of {len(runs.all)} trials {went_on}{which}")
-    if (paired := row.difference.seeds) < row.scores.seeds:
+    if (paired := row.comparison.to_reference.seeds) < row.scores.seeds:
         shared = f"{paired} of its {row.scores.seeds} seeds" if paired else "no seed"
         notes.append(f"shares {shared} with the reference, {header.reference}")
     return notes

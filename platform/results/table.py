@@ -7,6 +7,7 @@ from typing import Literal
 
 from platform.networks.cost import Cost
 from platform.records.record import Cause, StudyHeader
+from platform.results.comparison import Comparison, Detectable
 from platform.results.runs import ArmRuns
 from platform.shifts.labels import group_names
 
@@ -29,6 +30,8 @@ class Scores:
     original_miou: float
     """By the original study's convention, nan where one label of the ground truth stands for several classes."""
     original_accuracy: float
+    interquartile_miou: float
+    """Mean of the middle half of the runs' mIoU."""
     iou: tuple[float, ...]
     """Mean IoU of each of the table's groups."""
 
@@ -45,23 +48,6 @@ class Checkpoints:
 
 
 UNTESTED = Checkpoints(math.nan, math.nan, math.nan)
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Difference in mIoU to the reference arm, paired by seed; nan where no seed is shared."""
-
-    seeds: int
-    """Seeds that both this arm and the reference have."""
-    miou: float
-    """Mean over these seeds."""
-    miou_ci: float
-    """Half-width of its 95 % Student-t interval, nan for fewer than two seeds."""
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval excludes 0; never for a single seed."""
-        return abs(self.miou) > self.miou_ci
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +138,7 @@ class Row:
     """The chosen values of the searched fields; empty while the search has not chosen."""
     scores: Scores
     checkpoints: Checkpoints
-    difference: Difference
+    comparison: Comparison
     cost: Cost
     """What the chosen configuration costs; before there is one, the defaults."""
     latency: Latency
@@ -170,6 +156,10 @@ class Table:
     """One per arm, in the study's order, whether it ran or not."""
     runs: Mapping[str, ArmRuns]
     """The runs behind each row, by arm."""
+    detectable: Detectable
+    bounds: tuple[str, str] | None
+    """The arms without adaptation and with the target's labels, between which the gap lies; None where it is not plain
+    which they are."""
     absent: tuple[str, ...]
     """Groups that the test split never holds: their IoU is 0 where a run predicts them, and else left out."""
     notes: tuple[str, ...]
@@ -179,6 +169,12 @@ class Table:
     def groups(self) -> tuple[str, ...]:
         """Names of the evaluated groups of classes."""
         return group_names(self.header.groups)
+
+    @property
+    def best(self) -> str | None:
+        """The arm of the highest mIoU among those that are ranked; None where no two are."""
+        ranked = [row for row in self.rows if not math.isnan(row.comparison.ranks.best)]
+        return max(ranked, key=lambda row: row.scores.miou).arm if len(ranked) > 1 else None
 
     @property
     def selected_by_oracle(self) -> bool:

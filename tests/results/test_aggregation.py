@@ -11,7 +11,7 @@ from scipy import stats
 
 from platform.records.store import Store
 from platform.results.runs import Run
-from platform.results.table import FIXED, UNTIMED, Difference
+from platform.results.table import FIXED, UNTIMED
 from platform.scores import metrics
 from platform.shifts.labels import CAMVID_11, SINGLE_CLASSES
 from tests.support.invented_study import COST, arm, ask, failed, full, record, study
@@ -46,9 +46,11 @@ def test_the_difference_is_paired_by_seed() -> None:
     ]
     differences = [by_seed[1][seed] - by_seed[0][seed] for seed in range(1, 6)]
     found = row(tabulate(header, asks, records), "FDA")
-    assert found.difference.miou == pytest.approx(statistics.fmean(differences))
-    assert found.difference.miou_ci == pytest.approx(2.7764 * statistics.stdev(differences) / math.sqrt(5), rel=1e-4)
-    assert found.difference.seeds == 5
+    assert found.comparison.to_reference.miou == pytest.approx(statistics.fmean(differences))
+    assert found.comparison.to_reference.miou_ci == pytest.approx(
+        2.7764 * statistics.stdev(differences) / math.sqrt(5), rel=1e-4
+    )
+    assert found.comparison.to_reference.seeds == 5
 
 
 def test_the_order_of_asks_does_not_change_the_pairs() -> None:
@@ -58,28 +60,22 @@ def test_the_order_of_asks_does_not_change_the_pairs() -> None:
 
 def test_the_reference_differs_from_itself_by_nothing() -> None:
     found = row(tabulate(*two_arms()), "source only")
-    assert (found.difference.miou, found.difference.miou_ci, found.difference.excludes_zero) == (0, 0, False)
-
-
-def test_a_row_differs_only_when_its_interval_excludes_zero() -> None:
-    for miou, half_width, expected in [
-        (0.1, 0.09, True),
-        (-0.1, 0.09, True),
-        (0.1, 0.11, False),
-        (0.1, math.nan, False),
-    ]:
-        assert Difference(3, miou, half_width).excludes_zero is expected
+    assert (
+        found.comparison.to_reference.miou,
+        found.comparison.to_reference.miou_ci,
+        found.comparison.to_reference.told,
+    ) == (0, 0, False)
 
 
 def test_search_trials_never_enter_the_scores() -> None:
     header, asks, records = two_arms()
     without = {trial_id: record for trial_id, record in records.items() if record.trial.confirms}
     scores = [
-        (found.scores.miou, found.difference.miou, found.scores.accuracy)
+        (found.scores.miou, found.comparison.to_reference.miou, found.scores.accuracy)
         for found in tabulate(header, asks, records).rows
     ]
     assert scores == [
-        (found.scores.miou, found.difference.miou, found.scores.accuracy)
+        (found.scores.miou, found.comparison.to_reference.miou, found.scores.accuracy)
         for found in tabulate(header, asks, without).rows
     ]
 
@@ -192,7 +188,7 @@ def test_every_arm_has_a_row_in_the_order_of_the_study_though_nothing_ran() -> N
     made = tabulate(header, [], {})
     assert [found.arm for found in made.rows] == ["b", "a", "c"]
     assert all(
-        math.isnan(found.scores.miou) and math.isnan(found.difference.miou) and found.scores.seeds == 0
+        math.isnan(found.scores.miou) and math.isnan(found.comparison.to_reference.miou) and found.scores.seeds == 0
         for found in made.rows
     )
     assert made.notes == ("b: nothing ran yet", "a: nothing ran yet", "c: nothing ran yet")
@@ -216,8 +212,8 @@ def test_missing_seeds_of_an_arm_and_of_the_reference() -> None:
         del records[gone]
     made = tabulate(header, asks, records)
     found = row(made, "FDA")
-    assert (found.scores.seeds, found.troubles.seeds_missing, found.difference.seeds) == (2, 1, 1)
-    assert math.isnan(found.difference.miou_ci)
+    assert (found.scores.seeds, found.troubles.seeds_missing, found.comparison.to_reference.seeds) == (2, 1, 1)
+    assert math.isnan(found.comparison.to_reference.miou_ci)
     assert made.notes == (
         "source only: 1 of 3 seeds missing",
         "FDA: 1 of 3 seeds missing",
@@ -232,7 +228,7 @@ def test_a_reference_without_runs_leaves_scores_but_no_differences() -> None:
             del records[each.trial.id]
     made = tabulate(header, asks, records)
     assert row(made, "FDA").scores.miou > 0
-    assert math.isnan(row(made, "FDA").difference.miou)
+    assert math.isnan(row(made, "FDA").comparison.to_reference.miou)
     assert "FDA: shares no seed with the reference, source only" in made.notes
 
 
@@ -240,7 +236,7 @@ def test_a_single_seed_has_a_mean_and_no_interval() -> None:
     found = row(tabulate(*two_arms(seeds=1)), "FDA")
     assert found.scores.miou > 0
     assert math.isnan(found.scores.miou_ci)
-    assert not found.difference.excludes_zero
+    assert not found.comparison.to_reference.told
 
 
 def test_a_confirm_run_that_has_not_ended_does_not_count() -> None:

@@ -173,7 +173,7 @@ def test_the_selected_checkpoint_is_scored_everywhere() -> None:
     assert reference.scores.miou == pytest.approx((0.20 + 0.40) / 2)
     assert fda.scores.miou == pytest.approx((0.45 + 0.90) / 2) == fda.checkpoints.selected
     assert fda.scores.iou == pytest.approx([(0.45 + 0.90) / 2] * 19)
-    assert fda.difference.miou == pytest.approx(((0.45 - 0.20) + (0.90 - 0.40)) / 2)
+    assert fda.comparison.to_reference.miou == pytest.approx(((0.45 - 0.20) + (0.90 - 0.40)) / 2)
     assert fda.scores.accuracy == pytest.approx(fda.scores.miou), "of these matrices"
     assert [each.checkpoints for each in found.rows] == [each.checkpoints for each in made().rows]
     assert "of the selected checkpoint" in " ".join(terminal.render(found).split())
@@ -182,7 +182,7 @@ def test_the_selected_checkpoint_is_scored_everywhere() -> None:
 def test_the_last_checkpoint_is_scored_otherwise() -> None:
     fda = row(made(), "FDA")
     assert fda.scores.miou == pytest.approx((0.45 + 0.35) / 2) == fda.checkpoints.last
-    assert fda.difference.miou == pytest.approx(((0.45 - 0.15) + (0.35 - 0.30)) / 2)
+    assert fda.comparison.to_reference.miou == pytest.approx(((0.45 - 0.15) + (0.35 - 0.30)) / 2)
 
 
 def test_ious_by_class_are_those_of_the_selected_checkpoint() -> None:

@@ -66,7 +66,8 @@ def arm(name: str, *, searched: Mapping[str, str] | None = None, **cost: float) 
     supervised = "supervised" in name
     ranges = {"learning_rate": "LogUniform(0.001, 0.05)"} if searched is None else dict(searched)
     select = "oracle/miou" if supervised else "source/miou"
-    return ArmHeader(name, _method(name), supervised, select, ranges, 4 if ranges else 0, 0.0, COST | cost)
+    trials, adapts = 4 if ranges else 0, not name.startswith("source only")
+    return ArmHeader(name, _method(name), supervised, select, ranges, trials, 0.0, COST | cost, adapts=adapts)
 
 
 def study(*arms: ArmHeader, groups: Groups = SINGLE_CLASSES, **changes: Any) -> StudyHeader:

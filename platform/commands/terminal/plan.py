@@ -13,9 +13,12 @@ from platform.records.provenance import processor
 from platform.records.record import CPU, SELECTED
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, confirm_seed
+from platform.results.earlier.pace import Machine, Measured, measured
+from platform.results.earlier.spread import spread_on_record
 from platform.results.lines import arms_listed, count, hanging, padded
-from platform.results.pace import Machine, Measured, measured
 from platform.results.replay.forecast import forecast
+from platform.results.report.sections.differences import wishes
+from platform.results.statistics.power import ASSUMED_DEVIATION, smallest_difference
 from platform.running.machine.hardware import gpu, this_machine
 from platform.running.placement import Offer, at_a_time
 from platform.training.cost import Estimate
@@ -42,6 +45,7 @@ def describe(
         f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
         "parallel": _parallel(planned),
+        "shows": _shows(study, name, store),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
@@ -145,6 +149,26 @@ def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
     search = study.search
     more = "; a larger ASHA(parallel=...) fills more of them, and searches in another way"
     return [idle + more * (search is not None and search.at_a_time < search.trials)]
+
+
+def _shows(study: Study, name: str, store: Store | None) -> str:
+    """The smallest difference to the reference that the seeds find, and how many seeds others take."""
+    compared = len(study.rows) - 1
+    if not compared:
+        return "one row, which is compared with nothing"
+    if study.seeds < 2:
+        return "no difference: one seed tells nothing from chance"
+    height, width = study.shift.size
+    seen = (
+        None if store is None else spread_on_record(store, name, study.shift.name, (height, width), study.budget.steps)
+    )
+    deviation = seen.deviation if seen else ASSUMED_DEVIATION
+    by = f"{deviation:.3f} in the records of {seen.study}" if seen else f"{deviation:g}, taken for granted"
+    return (
+        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared):.3f} to the reference is "
+        f"found four times out of five, of {compared} compared, with a standard deviation between seeds of {by}"
+        + "".join(f"; {wish}" for wish in [wishes(deviation, compared)] if wish)
+    )
 
 
 def _time(study: Study, planned: Plan, offer: Offer | None, store: Store | None) -> str:

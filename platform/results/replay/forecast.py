@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from platform.design.plan import Plan, PlannedRow, teraflops
 from platform.design.study import Study
 from platform.records.trial import evaluated_steps
-from platform.results.pace import Measured, Pace, pace_of
+from platform.results.earlier.pace import Measured, Pace, pace_of
 from platform.results.replay.duration import Work, duration
 from platform.results.replay.replay import Curve, Repetition
 

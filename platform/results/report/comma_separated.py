@@ -5,6 +5,7 @@ import dataclasses
 import io
 import math
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from platform.results.notes import counted
@@ -15,7 +16,8 @@ FORMULA = "=+-@'"
 
 
 def render(table: Table) -> str:
-    """One line per row: its fields, those of a group as `<group>/<field>`, then `iou/<class>`; empty for what is nan.
+    """One line per row: its fields, those of a group as `<group>/<field>`, then `iou/<class>` and
+    `iou difference/<class>`; empty for what is nan.
 
     Causes are counted as in `3 diverged, 1 data`; reasons are joined by '; '. A text that a spreadsheet would take for
     a formula, as an arm named `+ entropy`, has an apostrophe before it, and so has one that begins with an apostrophe:
@@ -30,12 +32,21 @@ def render(table: Table) -> str:
 
 
 def _line(row: Row, groups: tuple[str, ...]) -> dict[str, Any]:
-    line: dict[str, Any] = {}
-    for name, value in vars(row).items():
-        parts = vars(value).items() if dataclasses.is_dataclass(value) else ()
-        line |= {f"{name}/{part}": _cell(each) for part, each in parts} or {name: _cell(value)}
-    del line["scores/iou"]
-    return line | {f"iou/{group}": _cell(iou) for group, iou in zip(groups, row.scores.iou, strict=True)}
+    line = {name: _cell(value) for name, value in _leaves(row)}
+    del line["scores/iou"], line["comparison/classes"]
+    by_class = zip(groups, row.scores.iou, row.comparison.classes, strict=True)
+    for group, iou, difference in by_class:
+        line |= {f"iou/{group}": _cell(iou), f"iou difference/{group}": _cell(difference.miou)}
+    return line
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by their path: `scores/miou`."""
+    if not dataclasses.is_dataclass(value):
+        yield name, value
+        return
+    for part, each in vars(value).items():
+        yield from _leaves(each, f"{name}/{part}" if name else part)
 
 
 def _text(text: str) -> str:

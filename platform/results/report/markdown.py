@@ -9,6 +9,7 @@ import numpy as np
 from platform.records.plain import legible
 from platform.results.notes import counted
 from platform.results.report import wording
+from platform.results.report.sections import differences
 from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
 
@@ -22,6 +23,9 @@ def render(table: Table) -> str:
         _scores(table),
         _bullets(wording.reading(table)),
         *_faults(table),
+        "## What can be told apart",
+        _differences(table),
+        _bullets(differences.reading(table)),
         "## Which checkpoint",
         _checkpoints(table),
         wording.checkpoints(table),
@@ -39,6 +43,9 @@ def render(table: Table) -> str:
         f"{NONE} where one label of the ground truth stands for several classes.",
         "## IoU by class",
         _by_class(table),
+        f"## Difference by class, to {_escaped(table.header.reference)}",
+        _differences_by_class(table),
+        differences.OF_CLASSES,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -63,7 +70,7 @@ def _scores(table: Table) -> str:
     cells = [
         (
             f"**{wording.miou(row)}**" if row.troubles.failure else wording.miou(row),
-            wording.delta(row, table, lambda text: f"**{text}**"),
+            wording.delta(row, table, _bold),
             wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci),
             wording.parameters(row),
             wording.gflops(row),
@@ -166,8 +173,29 @@ def _by_class(table: Table) -> str:
     return _rows(("class", *_arms(table)), table.groups, cells)
 
 
+def _differences(table: Table) -> str:
+    """Without the columns that say nothing."""
+    rows = [differences.cells_wide(row, table, _bold) for row in table.rows]
+    used = differences.used(rows)
+    cells = [[cells[place] for place in used] for cells in rows]
+    return _rows(("arm", *(differences.HEAD_WIDE[place] for place in used)), _arms(table), cells)
+
+
+def _differences_by_class(table: Table) -> str:
+    others = [row for row in table.rows if row.arm != table.header.reference]
+    cells = [
+        [differences.of_class(row.comparison.classes[place], _bold) for row in others]
+        for place in range(len(table.groups))
+    ]
+    return _rows(("class", *(_escaped(wording.name(row)) for row in others)), table.groups, cells)
+
+
 def _arms(table: Table) -> list[str]:
     return [_escaped(wording.name(row)) for row in table.rows]
+
+
+def _bold(text: str) -> str:
+    return f"**{text}**"
 
 
 def _with(text: str, detail: str) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from platform.results.lines import count, hanging
 from platform.results.report import wording
+from platform.results.report.sections import differences
 from platform.results.table import FIXED, Table
 
 
@@ -24,7 +25,8 @@ def render(table: Table, width: int = 80) -> str:
     tuned = [f"{row.arm} tuned to {row.tuned}" for row in table.rows if row.tuned not in (FIXED, "")]
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
-        f"Δ: difference to {header.reference}, paired by seed; * where its interval excludes 0.",
+        f"Δ: difference to {header.reference}, paired by seed; * {wording.TOLD}.",
+        differences.can_show(table),
         wording.latency_of(table),
         *wording.beginnings(table),
     ]
@@ -34,16 +36,17 @@ def render(table: Table, width: int = 80) -> str:
     console.print(Text(title), end="\n\n")
     if table.selected_by_oracle:
         console.print(Text(f"!!! {wording.oracle_warning(table)} !!!"), end="\n\n")
-    console.print(_scores(table))
-    console.print()
-    console.print(_efforts(table))
-    if any(not math.isnan(row.checkpoints.last) for row in table.rows):
+    for grid in (_scores(table), _differences(table), _efforts(table)):
+        console.print(grid)
         console.print()
+    if any(not math.isnan(row.checkpoints.last) for row in table.rows):
         console.print(_checkpoints(table))
         console.print()
         console.print(Text("\n".join(hanging(wording.checkpoints(table), width))))
-    for lines in filter(None, (tuned, reading, faults)):
         console.print()
+    for number, lines in enumerate(filter(None, (tuned, reading, faults))):
+        if number:
+            console.print()
         for line in lines:
             console.print(Text("\n".join(hanging(line, width, rest="  "))))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -53,13 +56,23 @@ def _scores(table: Table) -> Grid:
     grid = _grid("arm", "mIoU", "Δ mIoU", "acc.", "params", "GFLOPs", "ms")
     for row in table.rows:
         delta = wording.delta(row, table, lambda text: f"{text} *").replace(" ± ", "±")
-        if not row.difference.excludes_zero:
+        if not row.comparison.to_reference.told:
             delta += "  "  # keeps its digits under those of the starred ones
         miou = wording.miou(row).replace(" ± ", "±")
         accuracy = wording.number(row.scores.accuracy, ".3f")
         cost = (count(row.cost.parameters), f"{row.cost.gflops:.3g}", wording.latency(row))
         cells = (wording.name(row), miou, delta, accuracy, *cost)
         grid.add_row(*map(Text, cells))
+    return grid
+
+
+def _differences(table: Table) -> Grid:
+    """What is told of rows beside each other; without the columns that say nothing."""
+    rows = [tuple(cell.replace(" ± ", "±") for cell in differences.cells(row, table)) for row in table.rows]
+    used = differences.used(rows)
+    grid = _grid("arm", *(differences.HEAD[place] for place in used))
+    for row, cells in zip(table.rows, rows, strict=True):
+        grid.add_row(*map(Text, (wording.name(row), *(cells[place] for place in used))))
     return grid
 
 

@@ -4,10 +4,18 @@ import math
 from collections.abc import Callable
 
 from platform.results.lines import arms_listed, count
+from platform.results.statistics.significance import LEVEL
 from platform.results.table import Row, Table
 from platform.training.device.latency import TIMED, WARM_UP
 
 NONE = "–"  # noqa: RUF001
+
+
+TOLD = (
+    f"where p, adjusted by Holm's method for all rows, is at most {LEVEL:g}, and the difference one that so many seeds "
+    "can find"
+)
+"""What the mark at a difference means."""
 
 
 def name(row: Row) -> str:
@@ -34,11 +42,12 @@ def miou(row: Row) -> str:
 def delta(
     row: Row, table: Table, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text
 ) -> str:
-    """The difference to the reference, emphasised only where its interval excludes 0."""
+    """The difference to the reference, emphasised only where it is told from chance."""
     if row.arm == table.header.reference:
         return "reference"
-    text = escape(plus_minus(row.difference.miou, row.difference.miou_ci, "+"))
-    return emphasise(text) if row.difference.excludes_zero else text
+    difference = row.comparison.to_reference
+    text = escape(plus_minus(difference.miou, difference.miou_ci, "+"))
+    return emphasise(text) if difference.told else text
 
 
 def trained_only(cost: str) -> str:
@@ -86,7 +95,7 @@ def reading(table: Table) -> list[str]:
     return [
         f"{interval(table)} Only confirm runs count: the chosen configuration, all steps, on seeds that the search "
         "never used.",
-        f"Δ is the difference in mIoU to {header.reference}, paired by seed; bold where its interval excludes 0.",
+        f"Δ is the difference in mIoU to {header.reference}, paired by seed; bold {TOLD}.",
         f"Scores are those of the target's test split ({header.shift['name']}), by the Cityscapes convention: one "
         f"confusion matrix over the split, at the ground truth's resolution, void left out; mean over "
         f"{classes(table)}. Networks see images of {height} x {width}.",

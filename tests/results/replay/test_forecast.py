@@ -8,7 +8,7 @@ from platform.design.plan import CPU_TERAFLOPS, plan
 from platform.methods import FDA, AdaBN, SourceOnly
 from platform.networks import BiSeNet18
 from platform.records.record import CPU
-from platform.results.pace import Machine, Measured
+from platform.results.earlier.pace import Machine, Measured
 from platform.results.replay.forecast import HANDOVER_SECONDS, RUN_SECONDS, TEST_STEPS, forecast
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study

@@ -21,7 +21,7 @@ def test_csv_has_a_line_per_arm_and_no_nan() -> None:
     rows = lines_of(text)
     assert [row["arm"] for row in rows] == ["source only", "FDA", "empty"]
     assert "nan" not in text.lower()
-    assert rows[2]["scores/miou"] == rows[2]["difference/miou"] == rows[2]["iou/road"] == ""
+    assert rows[2]["scores/miou"] == rows[2]["comparison/to_reference/miou"] == rows[2]["iou/road"] == ""
     assert rows[2]["scores/seeds"] == "0"
     assert rows[1]["selected_by"] == "source/miou"
 
@@ -30,8 +30,8 @@ def test_csv_numbers_are_exact() -> None:
     _, _, _, rows = made()
     for row, line in zip(rows.rows, lines_of(render(rows)), strict=True):
         assert (float(line["scores/miou"]), float(line["scores/miou_ci"])) == (row.scores.miou, row.scores.miou_ci)
-        difference = float(line["difference/miou"]), float(line["difference/miou_ci"])
-        assert difference == (row.difference.miou, row.difference.miou_ci)
+        difference = float(line["comparison/to_reference/miou"]), float(line["comparison/to_reference/miou_ci"])
+        assert difference == (row.comparison.to_reference.miou, row.comparison.to_reference.miou_ci)
         assert [float(line[f"iou/{name}"]) for name in rows.groups] == list(row.scores.iou)
         assert line["cost/parameters"] == "12581672"
 
@@ -48,15 +48,15 @@ def test_csv_holds_no_formula() -> None:
     assert [line["arm"] for line in lines] == [*(f"'{name}" for name in names[:-1]), "FDA"]
     assert [line["arm"].removeprefix("'") for line in lines] == list(names)
     frame = pd.read_csv(io.StringIO(text))
-    assert frame["difference/miou"].dtype == float, "a negative number is a number"
-    assert (frame["difference/miou"] < 0).any()
+    assert frame["comparison/to_reference/miou"].dtype == float, "a negative number is a number"
+    assert (frame["comparison/to_reference/miou"] < 0).any()
 
 
 def test_csv_of_a_single_seed_has_empty_intervals() -> None:
     _, _, _, rows = made(seeds=1)
     line = lines_of(render(rows))[1]
-    assert line["scores/miou_ci"] == line["difference/miou_ci"] == ""
-    assert float(line["difference/miou"]) > 0
+    assert line["scores/miou_ci"] == line["comparison/to_reference/miou_ci"] == ""
+    assert float(line["comparison/to_reference/miou"]) > 0
 
 
 def test_csv_says_what_went_wrong() -> None:

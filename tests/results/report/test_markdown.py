@@ -68,16 +68,16 @@ def test_a_single_seed_is_no_ranking() -> None:
     assert "±" not in render(rows).split("\n- ")[0]
 
 
-def test_bold_only_where_the_interval_excludes_zero() -> None:
+def test_bold_only_where_a_difference_is_told_from_chance() -> None:
     *_, rows = made("source only", "FDA", "same", qualities=(0.3, 0.6, 0.3))
-    assert [row.difference.excludes_zero for row in rows.rows] == [False, True, False]
+    assert [row.comparison.to_reference.told for row in rows.rows] == [False, True, False]
     cells = [line.split(" | ")[2] for line in render(rows).splitlines() if line.startswith("| ")]
     assert cells[2].startswith("reference")
     assert cells[3].startswith("**+")
     assert "**" not in cells[4]
     assert latex.render(rows).count(r"\textbf") == 1
-    scores = [line for line in terminal.render(rows).splitlines() if "±" in line and " * " in line and "Δ" not in line]
-    assert [line.split()[0] for line in scores] == ["FDA"]
+    marked = [line for line in terminal.render(rows).splitlines() if " * " in line and not line.startswith("Δ")]
+    assert [line.split()[0] for line in marked] == ["FDA", "source", "same"], "to the reference, and to the best"
 
 
 @pytest.mark.parametrize("form", [render, terminal.render, latex.render])

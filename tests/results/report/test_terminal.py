@@ -41,8 +41,9 @@ def test_terminal_takes_markup_for_text() -> None:
 def test_terminal_marks_what_went_wrong() -> None:
     text = render(mishaps()[3])
     assert max(map(len, text.splitlines())) <= 80
-    scores, efforts = (line for line in text.splitlines() if line.startswith("FDA  "))
+    scores, differences, efforts = (line for line in text.splitlines() if line.startswith("FDA  "))
     assert scores.split()[:3] == ["FDA", "all", "failed"]
+    assert differences.split() == ["FDA", *["–"] * 5]  # noqa: RUF001
     assert efforts.split()[-2] == "7"
     flat = " ".join(text.split())
     for said in (

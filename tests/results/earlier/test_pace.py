@@ -7,8 +7,8 @@ import pytest
 
 from platform.records.record import CPU, TARGET_TEST, Phase, Record, Report
 from platform.records.store import JOURNAL, RECORD, Store
-from platform.results import pace
-from platform.results.pace import LEAST_STEPS, NEWEST, Machine, Measured, Pace, measured, pace_of
+from platform.results.earlier import pace
+from platform.results.earlier.pace import LEAST_STEPS, NEWEST, Machine, Measured, Pace, measured, pace_of
 from studies.quickstart import study as quickstart
 from tests.support import invented_study as invented
 

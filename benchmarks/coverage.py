@@ -1,0 +1,140 @@
+"""How often intervals hold the truth, tables without a difference show one, and studies find one: by simulation.
+
+`python -m benchmarks.coverage` prints, in a minute or two, the figures of docs/table.md: of the methods that the table
+uses, and of those that it does not use for few seeds.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from platform.results.statistics import intervals
+from platform.results.statistics.gap import share
+from platform.results.statistics.improvement import interquartile_mean, probability_of_improvement
+from platform.results.statistics.intervals import NO_BOUNDS, bootstrapped, interval
+from platform.results.statistics.power import smallest_difference
+from platform.results.statistics.significance import LEVEL, holm, paired_t
+
+SEEDS = (3, 5, 10)
+STUDIES = 4000
+"""Simulated studies behind a figure: its standard error is 0.3 points at 95 %."""
+RESAMPLES = 5000
+ROWS = 8
+"""Compared with the reference, where a whole table is simulated."""
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+DRAWS: dict[str, Draw] = {
+    "normal": lambda random, seeds: random.normal(0, 1, seeds),
+    "heavy tails (Laplace)": lambda random, seeds: random.laplace(0, 1, seeds),
+    "skewed (gamma)": lambda random, seeds: random.gamma(4, 1, seeds) - 4,
+}
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--studies", type=int, default=STUDIES, help=f"for each figure (default: {STUDIES})")
+    studies = parser.parse_args().studies
+    print(f"{'95 % intervals that hold the truth, in per cent':60}" + "".join(f"{seeds:>6} seeds" for seeds in SEEDS))
+    for name, draw in DRAWS.items():
+        for kind, held in (("Student-t", held_by_t), ("BCa, widened levels", held_by_bootstrap)):
+            _print(f"{kind}, {name}", [_share_of(studies, held, draw, seeds) for seeds in SEEDS])
+    _print("Fieller, share of a gap", [_share_of(studies, held_by_fieller, DRAWS["normal"], seeds) for seeds in SEEDS])
+    for kind, held in (("IQM", held_by_rliable_iqm), ("runs above", held_by_rliable_improvement)):
+        name = f"rliable's bootstrap of {kind}, normal: not used"
+        _print(name, [_share_of(studies, held, DRAWS["normal"], seeds) for seeds in SEEDS])
+    print(f"\n{f'tables of {ROWS} rows, in per cent':60}" + "".join(f"{seeds:>6} seeds" for seeds in SEEDS))
+    for name, draw in DRAWS.items():
+        _print(f"a false mark, {name}", [_share_of(studies, shows_one, draw, seeds) for seeds in SEEDS])
+    _print(
+        "a false mark by 95 % intervals alone: not used",
+        [_share_of(studies, excludes_zero, DRAWS["normal"], seeds) for seeds in SEEDS],
+    )
+    _print(
+        "the smallest difference: p at most 0.05",
+        [_share_of(studies, finds, DRAWS["normal"], seeds) for seeds in SEEDS],
+    )
+    _print("the smallest difference: marked", [_share_of(studies, marks, DRAWS["normal"], seeds) for seeds in SEEDS])
+
+
+def _print(name: str, shares: list[float]) -> None:
+    print(f"{name:60}" + "".join(f"{share:12.1%}" for share in shares), flush=True)
+
+
+def _share_of(studies: int, happens: Callable[[np.random.Generator, Draw, int], bool], draw: Draw, seeds: int) -> float:
+    random = np.random.default_rng(seeds)
+    return sum(happens(random, draw, seeds) for _ in range(studies)) / studies
+
+
+def held_by_t(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    mean, half_width = interval(draw(random, seeds).tolist())
+    return abs(mean) <= half_width
+
+
+def held_by_bootstrap(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    least, resamples = intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES
+    # The table takes it for ten seeds and more; here it is seen for fewer.
+    intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES = 2, RESAMPLES
+    try:
+        return 0.0 in bootstrapped(draw(random, seeds).tolist())
+    finally:
+        intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES = least, resamples
+
+
+def held_by_fieller(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    lower, row, upper = (mean + 0.01 * draw(random, seeds) for mean in (0.17, 0.23, 0.40))
+    bounds = share((row - lower).tolist(), (upper - lower).tolist()).bounds
+    return bounds == NO_BOUNDS or 0.06 / 0.23 in bounds
+
+
+def held_by_rliable_iqm(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    values = draw(random, seeds)
+    means = [interquartile_mean(values[drawn].tolist()) for drawn in random.integers(seeds, size=(200, seeds))]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return bool(low <= 0 <= high)
+
+
+def held_by_rliable_improvement(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    """Of runs that are on average two standard deviations above the others."""
+    one, other = 2 + draw(random, seeds), draw(random, seeds)
+    found = [
+        probability_of_improvement(one[drawn].tolist(), other[others].tolist())
+        for drawn, others in random.integers(seeds, size=(200, 2, seeds))
+    ]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return bool(low <= 0.5 * math.erfc(-1) <= high)
+
+
+def _table(random: np.random.Generator, draw: Draw, seeds: int, true: float = 0.0) -> list[list[float]]:
+    """Differences of rows to a reference, of which one is true."""
+    rows = np.asarray([draw(random, seeds) for _ in range(ROWS + 1)])
+    rows[1] += true
+    return (rows[1:] - rows[0]).tolist()
+
+
+def shows_one(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    return min(holm(dict(enumerate(map(paired_t, _table(random, draw, seeds))))).values()) <= LEVEL
+
+
+def excludes_zero(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    return any(abs(mean) > half_width for mean, half_width in map(interval, _table(random, draw, seeds)))
+
+
+def _smallest(seeds: int) -> float:
+    return smallest_difference(math.sqrt(2), seeds, ROWS)
+
+
+def finds(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    differences = _table(random, draw, seeds, _smallest(seeds))
+    return holm(dict(enumerate(map(paired_t, differences))))[0] <= LEVEL
+
+
+def marks(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    differences = _table(random, draw, seeds, _smallest(seeds))
+    told = holm(dict(enumerate(map(paired_t, differences))))[0] <= LEVEL
+    return told and interval(differences[0])[0] >= _smallest(seeds)
+
+
+if __name__ == "__main__":
+    main()

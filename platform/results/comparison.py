@@ -1,0 +1,201 @@
+"""What the rows of a table have over each other: differences paired by seed, and which of them are told from chance."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from platform.results.statistics.gap import NO_SHARE, Share, share
+from platform.results.statistics.improvement import probability_of_improvement
+from platform.results.statistics.intervals import NO_BOUNDS, Bounds, bootstrapped, interval
+from platform.results.statistics.power import pooled, smallest_difference
+from platform.results.statistics.ranks import UNRANKED, Ranks, paired, pairs_told, ranks
+from platform.results.statistics.significance import LEVEL, holm, least_sign_flip, paired_t, sign_flip
+
+Key = TypeVar("Key", bound=Hashable)
+BySeed = Mapping[int, float]
+"""mIoU of a row's complete confirm runs."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference in IoU to another row, paired by seed; nan where no seed is shared, or none is taken."""
+
+    seeds: int
+    """Seeds that both rows have."""
+    miou: float
+    """Mean over these seeds."""
+    miou_ci: float
+    """Half-width of its 95 % Student-t interval, nan for fewer than two seeds."""
+    p: float = math.nan
+    """Of the paired t-test, adjusted for all that are tested with it by Holm's method."""
+    detectable: float = math.nan
+    """The smallest true difference that these seeds find with 80 % power, among all that are tested."""
+    sign_flip: float = math.nan
+    """p of the sign-flip test, adjusted likewise; nan where the seeds are too few for 0.05 even if all signs agree."""
+    bootstrap: Bounds = NO_BOUNDS
+    """The 95 % BCa interval, where there are seeds enough for it."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it is told from chance, and so large that these seeds would have found it."""
+        return self.p <= LEVEL and abs(self.miou) >= self.detectable
+
+
+NO_DIFFERENCE = Difference(0, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """What the seeds of a table can show of differences to its reference."""
+
+    seeds: int
+    comparisons: int
+    deviation: float
+    """Standard deviation between seeds of a paired difference, pooled over the rows."""
+    difference: float
+    """The smallest true difference that is found with 80 % power; nan for one seed."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row beside others."""
+
+    to_reference: Difference
+    to_best: Difference
+    """To the best of the rows of equal budget, for those rows; none for the best."""
+    ranks: Ranks
+    """Among the rows of equal budget."""
+    improvement: float
+    """How often one of its runs scores above one of the reference's, of all pairs, in [0, 1]."""
+    gap: Share
+    """How much it closes of the gap between source only and target supervised."""
+    classes: tuple[Difference, ...]
+    """To the reference, in the IoU of each group of classes."""
+
+
+def compared(
+    scores: Mapping[str, BySeed],
+    by_class: Mapping[str, Mapping[int, Sequence[float]]],
+    number: int,
+    reference: str,
+    ranked: Sequence[str],
+    bounds: tuple[str, str] | None,
+) -> dict[str, Comparison]:
+    """Every row's comparison, by arm: of mIoU, and of the IoU of a number of classes, by arm and seed.
+
+    `ranked` are the rows of equal budget, and `bounds` the arms between which the gap lies: the one without adaptation,
+    and the one that knows the target's labels.
+    """
+    to_reference = _to_reference(scores, reference)
+    to_best = _to_best({name: scores[name] for name in ranked if scores[name]})
+    places = ranks({name: scores[name] for name in ranked if scores[name]})
+    classes = _by_class(by_class, number, reference)
+    return {
+        name: Comparison(
+            to_reference=to_reference[name],
+            to_best=to_best.get(name, NO_DIFFERENCE),
+            ranks=places.get(name, UNRANKED),
+            improvement=math.nan
+            if name == reference
+            else probability_of_improvement([*scores[name].values()], [*scores[reference].values()]),
+            gap=NO_SHARE if bounds is None or name in bounds else _share(scores, name, bounds),
+            classes=classes[name],
+        )
+        for name in scores
+    }
+
+
+def detectable(scores: Mapping[str, BySeed], reference: str, seeds: int) -> Detectable:
+    """What so many seeds can show, by the spread that the rows' differences to the reference have."""
+    samples = [paired(scores[name], scores[reference]) for name in scores if name != reference]
+    tested, deviation = max(1, sum(len(sample) > 1 for sample in samples)), pooled(samples)
+    return Detectable(seeds, tested, deviation, smallest_difference(deviation, seeds, tested))
+
+
+def judged(
+    samples: Mapping[Key, Sequence[float]], alike: Callable[[Key], Hashable] = lambda key: None
+) -> dict[Key, Difference]:
+    """Differences that are tested together, each by its values of shared seeds.
+
+    What they can show follows from the spread that all of them have, or those that are `alike`.
+    """
+    p_values = holm({key: paired_t(sample) for key, sample in samples.items()})
+    tested = sum(not math.isnan(p) for p in p_values.values())
+    kinds: dict[Hashable, list[Sequence[float]]] = {}
+    for key, sample in samples.items():
+        kinds.setdefault(alike(key), []).append(sample)
+    deviations = {kind: pooled(each) for kind, each in kinds.items()}
+    return {
+        key: Difference(
+            len(sample),
+            *interval(sample),
+            p=p_values[key],
+            detectable=smallest_difference(deviations[alike(key)], len(sample), max(1, tested)),
+        )
+        for key, sample in samples.items()
+    }
+
+
+def _to_reference(scores: Mapping[str, BySeed], reference: str) -> dict[str, Difference]:
+    samples = {name: paired(scores[name], scores[reference]) for name in scores if name != reference}
+    found = judged(samples)
+    flips = holm({name: sign_flip(sample) if len(sample) > 1 else math.nan for name, sample in samples.items()})
+    tested = sum(len(sample) > 1 for sample in samples.values())
+    own = paired(scores[reference], scores[reference])
+    return {reference: Difference(len(own), *interval(own))} | {
+        name: dataclasses.replace(
+            found[name],
+            sign_flip=flips[name] if tested * least_sign_flip(len(sample)) <= LEVEL else math.nan,
+            bootstrap=bootstrapped(sample),
+        )
+        for name, sample in samples.items()
+    }
+
+
+def _to_best(ranked: Mapping[str, BySeed]) -> dict[str, Difference]:
+    """Differences to the row of the highest mean. It was found in the same numbers: all pairs are adjusted for."""
+    if len(ranked) < 2:
+        return {}
+    best = max(ranked, key=lambda name: interval([*ranked[name].values()])[0])
+    told = {frozenset(pair): p for pair, p in pairs_told(ranked).items()}
+    samples = {name: paired(ranked[name], ranked[best]) for name in ranked if name != best}
+    deviation, tested = pooled([*samples.values()]), max(1, sum(not math.isnan(p) for p in told.values()))
+    return {
+        name: Difference(
+            len(sample),
+            *interval(sample),
+            p=told[frozenset((name, best))],
+            detectable=smallest_difference(deviation, len(sample), tested),
+        )
+        for name, sample in samples.items()
+    }
+
+
+def _share(scores: Mapping[str, BySeed], name: str, bounds: tuple[str, str]) -> Share:
+    lower, upper = (scores[bound] for bound in bounds)
+    seeds = sorted(scores[name].keys() & lower.keys() & upper.keys())
+    return share([scores[name][seed] - lower[seed] for seed in seeds], [upper[seed] - lower[seed] for seed in seeds])
+
+
+def _by_class(
+    by_class: Mapping[str, Mapping[int, Sequence[float]]], number: int, reference: str
+) -> dict[str, tuple[Difference, ...]]:
+    """All classes of all rows are tested together; what can be shown of a class follows from its own spread."""
+    samples = {
+        (name, place): [
+            difference
+            for difference in paired(_one(by_class[name], place), _one(by_class[reference], place))
+            if not math.isnan(difference)
+        ]
+        for name in by_class
+        if name != reference
+        for place in range(number)
+    }
+    found = judged(samples, alike=lambda key: key[1])
+    return {name: tuple(found.get((name, place), NO_DIFFERENCE) for place in range(number)) for name in by_class}
+
+
+def _one(runs: Mapping[int, Sequence[float]], place: int) -> dict[int, float]:
+    return {seed: iou[place] for seed, iou in runs.items()}

@@ -1,0 +1,1 @@
+"""What the records of earlier studies tell of one that is planned."""

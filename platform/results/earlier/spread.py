@@ -1,0 +1,48 @@
+"""How much differences between rows vary from seed to seed, by the records of a study like the one that is planned."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from platform.records.ledger import Ledger
+from platform.records.record import StudyHeader
+from platform.records.store import Store
+from platform.results.aggregation import tabulate
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation between seeds of paired differences in mIoU, and where it was seen."""
+
+    deviation: float
+    study: str
+    rows: int
+    """Rows other than the reference over which it is pooled."""
+
+
+def spread_on_record(store: Store, study: str, shift: str, size: Sequence[int], steps: int) -> Spread | None:
+    """The spread of the study's own records, else of the study on the same shift and size with the nearest steps.
+
+    None where no such study has two seeds of two rows.
+    """
+    # What is damaged in other studies' records is nothing to whoever asks.
+    store = Store(store.folder, store.storage if store.shared else None)
+    headers = []
+    with suppress(OSError):
+        for name in store.studies():
+            with suppress(OSError, ValueError):  # somebody else's, whom nobody waits for
+                header = store.journal(name).header
+                if header and (header.shift.get("name"), [*header.shift.get("size", ())]) == (shift, [*size]):
+                    headers.append(header)
+    headers.sort(key=lambda header: (header.name != study, abs(math.log(header.steps / steps)), header.name))
+    return next((found for header in headers if (found := _of(store, header)) is not None), None)
+
+
+def _of(store: Store, header: StudyHeader) -> Spread | None:
+    with suppress(OSError, ValueError):
+        ledger = Ledger(store, header.name, [arm.name for arm in header.arms])
+        seen = tabulate(header, ledger.asks, ledger.by_arm()).detectable
+        if not math.isnan(seen.deviation):
+            return Spread(seen.deviation, header.name, seen.comparisons)
+    return None

@@ -1,0 +1,61 @@
+"""The spread between seeds is that of the records of the study most like the one that is planned."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from platform.records.record import StudyHeader
+from platform.records.store import Store
+from platform.results.earlier.spread import spread_on_record
+from tests.support.invented_study import arm, full, study
+from tests.support.seen_alike import tabulate
+
+ARMS = ("source only", "FDA", "adversarial")
+
+
+def kept(store: Store, name: str, **changes: object) -> float:
+    """A study on record; the pooled deviation of its differences."""
+    header: StudyHeader = study(*map(arm, ARMS), name=name, **changes)
+    asks, records = full(header, {"source only": 0.3, "FDA": 0.5, "adversarial": 0.4})
+    store.announce(header)
+    for ask in asks:
+        store.ask(name, ask)
+        record = records[ask.trial.id]
+        store.begin(dataclasses.replace(record, reports=(), end=None))
+        for report in record.reports:
+            store.report(ask.trial.id, report)
+        if record.end:
+            store.end(ask.trial.id, record.end)
+            store.conclude(name, ask.key, record.end)
+    return tabulate(header, asks, records).detectable.deviation
+
+
+def test_it_is_that_of_the_studys_own_records(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    deviation = kept(store, "mine", steps=400)
+    kept(store, "other", steps=300)
+    found = spread_on_record(store, "mine", "town", (64, 128), 300)
+    assert found is not None
+    assert (found.deviation, found.study, found.rows) == (pytest.approx(deviation), "mine", 2)
+
+
+def test_else_that_of_the_study_with_the_nearest_steps_on_the_same_shift(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, steps, size in (("long", 4000, [64, 128]), ("near", 500, [64, 128]), ("large", 300, [128, 256])):
+        shift = {"name": "town", "size": size, "groups": [[label] for label in range(19)], "seed": 0}
+        kept(store, name, steps=steps, shift=shift)
+    found = spread_on_record(store, "new", "town", (64, 128), 300)
+    assert found is not None
+    assert found.study == "near"
+    assert spread_on_record(store, "new", "photographs", (64, 128), 300) is None
+
+
+def test_a_single_seed_and_damaged_records_say_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept(store, "single", seeds=1)
+    assert spread_on_record(store, "new", "town", (64, 128), 400) is None
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "journal.jsonl").write_text("{", encoding="utf-8")
+    assert spread_on_record(store, "new", "town", (64, 128), 400) is None
+    assert spread_on_record(Store(tmp_path / "none"), "new", "town", (64, 128), 400) is None

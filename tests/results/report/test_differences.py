@@ -1,0 +1,85 @@
+"""What rows have over each other is said with its numbers, and no column stands empty."""
+
+import math
+
+import pytest
+
+from platform.results.report.markdown import render
+from platform.results.report.sections import differences
+from platform.results.report.wording import NONE
+from platform.results.statistics.power import seeds_for, smallest_difference
+from tests.support.invented_study import made, mishaps
+from tests.support.tabulated import row
+
+NAMES = ("source only", "FDA", "same", "target supervised")
+QUALITIES = (0.3, 0.5, 0.3, 0.8)
+
+
+def test_every_cell_says_what_was_computed() -> None:
+    *_, table = made(*NAMES, qualities=QUALITIES, seeds=12)
+    found = row(table, "FDA").comparison
+    p, best, rank, above, gap, middle, flip, bootstrap = differences.cells_wide(row(table, "FDA"), table)
+    assert p == "< 0.001"
+    assert found.to_reference.p < 0.001
+    assert (best, rank, above) == ("best", "1", "100%")
+    assert gap == f"{found.gap.value:.0%} ({100 * found.gap.bounds.low:.0f} to {100 * found.gap.bounds.high:.0f})"
+    assert middle == f"{row(table, 'FDA').scores.interquartile_miou:.3f}"
+    assert flip == f"{3 / 2**11:.3f}"
+    assert bootstrap == f"{found.to_reference.bootstrap.low:+.3f} to {found.to_reference.bootstrap.high:+.3f}"
+
+
+def test_the_reference_the_bounds_and_what_is_told() -> None:
+    *_, table = made(*NAMES, qualities=QUALITIES, seeds=5)
+    assert differences.cells(row(table, "source only"), table)[0] == "reference"
+    assert differences.cells(row(table, "source only"), table)[4] == "0%"
+    assert differences.cells(row(table, "target supervised"), table)[1:3] == (NONE, NONE)
+    assert differences.cells(row(table, "target supervised"), table)[4] == "100%"
+    assert differences.cells(row(table, "same"), table)[1].endswith(" *"), "told from the best"
+    assert differences.rank(row(table, "same")) == "2 to 3"
+
+
+def test_few_seeds_have_no_columns_that_they_cannot_fill() -> None:
+    *_, few = made(*NAMES, qualities=QUALITIES, seeds=3)
+    *_, many = made(*NAMES, qualities=QUALITIES, seeds=10)
+    head = "| arm | p | Δ to best | rank | runs above | gap closed | IQM |"
+    assert f"{head} sign-flip p | bootstrap |\n" in render(many)
+    assert f"{head}\n" in render(few)
+    assert "it takes 7 seeds to reach 0.05 at all" in render(few)
+    assert "A bootstrap interval takes 10 seeds" in render(few)
+    assert "takes no normal distribution for granted, exact" in render(many)
+    assert "Bootstrap: the 95 % BCa interval" in render(many)
+
+
+def test_what_seeds_can_show_is_said_with_its_price() -> None:
+    *_, table = made(*NAMES, qualities=QUALITIES, seeds=5)
+    able = table.detectable
+    said = differences.can_show(table)
+    assert f"a true difference of {smallest_difference(able.deviation, 5, 3):.3f} is found" in said
+    assert "of 3 compared" in said
+    assert f"0.05 takes {seeds_for(0.05, able.deviation, 3)}, " in said
+    assert differences.wishes(0.0, 3) == ""
+    assert "0.01 takes more than 1,000 seeds" in differences.wishes(0.5, 3)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_study_that_tells_nothing_says_so(seeds: int) -> None:
+    *_, table = made(*NAMES, seeds=seeds)
+    if seeds == 1:
+        assert differences.can_show(table) == "One seed shows no difference: nothing is told from chance."
+    assert not any(each.comparison.to_reference.told for each in table.rows)
+    assert "nan" not in render(table)
+
+
+def test_failed_rows_are_compared_with_nothing() -> None:
+    table = mishaps()[3]
+    assert {*differences.cells(row(table, "FDA"), table)} == {NONE}
+    assert math.isnan(row(table, "FDA").comparison.improvement)
+
+
+def test_classes_have_differences_of_their_own() -> None:
+    *_, table = made(*NAMES, qualities=QUALITIES, seeds=8)
+    text = render(table).split("## Difference by class, to source only")[1]
+    road = next(line for line in text.splitlines() if line.startswith("| road |")).strip("| ").split(" | ")
+    fda = row(table, "FDA").comparison.classes[0]
+    assert road[1] == f"**+{fda.miou:.3f} ± {fda.miou_ci:.3f}**"
+    assert not road[2].startswith("**")

@@ -1,0 +1,78 @@
+"""Student-t and bootstrap intervals: their numbers by scipy, their coverage by simulation."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from platform.results.statistics import intervals
+from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED, NO_BOUNDS, Bounds, bootstrapped, interval
+
+
+@pytest.mark.parametrize(("number", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262)])
+def test_half_width_uses_the_published_t_quantile(number: int, quantile: float) -> None:
+    values = np.random.default_rng(number).normal(size=number).tolist()
+    mean, half_width = interval(values)
+    assert mean == pytest.approx(statistics.fmean(values))
+    assert half_width == pytest.approx(quantile * statistics.stdev(values) / math.sqrt(number), rel=2e-4)
+
+
+def test_half_width_agrees_with_scipy() -> None:
+    values = [0.2, 0.23, 0.27, 0.21]
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    mean, half_width = interval(values)
+    assert (mean - half_width, mean + half_width) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_a_t_interval_covers_the_truth_in_95_of_100_studies(seeds: int) -> None:
+    draws = np.random.default_rng(7).normal(0.3, 0.02, (8000, seeds))
+    covered = [abs(mean - 0.3) <= half for mean, half in map(interval, draws.tolist())]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.01)  # four standard errors
+
+
+def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
+    assert interval([0.3])[0] == 0.3
+    assert math.isnan(interval([0.3])[1])
+    assert all(map(math.isnan, interval([])))
+
+
+def test_the_bootstrap_is_scipys_bca_at_the_widened_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "RESAMPLES", 200_000)
+    values = np.random.default_rng(3).gamma(2, 1, 12)
+    level = stats.norm.cdf(-math.sqrt(12 / 11) * stats.t.ppf(0.975, 11))
+    theirs = stats.bootstrap(
+        (values,), np.mean, confidence_level=1 - 2 * level, method="BCa", n_resamples=200_000, rng=1
+    ).confidence_interval
+    ours = bootstrapped(values.tolist())
+    spread = float(values.std())
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02 * spread)
+
+
+def test_the_bootstrap_leans_to_the_side_of_the_longer_tail() -> None:
+    values = [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.5]
+    found, (mean, half_width) = bootstrapped(values), interval(values)
+    assert found.high - mean > 1.5 * (mean - found.low), "a t interval has equal sides"
+    assert found.high > mean + 0.9 * half_width
+
+
+def test_ten_seeds_are_covered_by_the_bootstrap_and_fewer_get_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "RESAMPLES", 2000)
+    draws = np.random.default_rng(7).normal(0.3, 0.02, (4000, LEAST_BOOTSTRAPPED))
+    assert np.mean([0.3 in bootstrapped(values) for values in draws.tolist()]) == pytest.approx(0.95, abs=0.0145)
+    assert bootstrapped([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]) is NO_BOUNDS
+
+
+def test_equal_values_have_no_bootstrap_and_the_same_values_the_same_one() -> None:
+    assert bootstrapped([0.2] * 12) is NO_BOUNDS
+    values = np.random.default_rng(0).normal(size=12).tolist()
+    assert bootstrapped(values) == bootstrapped(values)
+
+
+def test_bounds_hold_their_ends_and_no_bounds_hold_nothing() -> None:
+    assert 0.1 in Bounds(0.1, 0.2)
+    assert 0.2 in Bounds(0.1, 0.2)
+    assert 0.21 not in Bounds(0.1, 0.2)
+    assert 0.0 not in NO_BOUNDS

@@ -1,0 +1,175 @@
+"""Rows beside each other: what is told from chance, by numbers of their own and by scipy and statsmodels."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from platform.results.comparison import NO_DIFFERENCE, Difference, compared, detectable, judged
+from platform.results.statistics.gap import NO_SHARE
+from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED, NO_BOUNDS
+from platform.results.statistics.ranks import UNRANKED, Ranks
+from tests.support.invented_study import arm, full, made, study
+from tests.support.seen_alike import tabulate
+from tests.support.tabulated import row
+
+NAMES = ("source only", "weak", "strong", "supervised")
+
+
+def scores(seeds: int, spread: float = 0.01) -> dict[str, dict[int, float]]:
+    drawn = np.random.default_rng(4).normal(np.asarray([0.2, 0.21, 0.3, 0.5])[:, None], spread, (4, seeds))
+    return {name: dict(enumerate(values.tolist(), start=1)) for name, values in zip(NAMES, drawn, strict=True)}
+
+
+def made_of(seeds: int) -> dict[str, np.ndarray]:
+    return {name: np.asarray([*each.values()]) for name, each in scores(seeds).items()}
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 12])
+def test_differences_to_the_reference_are_those_of_scipy_and_statsmodels(seeds: int) -> None:
+    mious, values = scores(seeds), made_of(seeds)
+    found = compared(mious, {name: {} for name in NAMES}, 0, "source only", NAMES[:3], ("source only", "supervised"))
+    others = NAMES[1:]
+    p_values = [stats.ttest_rel(values[name], values["source only"]).pvalue for name in others]
+    flips = [
+        stats.permutation_test(
+            (values[name] - values["source only"],),
+            np.mean,
+            permutation_type="samples",
+            n_resamples=np.inf,
+        ).pvalue
+        for name in others
+    ]
+    told = zip(multipletests(p_values, method="holm")[1], multipletests(flips, method="holm")[1], strict=True)
+    for name, (p, flip) in zip(others, told, strict=True):
+        to_reference = found[name].to_reference
+        assert to_reference.p == pytest.approx(p)
+        reachable = 3 * 2 / 2**seeds <= 0.05
+        assert to_reference.sign_flip == pytest.approx(flip) if reachable else math.isnan(to_reference.sign_flip)
+        assert (to_reference.bootstrap != NO_BOUNDS) is (seeds >= LEAST_BOOTSTRAPPED)
+        assert to_reference.seeds == seeds
+
+
+def test_what_can_be_shown_follows_from_the_pooled_spread() -> None:
+    mious, values = scores(5), made_of(5)
+    found = detectable(mious, "source only", 5)
+    deviation = math.sqrt(np.mean([np.var(values[name] - values["source only"], ddof=1) for name in NAMES[1:]]))
+    assert (found.seeds, found.comparisons) == (5, 3)
+    assert found.deviation == pytest.approx(deviation)
+    power = TTestPower().power(found.difference / deviation, 5, 0.05 / 3, alternative="two-sided")
+    assert power == pytest.approx(0.8, abs=1e-4)
+    rows = compared(mious, {name: {} for name in NAMES}, 0, "source only", (), None)
+    assert rows["weak"].to_reference.detectable == found.difference
+
+
+def test_a_difference_is_told_by_its_p_and_by_what_seeds_can_find() -> None:
+    told = Difference(5, 0.1, 0.02, p=0.01, detectable=0.05)
+    assert told.told
+    assert dataclasses.replace(told, miou=-0.1).told
+    assert not dataclasses.replace(told, p=0.051).told
+    assert not dataclasses.replace(told, miou=0.049).told, "seeds would miss it more often than not"
+    assert not dataclasses.replace(told, p=math.nan).told
+    assert not NO_DIFFERENCE.told
+
+
+def test_a_lucky_small_spread_gives_no_mark() -> None:
+    samples = {"lucky": [0.010, 0.0101, 0.0099], "usual": [0.05, 0.01, 0.03], "other": [0.0, -0.03, 0.02]}
+    found = judged(samples)
+    assert found["lucky"].p <= 0.05
+    assert not found["lucky"].told
+
+
+def test_the_best_is_compared_with_all_that_have_its_budget() -> None:
+    mious, values = scores(5), made_of(5)
+    found = compared(mious, {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)
+    assert found["strong"].to_best == NO_DIFFERENCE
+    assert found["supervised"].to_best == NO_DIFFERENCE
+    assert found["supervised"].ranks == UNRANKED
+    assert found["strong"].ranks == Ranks(1, 1)
+    pairs = [("source only", "weak"), ("source only", "strong"), ("weak", "strong")]
+    adjusted = multipletests([stats.ttest_rel(values[a], values[b]).pvalue for a, b in pairs], method="holm")[1]
+    assert found["weak"].to_best.p == pytest.approx(adjusted[2])
+    assert found["weak"].to_best.miou == pytest.approx(np.mean(values["weak"] - values["strong"]))
+
+
+def test_runs_above_and_the_gap() -> None:
+    mious = {
+        "source only": {1: 0.1, 2: 0.2},
+        "weak": {1: 0.15, 2: 0.15},
+        "strong": {1: 0.3, 2: 0.4},
+        "supervised": {1: 0.5, 2: 0.6},
+    }
+    found = compared(mious, {name: {} for name in NAMES}, 0, "source only", (), ("source only", "supervised"))
+    assert math.isnan(found["source only"].improvement)
+    assert (found["weak"].improvement, found["strong"].improvement) == (0.5, 1.0)
+    assert found["strong"].gap.value == pytest.approx(0.5)
+    assert found["weak"].gap.value == pytest.approx(0.0)
+    assert found["source only"].gap is found["supervised"].gap is NO_SHARE
+
+
+def test_classes_of_all_rows_are_tested_together() -> None:
+    random = np.random.default_rng(2)
+    ious = {name: {seed: tuple(random.uniform(0, 1, 4).tolist()) for seed in range(1, 6)} for name in NAMES}
+    for seed in range(1, 6):
+        ious["strong"][seed] = (*ious["strong"][seed][:3], math.nan if seed == 5 else 0.2 * seed)
+    found = compared(scores(5), ious, 4, "source only", (), None)
+    samples = {
+        (name, place): [
+            ious[name][seed][place] - ious["source only"][seed][place]
+            for seed in range(1, 6)
+            if not math.isnan(ious[name][seed][place])
+        ]
+        for name in NAMES[1:]
+        for place in range(4)
+    }
+    adjusted = multipletests([stats.ttest_1samp(each, 0).pvalue for each in samples.values()], method="holm")[1]
+    for (name, place), p in zip(samples, adjusted, strict=True):
+        difference = found[name].classes[place]
+        assert difference.p == pytest.approx(p)
+        assert difference.seeds == len(samples[name, place])
+        assert difference.miou == pytest.approx(np.mean(samples[name, place]))
+    assert found["source only"].classes == (NO_DIFFERENCE,) * 4
+
+
+# In a study's table
+
+
+def test_rows_of_another_budget_have_no_rank() -> None:
+    header = study(*map(arm, ("source only", "FDA", "fixed", "after", "few", "target supervised")))
+    arms = {each.name: each for each in header.arms}
+    arms["fixed"] = dataclasses.replace(arms["fixed"], searched={}, search_trials=0)
+    arms["after"] = dataclasses.replace(arms["after"], after=("source only",))
+    arms["few"] = dataclasses.replace(arms["few"], few=5)
+    header = dataclasses.replace(header, arms=tuple(arms.values()))
+    table = tabulate(header, *full(header, dict.fromkeys(arms, 0.4) | {"FDA": 0.6}))
+    ranked = [each.arm for each in table.rows if not math.isnan(each.comparison.ranks.best)]
+    assert ranked == ["source only", "FDA"]
+    assert table.best == "FDA"
+
+
+def test_the_gap_lies_between_what_sees_nothing_of_the_target_and_what_knows_its_labels() -> None:
+    *_, table = made("source only", "FDA", "target supervised")
+    assert table.bounds == ("source only", "target supervised")
+    source, fda, bound = (row(table, name).scores.miou for name in ("source only", "FDA", "target supervised"))
+    assert row(table, "FDA").comparison.gap.value == pytest.approx((fda - source) / (bound - source))
+
+
+@pytest.mark.parametrize(
+    ("names", "reference", "expected"),
+    [
+        (("FDA", "target supervised"), "FDA", None),
+        (("source only", "FDA"), "source only", None),
+        (("source only", "source only, wide", "target supervised"), "source only, wide", "source only, wide"),
+        (("source only", "source only, wide", "FDA", "target supervised"), "FDA", None),
+        (("source only", "FDA", "target supervised"), "FDA", "source only"),
+        (("source only", "target supervised", "few-step target supervised"), "source only", None),
+    ],
+)
+def test_which_rows_bound_the_gap_must_be_plain(names: tuple[str, ...], reference: str, expected: str | None) -> None:
+    header = study(*map(arm, names), reference=reference)
+    table = tabulate(header, *full(header, dict.fromkeys(names, 0.4)))
+    assert table.bounds == (None if expected is None else (expected, "target supervised"))
