@@ -10,6 +10,8 @@ if __name__ == "__main__":
 
     leave(main())
 
+from platform.design.ablation.ablate import ablate
+from platform.design.ablation.designs import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from platform.design.arm import Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget
@@ -17,4 +19,19 @@ from platform.design.ranges import Integers, LogUniform, OneOf, Uniform
 from platform.design.study import Study
 from platform.training.recipe import Recipe
 
-__all__ = ["ASHA", "Arm", "Budget", "Integers", "LogUniform", "OneOf", "Recipe", "Study", "Uniform"]
+__all__ = [
+    "ASHA",
+    "AddOneIn",
+    "Arm",
+    "Budget",
+    "FractionalFactorial",
+    "FullFactorial",
+    "Integers",
+    "LeaveOneOut",
+    "LogUniform",
+    "OneOf",
+    "Recipe",
+    "Study",
+    "Uniform",
+    "ablate",
+]

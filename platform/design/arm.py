@@ -5,19 +5,29 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from platform.design.ablation.cell import Cell
 from platform.design.budget import Share
 from platform.design.ranges import OneOf, Range
 from platform.methods.composition import Composition, check_together, reads_of
 from platform.methods.method import Method
 from platform.methods.spelling import check_spelling
 from platform.methods.step import LABELLED
-from platform.networks.hyperparameters import check_declared, check_value, field_names, rule_of, unknown_field
+from platform.networks.hyperparameters import (
+    check_declared,
+    check_value,
+    field_names,
+    field_values,
+    rule_of,
+    unknown_field,
+)
 from platform.networks.network import Architecture
 from platform.records.plain import check_name, plain
 from platform.training.recipe import DESCENT, DOMAIN_SPECIFIC, Recipe
 
 LONGEST_NAME = 200
 """Bytes of a name: MLflow's databases take 250 for a run, which is named by its arm and trial."""
+CARRIED = ("share", "follows", "tuner", "cell")
+"""What an arm has besides: the constructor's keywords are fields of the methods and the recipe alone."""
 
 
 @dataclass(frozen=True, init=False)
@@ -33,14 +43,21 @@ class Arm:
     """What its trials take of a node, where that differs from the budget; given by `on`."""
     follows: tuple[str, ...]
     """The arms whose trials its own begin from, seed by seed; given by `after`."""
+    tuner: str
+    """The arm whose search chooses the values of its ranges; empty for its own; given by `tuned_as`."""
+    cell: Cell | None
+    """Its place in an ablation; given by `ablate`."""
+    kind: type[Recipe]
+    """The class of its recipe: the study file's own, where it was given as `recipe`."""
 
-    def __init__(self, *methods: type[Method], **values: Any) -> None:
+    def __init__(self, *methods: type[Method], recipe: type[Recipe] = Recipe, **values: Any) -> None:
+        _check_recipe(recipe)
         for method in methods or (None,):
             if not (isinstance(method, type) and issubclass(method, Method)):
                 raise ValueError(f"an arm must begin with a method's class, got {method!r}; write Arm(FDA, beta=0.01)")
             check_declared(method)
             check_spelling(method)
-            if shared := [name for name in field_names(method) if name in field_names(Recipe)]:
+            if shared := [name for name in field_names(method) if name in field_names(recipe)]:
                 raise ValueError(
                     f"{method.__name__}'s fields must not be called like the recipe's, got {shared[0]!r}; rename it"
                 )
@@ -48,8 +65,8 @@ class Arm:
         values = {name: plain(value) for name, value in values.items()}
         object.__setattr__(self, "methods", methods)
         object.__setattr__(self, "fields", MappingProxyType(values))
-        object.__setattr__(self, "share", Share())
-        object.__setattr__(self, "follows", ())
+        for name, value in (("kind", recipe), ("share", Share()), ("follows", ()), ("tuner", ""), ("cell", None)):
+            object.__setattr__(self, name, value)
         check_name("the name of an arm's methods", self.name, LONGEST_NAME)
         for name, value in values.items():
             self._check(name, value)
@@ -84,7 +101,7 @@ class Arm:
         Raises ValueError where `Budget` would.
         """
         share = Share(gpus=gpus, cpus=cpus, memory=memory)
-        return _arm(self.methods, dict(self.fields), replace(self.share, **share.given), self.follows)
+        return self.again(share=replace(self.share, **share.given))
 
     def after(self, *arms: str) -> "Arm":
         """The same row, each of its trials beginning from the complete trial of these arms that has its seed.
@@ -93,7 +110,34 @@ class Arm:
         """
         if not arms or not all(isinstance(plain(arm), str) for arm in arms) or len(set(arms)) < len(arms):
             raise ValueError(f'after must be given names of arms, each once, got {arms!r}; write .after("source only")')
-        return _arm(self.methods, dict(self.fields), self.share, tuple(map(plain, arms)))
+        return self.again(follows=tuple(map(plain, arms)))
+
+    def tuned_as(self, arm: str) -> "Arm":
+        """The same row, which searches nothing: its ranges take the values that the search of another arm has chosen.
+
+        `Arm(FDA, learning_rate=rate, entropy_weight=0.0).tuned_as("FDA")`. Raises ValueError.
+        """
+        arm = plain(arm)
+        if not isinstance(arm, str) or not arm:
+            raise ValueError(f'tuned_as must be given the name of an arm, got {arm!r}; write .tuned_as("FDA")')
+        if not self.ranges:
+            raise ValueError(
+                f"what is tuned as {arm!r} must have ranges, for the fields whose values it takes, and {self.name} has "
+                "none; give it those of that arm, or leave tuned_as out"
+            )
+        return self.again(tuner=arm)
+
+    @property
+    def searches(self) -> bool:
+        """Whether it has search trials of its own."""
+        return bool(self.ranges) and not self.tuner
+
+    def again(
+        self, methods: tuple[type[Method], ...] | None = None, values: Mapping[str, Any] | None = None, **carried: Any
+    ) -> "Arm":
+        """The same row, but for other methods, other fields, or what it carries besides. Raises ValueError."""
+        methods, values = self.methods if methods is None else methods, self.fields if values is None else values
+        return _arm(methods, dict(values), self.kind, {name: getattr(self, name) for name in CARRIED} | carried)
 
     def smoke(self) -> "Arm":
         """The same methods for `--smoke`: small networks, no files, and neither a batch nor a share of their own."""
@@ -101,7 +145,8 @@ class Arm:
         fixed = {name: value for method in self.methods for name, value in method.smoke.items()}
         if "network" in kept:
             fixed["network"] = _small(kept["network"])
-        return _arm(self.methods, kept | fixed, Share(), self.follows)
+        small = self.again(values=kept | fixed, share=Share())
+        return small if small.ranges else small.again(tuner="")
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -115,7 +160,18 @@ class Arm:
         for method in self.methods:
             own = {name: values.pop(name) for name in field_names(method) if name in values}
             methods.append(method(**own))
-        return Composition(tuple(methods)), replace(recipe, **values)
+        return Composition(tuple(methods)), self.recipe(recipe, values)
+
+    def recipe(self, base: Recipe, values: Mapping[str, Any] | None = None) -> Recipe:
+        """A study's recipe as one of the arm's class, with the arm's values. Raises ValueError for another kind's."""
+        if isinstance(base, self.kind):
+            return replace(base, **values or {})
+        if not issubclass(self.kind, type(base)):
+            raise ValueError(
+                f"its recipe must be a kind of the study's, {type(base).__name__}, got {self.kind.__name__}; derive it "
+                "from that"
+            )
+        return self.kind(**field_values(base) | dict(values or {}))
 
     def warm_up(self, recipe: Recipe) -> float:
         """The longest warm-up that a trial of the arm may have, at any end of its ranges; a fraction of the steps.
@@ -161,12 +217,12 @@ class Arm:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arm, (self.methods, dict(self.fields), self.share, self.follows)
+        return _arm, (self.methods, dict(self.fields), self.kind, {name: getattr(self, name) for name in CARRIED})
 
     def _check(self, name: str, value: Any) -> None:
-        owner: type = next((method for method in self.methods if name in field_names(method)), Recipe)
+        owner: type = next((method for method in self.methods if name in field_names(method)), self.kind)
         if name not in field_names(owner):
-            known = [*(field for method in self.methods for field in field_names(method)), *field_names(Recipe)]
+            known = [*(field for method in self.methods for field in field_names(method)), *field_names(self.kind)]
             raise unknown_field(self.name, name, known)
         if not isinstance(value, Range):
             check_value(owner, name, value)
@@ -182,12 +238,24 @@ class Arm:
             check_value(owner, name, end)
 
 
-def _arm(methods: tuple[type[Method], ...], values: dict[str, Any], share: Share, follows: tuple[str, ...]) -> Arm:
-    """An arm with what is no field: the constructor's keywords are fields of the methods and the recipe alone."""
-    arm = Arm(*methods, **values)
-    object.__setattr__(arm, "share", share)
-    object.__setattr__(arm, "follows", follows)
+def _arm(
+    methods: tuple[type[Method], ...], values: dict[str, Any], recipe: type[Recipe], carried: Mapping[str, Any]
+) -> Arm:
+    """An arm with what it carries besides its fields."""
+    arm = Arm(*methods, recipe=recipe, **values)
+    for name, value in carried.items():
+        object.__setattr__(arm, name, value)
     return arm
+
+
+def _check_recipe(recipe: object) -> None:
+    """Raise ValueError unless it is a class of recipes, of whose fields each says what it may be."""
+    if not (isinstance(recipe, type) and issubclass(recipe, Recipe)):
+        raise ValueError(
+            f"an arm's recipe must be a class derived from Recipe, got {recipe!r}; give values as fields, as "
+            "Arm(FDA, batch=8)"
+        )
+    check_declared(recipe)
 
 
 def _small(network: Architecture | OneOf) -> Architecture | OneOf:

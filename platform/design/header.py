@@ -1,8 +1,9 @@
 """The header of a study's records: what they must say of the study for the table to be made from them alone."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from platform.design.ablation.cell import Cell
 from platform.records.record import ArmHeader, StudyHeader
 from platform.scores.selectors.choice import identity_of
 
@@ -33,6 +34,8 @@ def header(
                 recalibrated=row.recalibrated,
                 given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
                 adapts=row.adapts,
+                tuned_as=row.arm.tuner,
+                **_place(row.arm.cell),
             )
             for row in study.rows
         ),
@@ -53,3 +56,8 @@ def header(
         selector="" if study.selector is None else identity_of(study.selector),
         compares=study.selector is not None and study.selector.compares(),
     )
+
+
+def _place(cell: Cell | None) -> dict[str, Any]:
+    """An arm's place in an ablation, as headers have it."""
+    return {} if cell is None else asdict(cell) | {"parts": dict(cell.parts)}

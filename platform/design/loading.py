@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from platform.design.ablation.check import check_parts
 from platform.design.arm import LONGEST_NAME
 from platform.design.study import Study
 from platform.networks.hyperparameters import unknown_field
@@ -75,6 +76,7 @@ def load(path: Path) -> StudyFile:
         for row in study.rows:
             # Before anything runs, which may fill what the code remembers.
             definition(*row.code)
+        check_parts(study.rows)
     except ValueError as error:
         raise StudyFileError(f"{path}: {one_line(error, LONGEST)}") from error
     paragraph = (module.__doc__ or "").strip().split("\n\n")[0]

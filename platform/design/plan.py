@@ -250,14 +250,14 @@ def _warnings(study: Study) -> tuple[str, ...]:
     warnings = [
         f"{row.name!r} searches {len(row.dimensions)} fields; more than {MOST_RANGES} spread its trials too thin"
         for row in study.rows
-        if len(row.dimensions) > MOST_RANGES
+        if row.search_trials and len(row.dimensions) > MOST_RANGES
     ]
     for row in study.rows:
-        if row.defaults_outside:
+        if row.search_trials and row.defaults_outside:
             outside = ", ".join(f"{field} {default}" for field, default in row.defaults_outside.items())
             warnings.append(f"{row.name!r} tries its default first, outside of its ranges: {outside}")
-    # A vote of other rows, or AdaBN, has nothing to tune.
-    trained = [row for row in study.rows if row.arm.trains]
+    # A vote of other rows, or AdaBN, has nothing to tune; what is tuned as another row takes part in its search.
+    trained = [row for row in study.rows if row.arm.trains and row.lender is None]
     if len({row.search_trials for row in trained}) > 1:
         numbers = sorted({row.search_trials for row in trained}, reverse=True)
         counts = (_named(str(n), [row.name for row in trained if row.search_trials == n]) for n in numbers)

@@ -41,6 +41,8 @@ class Row:
     """Seeds that count for the table."""
     given: tuple["Row", ...] = ()
     """The rows that it comes after."""
+    lender: "Row | None" = None
+    """The row whose search chooses the values of its ranges, where that is not its own."""
     starts_searches: bool = False
     """Whether search trials of another row begin from a trial of it, which is one more than its seeds."""
 
@@ -54,7 +56,7 @@ class Row:
 
     @functools.cached_property
     def dimensions(self) -> dict[str, Dimension]:
-        """The searched fields, as the search sees them at the shift's size."""
+        """The searched fields, its own search's or its lender's, as that sees them at the shift's size."""
         return {
             field: Dimension(range_, self.arm.integer(field, self.shift.size))
             for field, range_ in self.arm.ranges.items()
@@ -66,7 +68,7 @@ class Row:
 
         A default that lies outside the ranges is tried beside them.
         """
-        if self.search is None or not self.dimensions:
+        if self.search is None or not self.arm.searches:
             return 0
         proposals = [dimension.proposals() for dimension in self.dimensions.values()]
         points = math.prod(math.inf if values is None else len(values) for values in proposals)
@@ -169,7 +171,8 @@ class Row:
         """The classes whose code decides a trial's numbers."""
         networks = self.arm.fields.get("network", self.recipe.network)
         several = networks.values if isinstance(networks, OneOf) else (networks,)
-        return (*self.arm.methods, *dict.fromkeys(map(type, several)), *self.shift.classes)
+        kind = type(self.arm.recipe(self.recipe))
+        return (*self.arm.methods, *dict.fromkeys(map(type, several)), kind, *self.shift.classes)
 
     def _meant(self, field: str, value: Any) -> Any:
         """A field's value, for what records have of it; the default may lie outside of the range."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from platform.design.ablation.check import check_ablations
 from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget
@@ -101,11 +102,22 @@ class Study:
         for name, arm in self.arms.items():
             for followed in arm.follows:
                 self._require_arm(f"arm {name!r}: what it comes after", followed, besides=name)
+            if arm.tuner:
+                self._require_arm(f"arm {name!r}: what it is tuned as", arm.tuner, besides=name)
+                _check_lent(name, arm, self.arms[arm.tuner])
         try:
-            graphlib.TopologicalSorter({name: arm.follows for name, arm in self.arms.items()}).prepare()
+            graphlib.TopologicalSorter(self._waits_for).prepare()
         except graphlib.CycleError as error:
             circle = " after ".join(map(repr, error.args[1][::-1]))
-            raise ValueError(f"an arm must not come after itself, got {circle}; leave one `after` out") from error
+            raise ValueError(
+                f"an arm must not come after itself, got {circle}; leave one `after` or `tuned_as` out"
+            ) from error
+        check_ablations(self.arms)
+
+    @property
+    def _waits_for(self) -> dict[str, tuple[str, ...]]:
+        """By arm, those of which something must be known before its own trials are."""
+        return {name: (*arm.follows, *([arm.tuner] if arm.tuner else [])) for name, arm in self.arms.items()}
 
     def _require_arm(self, what: str, name: str, besides: str | None = None) -> None:
         if name not in list(self.arms):
@@ -139,7 +151,8 @@ class Study:
     def rows(self) -> tuple[Row, ...]:
         """The arms, each with what the study gives to all of them."""
         made: dict[str, Row] = {}
-        for name in graphlib.TopologicalSorter({name: arm.follows for name, arm in self.arms.items()}).static_order():
+        for name in graphlib.TopologicalSorter(self._waits_for).static_order():
+            tuner = self.arms[name].tuner
             made[name] = Row(
                 name=name,
                 arm=self.arms[name],
@@ -150,6 +163,7 @@ class Study:
                 select=self.selected_by,
                 seeds=self.seeds,
                 given=tuple(made[followed] for followed in self.arms[name].follows),
+                lender=made[tuner] if tuner else None,
                 starts_searches=self._starts_searches(name),
             )
         return tuple(made[name] for name in self.arms)
@@ -157,7 +171,7 @@ class Study:
     def _starts_searches(self, name: str) -> bool:
         """Whether search trials of another arm begin from a trial of this one, or from one that begins from it."""
         after = (other for other, arm in self.arms.items() if name in arm.follows)
-        return any(self.arms[other].ranges or self._starts_searches(other) for other in after)
+        return any(self.arms[other].searches or self._starts_searches(other) for other in after)
 
     def row(self, name: str) -> Row:
         """The row of an arm."""
@@ -180,3 +194,19 @@ class Study:
             seeds=1,
             recipe=replace(self.recipe, batch=SMOKE_BATCH, network=self.recipe.network.smoke()),
         )
+
+
+def _check_lent(name: str, arm: Arm, lender: Arm) -> None:
+    """Raise ValueError unless an arm's ranges are searched by the arm whose values it takes."""
+    if not lender.searches:
+        raise ValueError(
+            f"arm {name!r} must be tuned as an arm that searches, and {arm.tuner!r} searches nothing of its own; name "
+            "the one whose search it takes part in, or leave tuned_as out"
+        )
+    for searched, range_ in arm.ranges.items():
+        if lender.ranges.get(searched) != range_:
+            there = lender.ranges.get(searched, "no range")
+            raise ValueError(
+                f"arm {name!r} takes {searched} from the search of {arm.tuner!r}, which must be over the same range, "
+                f"{range_}, and has {there}; give both the same, or {searched} one value"
+            )

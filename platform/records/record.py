@@ -236,6 +236,16 @@ class ArmHeader:
     """The fields that the study file gives one value, and the values, as text."""
     adapts: bool = True
     """Whether it, or an arm that it comes after, sees anything of the target; an arm that does not is a lower bound."""
+    tuned_as: str = ""
+    """The arm whose search chooses the values of its ranges; empty for its own."""
+    ablation: str = ""
+    """The ablation that it is a row of; empty for none."""
+    design: str = ""
+    """What rows that ablation has, in words: `leave one out`."""
+    parts: dict[str, bool] = dataclasses.field(default_factory=dict)
+    """The parts that the ablation takes away and puts in, and whether the arm has them."""
+    against: str = ""
+    """The arm that it is held against there; empty where effects are taken over all rows together."""
 
 
 @dataclasses.dataclass(frozen=True)

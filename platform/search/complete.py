@@ -14,24 +14,29 @@ def is_complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, 
     """
     known = [records[ask.arm][ask.trial.id] for ask in asks]
     ended = all(record.end is not None and not record.is_given_up for record in known)
-    return ended and not any(_lacks(arm, header.seeds, asks, records) for arm in header.arms)
+    return ended and not any(_lacks(arm, header, asks, records) for arm in header.arms)
 
 
-def _lacks(arm: ArmHeader, seeds: int, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bool:
+def _lacks(
+    arm: ArmHeader, header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]
+) -> bool:
     """Whether an arm all of whose trials have ended is to have more: search trials, or confirm trials of the best.
 
     It is not where all search trials failed, or what others would begin from.
     """
     own = [ask for ask in asks if ask.arm == arm.name]
-    search = [ask for ask in own if ask.phase == "search" and ask.number < arm.search_trials]
-    if len(search) < arm.search_trials:
-        return _can_begin(arm.after, start_seed(SEARCH_SEED), asks, records)
-    chosen = best(search, records.get(arm.name, {}), arm.select)
+    chooser = next((other for other in header.arms if other.name == arm.tuned_as), arm)
+    search = [
+        ask for ask in asks if (ask.arm, ask.phase) == (chooser.name, "search") and ask.number < chooser.search_trials
+    ]
+    if len(search) < chooser.search_trials:
+        return chooser is arm and _can_begin(arm.after, start_seed(SEARCH_SEED), asks, records)
+    chosen = best(search, records.get(chooser.name, {}), chooser.select)
     if search and chosen is None:
         return False
     values = {} if chosen is None else chosen.trial.values(arm.searched)
     confirmed = {ask.trial.seed for ask in own if ask.phase == "confirm" and ask.trial.values(values) == values}
-    numbers = (*range(seeds), *([START_NUMBER] if arm.starts_searches else []))
+    numbers = (*range(header.seeds), *([START_NUMBER] if arm.starts_searches else []))
     lacking = set(map(confirm_seed, numbers)) - confirmed
     return any(_can_begin(arm.after, start_seed(seed), asks, records) for seed in lacking)
 

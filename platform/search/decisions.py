@@ -40,10 +40,12 @@ class Search:
     def advance(self) -> None:
         """Take every decision that the records allow, and note those that are new in the ledger."""
         for row in self._rows:
-            search = self._search(row)
-            if search is not None:
+            # A row that is tuned as another stands behind it.
+            chooser = row.lender or row
+            search = self._search(chooser)
+            if search is not None and chooser is row:
                 search.advance()
-            if search.clock.finished if search is not None else not row.search_trials:
+            if search.clock.finished if search is not None else not chooser.search_trials:
                 self._confirm_chosen(row, search)
             for ask in self._confirm[row.name].values():
                 if self.ledger.ended(ask) is None and (end := self._end(ask)) is not None:
@@ -99,7 +101,7 @@ class Search:
         return self._searches.get(row.name)
 
     def _confirm_chosen(self, row: Row, search: ArmSearch | None) -> None:
-        """Ask for the confirm trials that a row lacks and whose beginnings are there, after its search if any."""
+        """Ask for the confirm trials that a row lacks and whose beginnings are there, after the search if any."""
         asked = self._confirm[row.name]
         lacking = [number for number in row.confirm_numbers if number not in asked]
         if not lacking:
@@ -136,5 +138,5 @@ class Search:
 
 
 def _depth(row: Row) -> int:
-    """How many rows stand behind a row, each after the next."""
-    return 1 + max(map(_depth, row.given), default=0)
+    """How many rows stand behind a row, each after the next, or tuned as it."""
+    return 1 + max(map(_depth, (*row.given, *([row.lender] if row.lender else []))), default=0)

@@ -1,5 +1,6 @@
 """The recipe: what every method of a comparison shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ from platform.networks.architectures.bisenet import BiSeNet18
 from platform.networks.domain_specific import DomainSpecific
 from platform.networks.hyperparameters import check, hyperparameter
 from platform.networks.network import Architecture, Network
+from platform.shifts.randomness import generator
 
 PUBLISHED = BiSeNet18()
 DOMAIN_SPECIFIC = "domain-specific"
@@ -74,6 +76,14 @@ class Recipe:
         """
         rise = min(1.0, (step + 1) / (self.warm_up * steps)) if self.warm_up else 1.0
         return float(rise * (1 - step / steps) ** self.power)
+
+    def order(self, seed: int, purpose: str, epoch: int, length: int) -> Sequence[int]:
+        """In which order an epoch takes the images of a split: a permutation of their positions, drawn for each epoch.
+
+        `purpose` tells splits apart, so that source and target images meet in new pairs.
+        """
+        order: list[int] = generator(seed, purpose, epoch).permutation(length).tolist()
+        return order
 
     def build(self) -> Network:
         """A new network, its random weights drawn from torch's generator. Raises NoWeights."""

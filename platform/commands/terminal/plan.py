@@ -214,7 +214,9 @@ def _settings(row: Row) -> dict[str, str]:
     arm, settings = row.arm, dict[str, str]()
     if arm.follows:
         settings["after"] = arms_listed(arm.follows) + ": each trial begins from theirs of its seed"
-    for field, dimension in row.dimensions.items():
+    if row.lender is not None:
+        settings["tuned"] = f"as {arms_listed([row.lender.name])}: {', '.join(row.dimensions)} by its search"
+    for field, dimension in row.dimensions.items() if row.lender is None else ():
         bounds = sorted(dimension.integer.of(end) for end in dimension.range.ends()) if dimension.integer else []
         meaning = f", {dimension.integer.name} {bounds[0]} to {bounds[-1]}" if dimension.integer else ""
         settings[field] = f"{dimension.range}{meaning}"

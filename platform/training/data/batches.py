@@ -64,7 +64,7 @@ class Batches:
         self.memory: Memory = {}
         """What the methods keep of target images from batch to batch."""
         shares = _shares(methods, splits) if "source" in methods.reads else None
-        self._order = Order(seed, recipe.batch, {name: len(split) for name, split in self._splits.items()}, shares)
+        self._order = Order(seed, recipe, {name: len(split) for name, split in self._splits.items()}, shares)
         self._transfer = Transfer(self._kinds(), device)
         self._ahead = Ahead(self._fill, steps)
         self._awaited_device = 0.0

@@ -1,0 +1,1 @@
+"""Ablations: rows that tell what the parts of an arm are worth."""

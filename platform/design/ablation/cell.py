@@ -1,0 +1,17 @@
+"""A row's place in an ablation, as the arm carries it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Which parts a row has of those that an ablation takes away and puts in."""
+
+    ablation: str
+    """Its name, which the row with all parts has as well."""
+    design: str
+    """In words: `leave one out`."""
+    parts: tuple[tuple[str, bool], ...]
+    """Each part's name, and whether the row has it."""
+    against: str = ""
+    """The row that it is compared with; empty where effects are taken over all rows of the design together."""

@@ -1,0 +1,46 @@
+"""Whether the ablations of a study can be evaluated: its rows are all there, and differ."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from platform.design.ablation.cell import Cell
+from platform.design.ablation.contrasts import contrasts
+from platform.networks.hyperparameters import field_values
+
+if TYPE_CHECKING:
+    from platform.design.arm import Arm
+    from platform.design.row import Row
+
+
+def check_ablations(arms: Mapping[str, "Arm"]) -> None:
+    """Raise ValueError where rows of an ablation are missing without which no effect can be told."""
+    by_ablation: dict[str, dict[str, Cell]] = {}
+    for name, arm in arms.items():
+        if arm.cell is not None:
+            by_ablation.setdefault(arm.cell.ablation, {})[name] = arm.cell
+    for ablation, cells in by_ablation.items():
+        held = sum(bool(cell.against) for cell in cells.values())
+        if not contrasts(cells) or len(contrasts(cells)) < held:
+            raise ValueError(
+                f"the ablation {ablation!r} must have all rows of its design, {next(iter(cells.values())).design}, got "
+                f"{', '.join(map(repr, cells))}; one was left out, or another arm has its name: give that, or the "
+                "ablation, another (ablate(..., name=...))"
+            )
+
+
+def check_parts(rows: Sequence["Row"]) -> None:
+    """Raise ValueError where rows of an ablation are the same by their study's recipe: a part changes nothing there."""
+    seen: list[tuple[str, str, object]] = []
+    for row in rows:
+        cell = row.arm.cell
+        if cell is None:
+            continue
+        methods, recipe = row.filled({})
+        settings = methods.methods, type(recipe), field_values(recipe), row.arm.ranges
+        for ablation, other, known in seen:
+            if (ablation, known) == (cell.ablation, settings):
+                raise ValueError(
+                    f"rows {other!r} and {row.name!r} are the same: the study's recipe has already what one of them is "
+                    "to have instead of a part; change the part, or the recipe"
+                )
+        seen.append((cell.ablation, row.name, settings))

@@ -1,0 +1,27 @@
+"""Cells of designs by hand, and what a contrast makes of scores."""
+
+from collections.abc import Mapping
+
+from platform.design.ablation.cell import Cell
+from platform.design.ablation.contrasts import Contrast
+from platform.design.ablation.designs import Design
+
+
+def cells_of(design: Design, parts: int) -> dict[str, Cell]:
+    """The cells of a design for parts p0, p1, ..., each row named by its levels."""
+    centre = design.centre(parts)
+    against = "" if centre is None else str(centre)
+    return {
+        str(row): Cell(
+            ablation="a",
+            design=design.name,
+            parts=tuple((f"p{number}", level) for number, level in enumerate(row)),
+            against="" if str(row) == against else against,
+        )
+        for row in design.rows(parts)
+    }
+
+
+def value(contrast: Contrast, scores: Mapping[str, float]) -> float:
+    """A contrast of rows' scores."""
+    return sum(weight * scores[row] for row, weight in contrast.weights.items())
