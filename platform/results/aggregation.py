@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from platform.networks.cost import Cost
+from platform.records.plain import legible
 from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.results.comparison import Comparison, compared, detectable
 from platform.results.lines import short
@@ -268,7 +269,10 @@ def _tuned(arm: ArmHeader, runs: ArmRuns) -> str:
         return ""
     trial = runs.confirm[0].ask.trial
     values = {**trial.recipe, **trial.hyperparameters}
-    return ", ".join(f"{name}={short(values[name])}{_meaning(trial.resolved.get(name))}" for name in arm.searched)
+    lent = f"as {legible(arm.tuned_as)}: " if arm.tuned_as else ""
+    return lent + ", ".join(
+        f"{name}={short(values[name])}{_meaning(trial.resolved.get(name))}" for name in arm.searched
+    )
 
 
 def _meaning(resolved: Mapping[str, Any] | None) -> str:

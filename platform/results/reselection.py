@@ -6,7 +6,7 @@ another of them, whose confirm trials count if any study has trained them; the t
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
@@ -50,13 +50,16 @@ def reselected(
     before = runs_by_arm(header, asks, records)
     known = _Known(store, {arm: dict(own) for arm, own in records.items()}, None if isinstance(judge, str) else judge)
     chosen: dict[str, list[Ask]] = {}
+    winners: dict[str, Ask | None] = {}
     changed = name == header.select and "" not in (identity, header.selector) and identity != header.selector
     notes = [_of_the_search(header, {arm: runs for arm, runs in before.items() if arm not in bounds}, changed)]
     for arm in _in_order(arms):
         search = [run.ask for run in before[arm.name].search]
         if arm.name not in bounds:
             known.judge(search)
-        confirm = _confirmed(arm, header, before[arm.name], best(search, known.of(arm.name), arm.select), chosen)
+        winners[arm.name] = best(search, known.of(arm.name), arm.select)
+        pattern = _pattern(arm, before[arm.name], winners.get(arm.tuned_as or arm.name))
+        confirm = _confirmed(arm, header, pattern, chosen)
         known.read(confirm)
         if arm.name not in bounds:
             known.judge(confirm, needed=header.checkpoint == SELECTED)
@@ -127,11 +130,12 @@ def _bounds(header: StudyHeader) -> set[str]:
 
 
 def _in_order(arms: Sequence[ArmHeader]) -> list[ArmHeader]:
-    """The arms, each behind those that it comes after."""
+    """The arms, each behind those that it comes after, or is tuned as."""
     placed: list[ArmHeader] = []
+    before = {arm.name: {*arm.after, arm.tuned_as} for arm in arms}
     left = list(arms)
     while left:
-        ready = [arm for arm in left if {*arm.after}.isdisjoint(other.name for other in left)]
+        ready = [arm for arm in left if before[arm.name].isdisjoint(other.name for other in left)]
         if not ready:
             return [*placed, *left]  # somebody else's records may say that arms follow each other
         placed += ready
@@ -139,12 +143,31 @@ def _in_order(arms: Sequence[ArmHeader]) -> list[ArmHeader]:
     return placed
 
 
+def _pattern(arm: ArmHeader, before: ArmRuns, winner: Ask | None) -> Trial | None:
+    """What is chosen of an arm, on any seed; None where its search chose nothing, or the study had no trial of it."""
+    kept = next((run.ask.trial for run in (*before.confirm, *before.starts)), None)
+    if arm.tuned_as:
+        return None if kept is None or winner is None else _lent(kept, winner.trial, arm.searched)
+    if winner is not None:
+        return winner.trial
+    return None if arm.search_trials else kept
+
+
+def _lent(trial: Trial, winner: Trial, searched: Collection[str]) -> Trial:
+    """A trial with the values that another arm's search has chosen, and what they resolve to."""
+    values = winner.values(searched)
+    return replace(
+        trial,
+        hyperparameters={name: values.get(name, value) for name, value in trial.hyperparameters.items()},
+        recipe={name: values.get(name, value) for name, value in trial.recipe.items()},
+        resolved=trial.resolved | {name: winner.resolved[name] for name in searched if name in winner.resolved},
+    )
+
+
 def _confirmed(
-    arm: ArmHeader, header: StudyHeader, before: ArmRuns, winner: Ask | None, chosen: Mapping[str, Sequence[Ask]]
+    arm: ArmHeader, header: StudyHeader, pattern: Trial | None, chosen: Mapping[str, Sequence[Ask]]
 ) -> list[Ask]:
     """The confirm trials of what is chosen of an arm, whether or not anybody has trained them."""
-    kept = [*before.confirm, *before.starts]
-    pattern = winner.trial if winner is not None else kept[0].ask.trial if kept and not arm.search_trials else None
     if pattern is None:
         return []
     numbers = [*range(header.seeds), *([START_NUMBER] if arm.starts_searches else [])]

@@ -19,7 +19,17 @@ from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Sto
 from platform.records.trial import Trial
 
 STUDY_FILES = (
-    *(JOURNAL, "table.md", "table.csv", "table.tex", "records.parquet", "curves.png", "comparison.png"),
+    *(
+        JOURNAL,
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "records.parquet",
+        "curves.png",
+        "effects.csv",
+        "effects.png",
+        "comparison.png",
+    ),
     *("log.txt", "mlflow.log"),
 )
 """What is taken over, and nothing else: the head, or who writes to the bucket, may have put anything there."""

@@ -5,9 +5,10 @@ import dataclasses
 import io
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from platform.results.ablation.effects import Ablation
 from platform.results.notes import counted
 from platform.results.table import Row, Table
 
@@ -28,6 +29,30 @@ def render(table: Table) -> str:
     writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
+    return buffer.getvalue()
+
+
+def render_effects(ablations: Sequence[Ablation]) -> str:
+    """One line per effect: parts joined by ` x `, aliases by blanks, mIoU as a fraction; empty for what is nan."""
+    buffer = io.StringIO()
+    lines = [
+        {
+            "ablation": ablation.name,
+            "design": ablation.design,
+            "retuned": ablation.retuned,
+            "effect": effect.contrast.name,
+            "aliases": " ".join(effect.contrast.aliases),
+            "seeds": effect.seeds,
+            "miou": effect.miou,
+            "miou_ci": effect.miou_ci,
+            "p": effect.p,
+        }
+        for ablation in ablations
+        for effect in ablation.effects
+    ]
+    writer = csv.DictWriter(buffer, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
     return buffer.getvalue()
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from platform.records.record import Ask, Record
 from platform.records.storage.files import write_whole
+from platform.results.ablation.effects import ablations
+from platform.results.figures import effects
 from platform.results.figures import predictions as panels
 from platform.results.figures.curves import curves
 from platform.results.figures.png import png
@@ -23,8 +25,8 @@ def write(
     """Write all files of a study and give their paths; each appears complete or not at all.
 
     `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
-    comparison.png, and an older one, of other runs than the table's, goes. Raises OSError for a folder that cannot be
-    written.
+    comparison.png, and without an ablation neither effects.png nor effects.csv; older ones, of other runs than the
+    table's, go. Raises OSError for a folder that cannot be written.
     """
     files = {
         "table.md": markdown.render(table).encode(),
@@ -33,10 +35,13 @@ def write(
         "records.parquet": parquet.render(asks, records),
         "curves.png": png(curves(table.header, table.runs)),
     }
+    if ablated := ablations(table):
+        files["effects.csv"] = comma_separated.render_effects(ablated).encode()
+        files["effects.png"] = png(effects.effects(ablated))
     if found := predictions(table.runs, predictions_of):
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
         files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, table.header.groups))
-    else:
-        (folder / "comparison.png").unlink(missing_ok=True)
+    for name in {"comparison.png", "effects.csv", "effects.png"} - files.keys():
+        (folder / name).unlink(missing_ok=True)
     return [write_whole(folder / name, content) for name, content in files.items()]

@@ -2,14 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
 from platform.records.plain import legible
 from platform.results.notes import counted
 from platform.results.report import wording
-from platform.results.report.sections import differences
+from platform.results.report.page import differences
+from platform.results.report.page.effects import effects
+from platform.results.report.page.text import bold, bullets, escaped, rows
 from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
 
@@ -17,15 +18,14 @@ from platform.results.table import Row, Table
 def render(table: Table) -> str:
     """The question, the table, how to read it, what went wrong, how rows were reached, time, costs, IoU by class."""
     parts = [
-        f"# {_escaped(table.header.name)}",
+        f"# {escaped(table.header.name)}",
         quoted(table.header.question),
-        *([f"> **Warning: {_escaped(wording.oracle_warning(table))}**"] if table.selected_by_oracle else []),
+        *([f"> **Warning: {escaped(wording.oracle_warning(table))}**"] if table.selected_by_oracle else []),
         _scores(table),
-        _bullets(wording.reading(table)),
+        bullets(wording.reading(table)),
         *_faults(table),
-        "## What can be told apart",
-        _differences(table),
-        _bullets(differences.reading(table)),
+        *differences.of_rows(table),
+        *effects(table),
         "## Which checkpoint",
         _checkpoints(table),
         wording.checkpoints(table),
@@ -43,9 +43,7 @@ def render(table: Table) -> str:
         f"{NONE} where one label of the ground truth stands for several classes.",
         "## IoU by class",
         _by_class(table),
-        f"## Difference by class, to {_escaped(table.header.reference)}",
-        _differences_by_class(table),
-        differences.OF_CLASSES,
+        *differences.by_class(table),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -60,7 +58,7 @@ def _scores(table: Table) -> str:
     head = (
         "arm",
         "mIoU",
-        f"Δ mIoU to {_escaped(table.header.reference)}",
+        f"Δ mIoU to {escaped(table.header.reference)}",
         "accuracy",
         "parameters",
         "GFLOPs",
@@ -70,7 +68,7 @@ def _scores(table: Table) -> str:
     cells = [
         (
             f"**{wording.miou(row)}**" if row.troubles.failure else wording.miou(row),
-            wording.delta(row, table, _bold),
+            wording.delta(row, table, bold),
             wording.plus_minus(row.scores.accuracy, row.scores.accuracy_ci),
             wording.parameters(row),
             wording.gflops(row),
@@ -79,20 +77,20 @@ def _scores(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(head, _arms(table), cells)
+    return rows(head, _arms(table), cells)
 
 
 def _faults(table: Table) -> list[str]:
-    parts = ["## Missing and failed", _bullets(table.notes)] if table.notes else []
+    parts = ["## Missing and failed", bullets(table.notes)] if table.notes else []
     if reasons := wording.reasons(table):
         parts += ["In the trials' words, each reason once, with the id of the first trial that gives it:"]
-        parts += [_bullets(reasons)]
+        parts += [bullets(reasons)]
     return parts
 
 
 def _checkpoints(table: Table) -> str:
     cells = [wording.mious_of_checkpoints(row) for row in table.rows]
-    return _rows(("arm", *wording.CHECKPOINTS), _arms(table), cells)
+    return rows(("arm", *wording.CHECKPOINTS), _arms(table), cells)
 
 
 def _efforts(table: Table) -> str:
@@ -101,10 +99,10 @@ def _efforts(table: Table) -> str:
     head = ("arm", *chosen, *took)
     cells = [
         (
-            _escaped(row.method),
-            _escaped(row.given or NONE),
-            _escaped(row.tuned or NONE),
-            _escaped(row.searched or NONE),
+            escaped(row.method),
+            escaped(row.given or NONE),
+            escaped(row.tuned or NONE),
+            escaped(row.searched or NONE),
             str(row.effort.trials),
             str(row.effort.stopped),
             _failed(row),
@@ -112,14 +110,14 @@ def _efforts(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(head, _arms(table), cells, texts=5)
+    return rows(head, _arms(table), cells, texts=5)
 
 
 def _speeds(table: Table) -> str:
     head = ("arm", "trained on", "images/s", "waiting for images", "waiting for the device", "evaluating", "saving")
     cells = [
         (
-            _escaped("; ".join(row.speed.trained_on) or NONE),
+            escaped("; ".join(row.speed.trained_on) or NONE),
             wording.number(row.speed.images_per_second, ".3g"),
             wording.number(row.speed.awaiting_images, ".0%"),
             wording.number(row.speed.awaiting_device, ".0%"),
@@ -128,7 +126,7 @@ def _speeds(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(head, _arms(table), cells, texts=2)
+    return rows(head, _arms(table), cells, texts=2)
 
 
 def _failed(row: Row) -> str:
@@ -151,7 +149,7 @@ def _costs(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(head, _arms(table), cells)
+    return rows(head, _arms(table), cells)
 
 
 def _original(table: Table) -> str:
@@ -164,59 +162,18 @@ def _original(table: Table) -> str:
         )
         for row in table.rows
     ]
-    return _rows(("arm", "mIoU", "accuracy", "GFLOPs", "GFLOPs only trained"), _arms(table), cells)
+    return rows(("arm", "mIoU", "accuracy", "GFLOPs", "GFLOPs only trained"), _arms(table), cells)
 
 
 def _by_class(table: Table) -> str:
     by_class = np.transpose([row.scores.iou for row in table.rows])
     cells = [[wording.number(iou, ".3f") for iou in line] for line in by_class]
-    return _rows(("class", *_arms(table)), table.groups, cells)
-
-
-def _differences(table: Table) -> str:
-    """Without the columns that say nothing."""
-    rows = [differences.cells_wide(row, table, _bold) for row in table.rows]
-    used = differences.used(rows)
-    cells = [[cells[place] for place in used] for cells in rows]
-    return _rows(("arm", *(differences.HEAD_WIDE[place] for place in used)), _arms(table), cells)
-
-
-def _differences_by_class(table: Table) -> str:
-    others = [row for row in table.rows if row.arm != table.header.reference]
-    cells = [
-        [differences.of_class(row.comparison.classes[place], _bold) for row in others]
-        for place in range(len(table.groups))
-    ]
-    return _rows(("class", *(_escaped(wording.name(row)) for row in others)), table.groups, cells)
+    return rows(("class", *_arms(table)), table.groups, cells)
 
 
 def _arms(table: Table) -> list[str]:
-    return [_escaped(wording.name(row)) for row in table.rows]
-
-
-def _bold(text: str) -> str:
-    return f"**{text}**"
+    return [escaped(wording.name(row)) for row in table.rows]
 
 
 def _with(text: str, detail: str) -> str:
     return f"{text} ({detail})" if detail else text
-
-
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_escaped(line)}" for line in lines)
-
-
-def _rows(head: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """A Markdown table: names, then cells, all Markdown already; the first `texts` columns are aligned to the left."""
-    lines = [
-        head,
-        [":--"] * texts + ["--:"] * (len(head) - texts),
-        *([name, *line] for name, line in zip(names, cells, strict=True)),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Text that a page shows as it is, in a table and at the beginning of a line: no list, no entity, no HTML."""
-    signs = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", legible(" ".join(text.split())))
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", signs)

@@ -154,6 +154,8 @@ def beginnings(table: Table) -> list[str]:
     for arm in table.header.arms:
         if arm.after:
             bounds.append(f"{arm.name} begins from the runs of {arms_listed(arm.after)}, seed by seed.")
+        if arm.tuned_as:
+            bounds.append(f"{arm.name} takes the values that the search of {arms_listed([arm.tuned_as])} has chosen.")
         if arm.recalibrated:
             bounds.append(f"{arm.name} normalises by statistics of the target's images.")
         if arm.few:

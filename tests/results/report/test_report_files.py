@@ -10,6 +10,8 @@ from PIL import Image
 from platform.records.store import PREDICTIONS, Store
 from platform.results import report
 from platform.results.report.predictions import predictions
+from platform.study import LeaveOneOut
+from tests.support.ablated import ablated
 from tests.support.invented_study import arm, made, study
 from tests.support.seen_alike import by_arm, runs_by_arm, tabulate
 
@@ -91,3 +93,14 @@ class Touches:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.path,)
+
+
+def test_effects_are_written_where_there_is_an_ablation_and_go_where_there_is_none(tmp_path: Path) -> None:
+    _, asks, records, table = ablated(LeaveOneOut())
+    paths = report.write(table, asks, by_arm(asks, records), tmp_path / "study", tmp_path.joinpath)
+    names = {path.name for path in paths}
+    assert {"effects.csv", "effects.png"} <= names
+    Image.open(tmp_path / "study" / "effects.png").verify()
+    _, others, theirs, without = made()
+    report.write(without, others, by_arm(others, theirs), tmp_path / "study", tmp_path.joinpath)
+    assert {path.name for path in (tmp_path / "study").iterdir()} == names - {"effects.csv", "effects.png"}

@@ -1,0 +1,1 @@
+"""Ablations in the table: what each part is worth."""

@@ -1,0 +1,1 @@
+"""What a Markdown page is made of."""

@@ -1,0 +1,81 @@
+"""Effects in the page and as CSV: largest first, with their aliases, and told how they are to be read."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from platform.design.ablation.designs import Design
+from platform.results.ablation.effects import ablations
+from platform.results.report import comma_separated, markdown
+from platform.results.report.page.effects import effects, probability
+from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
+from tests.support.ablated import ablated
+from tests.support.invented_study import made
+
+
+def lines_of(design: Design) -> list[str]:
+    *_, table = ablated(design)
+    return "\n".join(effects(table)).splitlines()
+
+
+def test_a_study_without_an_ablation_has_no_section() -> None:
+    *_, table = made()
+    assert effects(table) == []
+    assert "Ablation" not in markdown.render(table)
+
+
+def test_the_page_has_the_section_behind_its_table() -> None:
+    *_, table = ablated(LeaveOneOut())
+    page = markdown.render(table)
+    assert page.index("| arm ") < page.index("## Ablation of ours: leave one out") < page.index("## Which checkpoint")
+
+
+@pytest.mark.parametrize("design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4)])
+def test_each_effect_has_its_line_the_largest_first_and_bold_where_its_interval_excludes_zero(design: Design) -> None:
+    *_, table = ablated(design)
+    (found,) = ablations(table)
+    shown = [line for line in lines_of(design) if line.startswith("| ")][2:]
+    assert len(shown) == len(found.effects)
+    for line, effect in zip(shown, found.by_size, strict=True):
+        name, miou, p, seeds, *together = (cell.strip() for cell in line.strip("|").split(" | "))
+        assert name == effect.contrast.name
+        assert miou.startswith("**") == effect.excludes_zero
+        assert f"{effect.miou:+.3f} ± {effect.miou_ci:.3f}" in miou
+        assert p == probability(effect.p)
+        assert seeds == "3"
+        assert [each.replace("\\", "") for each in together] == ([" ".join(effect.contrast.aliases)] * bool(together))
+
+
+def test_a_fraction_names_what_it_cannot_tell_apart() -> None:
+    lines = lines_of(FractionalFactorial(most=4))
+    assert "together with" in next(line for line in lines if line.startswith("| effect"))
+    assert any("| \\+ flips x adversary |" in line for line in lines)
+    assert any("of resolution III: effects cannot be told from interactions of two parts" in line for line in lines)
+    assert not any("resolution" in line for line in lines_of(FullFactorial()))
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(0.0004, "\\< 0.001"), (0.034, "0.034"), (0.5, "0.5"), (0.999, "1"), (1.0, "1"), (math.nan, "–")],  # noqa: RUF001
+)
+def test_p_values_have_two_digits(p: float, shown: str) -> None:
+    assert probability(p) == shown
+
+
+def test_the_csv_has_one_line_per_effect() -> None:
+    *_, table = ablated(FractionalFactorial(most=4), name="=ours")
+    found = ablations(table)
+    lines = list(csv.DictReader(io.StringIO(comma_separated.render_effects(found))))
+    assert [line["effect"] for line in lines] == ["flips", "adversary", "entropy"]
+    assert [line["aliases"] for line in lines] == [
+        "'+ adversary x entropy",
+        "'+ flips x entropy",
+        "'+ flips x adversary",
+    ]
+    assert {(line["ablation"], line["design"], line["retuned"]) for line in lines} == {
+        ("'=ours", "fractional factorial", "")
+    }
+    assert [float(line["miou"]) for line in lines] == [effect.miou for effect in found[0].effects]
+    assert [float(line["p"]) for line in lines] == [effect.p for effect in found[0].effects]
