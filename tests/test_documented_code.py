@@ -18,6 +18,13 @@ from tests.support.mlflow_contents import runs
 from tests.support.patience import PATIENCE
 
 SHOWN = {
+    "ablation": [
+        "source only",
+        "ours",
+        *(f"ours without {part}" for part in ("window", "adversary", "flips")),
+        *(f"ours with {part} alone" for part in ("flips", "adversary", "window")),
+        "ours bare",
+    ],
     "own_method": ["source only", "certain"],
     "own_network": ["BiSeNet", "three", "three, wider"],
     "selectors": ["source only", "FDA"],

@@ -29,8 +29,8 @@ class Contrast:
 
     @property
     def name(self) -> str:
-        """`flips`, `flips x adversary`."""
-        return term(self.parts)
+        """`flips`; of an interaction `flips x adversary`, of two parts that one row has and the other not with a +."""
+        return term(self.parts) if len(self.weights) > 2 else " + ".join(self.parts)
 
 
 def term(parts: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         panel.grid(axis="x", color="#E5E5E5", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=8, length=2, labelbottom=True)
-    panels[-1].set_xlabel("effect on mIoU, with its 95 % interval over seeds; grey where that holds 0", fontsize=8)
+    figure.supxlabel("effect on mIoU, with its 95 % interval over seeds; grey where that holds 0", fontsize=8)
     return figure
 
 

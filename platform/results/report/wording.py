@@ -9,6 +9,8 @@ from platform.results.table import Row, Table
 from platform.training.device.latency import TIMED, WARM_UP
 
 NONE = "–"  # noqa: RUF001
+FEW = 3
+"""Rows that a sentence names."""
 
 
 TOLD = (
@@ -154,13 +156,20 @@ def beginnings(table: Table) -> list[str]:
     for arm in table.header.arms:
         if arm.after:
             bounds.append(f"{arm.name} begins from the runs of {arms_listed(arm.after)}, seed by seed.")
-        if arm.tuned_as:
-            bounds.append(f"{arm.name} takes the values that the search of {arms_listed([arm.tuned_as])} has chosen.")
         if arm.recalibrated:
             bounds.append(f"{arm.name} normalises by statistics of the target's images.")
         if arm.few:
             bounds.append(f"{arm.name} trains on the labels of {arm.few} target images.")
-    return bounds
+    lenders = dict.fromkeys(arm.tuned_as for arm in table.header.arms if arm.tuned_as)
+    return [*bounds, *(_taken(lender, table) for lender in lenders)]
+
+
+def _taken(lender: str, table: Table) -> str:
+    """Which rows are tuned as another."""
+    names = [arm.name for arm in table.header.arms if arm.tuned_as == lender]
+    shown = names if len(names) <= FEW else [*names[: FEW - 1], f"{len(names) - FEW + 1} more rows"]
+    take = "take" if len(names) > 1 else "takes"
+    return f"{arms_listed(shown)} {take} the values that the search of {arms_listed([lender])} has chosen."
 
 
 def interval(table: Table) -> str:

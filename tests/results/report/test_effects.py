@@ -48,6 +48,19 @@ def test_each_effect_has_its_line_the_largest_first_and_bold_where_its_interval_
         assert [each.replace("\\", "") for each in together] == ([" ".join(effect.contrast.aliases)] * bool(together))
 
 
+def test_what_one_row_has_and_another_lacks_is_no_interaction() -> None:
+    names = [line.split(" | ")[0] for line in lines_of(AddOneIn()) if line.startswith("| ")]
+    assert "| flips + adversary + entropy" in names
+    assert not any(" x " in line for line in lines_of(AddOneIn()))
+
+
+def test_a_single_seed_has_no_interval() -> None:
+    *_, table = ablated(LeaveOneOut(), seeds=1)
+    text = "\n".join(effects(table))
+    assert "A single seed has no interval: do not rank these effects." in text
+    assert "±" not in text
+
+
 def test_a_fraction_names_what_it_cannot_tell_apart() -> None:
     lines = lines_of(FractionalFactorial(most=4))
     assert "together with" in next(line for line in lines if line.startswith("| effect"))

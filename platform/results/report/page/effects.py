@@ -29,8 +29,7 @@ def reading(ablation: Ablation) -> list[str]:
         _what(ablation),
         *([_resolved(ablation.resolution)] if ablation.resolution is not None else []),
         *_values(ablation),
-        "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; bold where "
-        f"it excludes 0. p is that of the paired t-test, by Holm's correction for all {len(ablation.effects)} effects.",
+        _interval(ablation),
     ]
 
 
@@ -53,7 +52,7 @@ def _resolved(resolution: int) -> str:
         3: "effects cannot be told from interactions of two parts",
         4: "effects can be told from interactions of two parts, and these not from each other",
     }.get(resolution, "effects and interactions of two parts can be told from each other")
-    return f"The fraction is of resolution {numeral}: {told}, and what is taken together stands beside it."
+    return f"The fraction is of resolution {numeral}: {told}. What cannot be told apart stands in one line, as a sum."
 
 
 def _values(ablation: Ablation) -> list[str]:
@@ -65,6 +64,15 @@ def _values(ablation: Ablation) -> list[str]:
         f"At the tuned point: all rows take the values that the search of {ablation.name} has chosen, which may suit "
         "it better than the others."
     ]
+
+
+def _interval(ablation: Ablation) -> str:
+    if all(math.isnan(effect.miou_ci) for effect in ablation.effects):
+        return "A single seed has no interval: do not rank these effects."
+    return (
+        "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; bold where "
+        f"it excludes 0. p is that of the paired t-test, by Holm's correction for all {len(ablation.effects)} effects."
+    )
 
 
 def _numbers(effect: Effect) -> tuple[str, str, str]:
