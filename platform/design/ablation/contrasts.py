@@ -64,7 +64,7 @@ def _effects(cells: Mapping[str, Cell]) -> tuple[Contrast, ...]:
     names = [part for part, _ in next(iter(cells.values())).parts]
     if len(cells) < 2:
         return ()
-    columns = {
+    columns: dict[tuple[str, ...], Signs] = {
         (part,): np.array([1 if dict(cell.parts)[part] else -1 for cell in cells.values()], np.int64) for part in names
     }
     for one, other in itertools.combinations(names, 2):

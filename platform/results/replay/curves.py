@@ -22,6 +22,8 @@ class RecordedRow:
     """Seconds of each confirm trial."""
     after: tuple[str, ...]
     """The rows whose confirm trials its own begin from."""
+    tuned_as: str = ""
+    """The row whose search chooses what its confirm trials are; empty for its own."""
 
     def again(
         self, evaluated_steps: tuple[int, ...], rungs: tuple[int, ...], setting: ASHA, *, to_the_end: bool = False
@@ -29,7 +31,7 @@ class RecordedRow:
         """The row once more, of which nothing is known yet; open trials end as recorded, or go on `to_the_end`."""
         curves = [_gone_on(curve, len(evaluated_steps)) for curve in self.curves] if to_the_end else self.curves
         search = Repetition(curves, evaluated_steps, rungs, setting) if curves else None
-        return Work(search, self.confirm, self.after)
+        return Work(search, self.confirm, self.after, self.tuned_as)
 
 
 def _gone_on(curve: Curve, evaluations: int) -> Curve:
@@ -50,6 +52,7 @@ def recorded_row(store: Store, journal: Journal, arm: ArmHeader) -> RecordedRow:
         curves=tuple(_curve(store, ask, arm.select, journal) for ask in search),
         confirm=tuple(sum(report.seconds for report in record.reports) for record in confirm if record is not None),
         after=arm.after,
+        tuned_as=arm.tuned_as,
     )
 
 

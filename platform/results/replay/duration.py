@@ -18,6 +18,8 @@ class Work:
     """Seconds of each confirm trial."""
     after: tuple[str, ...] = ()
     """The rows whose confirm trials its own trials begin from."""
+    tuned_as: str = ""
+    """The row whose search chooses what its confirm trials are; empty for its own."""
     begun: set[int] = field(default_factory=set)
     """Confirm trials that somebody trains or has trained."""
     left: int = 0
@@ -83,7 +85,8 @@ def _open(rows: Mapping[str, Work], kept: _Task | None) -> Iterator[_Task]:
             continue
         if row.search is not None:
             yield from (_Task(name, number, True) for _, number in row.search.clock.working if row.wants(number))
-        if row.search is None or row.search.clock.finished:
+        chooser = rows.get(row.tuned_as, row).search
+        if chooser is None or chooser.clock.finished:
             yield from (_Task(name, number, False) for number in range(len(row.confirm)) if number not in row.begun)
 
 

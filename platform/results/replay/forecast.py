@@ -64,4 +64,4 @@ def _row(study: Study, planned: PlannedRow, pace: Pace, draw: int) -> Work:
         curves = [Curve((chance.random(),) * len(steps), False, tuple(seconds)) for _ in range(row.search_trials)]
         search = Repetition(curves, steps, study.rungs, row.search)
     after = tuple(given.name for given in row.given)
-    return Work(search, [confirm] * len(row.confirm_numbers), after)
+    return Work(search, [confirm] * len(row.confirm_numbers), after, row.arm.tuner)

@@ -70,3 +70,11 @@ def test_more_slots_change_how_long_it_takes_and_nothing_else(seed: int) -> None
     assert all(other == ends[0] for other in ends)
     assert all(taken[1] / slots - 1e-9 <= taken[slots] <= taken[1] + 1e-9 for slots in taken)
     assert taken[64] >= max(confirm) + max(sum(curves[0].seconds[:1]) for curves in made)
+
+
+def test_what_is_tuned_as_another_row_waits_for_its_search_and_for_no_confirm_trial() -> None:
+    rows = {
+        "FDA too": Work(None, (5.0,), tuned_as="FDA"),
+        "FDA": Work(search([curve(*[0.5] * 4)] * 2, 2, rungs=()), (3.0,)),
+    }
+    assert duration(rows, 2) == 4 + 5
