@@ -20,10 +20,10 @@ BySeed = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference in IoU to another row, paired by seed; nan where no seed is shared, or none is taken."""
+    """A difference in IoU between rows, paired by seed; nan where no seed is shared, or none is taken."""
 
     seeds: int
-    """Seeds that both rows have."""
+    """Seeds that all of these rows have."""
     miou: float
     """Mean over these seeds."""
     miou_ci: float

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import Contrast, contrasts
 from platform.design.ablation.fractional import resolution
 from platform.records.record import ArmHeader
+from platform.results.comparison import Difference, judged
 from platform.results.runs import Run
-from platform.results.statistics.intervals import interval
-from platform.results.statistics.significance import holm, paired_t
 from platform.results.table import Table
 from platform.scores import metrics
 from platform.shifts.labels import Groups
@@ -22,22 +21,11 @@ Scores = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Effect:
-    """What a part, or two together, are worth in mIoU; nan where no seed tells."""
+    """What a part, or two together, are worth."""
 
     contrast: Contrast
-    seeds: int
-    """Seeds on which all rows of the contrast are complete."""
-    miou: float
-    """Mean over these seeds of the contrast, taken seed by seed."""
-    miou_ci: float
-    """Half-width of its 95 % Student-t interval, nan for fewer than two seeds."""
-    p: float
-    """Of Student's paired t-test, by Holm's correction for all effects of the ablation; nan for fewer than two."""
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval excludes 0; never for a single seed."""
-        return abs(self.miou) > self.miou_ci
+    worth: Difference
+    """In mIoU, taken seed by seed where all rows of the contrast are complete; judged among the ablation's effects."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +46,7 @@ class Ablation:
     @property
     def by_size(self) -> tuple[Effect, ...]:
         """The largest first, whatever its sign; those that no seed tells of last."""
-        return tuple(sorted(self.effects, key=lambda each: (math.isnan(each.miou), -abs(each.miou))))
+        return tuple(sorted(self.effects, key=lambda each: (math.isnan(each.worth.miou), -abs(each.worth.miou))))
 
 
 def ablations(table: Table) -> tuple[Ablation, ...]:
@@ -83,17 +71,16 @@ def scored(runs: Sequence[Run], groups: Groups) -> dict[int, float]:
 
 
 def effects(found: Sequence[Contrast], scores: Scores) -> tuple[Effect, ...]:
-    """The effects by contrasts, with p-values corrected for all of them."""
-    made = [_effect(contrast, scores) for contrast in found]
-    adjusted = holm({place: each.p for place, each in enumerate(made)})
-    return tuple(replace(each, p=adjusted[place]) for place, each in enumerate(made))
+    """The effects by contrasts, judged together; what seeds can show of one follows from those of as many runs."""
+    values = {place: _by_seed(contrast, scores) for place, contrast in enumerate(found)}
+    noise = [round(sum(weight**2 for weight in contrast.weights.values()), 9) for contrast in found]
+    worth = judged(values, alike=lambda place: noise[place])
+    return tuple(Effect(contrast, worth[place]) for place, contrast in enumerate(found))
 
 
-def _effect(contrast: Contrast, scores: Scores) -> Effect:
+def _by_seed(contrast: Contrast, scores: Scores) -> list[float]:
     seeds = sorted(set.intersection(*({*scores.get(row, {})} for row in contrast.weights)))
-    values = [sum(weight * scores[row][seed] for row, weight in contrast.weights.items()) for seed in seeds]
-    miou, miou_ci = interval(values)
-    return Effect(contrast, len(seeds), miou, miou_ci, paired_t(values))
+    return [sum(weight * scores[row][seed] for row, weight in contrast.weights.items()) for seed in seeds]
 
 
 def _ablation(arms: Sequence[ArmHeader], scores: Scores) -> Ablation | None:

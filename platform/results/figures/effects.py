@@ -32,18 +32,22 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         panel.grid(axis="x", color="#E5E5E5", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=8, length=2, labelbottom=True)
-    figure.supxlabel("effect on mIoU, with its 95 % interval over seeds; grey where that holds 0", fontsize=8)
+    figure.supxlabel(
+        "effect on mIoU, with its 95 % interval over seeds; grey where it is not told from chance", fontsize=8
+    )
     return figure
 
 
 def _bars(panel: Axes, shown: Sequence[Effect]) -> None:
     for place, effect in enumerate(shown):
-        if math.isnan(effect.miou):
+        if math.isnan(effect.worth.miou):
             continue
-        colour = CONFIRM if effect.excludes_zero else SEARCH
-        half = 0.0 if math.isnan(effect.miou_ci) else effect.miou_ci
-        panel.plot([effect.miou - half, effect.miou + half], [place, place], color=colour, linewidth=1.6, zorder=2)
-        panel.plot([effect.miou], [place], "o", color=colour, markersize=4.5, zorder=3)
+        colour = CONFIRM if effect.worth.told else SEARCH
+        half = 0.0 if math.isnan(effect.worth.miou_ci) else effect.worth.miou_ci
+        panel.plot(
+            [effect.worth.miou - half, effect.worth.miou + half], [place, place], color=colour, linewidth=1.6, zorder=2
+        )
+        panel.plot([effect.worth.miou], [place], "o", color=colour, markersize=4.5, zorder=3)
     panel.set_yticks(range(len(shown)))
     panel.set_yticklabels([_label(effect) for effect in shown], fontsize=8, parse_math=False)
     panel.set_ylim(len(shown) - 0.4, -0.6)

@@ -42,10 +42,10 @@ def render_effects(ablations: Sequence[Ablation]) -> str:
             "retuned": ablation.retuned,
             "effect": effect.contrast.name,
             "aliases": " ".join(effect.contrast.aliases),
-            "seeds": effect.seeds,
-            "miou": effect.miou,
-            "miou_ci": effect.miou_ci,
-            "p": effect.p,
+            "seeds": effect.worth.seeds,
+            "miou": effect.worth.miou,
+            "miou_ci": effect.worth.miou_ci,
+            "p": effect.worth.p,
         }
         for ablation in ablations
         for effect in ablation.effects

@@ -60,12 +60,12 @@ def test_effects_of_a_full_factorial_are_those_of_least_squares_with_seeds_as_bl
             rows.append([*(float(seed == other) for other in SEEDS), *terms])
             response.append(scores[name][seed])
     coefficients, *_ = np.linalg.lstsq(np.array(rows), np.array(response), rcond=None)
-    assert [effect.miou for effect in found] == pytest.approx(2 * coefficients[len(SEEDS) :])
+    assert [effect.worth.miou for effect in found] == pytest.approx(2 * coefficients[len(SEEDS) :])
     by_parts = {effect.contrast.parts: effect for effect in found}
     for term, value in worth.items():
         effect = by_parts[tuple(f"p{part}" for part in term)]
-        assert abs(effect.miou - value) < 4 * 2 * 0.01 / math.sqrt(2**parts * len(SEEDS))
-        assert effect.excludes_zero
+        assert abs(effect.worth.miou - value) < 4 * 2 * 0.01 / math.sqrt(2**parts * len(SEEDS))
+        assert effect.worth.told
 
 
 @pytest.mark.parametrize("design", [FullFactorial(), LeaveOneOut(), AddOneIn(), FractionalFactorial(most=4)])
@@ -80,11 +80,11 @@ def test_intervals_and_p_values_are_those_of_the_paired_t_test_within_seeds(desi
         low = [np.mean([scores[name][seed] for name in effect.contrast.weights.keys() - positive]) for seed in SEEDS]
         tested = stats.ttest_rel(high, low)
         interval = tested.confidence_interval(0.95)
-        assert effect.miou == pytest.approx(np.mean(high) - np.mean(low))
-        assert effect.miou_ci == pytest.approx((interval.high - interval.low) / 2)
-        assert effect.seeds == len(SEEDS)
+        assert effect.worth.miou == pytest.approx(np.mean(high) - np.mean(low))
+        assert effect.worth.miou_ci == pytest.approx((interval.high - interval.low) / 2)
+        assert effect.worth.seeds == len(SEEDS)
         p_values.append(tested.pvalue)
-    assert [effect.p for effect in found] == pytest.approx([by_holm(p_values, p) for p in p_values])
+    assert [effect.worth.p for effect in found] == pytest.approx([by_holm(p_values, p) for p in p_values])
 
 
 def by_holm(p_values: list[float], mine: float) -> float:
@@ -110,7 +110,7 @@ def test_of_a_hundred_intervals_ninety_five_hold_the_effect(design: Design, seed
         values = levels @ worth / 2 + random.normal(0, 0.05, (seeds, 1)) + random.normal(0, 0.02, (seeds, len(names)))
         scores = {name: dict(enumerate(column.tolist())) for name, column in zip(names, values.T, strict=True)}
         intervals = effects(found, scores)
-        held += [abs(each.miou - true) <= each.miou_ci for each, true in zip(intervals, truth, strict=True)]
+        held += [abs(each.worth.miou - true) <= each.worth.miou_ci for each, true in zip(intervals, truth, strict=True)]
     assert np.abs(held / studies - 0.95).max() < 0.015
 
 
@@ -127,11 +127,11 @@ def test_a_tables_effects_are_those_of_its_rows_scores(design: Design) -> None:
     assert set(found.rows) == {arm.name for arm in header.arms} - {"source only"}
     for effect in found.effects:
         expected = sum(weight * row(table, name).scores.miou for name, weight in effect.contrast.weights.items())
-        assert effect.miou == pytest.approx(expected)
-        assert effect.seeds == header.seeds
+        assert effect.worth.miou == pytest.approx(expected)
+        assert effect.worth.seeds == header.seeds
     assert found.resolution == (3 if design == FractionalFactorial(most=4) else None)
-    assert [abs(each.miou) for each in found.by_size] == sorted(
-        (abs(each.miou) for each in found.effects), reverse=True
+    assert [abs(each.worth.miou) for each in found.by_size] == sorted(
+        (abs(each.worth.miou) for each in found.effects), reverse=True
     )
 
 
@@ -141,7 +141,7 @@ def test_a_seed_counts_where_all_rows_of_the_contrast_have_it() -> None:
     records[lost.trial.id] = invented_study.failed(lost)
     table = tabulate(header, asks, records)
     found = {effect.contrast.name: effect for effect in the_ablation(table).effects}
-    assert {name: effect.seeds for name, effect in found.items()} == {"flips": 2, "adversary": 3, "entropy": 3}
+    assert {name: effect.worth.seeds for name, effect in found.items()} == {"flips": 2, "adversary": 3, "entropy": 3}
     scores = {
         arm: {
             run.ask.trial.seed: metrics.cityscapes(run.confusion, header.groups).miou
@@ -151,14 +151,17 @@ def test_a_seed_counts_where_all_rows_of_the_contrast_have_it() -> None:
         for arm in ("ours", "ours without flips")
     }
     kept = [scores["ours"][seed] - scores["ours without flips"][seed] for seed in (1, 3)]
-    assert found["flips"].miou == pytest.approx(np.mean(kept))
+    assert found["flips"].worth.miou == pytest.approx(np.mean(kept))
 
 
 def test_a_study_that_has_not_run_has_effects_that_are_not_known() -> None:
     header, *_ = ablated(FullFactorial())
     found = the_ablation(tabulate(header, [], {}))
-    assert all(math.isnan(effect.miou) and math.isnan(effect.p) and effect.seeds == 0 for effect in found.effects)
-    assert not any(effect.excludes_zero for effect in found.effects)
+    assert all(
+        math.isnan(effect.worth.miou) and math.isnan(effect.worth.p) and effect.worth.seeds == 0
+        for effect in found.effects
+    )
+    assert not any(effect.worth.told for effect in found.effects)
 
 
 def changed(arm: ArmHeader, **changes: object) -> ArmHeader:

@@ -37,11 +37,13 @@ def test_every_effect_is_a_dot_on_its_interval(design: Design) -> None:
     for place, effect in enumerate(ablation.by_size):
         assert labels[place].replace("\n", " ") == " ".join((effect.contrast.name, *effect.contrast.aliases))
         low, high = bars[place].get_xdata()
-        assert (low, high) == pytest.approx((effect.miou - effect.miou_ci, effect.miou + effect.miou_ci))
-        assert (float(dots[place].get_xdata()[0]), float(dots[place].get_ydata()[0])) == pytest.approx(
-            (effect.miou, place)
+        assert (low, high) == pytest.approx(
+            (effect.worth.miou - effect.worth.miou_ci, effect.worth.miou + effect.worth.miou_ci)
         )
-        assert {bars[place].get_color(), dots[place].get_color()} == {CONFIRM if effect.excludes_zero else SEARCH}
+        assert (float(dots[place].get_xdata()[0]), float(dots[place].get_ydata()[0])) == pytest.approx(
+            (effect.worth.miou, place)
+        )
+        assert {bars[place].get_color(), dots[place].get_color()} == {CONFIRM if effect.worth.told else SEARCH}
 
 
 def test_ablations_stand_below_each_other_on_one_scale() -> None:
@@ -61,6 +63,6 @@ def test_effects_that_no_seed_tells_are_named_and_not_drawn() -> None:
     figure = effects(found)
     (panel,) = figure.axes
     assert [text.get_text() for text in panel.get_yticklabels()] == ["flips", "adversary", "entropy"]
-    assert all(math.isnan(effect.miou) for effect in found[0].effects)
+    assert all(math.isnan(effect.worth.miou) for effect in found[0].effects)
     assert len(panel.lines) == 1
     assert np.asarray(Image.open(io.BytesIO(png(figure)))).std() > 0

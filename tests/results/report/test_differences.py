@@ -83,3 +83,11 @@ def test_classes_have_differences_of_their_own() -> None:
     fda = row(table, "FDA").comparison.classes[0]
     assert road[1] == f"**+{fda.miou:.3f} ± {fda.miou_ci:.3f}**"
     assert not road[2].startswith("**")
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.0314, "0.031"), (1.0, "1.000"), (math.nan, NONE)],
+)
+def test_p_values_have_three_digits(p: float, shown: str) -> None:
+    assert differences.p_value(p) == shown

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import math
 
 import pytest
 
 from platform.design.ablation.designs import Design
 from platform.results.ablation.effects import ablations
 from platform.results.report import comma_separated, markdown
-from platform.results.report.page.effects import effects, probability
+from platform.results.report.page.effects import effects
+from platform.results.report.sections.differences import p_value
 from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.invented_study import made
@@ -33,7 +33,7 @@ def test_the_page_has_the_section_behind_its_table() -> None:
 
 
 @pytest.mark.parametrize("design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4)])
-def test_each_effect_has_its_line_the_largest_first_and_bold_where_its_interval_excludes_zero(design: Design) -> None:
+def test_each_effect_has_its_line_the_largest_first_and_bold_where_it_is_told_from_chance(design: Design) -> None:
     *_, table = ablated(design)
     (found,) = ablations(table)
     shown = [line for line in lines_of(design) if line.startswith("| ")][2:]
@@ -41,9 +41,9 @@ def test_each_effect_has_its_line_the_largest_first_and_bold_where_its_interval_
     for line, effect in zip(shown, found.by_size, strict=True):
         name, miou, p, seeds, *together = (cell.strip() for cell in line.strip("|").split(" | "))
         assert name == effect.contrast.name
-        assert miou.startswith("**") == effect.excludes_zero
-        assert f"{effect.miou:+.3f} ± {effect.miou_ci:.3f}" in miou
-        assert p == probability(effect.p)
+        assert miou.startswith("**") == effect.worth.told
+        assert f"{effect.worth.miou:+.3f} ± {effect.worth.miou_ci:.3f}" in miou
+        assert p == p_value(effect.worth.p)
         assert seeds == "3"
         assert [each.replace("\\", "") for each in together] == ([" ".join(effect.contrast.aliases)] * bool(together))
 
@@ -69,14 +69,6 @@ def test_a_fraction_names_what_it_cannot_tell_apart() -> None:
     assert not any("resolution" in line for line in lines_of(FullFactorial()))
 
 
-@pytest.mark.parametrize(
-    ("p", "shown"),
-    [(0.0004, "\\< 0.001"), (0.034, "0.034"), (0.5, "0.5"), (0.999, "1"), (1.0, "1"), (math.nan, "–")],  # noqa: RUF001
-)
-def test_p_values_have_two_digits(p: float, shown: str) -> None:
-    assert probability(p) == shown
-
-
 def test_the_csv_has_one_line_per_effect() -> None:
     *_, table = ablated(FractionalFactorial(most=4), name="=ours")
     found = ablations(table)
@@ -90,5 +82,5 @@ def test_the_csv_has_one_line_per_effect() -> None:
     assert {(line["ablation"], line["design"], line["retuned"]) for line in lines} == {
         ("'=ours", "fractional factorial", "")
     }
-    assert [float(line["miou"]) for line in lines] == [effect.miou for effect in found[0].effects]
-    assert [float(line["p"]) for line in lines] == [effect.p for effect in found[0].effects]
+    assert [float(line["miou"]) for line in lines] == [effect.worth.miou for effect in found[0].effects]
+    assert [float(line["p"]) for line in lines] == [effect.worth.p for effect in found[0].effects]

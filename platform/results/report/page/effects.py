@@ -4,7 +4,9 @@ import math
 
 from platform.results.ablation.effects import Ablation, Effect, ablations
 from platform.results.report import wording
-from platform.results.report.page.text import bullets, escaped, rows
+from platform.results.report.page.text import bold, bullets, escaped, rows
+from platform.results.report.sections import differences
+from platform.results.statistics.significance import LEVEL
 from platform.results.table import Table
 
 NUMERALS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
@@ -67,22 +69,24 @@ def _values(ablation: Ablation) -> list[str]:
 
 
 def _interval(ablation: Ablation) -> str:
-    if all(math.isnan(effect.miou_ci) for effect in ablation.effects):
+    if all(math.isnan(effect.worth.miou_ci) for effect in ablation.effects):
         return "A single seed has no interval: do not rank these effects."
     return (
-        "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; bold where "
-        f"it excludes 0. p is that of the paired t-test, by Holm's correction for all {len(ablation.effects)} effects."
+        "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; p is that of "
+        f"the paired t-test, adjusted by Holm's method for all {len(ablation.effects)} effects. Bold where p is at "
+        f"most {LEVEL:g}, and the effect one that these seeds can find{_findable(ablation)}."
     )
 
 
+def _findable(ablation: Ablation) -> str:
+    """The smallest that they can, where it is the same for all."""
+    least = {f"{effect.worth.detectable:.3f}" for effect in ablation.effects}
+    return f", {least.pop()} or more" if len(least) == 1 else ""
+
+
 def _numbers(effect: Effect) -> tuple[str, str, str]:
-    text = wording.plus_minus(effect.miou, effect.miou_ci, "+")
-    return f"**{text}**" if effect.excludes_zero else text, probability(effect.p), str(effect.seeds)
-
-
-def probability(p: float) -> str:
-    """A p-value in two digits: `0.034`, `< 0.001`."""
-    return wording.NONE if math.isnan(p) else "\\< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.995 else "1"
+    text = wording.plus_minus(effect.worth.miou, effect.worth.miou_ci, "+")
+    return bold(text) if effect.worth.told else text, differences.p_value(effect.worth.p), str(effect.worth.seeds)
 
 
 def _aliases(effect: Effect) -> str:
