@@ -36,7 +36,7 @@ HOMES = {
     "mlflow": {"results/mirror"},
     "optuna": {"search"},
     "matplotlib": {"results/figures"},
-    "rich": {"commands/terminal", "results/audit", "results/lines.py", "results/report"},
+    "rich": {"commands/terminal", "results/against", "results/audit", "results/lines.py", "results/report"},
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
     "scipy": {"results/statistics", "shifts/town"},

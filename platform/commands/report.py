@@ -41,7 +41,7 @@ def reselect(file: StudyFile, store: Store, select: str) -> int:
 
 def tabulate(ledger: Ledger, header: StudyHeader) -> int:
     """Write the table's files, print the table and their paths."""
-    return _written(ledger.store, header, _in_order(header, ledger.asks), ledger.by_arm())
+    return _written(ledger.store, header, in_order(header, ledger.asks), ledger.by_arm())
 
 
 def name_damages(store: Store) -> None:
@@ -50,7 +50,7 @@ def name_damages(store: Store) -> None:
         say(note)
 
 
-def _in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
+def in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
     """Asks in the order of the study's arms, whatever machine was ready first."""
     arms = [arm.name for arm in header.arms]
     return sorted(asks, key=lambda ask: (arms.index(ask.arm), ask.phase == "confirm", ask.number))

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import Any, Literal, TextIO
 
 from platform import shifts
+from platform.commands.against import against
 from platform.commands.before.beside import load
 from platform.commands.before.refusals import (
     check_answers,
@@ -96,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return report(file, store)
         if options.reselect is not None:
             return reselect(file, store, options.reselect)
+        if options.against is not None:
+            return against(file, store, options.against)
         return _run(file, store, options.address, options.fresh)
 
 
@@ -112,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--report", action="store_true", help="write the table again from the records; train nothing")
     what.add_argument(
         "--reselect", metavar="NAME", help="the table that another selector would have led to, from the records alone"
+    )
+    what.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="why numbers differ from those of another study on record, by its name, folder or file, or of a trial, "
+        "by its id, or of two, ID:ID; proposes the study that would tell",
     )
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
     parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, some seconds each")

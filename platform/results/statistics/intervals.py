@@ -1,4 +1,4 @@
-"""Intervals for a mean over few seeds: Student's t, and the bootstrap where there are seeds enough for it."""
+"""Intervals for means over few seeds, and for the difference of two: Student's t, Welch's, and the bootstrap."""
 
 import math
 from collections.abc import Sequence
@@ -40,6 +40,27 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     if number == 1:
         return mean, math.nan
     return mean, quantile(number) * float(np.std(values, ddof=1)) / math.sqrt(number)
+
+
+def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Difference of two means, of samples that share nothing, and half-width of its 95 % interval.
+
+    Welch's: t(0.975, v) sqrt(a + b), a and b being the variances of the two means, and
+    v = (a + b)^2 / (a^2 / (n - 1) + b^2 / (m - 1)) (Welch, Biometrika 34, 1947). Both are nan without values on either
+    side; for a single value on one of them the half-width is nan.
+    """
+    if not first or not second:
+        return math.nan, math.nan
+    difference = float(np.mean(first) - np.mean(second))
+    if min(len(first), len(second)) == 1:
+        return difference, math.nan
+    one, two = (float(np.var(values, ddof=1)) / len(values) for values in (first, second))
+    if not one + two:
+        return difference, 0.0
+    # Of shares, since the square of a tiny variance may be 0.
+    share = one / (one + two)
+    freedom = 1 / (share**2 / (len(first) - 1) + (1 - share) ** 2 / (len(second) - 1))
+    return difference, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(one + two)
 
 
 def quantile(number: int) -> float:

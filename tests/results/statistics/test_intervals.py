@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from platform.results.statistics import intervals
-from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED, NO_BOUNDS, Bounds, bootstrapped, interval
+from platform.results.statistics.intervals import intervals
+from platform.results.statistics.intervals import (
+    LEAST_BOOTSTRAPPED,
+    NO_BOUNDS,
+    Bounds,
+    bootstrapped,
+    interval,
+    welch_interval,
+)
 
 
 @pytest.mark.parametrize(("number", "quantile"), [(2, 12.706), (3, 4.303), (5, 2.776), (10, 2.262)])
@@ -76,3 +83,29 @@ def test_bounds_hold_their_ends_and_no_bounds_hold_nothing() -> None:
     assert 0.2 in Bounds(0.1, 0.2)
     assert 0.21 not in Bounds(0.1, 0.2)
     assert 0.0 not in NO_BOUNDS
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_difference_of_two_samples_agrees_with_scipys_welch(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    first, second = (random.normal(0.3, random.uniform(1e-4, 0.1), random.integers(2, 9)).tolist() for _ in range(2))
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    difference, half_width = welch_interval(first, second)
+    assert (difference - half_width, difference + half_width) == pytest.approx((low, high))
+
+
+def test_two_samples_of_unequal_spread_are_covered_in_95_of_100_studies() -> None:
+    random = np.random.default_rng(7)
+    draws = zip(random.normal(0.3, 0.02, (4000, 3)).tolist(), random.normal(0.3, 0.04, (4000, 5)).tolist(), strict=True)
+    covered = [abs(difference) <= half for difference, half in (welch_interval(*pair) for pair in draws)]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_sample_of_one_value_gives_no_interval_and_of_none_no_difference() -> None:
+    assert welch_interval([0.3], [0.1, 0.2])[0] == pytest.approx(0.15)
+    assert math.isnan(welch_interval([0.3], [0.1, 0.2])[1])
+    assert all(map(math.isnan, welch_interval([], [0.1, 0.2])))
+
+
+def test_two_samples_without_any_spread_differ_by_exactly_so_much() -> None:
+    assert welch_interval([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.0)

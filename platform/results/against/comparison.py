@@ -1,0 +1,247 @@
+"""Two studies, or two trials, side by side: their rows, what differs in each, and what differs in all."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from platform.records.record import ArmHeader, Ask, Record, StudyHeader
+from platform.results.against import score
+from platform.results.against.difference import ABSENT, Difference, Weight, circumstances, differences, texts
+from platform.results.against.promise import Promise, parting, promise
+from platform.results.against.score import Gap, Half
+from platform.results.aggregation import tabulate
+from platform.results.runs import ArmRuns
+from platform.results.table import Table
+
+SEARCHING: dict[str, Weight] = {
+    "checkpoint": "choice",
+    "seeds": "numbers",
+    "select": "choice",
+    "selector": "choice",
+    "search_trials": "choice",
+    "rungs": "choice",
+    "reduction": "choice",
+    "smoothing": "choice",
+    "parallel": "choice",
+    "promote": "choice",
+    "reference": "nothing",
+    "source": "nothing",
+}
+"""Fields of a study's header beside those that its trials say, and what they can do."""
+NOTES = {
+    "checkpoint": "which evaluation of a run is scored",
+    "seeds": "the mean is over more of them",
+    "selector": "digest of its class, settings and code",
+    "reference": "what differences in its own table are to",
+    "source": "the study file's text",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """A study on record."""
+
+    label: str
+    """What it is, and in a second line where."""
+    header: StudyHeader
+    asks: Sequence[Ask]
+    by_arm: Mapping[str, Mapping[str, Record]]
+    """The records as each arm has them, by trial."""
+    records: Mapping[str, Record]
+    """All that is on record of every trial."""
+
+
+@dataclass(frozen=True)
+class RowPair:
+    """Two rows of one name, or two trials."""
+
+    name: str
+    this: Half
+    other: Half
+    gap: Gap
+    differences: tuple[Difference, ...]
+    """But for those that are the same in every row."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two sides."""
+
+    this: str
+    other: str
+    scored: str
+    """What the scores are."""
+    rows: tuple[RowPair, ...]
+    everywhere: tuple[Difference, ...]
+    """What differs in every row, and between the studies as a whole."""
+    alone: tuple[tuple[str, ...], tuple[str, ...]]
+    """The rows that only one side has."""
+    promise: Promise
+    notes: tuple[tuple[str, ...], tuple[str, ...]]
+    """What is missing or went wrong, on either side."""
+    missing: bool
+    """Whether a row of both sides lacks seeds, or a trial its score."""
+    parting: str = ""
+    """From where on the reports of two trials differ."""
+
+
+def studies(this: Side, other: Side) -> Comparison:
+    """Compare the rows that two studies have in common, by name."""
+    tables = tuple(tabulate(side.header, side.asks, side.by_arm) for side in (this, other))
+    arms = tuple({arm.name: arm for arm in side.header.arms} for side in (this, other))
+    common = [name for name in arms[0] if name in arms[1]]
+    rows = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables) for name in common]
+    rows, everywhere = _apart(rows)
+    lacking = [row for table in tables for row in table.rows if row.arm in common and row.troubles.seeds_missing]
+    return Comparison(
+        this=this.label,
+        other=other.label,
+        scored="mIoU on the test split, mean over seeds",
+        rows=tuple(rows),
+        everywhere=(*everywhere, *_of_the_studies(this.header, other.header)),
+        alone=(_beside(arms[0], arms[1]), _beside(arms[1], arms[0])),
+        promise=promise(this.records, other.records),
+        notes=(_notes(tables[0], common), _notes(tables[1], common)),
+        missing=bool(lacking),
+    )
+
+
+def trials(this: Record, other: Record, labels: tuple[str, str]) -> Comparison:
+    """Compare two trials."""
+    sides = tuple(Half("trial", record.trial, (record,), score.of_trial(record)) for record in (this, other))
+    confirms = {record.trial.confirms for record in (this, other)}
+    notes = tuple(_of_a_trial(record) for record in (this, other))
+    parted = ""
+    if this.trial.id != other.trial.id and (found := parting(this, other)) is not None:
+        step, name, one, two = found
+        parted = f"their reports differ from step {step:,} on: {name} is {one}, and {two}"
+    split = {True: "the test split", False: "the labelled val split"}
+    return Comparison(
+        this=labels[0],
+        other=labels[1],
+        scored=f"mIoU on {' and on '.join(split[each] for each in sorted(confirms, reverse=True))}, of one run each",
+        rows=(_pair("trial", sides[0], sides[1], ()),),
+        everywhere=(),
+        alone=((), ()),
+        promise=promise({this.trial.id: this}, {other.trial.id: other}),
+        notes=(notes[0], notes[1]),
+        missing=not (sides[0].miou and sides[1].miou),
+        parting=parted,
+    )
+
+
+def _rows(name: str, arms: tuple[ArmHeader, ArmHeader], sides: tuple[Side, Side], tables: tuple[Table, ...]) -> RowPair:
+    runs = [table.runs[name] for table in tables]
+    seeds = [{run.ask.trial.seed for run in each.confirm} for each in runs]
+    common = seeds[0] & seeds[1]
+    halves = [_half(name, each, common or own, side.header) for each, own, side in zip(runs, seeds, sides, strict=True)]
+    return _pair(name, halves[0], halves[1], _of_the_arms(*arms), arms)
+
+
+def _half(name: str, runs: ArmRuns, seeds: set[int], header: StudyHeader) -> Half:
+    asked = [run.ask.trial for run in runs.confirm if run.ask.trial.seed in seeds]
+    records = tuple(run.record for run in runs.confirm if run.record is not None)
+    return Half(name, next(iter(asked), None), records, score.of_runs(runs.confirm, header.groups))
+
+
+def _pair(
+    name: str,
+    this: Half,
+    other: Half,
+    besides: Sequence[Difference],
+    arms: tuple[ArmHeader, ArmHeader] | None = None,
+) -> RowPair:
+    found: list[Difference] = []
+    if this.trial is not None and other.trial is not None:
+        found += differences(this.trial, other.trial)
+    if arms is not None:
+        found = [_with_origins(each, *arms) for each in found]
+    same_code = this.trial is None or other.trial is None or this.trial.code == other.trial.code
+    found += [*besides, *circumstances(this.records, other.records, same_code)]
+    return RowPair(name, this, other, score.gap(this, other, score.draw_alike(this, other)), tuple(found))
+
+
+def _with_origins(difference: Difference, this: ArmHeader, other: ArmHeader) -> Difference:
+    """A setting's difference, with where its values come from where that is not the same."""
+    origins = [_origin(difference.name, arm) for arm in (this, other)]
+    if not any(origins) or difference.note:
+        return difference
+    said = [origin or "default" for origin in origins]
+    if said == ["given", "given"]:
+        return difference
+    note = f"both {said[0]}" if said[0] == said[1] else f"{said[0]}, {said[1]}"
+    return Difference(difference.name, difference.this, difference.other, difference.weight, note)
+
+
+def _origin(name: str, arm: ArmHeader) -> str:
+    return "searched" if name in arm.searched else "given" if name in arm.given else ""
+
+
+def _of_the_arms(this: ArmHeader, other: ArmHeader) -> list[Difference]:
+    """What differs of two rows besides their trials."""
+    found: list[tuple[str, object, object, Weight]] = [
+        (f"range of {name}", this.searched.get(name, ABSENT), other.searched.get(name, ABSENT), "choice")
+        for name in dict.fromkeys((*this.searched, *other.searched))
+    ]
+    found += [
+        ("comes after", ", ".join(this.after) or ABSENT, ", ".join(other.after) or ABSENT, "numbers"),
+        ("labels of the target", this.few, other.few, "numbers"),
+    ]
+    return [Difference(name, *texts(one, two), weight) for name, one, two, weight in found if one != two]
+
+
+def _of_the_studies(this: StudyHeader, other: StudyHeader) -> list[Difference]:
+    found = []
+    for name, weight in SEARCHING.items():
+        one, two = getattr(this, name), getattr(other, name)
+        if one != two:
+            said = _digests(one, two) if name in ("source", "selector") else texts(one, two)
+            found.append(Difference(name.replace("_", " "), *said, weight, NOTES.get(name, "")))
+    return found
+
+
+def _digests(this: str, other: str) -> tuple[str, str]:
+    """Two long texts, by what tells them apart."""
+    one, two = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in (this, other))
+    return one, two
+
+
+def _apart(rows: Sequence[RowPair]) -> tuple[list[RowPair], list[Difference]]:
+    """The rows, without what is the same in all of them."""
+    known = [row for row in rows if row.this.trial is not None and row.other.trial is not None]
+    if len(known) < 2:
+        return [*rows], []
+    alike = [each for each in known[0].differences if all(each in row.differences for row in known)]
+    return [
+        RowPair(
+            row.name,
+            row.this,
+            row.other,
+            row.gap,
+            tuple(each for each in row.differences if each not in alike),
+        )
+        for row in rows
+    ], alike
+
+
+def _beside(these: Mapping[str, ArmHeader], others: Mapping[str, ArmHeader]) -> tuple[str, ...]:
+    return tuple(name for name in these if name not in others)
+
+
+def _notes(table: Table, common: Sequence[str]) -> tuple[str, ...]:
+    """What a table says of the rows that both sides have."""
+    beginnings = tuple(f"{name}: " for name in common)
+    return tuple(note for note in table.notes if note.startswith(beginnings))
+
+
+def _of_a_trial(record: Record) -> tuple[str, ...]:
+    """How a trial ended, where that is not whole."""
+    if record.end is None:
+        return (f"it has not ended: step {record.step:,} of {record.trial.steps:,}",)
+    return (f"{record.end.state}: {record.end.reason}",) if record.end.cause else ()
+
+
+def nearest(record: Record, side: Side) -> Record | None:
+    """The trial of a study that differs in the fewest settings, of those on the same seed that have reports."""
+    alike = [own for own in side.records.values() if own.trial.seed == record.trial.seed and own.reports]
+    return min(alike, key=lambda own: len(differences(own.trial, record.trial)), default=None)

@@ -1,0 +1,255 @@
+"""A comparison as text of a terminal's width: scores, then what differs by what it can do, then what to do."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from platform.records.plain import legible
+from platform.results.against.comparison import Comparison, RowPair
+from platform.results.against.difference import Difference, Weight
+from platform.results.lines import arms_listed, hanging, padded
+
+COLUMNS = 80
+ROW, NAME, VALUE = 20, 22, 24
+"""Columns of a row's name, of a setting's, and of a value beside another one."""
+INDENT = "  "
+HEADS: dict[Weight, str] = {
+    "numbers": "Differs, and decides the numbers",
+    "choice": "Differs, and changes no trial: only which is chosen or counts",
+    "last bits": "Differs, and changes last bits, of which training makes as much as of another seed",
+}
+HARMLESS = "Differs, and changes no number"
+EVERYWHERE = "all rows"
+BROKEN = "!!! BROKEN PROMISE !!!"
+
+
+def render(comparison: Comparison) -> str:
+    """The comparison, without what is proposed."""
+    parts = [
+        _sides(comparison),
+        _broken(comparison),
+        _scores(comparison),
+        *(_differing(comparison, weight) for weight in HEADS),
+        _harmless(comparison),
+        _alike(comparison),
+        _notes(comparison),
+        _promise(comparison),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sides(comparison: Comparison) -> str:
+    labels = (("this", comparison.this), ("other", comparison.other))
+    # A place stays whole, so that it can be copied.
+    return "\n".join(
+        f"{name if not number else '':<7}{legible(line)}"
+        for name, label in labels
+        for number, line in enumerate(label.split("\n"))
+    )
+
+
+def _scores(comparison: Comparison) -> str:
+    lines = [f"{'row':<{ROW}}{'this':>13}{'other':>13}{'this - other':>14}    seeds"]
+    for row in comparison.rows:
+        this, other = (_score(side.miou.values()) for side in (row.this, row.other))
+        name = padded(_cut(row.name, ROW - 1), ROW)
+        lines.append(f"{name}{this:>13}{other:>13}{_gap(row):>16}  {_seeds(row)}".rstrip())
+    lines += ["", *_hung(f"{_sentence(comparison.scored)} {_reading(comparison)}")]
+    for who, names in zip(("this", "other"), comparison.alone, strict=True):
+        if names:
+            lines += _hung(f"Only {who} has {arms_listed([legible(name) for name in names])}.")
+    return "\n".join(lines)
+
+
+def _score(values: Iterable[float]) -> str:
+    # scipy takes a moment to import.
+    from platform.results.statistics.intervals import interval
+
+    return _plus_minus(*interval([*values]))
+
+
+def _plus_minus(mean: float, half_width: float, sign: str = "") -> str:
+    spread = "" if math.isnan(half_width) else f"±{half_width:.3f}"
+    return "-" if math.isnan(mean) else f"{mean:{sign}.3f}{spread}"
+
+
+def _gap(row: RowPair) -> str:
+    if math.isnan(row.gap.miou):
+        return "-  "
+    if row.gap.way == "same trials" and not row.gap.miou:
+        return "equal  "
+    star = " *" if row.gap.excludes_zero and row.gap.way != "same trials" else "  "
+    return _plus_minus(row.gap.miou, row.gap.half_width, "+") + star
+
+
+def _seeds(row: RowPair) -> str:
+    this, other = row.gap.seeds
+    number = str(this) if this == other else f"{this} and {other}"
+    return {"one run each": "", "same trials": f"{number}, same trials"}.get(row.gap.way, f"{number}, {row.gap.way}")
+
+
+def _reading(comparison: Comparison) -> str:
+    ways = {row.gap.way for row in comparison.rows}
+    said = ["One run has no interval: the difference may be chance."] if ways == {"one run each"} else []
+    if any(max(row.gap.seeds) > 1 for row in comparison.rows):
+        said.append("± is the half-width of a 95 % interval: Student's t over seeds for a row.")
+    if "paired" in ways:
+        said.append(
+            "Paired: of the differences seed by seed, since a seed means the same initial weights and the same order "
+            "of the same images on both sides."
+        )
+    if "Welch" in ways:
+        whys = dict.fromkeys(row.gap.why for row in comparison.rows if row.gap.way == "Welch")
+        said.append(f"Welch: of two samples of unequal variance, not paired because of {'; '.join(whys)}.")
+    if any(row.gap.excludes_zero and row.gap.way != "same trials" for row in comparison.rows):
+        said.append("* where the interval excludes 0.")
+    return " ".join(said)
+
+
+def _differing(comparison: Comparison, weight: Weight) -> str:
+    """What differs with this weight, row by row."""
+    blocks = [(EVERYWHERE, comparison.everywhere), *((row.name, row.differences) for row in comparison.rows)]
+    lines = []
+    for name, differences in blocks:
+        found = [each for each in differences if each.weight == weight]
+        if found and len(comparison.rows) > 1:
+            lines.append(f"{INDENT}{_cut(name, COLUMNS - len(INDENT))}")
+        for each in found:
+            lines += _difference(each, INDENT * (2 if len(comparison.rows) > 1 else 1))
+    if not lines:
+        return ""
+    return "\n".join([*_hung(f"{HEADS[weight]}:"), *lines])
+
+
+def _harmless(comparison: Comparison) -> str:
+    """What differs and changes nothing, in few words."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for each in (*comparison.everywhere, *(each for row in comparison.rows for each in row.differences)):
+        if each.weight == "nothing":
+            found.setdefault(each.name, set()).add((each.this, each.other, each.note))
+    if not found:
+        return ""
+    said = []
+    for name, values in found.items():
+        this, other, note = next(iter(values))
+        several = "row by row" if len(values) > 1 else note if name == "source" else f"{this}; {other}"
+        said.append(legible(f"{name} ({several})"))
+    return "\n".join(_hung(f"{HARMLESS}: {', '.join(said)}.", rest=INDENT))
+
+
+def _difference(difference: Difference, indent: str) -> list[str]:
+    name = legible(difference.name)
+    note = f"  {legible(difference.note)}" if difference.note else ""
+    narrow = max(cell_len(difference.this), cell_len(difference.other)) < VALUE and cell_len(name) < NAME
+    if narrow:
+        line = f"{indent}{padded(name, NAME)}{padded(difference.this, VALUE)}{difference.other}"
+        if cell_len(line + note) <= COLUMNS:
+            return [line + note]
+        return [line, *([f"{indent}{INDENT}({note.strip()})"] if note else [])]
+    begun = f"{indent}{INDENT}"
+    return [
+        *_hung(name + (f" ({note.strip()})" if note else ""), indent),
+        *_hung(difference.this, f"{begun}this   ", f"{begun}       "),
+        *_hung(difference.other, f"{begun}other  ", f"{begun}       "),
+    ]
+
+
+def _alike(comparison: Comparison) -> str:
+    """That nothing that is on record accounts for a difference, where that is so."""
+    bare = [
+        row.name
+        for row in comparison.rows
+        if row.this.trial is not None
+        and row.other.trial is not None
+        and not any(each.weight == "numbers" for each in (*comparison.everywhere, *row.differences))
+    ]
+    if not bare:
+        return ""
+    if len(comparison.rows) == 1:
+        return "Nothing differs that decides the numbers."
+    return "\n".join(_hung(f"Nothing differs that decides the numbers of {arms_listed([*map(legible, bare)])}."))
+
+
+def _notes(comparison: Comparison) -> str:
+    lines = _hung(f"{_sentence(legible(comparison.parting))}") if comparison.parting else []
+    lines += [
+        line
+        for who, notes in zip(("this", "other"), comparison.notes, strict=True)
+        for note in notes
+        for line in _hung(legible(note), f"! {who}: ", INDENT)
+    ]
+    return "\n".join(lines)
+
+
+def _promise(comparison: Comparison) -> str:
+    promise = comparison.promise
+    if not promise.trials:
+        return ""
+    equal = promise.trials - len(promise.unequal)
+    lines = []
+    if equal:
+        said = ("s are", "their") if equal > 1 else (" is", "its")
+        lines += _hung(f"{equal} trial{said[0]} on both sides, by the same id, and all of {said[1]} numbers are equal.")
+    for excuse in dict.fromkeys(each.excuse for each in promise.unequal if each.excuse):
+        found = [each for each in promise.unequal if each.excuse == excuse]
+        lines += _hung(
+            f"{len(found)} of {promise.trials} trials of the same ids were trained {excuse}, and their numbers differ: "
+            f"{found[0].trial} from step {found[0].step:,} on. An id promises its numbers on one kind of device."
+        )
+    return "\n".join(lines)
+
+
+def _broken(comparison: Comparison) -> str:
+    broken = comparison.promise.broken
+    if not broken:
+        return ""
+    lines = [
+        BROKEN,
+        *_hung(
+            f"{len(broken)} of {comparison.promise.trials} trials that both sides have, by the same id, do not have "
+            "the same numbers, on the same kind of device. A record was changed, a machine computes wrongly, or "
+            "this is a mistake of ours: please report it, with both records."
+        ),
+    ]
+    for each in broken[:5]:
+        lines += _hung(
+            f"{each.trial} at step {each.step:,}: {legible(each.name)} is {each.this}, and {each.other}",
+            INDENT,
+            INDENT * 2,
+        )
+    if len(broken) > 5:
+        lines.append(f"{INDENT}and {len(broken) - 5} more")
+    return "\n".join(lines)
+
+
+def _hung(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    return hanging(text, COLUMNS, first, first if rest is None else rest)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if not text.startswith("mIoU") else f"{text}."
+
+
+def _cut(name: str, columns: int) -> str:
+    """A name that fits, without its end."""
+    name = legible(name)
+    return name if cell_len(name) <= columns else f"{set_cell_size(name, columns - 2).rstrip()}.."
+
+
+def proposals(lines: Sequence[str], refusals: Mapping[str, Sequence[str]], remedies: Sequence[str]) -> str:
+    """What is proposed: `lines` name files, `refusals` say for which rows there are none, and why.
+
+    `remedies` tell how to find out what no study file can say.
+    """
+    said = []
+    if lines:
+        said = ["The ablation that would tell, as study files:", *(f"{INDENT}{line}" for line in lines)]
+        said.append("Read it, then run it as any other: python -m platform.study FILE --plan")
+    for why, names in refusals.items():
+        rows = f" for {arms_listed([*map(legible, names)])}" if names != ["trial"] else ""
+        said += _hung(f"No study is proposed{rows}: {legible(why)}.")
+    if remedies:
+        said.append("To find out what else makes a difference:" if lines else "To find out what makes the difference:")
+        said += [line for remedy in remedies for line in _hung(legible(remedy), f"{INDENT}- ", INDENT * 2)]
+    return "\n".join(said)
