@@ -207,6 +207,7 @@ def _files(
 ) -> list[str]:
     """Write the files of one row, and say what they are. Raises _NoProposal, and OSError."""
     from platform.results.against import proposal as proposals
+    from platform.results.against.comparison import deciding
 
     assert row.this.trial is not None
     assert row.other.trial is not None
@@ -218,12 +219,13 @@ def _files(
             raise proposals.Unsayable("it begins from trials of other rows; compare the studies")
         seeds = max(len(row.this.miou), len(row.other.miou), (file.study if this is None else this.header).seeds)
         own = _own(file.study)
+        alone = deciding(row, found)
+        if len(alone) == 1 and alone[0].name != "code":
+            raise _NoProposal(f"{alone[0].name} alone differs, so that the difference above is what it does")
         factors = proposals.factors_between(row.this.trial, row.other.trial, own)
         if not _begin_alike(before, found, own):
             raise _NoProposal("what it begins from differs by itself, and is to be explained first")
         besides = proposals.unsaid(factors, (*row.differences, *found.everywhere))
-        if len(factors) == 1 and not besides:
-            raise _NoProposal(f"{factors[0].name} alone differs, so that the difference above is what it does")
         proposal = proposals.propose(
             row.this.trial, row.other.trial, before, arm.after if arm else (), budget, seeds, own
         )

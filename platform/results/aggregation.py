@@ -270,9 +270,9 @@ def _tuned(arm: ArmHeader, runs: ArmRuns) -> str:
     trial = runs.confirm[0].ask.trial
     values = {**trial.recipe, **trial.hyperparameters}
     lent = f"as {legible(arm.tuned_as)}: " if arm.tuned_as else ""
-    return lent + ", ".join(
-        f"{name}={short(values[name])}{_meaning(trial.resolved.get(name))}" for name in arm.searched
-    )
+    # Somebody else's header may search what no trial has.
+    said = {name: short(values.get(name, "?")) for name in arm.searched}
+    return lent + ", ".join(f"{name}={value}{_meaning(trial.resolved.get(name))}" for name, value in said.items())
 
 
 def _meaning(resolved: Mapping[str, Any] | None) -> str:

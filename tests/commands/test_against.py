@@ -135,7 +135,7 @@ def test_settings_that_all_rows_share_are_told_apart_in_files_of_their_own(folde
     assert "No study is proposed for source only and AdaBN: steps alone differs" in text
     first, second = proposed(folder)
     assert [load(path).study.budget.steps for path in (first, second)] == [8, 12]
-    ids = {}
+    ids = dict[str, str]()
     for path in (first, second):
         study = load(path).study
         ids |= {row.name: row.trial({}, 1, study.shift.identity()).id for row in study.rows}

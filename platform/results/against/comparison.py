@@ -194,7 +194,8 @@ def _of_the_studies(this: StudyHeader, other: StudyHeader) -> list[Difference]:
     found = []
     for name, weight in SEARCHING.items():
         one, two = getattr(this, name), getattr(other, name)
-        if one != two:
+        # Another name is another selector.
+        if one != two and not (name == "selector" and this.select != other.select):
             said = _digests(one, two) if name in ("source", "selector") else texts(one, two)
             found.append(Difference(name.replace("_", " "), *said, weight, NOTES.get(name, "")))
     return found
@@ -239,6 +240,17 @@ def _of_a_trial(record: Record) -> tuple[str, ...]:
     if record.end is None:
         return (f"it has not ended: step {record.step:,} of {record.trial.steps:,}",)
     return (f"{record.end.state}: {record.end.reason}",) if record.end.cause else ()
+
+
+def deciding(row: RowPair, comparison: Comparison) -> list[Difference]:
+    """What differs of a row and may account for its score, but for what only follows from other rows' differences."""
+    every = (*row.differences, *comparison.everywhere)
+    return [
+        each
+        for each in every
+        if (each.weight in ("numbers", "last bits") and each.name not in ("begins from", "seeds"))
+        or each.name == "checkpoint"
+    ]
 
 
 def nearest(record: Record, side: Side) -> Record | None:

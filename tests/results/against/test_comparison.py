@@ -178,7 +178,7 @@ def test_a_study_that_has_not_finished_says_what_is_missing() -> None:
 
 
 def test_a_broken_promise_comes_first_and_loud() -> None:
-    this, other = ({}, {})
+    this, other = dict[str, Record](), dict[str, Record]()
     for records, value in ((this, 0.25), (other, 0.75)):
         for trial_id, record in side().records.items():
             reports = tuple(dataclasses.replace(each, device="cpu") for each in record.reports)

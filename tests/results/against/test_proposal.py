@@ -48,8 +48,8 @@ def trial(made: Study, name: str = "row", seed: int = 1, after: tuple[str, ...] 
 
 def written(folder: Path, this: Trial, other: Trial, **given: Any) -> list[Path]:
     """The files of a proposal, in their order."""
-    given = {"before": [], "after": (), "budget": Budget(steps=1, evaluations=1), "seeds": 3, "own": ()} | given
-    proposal = propose(this, other, **given)
+    usual: dict[str, Any] = {"before": [], "after": (), "budget": Budget(steps=1, evaluations=1), "seeds": 3, "own": ()}
+    proposal = propose(this, other, **usual | given)
     assert proposal is not None
     said = unsaid(proposal.factors, differences(this, other))
     paths = []
@@ -336,7 +336,7 @@ def test_a_class_of_the_study_files_own_is_not_taken_for_one_of_the_shelf() -> N
 
 def test_a_text_that_may_name_a_file_is_not_taken_over() -> None:
     good = trial(study({"row": Arm(FDA)}))
-    named = {"method": "TranslatedImages", "hyperparameters": {"folder": "/home/somebody/secret"}, "resolved": {}}
+    named: dict[str, Any] = {"method": "TranslatedImages", "hyperparameters": {"folder": "/home/somebody/secret"}}
     with pytest.raises(Unsayable, match="may name a file"):
         factors_between(good, dataclasses.replace(good, **named), ())
 

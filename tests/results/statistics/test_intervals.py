@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from platform.results.statistics.intervals import intervals
+from platform.results.statistics import intervals
 from platform.results.statistics.intervals import (
     LEAST_BOOTSTRAPPED,
     NO_BOUNDS,
