@@ -23,6 +23,7 @@ from platform.shifts.definition.owners import is_users
 
 if TYPE_CHECKING:
     from platform.results.against.comparison import Comparison, RowPair, Side
+    from platform.results.against.proposal import Unsaid
     from platform.results.against.proposal.design import Before
 
 TRIAL = re.compile(r"(?:(?P<results>.+)/trials/)?(?P<id>[0-9a-f]{12})/?")
@@ -175,7 +176,11 @@ def _trial(store: Store, named: re.Match[str]) -> _Trial:
 
 def _proposed(file: StudyFile, store: Store, found: "Comparison", this: "Side | None", other: str) -> str:
     """Write the studies that would tell, and say which; empty where no row differs."""
-    lines, refusals, remedies = list[str](), dict[str, list[str]](), dict[str, None]()
+    from platform.results.against.proposal import remedies
+    from platform.results.against.text import proposals
+
+    besides: list[Unsaid] = []
+    lines, refusals = list[str](), dict[str, list[str]]()
     folder, taken = store.study_folder(file.name) / FOLDER, set[str]()
     for row in found.rows:
         if row.gap.way == "same trials" or row.this.trial is None or row.other.trial is None:
@@ -183,23 +188,21 @@ def _proposed(file: StudyFile, store: Store, found: "Comparison", this: "Side | 
         try:
             lines += _files(file, row, found, this, (folder, _stem(file.name, row.name, other, taken)))
         except _NoProposal as why:
-            remedies |= dict.fromkeys(why.remedies)
+            besides += why.besides
             refusals.setdefault(str(why), []).append(row.name)
         except OSError as error:
             raise MachineFailed(
                 f"the study that would tell cannot be written to {folder}: {one_line(error)}"
             ) from error
-    from platform.results.against.text import proposals
-
-    return proposals(lines, refusals, [*remedies])
+    return proposals(lines, refusals, remedies(besides))
 
 
 class _NoProposal(Exception):
-    """Why no study file would tell, and what would."""
+    """Why no study file would tell, and what differs besides."""
 
-    def __init__(self, why: str, remedies: Sequence[str] = ()) -> None:
+    def __init__(self, why: str, besides: "Sequence[Unsaid]" = ()) -> None:
         super().__init__(why)
-        self.remedies = remedies
+        self.besides = besides
 
 
 def _files(
@@ -236,7 +239,7 @@ def _files(
     question = f"Which setting makes {row.name} of other differ from that of this?"
     if this is None:
         question = "Which setting makes the other trial differ from this one?"
-    made = proposals.sources(proposal, question, (found.this, found.other), besides)
+    made = proposals.sources(proposal, question, (found.this, found.other), [*map(str, besides)])
     lines = [f"{row.name}: {', '.join(factor.name for factor in proposal.factors)}"]
     for number, (source, each) in enumerate(made, start=1):
         path = folder / (f"{stem}-{number}.py" if len(made) > 1 else f"{stem}.py")

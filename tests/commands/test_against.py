@@ -246,7 +246,7 @@ def test_code_that_differs_is_said_with_how_to_find_out(folder: Path, run: Run) 
     said = " ".join(text.split())
     assert "paired because of other code, which may draw otherwise." in said
     assert "No study is proposed for source only, FDA and AdaBN: nothing differs that a study file can say." in said
-    assert "0123abc in other; check out 0123abc in another folder" in said
+    assert "git commit: check out 0123abc in another folder, and run the study there as well" in said
     assert proposed(folder) == []
 
 

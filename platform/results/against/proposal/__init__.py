@@ -7,6 +7,16 @@ fields; values are numbers, truth values and choices that a field lists; the res
 from platform.results.against.proposal.design import Proposal, factors_between, propose, rows_before
 from platform.results.against.proposal.setup import Unsayable
 from platform.results.against.proposal.source import sources
-from platform.results.against.proposal.unsaid import unsaid
+from platform.results.against.proposal.unsaid import Unsaid, remedies, unsaid
 
-__all__ = ["Proposal", "Unsayable", "factors_between", "propose", "rows_before", "sources", "unsaid"]
+__all__ = [
+    "Proposal",
+    "Unsaid",
+    "Unsayable",
+    "factors_between",
+    "propose",
+    "remedies",
+    "rows_before",
+    "sources",
+    "unsaid",
+]

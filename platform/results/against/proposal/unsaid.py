@@ -1,39 +1,67 @@
 """What differs between two rows and no study file can say, with how to find out what it does."""
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from platform.results.against.difference import Difference
 from platform.results.against.proposal.design import Factor
+from platform.results.lines import listed
+
+COMMIT, VERSION = re.compile(r"[0-9a-f]{7,64}"), re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
+"""What may be told to be typed into a shell: records may be somebody else's."""
 
 
-def unsaid(factors: Sequence[Factor], differences: Iterable[Difference]) -> list[str]:
-    """A sentence for each difference that may change numbers and is none of the factors."""
+class Unsaid(NamedTuple):
+    """A difference, and what tells what it does."""
+
+    difference: Difference
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.difference.name}: {self.difference.this} in this, {self.difference.other} in other; {self.remedy}"
+        )
+
+
+def unsaid(factors: Sequence[Factor], differences: Iterable[Difference]) -> list[Unsaid]:
+    """Each difference that may change numbers, is none of the factors, and is not said by another one."""
     keys = {key for factor in factors for key in factor.keys}
     said = {name for key in keys for name in (key, key.partition(".")[2])} | {each.name for each in factors}
     left = [each for each in differences if each.weight in ("numbers", "last bits") and each.name not in said]
-    return [
-        f"{each.name}: {each.this} in this, {each.other} in other{remedy}"
-        for each in left
-        for remedy in [_remedy(each)]
-        if remedy is not None
-    ]
+    # The code is that of a commit, with a version of torch.
+    told = {
+        "seeds",
+        "begins from",
+        "comes after",
+        *(["code"] if any(each.name == "git commit" for each in left) else []),
+    }
+    return [Unsaid(each, _remedy(each)) for each in left if each.name not in told]
 
 
-def _remedy(difference: Difference) -> str | None:
-    """How to find out, behind the values; None for what another difference says already."""
-    name = difference.name
-    if name in ("seeds", "begins from", "comes after"):
-        return None
+def remedies(found: Iterable[Unsaid]) -> list[str]:
+    """How to find out, each remedy once: `device and processor: run the study on the other's machine as well`."""
+    by_remedy: dict[str, dict[str, None]] = {}
+    for each in found:
+        by_remedy.setdefault(each.remedy, {})[each.difference.name] = None
+    return [f"{listed([*names])}: {remedy}" for remedy, names in by_remedy.items()]
+
+
+def _remedy(difference: Difference) -> str:
+    name, other = difference.name, difference.other
     if name == "git commit":
-        return f"; check out {difference.other} in another folder, and run the study there as well"
+        known = other.removesuffix("+")
+        which = known if COMMIT.fullmatch(known) else "that of the other"
+        return f"check out {which} in another folder, and run the study there as well"
     if name == "torch":
-        return f"; install torch=={difference.other} in an environment of its own, and run the study there as well"
+        which = f"torch=={other}" if VERSION.fullmatch(other) else "the other's torch"
+        return f"install {which} in an environment of its own, and run the study there as well"
     if name == "code":
-        return "; the code that trains, or torch: see the commit and the version, where they are on record"
+        return "the code that trains, or torch, has changed: run both studies again, with one checkout"
     if name.startswith(("shift.", "files of ")):
-        return "; bring the other's data or code of the shift, and run the study on them as well"
+        return "bring the other's data, or its code of the shift, and run the study on them as well"
     if name in ("device", "processor", "precision"):
-        return "; run the study there as well"
+        return "run the study on the other's machine as well"
     if name == "batches":
-        return "; give trials more memory, so that none takes its batches in halves"
-    return ""
+        return "give trials more memory, so that none takes its batches in halves"
+    return "this version's study files have no such setting"
