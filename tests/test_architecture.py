@@ -32,6 +32,7 @@ MOST_NAMES, MOST_MODULES, MOST_LINES = 18, 9, 400
 """At the root; in a folder, beside its sub-folders and its face; in a file."""
 
 HOMES = {
+    "codecarbon": {"running/machine/meters.py"},
     "ray": {"running", "commands/remote"},
     "mlflow": {"results/mirror"},
     "optuna": {"search"},

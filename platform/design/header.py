@@ -36,6 +36,8 @@ def header(
                 adapts=row.adapts,
                 tuned_as=row.arm.tuner,
                 **_place(row.arm.cell),
+                gpus=row.slot.gpus,
+                acts=row.filled({})[0].acts,
             )
             for row in study.rows
         ),

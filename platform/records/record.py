@@ -82,6 +82,11 @@ class Report:
     """What networks were computed in: `float32`, `bfloat16` or `float16`."""
     latency: float = 0.0
     """Median seconds from one image to its classes by what is deployed; 0 but in a confirm trial's last report."""
+    energy: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Joules that the machine's meters counted while a worker had the trial, since the previous report, by meter:
+    `processor 0`, and `GPU 3`, the one it is trained on. All that the machine did meanwhile is among them."""
+    metered: tuple[float, float] = (0.0, 0.0)
+    """From when to when, in seconds since 1970: it tells with which other trials a meter's joules are shared."""
 
     @property
     def times(self) -> dict[str, float]:
@@ -246,6 +251,10 @@ class ArmHeader:
     """The parts that the ablation takes away and puts in, and whether the arm has them."""
     against: str = ""
     """The arm that it is held against there; empty where effects are taken over all rows together."""
+    gpus: float = 1.0
+    """The share of a GPU that a trial takes where it is trained on one; before version 0.2 nobody wrote it down."""
+    acts: bool = True
+    """Whether its steps change anything: a vote is complete before the first."""
 
 
 @dataclasses.dataclass(frozen=True)

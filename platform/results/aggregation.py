@@ -14,9 +14,10 @@ from platform.networks.cost import Cost
 from platform.records.plain import legible
 from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.results.comparison import Comparison, compared, detectable
+from platform.results.fairness.ledger import Given, fairness, given_to
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
-from platform.results.runs import ArmRuns, Run, runs_by_arm
+from platform.results.runs import ArmRuns, Run, ancestors, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
 from platform.results.statistics.intervals import interval
 from platform.results.table import (
@@ -120,9 +121,10 @@ def _row(
         comparison=comparison,
         cost=_cost(cost),
         latency=UNTIMED_IMAGE,
-        effort=_effort(runs, [by_arm[name] for name in _ancestors(header, arm)]),
+        effort=_effort(runs, [by_arm[name] for name in ancestors(header, arm)]),
         speed=_speed(runs),
         troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
+        fairness=fairness(header, arm, runs),
     )
 
 
@@ -179,20 +181,13 @@ def _bounds(header: StudyHeader) -> tuple[str, str] | None:
 
 
 def _of_equal_budget(header: StudyHeader) -> list[str]:
-    """The rows of the most frequent budget, by search trials, rows before them and labels; the reference's of two."""
-    alike: dict[tuple[int, int], list[str]] = {}
+    """The rows of the most frequent budget, of those that know no target labels; the reference's of two."""
+    alike: dict[Given, list[str]] = {}
     for arm in sorted(header.arms, key=lambda arm: arm.name != header.reference):
         if not (arm.supervised or arm.few):
-            alike.setdefault((arm.search_trials, len(_ancestors(header, arm))), []).append(arm.name)
+            alike.setdefault(given_to(header, arm), []).append(arm.name)
     largest = max(alike.values(), key=len, default=[])
     return [arm.name for arm in header.arms if arm.name in largest]
-
-
-def _ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
-    """The arms that an arm comes after, and those that they come after."""
-    known = {other.name: other for other in header.arms}
-    near = [known[name] for name in arm.after if name in known]
-    return {other.name for other in near}.union(*(_ancestors(header, other) for other in near))
 
 
 def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:

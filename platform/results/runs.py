@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from platform.records.record import (
     SELECTED,
     TARGET_TEST,
+    ArmHeader,
     Ask,
     Confusion,
     End,
@@ -104,6 +105,17 @@ def runs_by_arm(
         own = records.get(arm.name, {})
         found[arm.name] = ArmRuns(_runs(search, own), _runs(counted, own, select), _runs(starts, own))
     return found
+
+
+def ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
+    """The arms that an arm comes after, and those that they come after."""
+    known, found, left = {other.name: other for other in header.arms}, set[str](), [*arm.after]
+    while left:
+        name = left.pop()
+        if name in known and name not in found:  # records may be somebody else's, and go in a circle
+            found.add(name)
+            left += known[name].after
+    return found - {arm.name}
 
 
 def _runs(asks: Sequence[Ask], records: Mapping[str, Record], select: str = "") -> tuple[Run, ...]:

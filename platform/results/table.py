@@ -8,6 +8,7 @@ from typing import Literal
 from platform.networks.cost import Cost
 from platform.records.record import Cause, StudyHeader
 from platform.results.comparison import Comparison, Detectable
+from platform.results.fairness.ledger import Fairness
 from platform.results.runs import ArmRuns
 from platform.shifts.labels import group_names
 
@@ -145,6 +146,7 @@ class Row:
     effort: Effort
     speed: Speed
     troubles: Troubles
+    fairness: Fairness
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ray import tune
 from ray.util import get_node_ip_address
 
 from platform.records.provenance import package
+from platform.running.machine.meters import Meters, metered
 from platform.running.workers.code import users_modules
 from platform.running.workers.parcel import PARCEL, Received, assigned
 from platform.training.assignment import Failure, Node, Result, UnfitNode, breaks_worker
@@ -35,6 +36,8 @@ class TrialTrainable(tune.Trainable):
         return tune.PlacementGroupFactory([assignment.resources], bundle_label_selector=others)
 
     def setup(self, config: dict[str, Any]) -> None:
+        self._meters = Meters()
+        self._meters.watch()
         # What was imported stays; to look through it at every trial's end takes a quarter of a second.
         gc.freeze()
         self._broken = False
@@ -70,7 +73,9 @@ class TrialTrainable(tune.Trainable):
         if isinstance(attempt, Failure):
             # Nothing was trained that may have broken the process: the next trial need not wait for another one.
             return {"result": attempt}
+        before = self._meters.read()
         result = other_code(attempt) or take_step(attempt)
+        result = metered(result, before, self._meters.read(), self._meters.own_gpu())
         if (refusal := self._imports.refusal()) is not None:
             # Whoever goes on from its checkpoint would not import anything, and take the report that it holds.
             forget(attempt)

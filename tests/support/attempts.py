@@ -140,8 +140,8 @@ TIMES = {"seconds", "evaluating", "starting", "saving", "awaiting_images", "awai
 
 
 def numbers(report: Report) -> Report:
-    """All of a report but its seconds."""
-    nothing: dict[str, Any] = dict.fromkeys(TIMES, 0.0)
+    """All of a report but its seconds, and what meters counted meanwhile."""
+    nothing: dict[str, Any] = dict.fromkeys(TIMES, 0.0) | {"energy": {}, "metered": (0.0, 0.0)}
     return replace(report, **nothing)
 
 

@@ -19,6 +19,8 @@ CLASSES = 20
 """Most lines and columns of a confusion matrix; all but the last are train ids."""
 MOST_STEPS, MOST_EVALUATIONS, MOST_SEEDS, MOST_TRIALS = 10**12, 100_000, 10_000, 1_000_000
 MOST_SECONDS, MOST_PIXELS = 10**9, 2**53
+MOST_JOULES, LATEST = 10**15, 10**12
+"""What a meter counts, and a moment in seconds since 1970."""
 MOST_WHOLE = 2**63 - 1
 """What a column of a table can hold."""
 MOST_FLOAT = 10**300
@@ -70,7 +72,11 @@ def _report(report: Report) -> Report:
         _require(name, getattr(report, name), 0, MOST_SECONDS)
     _require("parts", report.parts, 1, MOST_STEPS)
     _require("images", report.images, 0, MOST_WHOLE)
-    _require_names("a report's names", (*report.metrics, *report.confusions))
+    _require_names("a report's names", (*report.metrics, *report.confusions, *report.energy))
+    for joules in report.energy.values():
+        _require("energy", joules, 0, MOST_JOULES)
+    _require("metered", report.metered[0], 0, LATEST)
+    _require("metered", report.metered[1], report.metered[0], LATEST)
     for name, counts in report.confusions.items():
         if not 1 <= len(counts) <= CLASSES or any(len(line) != len(counts) for line in counts):
             raise Unreadable(f"one whose confusion of {name} is no square of {CLASSES} lines at most")

@@ -8,8 +8,7 @@ import numpy as np
 from platform.records.plain import legible
 from platform.results.notes import counted
 from platform.results.report import wording
-from platform.results.report.page import differences
-from platform.results.report.page.effects import effects
+from platform.results.report.page import differences, effects, fairness
 from platform.results.report.page.text import bold, bullets, escaped, rows
 from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
@@ -25,12 +24,14 @@ def render(table: Table) -> str:
         bullets(wording.reading(table)),
         *_faults(table),
         *differences.of_rows(table),
-        *effects(table),
+        *effects.of_ablations(table),
         "## Which checkpoint",
         _checkpoints(table),
         wording.checkpoints(table),
         "## How each row was reached",
         _efforts(table),
+        *fairness.of_rows(table),
+        *fairness.compute(table),
         "## Where the time went",
         _speeds(table),
         "Of the row's own trials: images of all batches, source and target, by the second of training; waiting is a "

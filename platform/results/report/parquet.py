@@ -33,8 +33,8 @@ def render(asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> 
 
     A trial that has not reported has one line whose step is missing. Columns: `arm`, `phase`, `number`, `trial`,
     `method`, `seed`, `steps`, `state` (missing while it runs), `cause`, `reason`, `step`, `seconds`, `parts` (in how
-    many a batch was taken), `device`, `precision`; then `time/<name>`,
-    `hyperparameter/<name>`, `resolved/<name>/<meaning>`, `recipe/<name>`,
+    many a batch was taken), `device`, `precision`; then `energy/<meter>` in joules, of the whole machine,
+    `time/<name>`, `hyperparameter/<name>`, `resolved/<name>/<meaning>`, `recipe/<name>`,
     `provenance/<name>`, `cost/<name>`, the metrics under their own names, and `confusion/<split>`, 400 counts:
     `np.reshape(value, (20, 20))[ground truth, prediction]`.
     """
@@ -83,7 +83,8 @@ def _lines(ask: Ask, trial_id: str, record: Record | None) -> Iterator[dict[str,
         confusions = {f"confusion/{split}": np.ravel(counts) for split, counts in report.confusions.items()}
         own = {"step": report.step, "seconds": report.seconds, "parts": report.parts}
         on = {"device": report.device or None, "precision": report.precision or None}
-        yield {**constant, **own, **on, **report.times, **report.metrics, **confusions}
+        energy = {f"energy/{meter}": joules for meter, joules in report.energy.items()}
+        yield {**constant, **own, **on, **energy, **report.times, **report.metrics, **confusions}
 
 
 def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:

@@ -8,7 +8,7 @@ import pytest
 from platform.design.ablation.designs import Design
 from platform.results.ablation.effects import ablations
 from platform.results.report import comma_separated, markdown
-from platform.results.report.page.effects import effects
+from platform.results.report.page.effects import of_ablations
 from platform.results.report.sections.differences import p_value
 from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from tests.support.ablated import ablated
@@ -17,12 +17,12 @@ from tests.support.invented_study import made
 
 def lines_of(design: Design) -> list[str]:
     *_, table = ablated(design)
-    return "\n".join(effects(table)).splitlines()
+    return "\n".join(of_ablations(table)).splitlines()
 
 
 def test_a_study_without_an_ablation_has_no_section() -> None:
     *_, table = made()
-    assert effects(table) == []
+    assert of_ablations(table) == []
     assert "Ablation" not in markdown.render(table)
 
 
@@ -56,7 +56,7 @@ def test_what_one_row_has_and_another_lacks_is_no_interaction() -> None:
 
 def test_a_single_seed_has_no_interval() -> None:
     *_, table = ablated(LeaveOneOut(), seeds=1)
-    text = "\n".join(effects(table))
+    text = "\n".join(of_ablations(table))
     assert "A single seed has no interval: do not rank these effects." in text
     assert "±" not in text
 

@@ -12,7 +12,7 @@ from platform.results.table import Table
 NUMERALS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 
-def effects(table: Table) -> list[str]:
+def of_ablations(table: Table) -> list[str]:
     """What each part is worth, largest first, and how to read it; nothing for a study without an ablation."""
     parts = []
     for ablation in ablations(table):

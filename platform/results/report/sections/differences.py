@@ -121,9 +121,9 @@ def reading(table: Table) -> list[str]:
         f"p: of the paired t-test of the difference to {reference}, adjusted by Holm's method for {able.comparisons} "
         f"rows: a table without any true difference shows one or more with a chance of at most {LEVEL:.0%}.",
         can_show(table),
-        f"Δ to best and rank: among the {ranked} rows of equal budget (search trials, rows that they come after, no "
-        "target labels). A rank is the range that the seeds leave it: 95 % for all ranks at once, by Holm's method "
-        "over all pairs, as for the differences to the best, which are marked where told.",
+        f"Δ to best and rank: among the {ranked} rows of equal budget, in search trials and steps, that know no target "
+        "labels. A rank is the range that the seeds leave it: 95 % for all ranks at once, by Holm's method over all "
+        "pairs, as for the differences to the best, which are marked where told.",
         f"Runs above: of all pairs of a run and a run of {reference}, those in which the run scores higher. IQM: mean "
         "of the middle half of the runs. Both as in rliable, without its bootstrap intervals, which cover too little "
         "for few seeds.",
