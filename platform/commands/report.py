@@ -17,14 +17,14 @@ from platform.search.judge import REPORTED, EvidenceJudge
 
 def report(file: StudyFile, store: Store) -> int:
     """Write the table of a study from its records, whatever its file says by now; the exit code."""
-    header, ledger = _recorded(file, store, "--report")
+    header, ledger = recorded(file, store, "--report")
     return tabulate(ledger, header)
 
 
 def reselect(file: StudyFile, store: Store, select: str) -> int:
     """Write the table that another selector would have led to, in a folder of its own; the exit code."""
     selector = _selector(file, select)
-    header, ledger = _recorded(file, store, "--reselect")
+    header, ledger = recorded(file, store, "--reselect")
     # scipy and matplotlib take seconds to import.
     from platform.results.reselection import reselected
 
@@ -56,7 +56,8 @@ def in_order(header: StudyHeader, asks: Sequence[Ask]) -> list[Ask]:
     return sorted(asks, key=lambda ask: (arms.index(ask.arm), ask.phase == "confirm", ask.number))
 
 
-def _recorded(file: StudyFile, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
+def recorded(file: StudyFile, store: Store, option: str) -> tuple[StudyHeader, Ledger]:
+    """What is on record of a study, whatever its file says by now. Raises BadInput without any."""
     name = file.name
     if JOURNAL not in store.storage.names(name):
         raise BadInput(f"there are no records of {name} in {store.storage}; run the study first, without {option}")

@@ -43,6 +43,7 @@ from platform.commands.exits import (
     write_off_output,
 )
 from platform.commands.report import name_damages, report, reselect, tabulate
+from platform.commands.submission import submission
 from platform.commands.terminal.log import quiet, told
 from platform.commands.terminal.plan import describe
 from platform.commands.terminal.progress import Progress
@@ -95,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = _results(options.results)
         if options.report:
             return report(file, store)
+        if options.submission is not None:
+            return submission(file, store, options.submission)
         if options.reselect is not None:
             return reselect(file, store, options.reselect)
         if options.against is not None:
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="why numbers differ from those of another study on record, by its name, folder or file, or of a trial, "
         "by its id, or of two, ID:ID; proposes the study that would tell",
     )
+    what.add_argument("--submission", type=Path, metavar="DIR", help="what venues ask, answered from the records")
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
     parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, some seconds each")
     parser.add_argument(

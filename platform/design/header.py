@@ -57,6 +57,7 @@ def header(
         checkpoint=study.checkpoint,
         selector="" if study.selector is None else identity_of(study.selector),
         compares=study.selector is not None and study.selector.compares(),
+        licences=dict(study.shift.licences),
     )
 
 

@@ -60,7 +60,8 @@ def provenance() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("torch", "ray", "optuna")}
     python = ".".join(map(str, sys.version_info[:3]))
     ours = {"platform_version": version(), "git_commit": commit()}
-    return {"host": socket.gethostname(), "processor": processor(), "python": python, **versions, **ours}
+    here = {"host": socket.gethostname(), "processor": processor(), "memory": memory()}
+    return {**here, "python": python, **versions, **ours}
 
 
 @functools.cache
@@ -73,6 +74,11 @@ def processor() -> str:
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     cores = os.cpu_count() or 1
     return f"{name or os.uname().machine}, {cores} core{'s' * (cores > 1)}"
+
+
+def memory() -> str:
+    """The memory that this machine has: `31 GiB`."""
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
 
 
 def version() -> str:

@@ -294,6 +294,8 @@ class StudyHeader:
     """Virtual workers of each arm's search; 0 without a search, and where it went by the order of wall time."""
     promote: bool = False
     """Whether search trials wait at rungs until they are among the best."""
+    licences: dict[str, str] = dataclasses.field(default_factory=dict)
+    """The terms of the data, by data set, as far as the shift says them."""
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:

@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -117,6 +117,17 @@ def union(*domains: Domain) -> Domain:
             f"the domains of a union must differ, by name, got {twice[0]!r} twice; leave one out, or rename it"
         )
     return Union("+".join(domain.name for domain in each), each)
+
+
+def check_licences(licences: object, domains: Iterable[Domain]) -> None:
+    """Raise ValueError unless these are one text for each of some of these domains."""
+    names = [own.name for domain in domains for own in (domain.domains if isinstance(domain, Union) else (domain,))]
+    if not isinstance(licences, Mapping) or not all(isinstance(text, str) and text for text in licences.values()):
+        raise ValueError(
+            f"pair: licences must be texts by domain, got {licences!r}; write licences={{{names[0]!r}: 'CC BY 4.0'}}"
+        )
+    if unknown := [name for name in licences if name not in names]:
+        raise ValueError(f"pair: licences must name its domains, {', '.join(names)}, got {unknown[0]!r}; rename it")
 
 
 def require_domain(what: str, domain: object) -> None:

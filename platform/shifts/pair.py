@@ -19,6 +19,7 @@ from platform.shifts.domain import (
     TARGET_SPLITS,
     UNLABELLED,
     Domain,
+    check_licences,
     example,
     known,
     names_of,
@@ -41,13 +42,21 @@ logger = logging.getLogger(__name__)
 
 
 def pair(
-    source: Domain, target: Domain, size: tuple[int, int], groups: Groups = SINGLE_CLASSES, few: int = 0
+    source: Domain,
+    target: Domain,
+    size: tuple[int, int],
+    groups: Groups = SINGLE_CLASSES,
+    few: int = 0,
+    licences: Mapping[str, str] | None = None,
 ) -> "Pair":
     """The shift from a source to a target, with images of `size` (height, width), and scores of `groups`.
 
-    `few` of the images that are adapted to are granted with their labels. Raises ValueError for what is not as it says.
+    `few` of the images that are adapted to are granted with their labels. `licences` are the terms of the data, by
+    domain: `--submission` passes them on, and no trial's id knows them. Raises ValueError for what is not as it says.
     """
-    return Pair(size=whole(size), groups=whole(groups), source=source, target=target, few=whole(few))
+    return Pair(
+        size=whole(size), groups=whole(groups), source=source, target=target, few=whole(few), licences=licences or {}
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Pair(Shift):
     source: Domain
     target: Domain
     few: int = 0
+    licences: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     name: str = field(init=False, default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +82,7 @@ class Pair(Shift):
             )
         check_groups(self.groups)
         check_few(self.few)
+        check_licences(self.licences, (self.source, self.target))
         object.__setattr__(self, "name", f"{self.source.name} to {self.target.name}")
 
     def identity(self) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import operator
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -19,6 +21,8 @@ CACHE_REMEDY = "set XDG_CACHE_HOME to the full path of a folder that can be writ
 """What to do where decoded data have no place."""
 SMALLEST_SIDE = 32
 """Smallest height and width of images, in pixels: the network's deepest features are 32 times coarser."""
+
+NOT_SAID: Mapping[str, str] = MappingProxyType({})
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -113,6 +117,8 @@ class Shift(ABC):
     name = "shift"
     few = 0
     """Labelled target images that it grants."""
+    licences = NOT_SAID
+    """The terms of its data sets, by name, for whoever reports on a study; no trial's id knows them."""
 
     @property
     def classes(self) -> tuple[type, ...]:

@@ -3,11 +3,13 @@
 from dataclasses import asdict
 
 from platform.design.header import header
-from platform.methods import Adversarial, SourceOnly
+from platform.methods import FDA, Adversarial, MajorityVote, SourceOnly
 from platform.networks import BiSeNet18
+from platform.shifts import pair
 from platform.study import Arm, Recipe
 from platform.training.cost import cost_of
 from tests.support.planned_study import ARMS, study
+from tests.support.small_domains import Invented
 from tests.support.tiny_splits import composition
 
 
@@ -39,3 +41,17 @@ def test_the_header_says_the_longest_warm_up_of_each_arm_whoever_wrote_its_metho
     arms: dict[str, Arm] = {"own": Arm(Late), "ramp": Arm(Adversarial, ramp=0.2), "recipe": Arm(SourceOnly)}
     told = header(study(arms=arms, reference="own", search=None, recipe=Recipe(warm_up=0.1)), "a", "", {}, "", "")
     assert [arm.warm_up for arm in told.arms] == [0.3, 0.2, 0.1]
+
+
+def test_the_header_says_what_a_trial_takes_of_a_gpu_whether_steps_do_anything_and_the_terms_of_data() -> None:
+    arms = {
+        "source only": Arm(SourceOnly).on(gpus=1),
+        "FDA": Arm(FDA),
+        "vote": Arm(MajorityVote).after("source only", "FDA"),
+    }
+    told = header(study(arms=arms, search=None), "a", "", {}, "", "")
+    assert [arm.gpus for arm in told.arms] == [1, 0.5, 0.5]
+    assert [arm.acts for arm in told.arms] == [True, True, False]
+    assert told.licences == {}
+    ours = pair(Invented("game"), Invented("photographs", seed=1), (32, 64), licences={"game": "MIT"})
+    assert header(study(arms=arms, search=None, shift=ours), "a", "", {}, "", "").licences == {"game": "MIT"}

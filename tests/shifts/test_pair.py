@@ -7,6 +7,7 @@ import json
 import linecache
 import logging
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from platform.shifts import CAMVID_11, DataError, Domain, Shift, groups, pair, town
+from platform.shifts import CAMVID_11, DataError, Domain, Shift, groups, pair, town, union
 from platform.shifts.labels import VOID
 from platform.shifts.pair import Pair
 from platform.shifts.shift import cache_folder
@@ -281,3 +282,27 @@ def test_the_digests_of_a_pair_stay_as_they_are() -> None:
     known["code"] = shift.identity()["code"]
     text = json.dumps([list(SIZE), known, 4], sort_keys=True)
     assert entries == [f"pair-{hashlib.sha256(text.encode()).hexdigest()[:16]}"]
+
+
+def test_licences_are_said_by_domain_and_decide_nothing() -> None:
+    said, silent = made(licences={"photographs": "CC BY 4.0"}), made()
+    assert (dict(said.licences), dict(silent.licences)) == ({"photographs": "CC BY 4.0"}, {})
+    assert said.identity() == silent.identity()
+    assert said == silent
+    assert pickle.loads(pickle.dumps(said)).licences == said.licences
+    both = made(union(Invented("game"), Invented("renderings", seed=2)), licences={"renderings": "MIT"})
+    assert both.licences == {"renderings": "MIT"}
+    assert town().licences == {}
+
+
+@pytest.mark.parametrize(
+    ("licences", "said"),
+    [
+        ({"photos": "MIT"}, "licences must name its domains, game, photographs, got 'photos'; rename it"),
+        ({"game": ""}, "licences must be texts by domain, got {'game': ''}; write licences={'game': 'CC BY 4.0'}"),
+        ("MIT", "licences must be texts by domain, got 'MIT'; write licences={'game': 'CC BY 4.0'}"),
+    ],
+)
+def test_licences_are_texts_of_its_domains(licences: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"pair: {said}")):
+        made(licences=licences)

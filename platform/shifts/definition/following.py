@@ -45,7 +45,7 @@ NO_CODE = {
     *("__module__", "__qualname__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__parameters__", "__type_params__", "__orig_bases__", "__abstractmethods__"),
     *("_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__firstlineno__"),
-    *("__static_attributes__", "_autograd_function_id"),
+    *("__static_attributes__", "_autograd_function_id", "licences"),
 }
 """Attributes of a class that follow from others, that are read on their own, or that decide nothing."""
 
