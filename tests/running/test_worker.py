@@ -12,6 +12,7 @@ from torch import Tensor
 from platform.methods import SEGMENTATION, SourceOnly
 from platform.methods.step import Step
 from platform.networks.architectures.bisenet import BiSeNet
+from platform.running.machine.meters import Meters, Reading
 from platform.running.worker import NODE_LABEL, TrialTrainable
 from platform.running.workers.parcel import PARCEL, Parcel
 from platform.training.attempt import Attempt
@@ -57,6 +58,25 @@ def test_a_step_says_nothing_but_its_result(worker: TrialTrainable) -> None:
     report = report_of(said["result"])
     assert numbers(report) == undisturbed(SourceOnly())[0]
     assert report.node == NODE.address
+
+
+def test_a_report_has_what_the_meters_counted_while_it_was_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([Reading(100.0, {"processor 0": 7.0}), Reading(130.0, {"processor 0": 907.0})])
+
+    class Counting(Meters):
+        """A processor's meter, as it was before and after."""
+
+        def read(self) -> Reading:
+            return next(readings)
+
+    monkeypatch.setattr("platform.running.worker.this_node", lambda: NODE)
+    monkeypatch.setattr("platform.running.worker.Meters", Counting)
+    with process_as_it_was():
+        report = report_of(TrialTrainable(sent(assignment(tmp_path))).step()["result"])
+    assert (report.energy, report.metered) == ({"processor 0": 900.0}, (100.0, 130.0))
+    assert numbers(report) == undisturbed(SourceOnly())[0], "whoever looks at meters changes no number"
 
 
 def test_a_worker_takes_the_next_trial(worker: TrialTrainable, tmp_path: Path) -> None:

@@ -195,3 +195,14 @@ def test_what_may_change_a_number_is_seen(tmp_path: Path, change: str) -> None:
     assert re.fullmatch("[0-9a-f]{12}", first)
     assert of(tmp_path / "again", files) == first
     assert of(tmp_path / "after", edited(files, before, after)) != first
+
+
+def test_the_terms_of_a_shifts_data_decide_nothing(tmp_path: Path) -> None:
+    shift = (
+        PREAMBLE + "from platform.shifts import Shift\nclass Own(Shift):\n    x = 1.5\n    licences = {'mine': 'MIT'}\n"
+    )
+    first = of(tmp_path / "before", shift)
+    assert of(tmp_path / "after", edited(shift, "'MIT'", "'CC BY 4.0'")) == first
+    assert of(tmp_path / "other", edited(shift, "1.5", "2.5")) != first
+    method = own("Own.licences['x']", "").replace("def losses", "licences = {'x': 1.5}\n    def losses")
+    assert of(tmp_path / "method", method) != of(tmp_path / "changed", edited(method, "1.5", "2.5"))

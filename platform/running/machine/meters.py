@@ -58,7 +58,7 @@ class Meters:
         return self._processors is not None or bool(self._gpus)
 
     def _find(self, powercap: Path) -> None:
-        # It takes a second to import, which only a worker should wait for.
+        # Only workers read meters; commands should not wait for it.
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
         from codecarbon.core.cpu import IntelRAPL, is_rapl_available
         from codecarbon.core.gpu import AllGPUDevices, is_gpu_details_available

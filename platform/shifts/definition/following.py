@@ -34,6 +34,7 @@ from platform.shifts.definition import owners, sources
 from platform.shifts.definition.owners import NOTHING, is_users, name_of, shown, stands_for
 from platform.shifts.definition.places import Place
 from platform.shifts.fingerprint import digest, meaning
+from platform.shifts.shift import Shift
 
 PLAIN = {type(None), bool, int, float, complex, bytes, torch.dtype, torch.device, torch.layout, torch.memory_format}
 MACHINERY = {
@@ -45,7 +46,7 @@ NO_CODE = {
     *("__module__", "__qualname__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__parameters__", "__type_params__", "__orig_bases__", "__abstractmethods__"),
     *("_abc_impl", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__firstlineno__"),
-    *("__static_attributes__", "_autograd_function_id", "licences"),
+    *("__static_attributes__", "_autograd_function_id"),
 }
 """Attributes of a class that follow from others, that are read on their own, or that decide nothing."""
 
@@ -188,7 +189,8 @@ class _Walk:
             return at.refused(cls)
         parts = [f"class {cls.__name__}", self._texts([type(cls), *cls.__bases__], at), *self._fields(cls, at)]
         for name, value in sorted(vars(cls).items()):
-            if not (name in NO_CODE or _is_made_up(cls, name, value)):
+            terms = name == "licences" and issubclass(cls, Shift)
+            if not (name in NO_CODE or terms or _is_made_up(cls, name, value)):
                 parts.append(f"{name}: {self.text(value, at.at(f'{cls.__name__}.{name}'))}")
         return "\n".join(parts)
 

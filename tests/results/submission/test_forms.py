@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,13 @@ def on_town(*arms: ArmHeader) -> tuple[StudyHeader, list[Ask], dict[str, Record]
     told = {"processor": "AMD EPYC 7B13, 8 cores", "memory": "31 GiB", "python": "3.11.7", "torch": "2.14.1"}
 
     def noted(report: Report) -> Report:
-        own = {"starting": 0.5, "saving": 0.25, "evaluating": 0.5, "precision": "float32", "latency": 0.02}
+        own: dict[str, Any] = {
+            "starting": 0.5,
+            "saving": 0.25,
+            "evaluating": 0.5,
+            "precision": "float32",
+            "latency": 0.02,
+        }
         return dataclasses.replace(report, device="cpu", node="a", **own)
 
     for trial, kept in records.items():
