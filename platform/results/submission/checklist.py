@@ -3,7 +3,7 @@
 Answers are yes, no or n/a, each with a sentence that may be pasted; what a study cannot know is left to its authors.
 """
 
-from platform.results.statistics import CONFIDENCE
+from platform.results.statistics.intervals import CONFIDENCE
 from platform.results.submission.answers import Answer, Section
 from platform.results.submission.compute_form import hours, threads
 from platform.results.submission.data import NOT_SAID, licences

@@ -146,7 +146,7 @@ def _result(known: Facts, result: Result) -> list[Answer]:
 
 
 def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
-    difference, compute = result.row.difference, result.whole.total
+    difference, compute = result.row.comparison.to_reference, result.whole.total
     compared, none = difference.seeds > 0, "no seed is shared with the reference"
     points = 100 * difference.miou
     relative = f", {difference.miou / reference:+.1%} of the baseline" if reference else ""

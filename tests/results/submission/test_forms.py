@@ -182,8 +182,8 @@ def test_improvement_is_the_tables_paired_difference() -> None:
     header, asks, records, table = made()
     fda = answers(compute_form(known(header, asks, records), 0), "2 Compute and performance: FDA")
     reference, row = table.rows
-    points, spread = 100 * row.difference.miou, 100 * row.difference.miou_ci
-    relative = row.difference.miou / reference.scores.miou
+    points, spread = 100 * row.comparison.to_reference.miou, 100 * row.comparison.to_reference.miou_ci
+    relative = row.comparison.to_reference.miou / reference.scores.miou
     assert fda["Improvement"].said == f"{points:+.1f} ± {spread:.1f} points of mIoU, {relative:+.1%} of the baseline"
     assert fda["Baseline performance"].said == f"{reference.scores.miou:.3f}"
 
