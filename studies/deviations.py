@@ -11,14 +11,15 @@ in this file alone: as a network, a recipe and a method, derived from those that
 """
 
 import math
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from platform.methods import FDA, SourceOnly, TargetSupervised, hyperparameter
-from platform.networks import BiSeNet18
+from platform.methods import FDA, Labelled, SourceOnly, TargetSupervised, Unlabelled, hyperparameter
+from platform.networks import BiSeNet18, Network
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, FractionalFactorial, LogUniform, Recipe, Study, ablate
 
@@ -31,7 +32,7 @@ EPOCHS = 52
 class CaffeInput(nn.Module):
     """Blue, green, red, less a mean, on the scale of 255: not what torchvision's weights expect."""
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         mean = torch.tensor(CAFFE_MEAN, device=images.device, dtype=images.dtype)
         return (images - mean[:, None, None]).flip(1)
 
@@ -40,7 +41,7 @@ class CaffeInput(nn.Module):
 class BiSeNetOnCaffeInput(BiSeNet18):
     """A BiSeNet that sees its images as the original study's did."""
 
-    def build(self):
+    def build(self) -> Network:
         network = super().build()
         network.normalise = CaffeInput()
         return network
@@ -55,10 +56,10 @@ class OriginalRecipe(Recipe):
     decays_by: Literal["step", "epoch"] = hyperparameter("step")
     """What the learning rate falls with."""
 
-    def order(self, seed, purpose, epoch, length):
+    def order(self, seed: int, purpose: str, epoch: int, length: int) -> Sequence[int]:
         return super().order(seed, purpose, epoch, length) if self.shuffled else range(length)
 
-    def schedule(self, step, steps):
+    def schedule(self, step: int, steps: int) -> float:
         if self.decays_by == "epoch":
             step, steps = step * EPOCHS // steps, EPOCHS
         return super().schedule(step, steps)
@@ -75,7 +76,8 @@ class OriginalFDA(FDA):
     """Whether the window holds with each frequency its opposite; else it is that of the authors' PyTorch code, whose
     imaginary part is dropped."""
 
-    def translate(self, source, target, memory):
+    def translate(self, source: Labelled, target: Unlabelled | None, memory: MutableMapping[int, Tensor]) -> Tensor:
+        assert target is not None
         mean = torch.zeros(3) if self.on_raw_images else torch.tensor(CAFFE_MEAN)
         mean = mean.to(source.images)[:, None, None]
         source = replace(source, images=source.images - mean)
@@ -85,7 +87,7 @@ class OriginalFDA(FDA):
         return lend_corners(source.images, target.images, self.beta) + mean
 
 
-def lend_corners(source, target, beta):
+def lend_corners(source: Tensor, target: Tensor, beta: float) -> Tensor:
     """Amplitudes of the frequencies u, v in [-b, b - 1] by those of the target, b = floor(beta * shorter side)."""
     b = math.floor(beta * min(source.shape[-2:]))
     spectrum, lent = torch.fft.fft2(source), torch.fft.fft2(target).abs()
@@ -93,7 +95,8 @@ def lend_corners(source, target, beta):
     for rows in (slice(0, b), slice(source.shape[-2] - b, None)):
         for columns in (slice(0, b), slice(source.shape[-1] - b, None)):
             amplitudes[..., rows, columns] = lent[..., rows, columns]
-    return torch.fft.ifft2(torch.polar(amplitudes, spectrum.angle())).real
+    lent_to: Tensor = torch.fft.ifft2(torch.polar(amplitudes, spectrum.angle())).real
+    return lent_to
 
 
 learning_rate = LogUniform(5e-3, 1e-1)

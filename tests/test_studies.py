@@ -245,7 +245,7 @@ def batch_of(value: tuple[int, int, int], random: np.random.Generator) -> torch.
 
 def test_the_original_fda_lends_brightness_the_wrong_way_and_ours_the_right_way() -> None:
     """Where the mean that is subtracted lies between those of source and target, the offset has the opposite sign."""
-    (method,) = named("deviations").arms["FDA"].methods
+    method: Any = named("deviations").arms["FDA"].methods[0]
     random = np.random.default_rng(0)
     source, target = batch_of((160, 150, 140), random), batch_of((90, 90, 80), random)
     labelled = Labelled(
@@ -262,7 +262,7 @@ def test_the_original_fda_lends_brightness_the_wrong_way_and_ours_the_right_way(
 
 
 def test_the_original_recipe_keeps_the_order_and_lowers_the_learning_rate_by_epochs() -> None:
-    kind = named("deviations").arms["FDA"].kind
+    kind: Any = named("deviations").arms["FDA"].kind
     original, ours = kind(shuffled=False, decays_by="epoch"), kind()
     assert [list(original.order(1, "labelled", epoch, 5)) for epoch in range(2)] == [[0, 1, 2, 3, 4]] * 2
     assert ours.order(1, "labelled", 3, 50) == Recipe().order(1, "labelled", 3, 50)

@@ -50,7 +50,7 @@ class Arm:
     kind: type[Recipe]
     """The class of its recipe: the study file's own, where it was given as `recipe`."""
 
-    def __init__(self, *methods: type[Method], recipe: type[Recipe] = Recipe, **values: Any) -> None:
+    def __init__(self, *methods: type[Method], recipe: Any = Recipe, **values: Any) -> None:
         _check_recipe(recipe)
         for method in methods or (None,):
             if not (isinstance(method, type) and issubclass(method, Method)):

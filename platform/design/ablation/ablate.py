@@ -1,10 +1,11 @@
 """`ablate`: the rows of an ablation."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.designs import Design, LeaveOneOut, Levels
-from platform.design.ablation.parts import Change, checked, settings, without
+from platform.design.ablation.parts import checked, settings, without
 from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.ranges import Range
 from platform.records.plain import check_name, plain
@@ -12,7 +13,7 @@ from platform.records.plain import check_name, plain
 
 def ablate(
     arm: Arm,
-    parts: Mapping[str, Change],
+    parts: Mapping[str, Any],
     design: Design | None = None,
     *,
     name: str | None = None,
@@ -28,14 +29,8 @@ def ablate(
 
     Raises ValueError.
     """
-    if not isinstance(arm, Arm):
-        raise ValueError(f"an ablation must be of an Arm, got {arm!r}; write ablate(Arm(FDA, beta=0.01), ...)")
     design = LeaveOneOut() if design is None else design
-    if not isinstance(design, Design):
-        call = f"; call it: {design.__name__}()" if isinstance(design, type) else ""
-        raise ValueError(
-            f"an ablation's design must be one of LeaveOneOut(), FullFactorial(), ..., got {design!r}{call}"
-        )
+    _check_kinds(arm, design)
     whole = arm.name if name is None else plain(name)
     check_name("an ablation's name", whole, LONGEST_NAME)
     taken = checked(arm, parts)
@@ -81,7 +76,18 @@ def _listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def _check_retuned(arm: Arm, parts: Mapping[str, Mapping[object, object]], retuned: bool | None) -> None:
+def _check_kinds(arm: object, design: object) -> None:
+    """Raise ValueError for what is no arm, or no design."""
+    if not isinstance(arm, Arm):
+        raise ValueError(f"an ablation must be of an Arm, got {arm!r}; write ablate(Arm(FDA, beta=0.01), ...)")
+    if not isinstance(design, Design):
+        call = f"; call it: {design.__name__}()" if isinstance(design, type) else ""
+        raise ValueError(
+            f"an ablation's design must be one of LeaveOneOut(), FullFactorial(), ..., got {design!r}{call}"
+        )
+
+
+def _check_retuned(arm: Arm, parts: Mapping[str, Mapping[Any, Any]], retuned: bool | None) -> None:
     """Raise ValueError where it is open, or impossible, at which values rows run."""
     if not isinstance(retuned, bool | None):
         raise ValueError(f"retuned must be True or False, got {retuned!r}")

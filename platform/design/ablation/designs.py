@@ -2,7 +2,7 @@
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -95,6 +95,6 @@ class FractionalFactorial(Design):
         return by_what_is_taken_away(fractional.fraction(parts, self.most))
 
 
-def by_what_is_taken_away(rows: "itertools.product[bool] | Sequence[Levels]") -> list[Levels]:
+def by_what_is_taken_away(rows: Iterable[Levels]) -> list[Levels]:
     """Rows in order: all parts first, then those that lack one, two, ..."""
-    return sorted(map(tuple, rows), key=lambda levels: (levels.count(False), [not level for level in levels][::-1]))
+    return sorted(rows, key=lambda levels: (levels.count(False), [not level for level in levels][::-1]))

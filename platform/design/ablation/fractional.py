@@ -67,10 +67,7 @@ def lengths(words: Int64[np.ndarray, "designs generators"], factors: int) -> Int
 
 
 def resolution(rows: Iterable[Sequence[bool]]) -> int | None:
-    """The fewest factors whose product is constant over the runs; None for a full factorial, where none is.
-
-    At most MOST_PARTS factors are looked at.
-    """
+    """The fewest factors, of MOST_PARTS at most, whose product is constant over the runs; None where none is."""
     signs = np.where(np.array([*rows], bool), 1, -1)
     for size in range(1, signs.shape[1] + 1):
         for members in itertools.combinations(range(signs.shape[1]), size):

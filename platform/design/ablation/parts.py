@@ -10,24 +10,25 @@ from platform.methods.method import Method
 from platform.networks.hyperparameters import field_names
 from platform.records.plain import check_name, plain
 
-Key = str | type[Method]
-Change = Mapping[Key, Any] | type[Method]
-"""What an arm is without a part: values of its fields, and by a method's class the one in its place, None for none.
-
-A class alone is a method that is taken away.
-"""
+Change = Mapping[Any, Any]
+"""What an arm is without a part: values of its fields, and by a method's class the one in its place, None for none."""
 LONGEST_PART = 60
 """Bytes of a part's name: rows are named by several."""
 
 
-def checked(arm: Arm, parts: Mapping[str, Change]) -> dict[str, Mapping[Key, Any]]:
-    """The parts, each as a mapping. Raises ValueError for what the arm does not have, or what changes nothing."""
+def checked(arm: Arm, parts: Mapping[str, Any]) -> dict[str, Change]:
+    """The parts, each as a mapping, a class alone as a method that is taken away.
+
+    Raises ValueError for what the arm does not have, and for what changes nothing.
+    """
     if not isinstance(parts, Mapping) or not parts:
         raise ValueError(
             f"an ablation's parts must map at least one name to what the arm is without it, got {parts!r}; write "
             '{"flips": {"augmentation": "none"}}, or {"adversary": Adversarial} for a method'
         )
-    taken = {plain(name): {change: None} if isinstance(change, type) else change for name, change in parts.items()}
+    taken: dict[str, Change] = {
+        plain(name): {change: None} if isinstance(change, type) else change for name, change in parts.items()
+    }
     for name, change in taken.items():
         check_name("the name of a part", name, LONGEST_PART)
         if not isinstance(change, Mapping) or not change:
@@ -52,7 +53,7 @@ def checked(arm: Arm, parts: Mapping[str, Change]) -> dict[str, Mapping[Key, Any
     return taken
 
 
-def without(arm: Arm, parts: Mapping[str, Mapping[Key, Any]], absent: Collection[str]) -> Arm:
+def without(arm: Arm, parts: Mapping[str, Change], absent: Collection[str]) -> Arm:
     """The arm without some of its parts; fields of methods that are gone go with them. Raises ValueError."""
     changes = {key: value for name in parts if name in absent for key, value in parts[name].items()}
     stands = [changes.get(method, method) for method in arm.methods]
@@ -86,7 +87,7 @@ def _check_key(arm: Arm, name: str, key: object) -> None:
         )
 
 
-def _check_apart(parts: Mapping[str, Mapping[Key, Any]]) -> None:
+def _check_apart(parts: Mapping[str, Change]) -> None:
     """Raise ValueError where two parts change the same."""
     for (one, first), (other, second) in itertools.combinations(parts.items(), 2):
         for key in first:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import Contrast, contrasts
-from platform.design.ablation.fractional import resolution
+from platform.design.ablation.fractional import MOST_PARTS, resolution
 from platform.records.record import ArmHeader
 from platform.results.comparison import Difference, judged
 from platform.results.runs import Run
@@ -88,17 +88,18 @@ def _ablation(arms: Sequence[ArmHeader], scores: Scores) -> Ablation | None:
         arm.name: Cell(ablation=arm.ablation, design=arm.design, parts=tuple(arm.parts.items()), against=arm.against)
         for arm in arms
     }
-    found = contrasts(cells)
+    held = any(cell.against for cell in cells.values())
+    # Somebody else's records may name so many parts that no subset of them is ever through.
+    found = contrasts(cells) if held or len(arms[0].parts) <= MOST_PARTS else ()
     if not found:
         return None
     searching = [arm for arm in arms if arm.searched]
-    whole = any(cell.against for cell in cells.values())
     return Ablation(
         name=arms[0].ablation,
         design=arms[0].design,
         parts=tuple(arms[0].parts),
         rows=tuple(cells),
-        resolution=None if whole else resolution(list(arm.parts.values()) for arm in arms),
+        resolution=None if held else resolution(list(arm.parts.values()) for arm in arms),
         retuned=None if not searching else not any(arm.tuned_as for arm in searching),
         effects=effects(found, scores),
     )

@@ -7,7 +7,7 @@ import pytest
 
 from platform.design.ablation.fractional import fraction, generators, lengths, product, resolution
 
-RESOLUTIONS = {
+RESOLUTIONS: dict[int, dict[int, int | None]] = {
     4: {3: 3, 4: None},
     8: {4: 4, 5: 3, 6: 3, 7: 3},
     16: {5: 5, 6: 4, 7: 4, 8: 4, 9: 3, 10: 3},

@@ -29,20 +29,16 @@ def drawn(design: Design, name: str = "ours") -> tuple[Ablation, Axes]:
 def test_every_effect_is_a_dot_on_its_interval(design: Design) -> None:
     ablation, panel = drawn(design)
     labels = [text.get_text() for text in panel.get_yticklabels()]
-    bars = [line for line in panel.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    bars = [line for line in panel.lines if line.get_linestyle() == "-"]
     dots = [line for line in panel.lines if line.get_marker() == "o"]
     (zero,) = [line for line in panel.lines if line.get_linestyle() == "--"]
-    assert list(zero.get_xdata()) == [0, 0]
+    assert np.asarray(zero.get_xdata()).tolist() == [0, 0]
     assert panel.get_ylim()[0] > panel.get_ylim()[1], "the first is on top"
     for place, effect in enumerate(ablation.by_size):
         assert labels[place].replace("\n", " ") == " ".join((effect.contrast.name, *effect.contrast.aliases))
-        low, high = bars[place].get_xdata()
-        assert (low, high) == pytest.approx(
-            (effect.worth.miou - effect.worth.miou_ci, effect.worth.miou + effect.worth.miou_ci)
-        )
-        assert (float(dots[place].get_xdata()[0]), float(dots[place].get_ydata()[0])) == pytest.approx(
-            (effect.worth.miou, place)
-        )
+        ends = [effect.worth.miou - effect.worth.miou_ci, effect.worth.miou + effect.worth.miou_ci]
+        assert np.asarray(bars[place].get_xdata(), float).tolist() == pytest.approx(ends)
+        assert np.asarray(dots[place].get_xydata()).tolist() == [pytest.approx([effect.worth.miou, place])]
         assert {bars[place].get_color(), dots[place].get_color()} == {CONFIRM if effect.worth.told else SEARCH}
 
 
