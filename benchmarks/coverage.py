@@ -110,7 +110,8 @@ def _table(random: np.random.Generator, draw: Draw, seeds: int, true: float = 0.
     """Differences of rows to a reference, of which one is true."""
     rows = np.asarray([draw(random, seeds) for _ in range(ROWS + 1)])
     rows[1] += true
-    return (rows[1:] - rows[0]).tolist()
+    differences: list[list[float]] = (rows[1:] - rows[0]).tolist()
+    return differences
 
 
 def shows_one(random: np.random.Generator, draw: Draw, seeds: int) -> bool:

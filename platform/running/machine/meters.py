@@ -64,7 +64,7 @@ class Meters:
         from codecarbon.core.gpu import AllGPUDevices, is_gpu_details_available
 
         if is_rapl_available(str(powercap)):
-            self._processors = IntelRAPL(str(powercap))
+            self._processors = IntelRAPL(str(powercap))  # type: ignore[no-untyped-call]
             self._processors.start()
         if is_gpu_details_available():
             # Older GPUs have no meter, and what codecarbon puts in its place is the power of one moment.
