@@ -20,6 +20,8 @@ from platform.results.runs import ArmRuns, Run
 CONFIRM, REFERENCE, SEARCH, STOPPED, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#666666", "#000000"
 FEW_POINTS = 0.02
 """Share of a figure's points, of which the lowest may be cut off."""
+BESIDE = "--"
+"""How the reference is drawn in the other arms' panels."""
 COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
 
@@ -40,7 +42,7 @@ def curves(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> Figure:
             _thin_curves(panel, runs[arm.name], name)
             _confirm_curve(panel, _confirmed(runs[arm.name]), name)
             if arm.name != header.reference:
-                panel.plot(reference[0], reference[1], "--", color=REFERENCE, linewidth=1.2, zorder=2)
+                panel.plot(reference[0], reference[1], BESIDE, color=REFERENCE, linewidth=1.2, zorder=2)
             if position == 0:
                 title = wrapped(f"{arm.name} †" if arm.supervised else arm.name, 24)
                 panel.set_title(title, fontsize=9, fontweight="bold", parse_math=False)
@@ -129,7 +131,9 @@ def _limits(panels: Sequence[Axes]) -> tuple[float, float]:
     drawn = [panel for panel in panels if np.isfinite(panel.dataLim.y1)]
     if not drawn:
         return 0.0, 1.0
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for panel in drawn for line in panel.lines])
+    # Every panel shows the reference's mean, which counts once: as the thick line of its own panel.
+    lines = [line for panel in drawn for line in panel.lines if line.get_linestyle() != BESIDE]
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
     lowest, low = np.quantile(values[np.isfinite(values)], [0.0, FEW_POINTS]).tolist()
     high = max(panel.dataLim.y1 for panel in drawn)
     if low - lowest > high - low:
@@ -150,7 +154,7 @@ def _curves_legend(figure: Figure, header: StudyHeader) -> None:
     band = Patch(color=CONFIRM, alpha=0.25, linewidth=0), Line2D([], [], color=CONFIRM, linewidth=2)
     entries: dict[str, Any] = {
         "confirm runs: mean and range over seeds": band,
-        f"reference: {wrapped(header.reference, 28)}": Line2D([], [], color=REFERENCE, linestyle="--", linewidth=1.2),
+        f"reference: {wrapped(header.reference, 28)}": Line2D([], [], color=REFERENCE, linestyle=BESIDE, linewidth=1.2),
         "search trial": Line2D([], [], color=SEARCH, linewidth=0.9),
         "stopped early": Line2D([], [], color=STOPPED, marker="o", markersize=3, linestyle=""),
         "failed": Line2D([], [], color=FAILED, marker="x", markersize=5, linestyle=""),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from platform.records.record import StudyHeader
 from platform.results.lines import arms_listed, count
 from platform.results.statistics.significance import LEVEL
 from platform.results.table import Row, Table
@@ -94,6 +95,8 @@ def reading(table: Table) -> list[str]:
     header = table.header
     height, width = header.shift["size"]
     search = f"for an arm with ranges, {header.search_trials} search trials, the published default first"
+    if not searches(header):
+        search = "no arm has ranges, so that nothing is searched"
     return [
         f"{interval(table)} Only confirm runs count: the chosen configuration, all steps, on seeds that the search "
         "never used.",
@@ -137,7 +140,7 @@ def _besides(table: Table) -> str:
 def early_stopping(table: Table) -> list[str]:
     """How rungs judge search trials; nothing where none are judged."""
     header = table.header
-    if not header.rungs:
+    if not header.rungs or not searches(header):
         return []
     rungs = " and ".join(f"{rung:,}" for rung in header.rungs)
     value = f"the selector's mean over its last {header.smoothing} evaluations"
@@ -170,6 +173,11 @@ def _taken(lender: str, table: Table) -> str:
     shown = names if len(names) <= FEW else [*names[: FEW - 1], f"{len(names) - FEW + 1} more rows"]
     take = "take" if len(names) > 1 else "takes"
     return f"{arms_listed(shown)} {take} the values that the search of {arms_listed([lender])} has chosen."
+
+
+def searches(header: StudyHeader) -> bool:
+    """Whether any arm has ranges."""
+    return any(arm.searched for arm in header.arms)
 
 
 def interval(table: Table) -> str:

@@ -104,6 +104,17 @@ def test_a_point_far_below_all_others_does_not_flatten_them() -> None:
     assert shown[1] - shown[0] < 2 * (usual[1] - usual[0])
 
 
+def test_a_low_point_of_the_reference_counts_once_although_every_panel_shows_it() -> None:
+    header, asks, records = five_arms()
+    for each in asks:
+        if (each.arm, each.phase) == ("source only", "confirm"):
+            first = records[each.trial.id]
+            low = dataclasses.replace(first.reports[0], metrics=first.reports[0].metrics | {"source/miou": -40.0})
+            records[each.trial.id] = dataclasses.replace(first, reports=(low, *first.reports[1:]))
+    usual, shown = (curves_of(*study).axes[0].get_ylim() for study in (five_arms(), (header, asks, records)))
+    assert shown[1] - shown[0] < 2 * (usual[1] - usual[0])
+
+
 def test_a_point_that_lies_a_little_below_is_shown() -> None:
     bottom, top = curves_of(*five_arms()).axes[0].get_ylim()
     below = bottom - 0.3 * (top - bottom)

@@ -11,7 +11,7 @@ from platform.results.report.markdown import render
 from platform.results.report.wording import NONE
 from platform.results.table import Speed, Table
 from platform.shifts.labels import CAMVID_11
-from tests.support.invented_study import AWKWARD, arm, ask, made, mishaps, record, study
+from tests.support.invented_study import AWKWARD, arm, ask, full, made, mishaps, record, study
 from tests.support.seen_alike import tabulate
 
 
@@ -124,3 +124,11 @@ def test_markdown_says_that_trials_wait_at_rungs() -> None:
 
 def test_a_study_that_stops_nothing_tells_of_no_rungs() -> None:
     assert "judged" not in render(made(rungs=(), smoothing=0, reduction=0)[3])
+
+
+def test_a_study_without_ranges_says_that_nothing_is_searched() -> None:
+    header = study(arm("source only", searched={}), arm("FDA", searched={}))
+    text = render(tabulate(header, *full(header, {"source only": 0.4, "FDA": 0.6})))
+    assert "Budget: 400 steps a run; no arm has ranges, so that nothing is searched." in text
+    assert "search trials, the published default first" not in text
+    assert "judged after" not in text
