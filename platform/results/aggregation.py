@@ -116,7 +116,7 @@ def _row(
         given=", ".join(f"{name}={value}" for name, value in arm.given.items()),
         searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),
-        scores=_scores(scored, len(header.groups)),
+        scores=_scores(scored, header.groups),
         checkpoints=_checkpoints(header, arm, runs),
         comparison=comparison,
         cost=_cost(cost),
@@ -128,10 +128,10 @@ def _row(
     )
 
 
-def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
+def _scores(scored: _BySeed, groups: Groups) -> Scores:
     miou, miou_ci = interval([run.cityscapes.miou for run in scored.values()])
     accuracy, accuracy_ci = interval([run.cityscapes.accuracy for run in scored.values()])
-    by_class = [run.cityscapes.iou for run in scored.values()] or [(math.nan,) * number_of_groups]
+    by_class = [run.cityscapes.iou for run in scored.values()] or [(math.nan,) * len(groups)]
     return Scores(
         seeds=len(scored),
         miou=miou,
@@ -142,6 +142,10 @@ def _scores(scored: _BySeed, number_of_groups: int) -> Scores:
         original_accuracy=interval([run.original_accuracy for run in scored.values()])[0],
         interquartile_miou=interquartile_mean([run.cityscapes.miou for run in scored.values()]),
         iou=tuple(_mean(values) for values in zip(*by_class, strict=True)),
+        miou_over={
+            number: interval([metrics.miou_over(number, run.cityscapes, groups) for run in scored.values()])
+            for number in metrics.LEFT_OUT
+        },
     )
 
 

@@ -35,6 +35,8 @@ class Scores:
     """Mean of the middle half of the runs' mIoU."""
     iou: tuple[float, ...]
     """Mean IoU of each of the table's groups."""
+    miou_over: Mapping[int, tuple[float, float]]
+    """mIoU over 19, 16 and 13 of Cityscapes' classes, and its half-width; nan where the groups do not tell them."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,18 +3,29 @@
 A split's matrix is the sum of its images' matrices. IoU is computed on that sum, never averaged over images.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, Integer, UInt8
 
-from platform.shifts.labels import NUM_CLASSES, SINGLE_CLASSES, Groups
+from platform.shifts.labels import NAMES, NUM_CLASSES, SINGLE_CLASSES, Groups
 
 SIZE = NUM_CLASSES + 1
 """Rows and columns of a confusion matrix: the 19 train ids, then void at index 19."""
 Counts = Int64[np.ndarray, "20 20"]
 """Pixels of each (ground truth, prediction): row = ground truth, column = prediction."""
+
+LEFT_OUT: Mapping[int, tuple[str, ...]] = {
+    19: (),
+    16: ("terrain", "truck", "train"),
+    13: ("terrain", "truck", "train", "wall", "fence", "pole"),
+}
+"""What papers leave out of a mean over Cityscapes' classes, by the number of classes that are left.
+
+SYNTHIA labels 16 of them (Zhang, David, Gong, ICCV 2017); AdaptSegNet compares 13 (Tsai et al., CVPR 2018).
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,20 @@ def cityscapes(confusion: Counts | Sequence[Sequence[int]], groups: Groups = SIN
         iou=tuple(iou.tolist()),
         absent=tuple(np.flatnonzero(truth == 0).tolist()),
     )
+
+
+def miou_over(number: int, score: Score, groups: Groups = SINGLE_CLASSES) -> float:
+    """The mean of a score's IoUs over 19, 16 or 13 of Cityscapes' classes; nan where they are no groups of their own.
+
+    All three are means of the same IoUs, as papers have it (Li, Yuan, Vasconcelos, CVPR 2019; Hoyer, Dai, Van Gool,
+    CVPR 2022: mIoU over 16 is 19/16 of that over 19 where the IoUs of the other three are 0): an evaluated pixel of a
+    class that is left out still is a false positive of the class that it is taken for, and a pixel that is taken for
+    one still is a miss of its own class. Where the groups themselves leave classes out, their ground truth is void.
+    """
+    iou = {NAMES[group[0]]: value for group, value in zip(groups, score.iou, strict=True) if len(group) == 1}
+    wanted = [name for name in NAMES if name not in LEFT_OUT[number]]
+    known = [iou[name] for name in wanted if not math.isnan(iou.get(name, math.nan))]
+    return float(np.mean(known)) if known and iou.keys() >= set(wanted) else math.nan
 
 
 def original(confusion: Counts | Sequence[Sequence[int]]) -> Score:

@@ -227,10 +227,52 @@ def test_means_over_some_of_19_classes_differ_from_evaluating_those_classes_only
 ) -> None:
     """A mean of 16 of the 19 IoUs still counts what the other three classes' pixels were taken for; groups do not."""
     score = metrics.cityscapes(published(run))
-    for evaluated, expected in ((SYNTHIA_16, mean_of_16), (SYNTHIA_13, mean_of_13)):
-        mean = np.mean([score.iou[member] for (member,) in evaluated])
+    assert metrics.miou_over(19, score) == pytest.approx(score.miou, abs=1e-15)
+    for number, evaluated, expected in ((16, SYNTHIA_16, mean_of_16), (13, SYNTHIA_13, mean_of_13)):
+        mean = metrics.miou_over(number, score)
         assert round(mean, 4) == expected
         assert metrics.cityscapes(published(run), evaluated).miou > mean
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_mean_over_some_classes_agrees_with_sets_of_pixels(seed: int) -> None:
+    prediction, labels = some_pixels(seed, classes=(*range(17), VOID))
+    iou, _ = by_sets(prediction, labels, SINGLE_CLASSES)
+    score = metrics.cityscapes(metrics.confusion(prediction, labels))
+    for number, evaluated in ((16, SYNTHIA_16), (13, SYNTHIA_13)):
+        assert len(evaluated) == number
+        expected = np.nanmean([iou[member] for (member,) in evaluated])
+        assert metrics.miou_over(number, score) == pytest.approx(expected)
+
+
+def test_pixels_of_a_class_that_a_mean_leaves_out_count_against_what_they_are_taken_for() -> None:
+    road, vegetation, terrain = (NAMES.index(name) for name in ("road", "vegetation", "terrain"))
+    labels = np.array([road, road, road, road, vegetation, terrain])
+    prediction = np.array([road, road, road, terrain, vegetation, vegetation])
+    score = metrics.cityscapes(metrics.confusion(prediction, labels))
+    assert metrics.miou_over(16, score) == pytest.approx((3 / 4 + 1 / 2) / 2), "a miss of road, a false vegetation"
+    void = metrics.cityscapes(metrics.confusion(prediction, labels), SYNTHIA_16)
+    assert metrics.miou_over(16, void, SYNTHIA_16) == pytest.approx((3 / 4 + 1) / 2), "terrain is void by its groups"
+
+
+def test_the_mean_over_16_is_19_of_16_of_that_over_19_where_the_other_three_are_never_right() -> None:
+    counts = np.asarray(json.loads(FIXTURE.read_text())["FDA"]["confusion"], np.int64)
+    for name in ("terrain", "truck", "train"):
+        counts[NAMES.index(name), NAMES.index(name)] = 0
+    score = metrics.cityscapes(np.pad(counts, (0, 1)))
+    assert metrics.miou_over(16, score) == pytest.approx(19 / 16 * metrics.miou_over(19, score))
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "known"),
+    [(CAMVID_11, ()), (SYNTHIA_16, (16, 13)), (SYNTHIA_13, (13,)), (SINGLE_CLASSES, (19, 16, 13))],
+)
+def test_a_mean_needs_groups_that_tell_its_classes_apart(evaluated: Groups, known: tuple[int, ...]) -> None:
+    score = metrics.cityscapes(published("FDA"), evaluated)
+    means = {number: metrics.miou_over(number, score, evaluated) for number in metrics.LEFT_OUT}
+    assert tuple(number for number, mean in means.items() if not math.isnan(mean)) == known
+    if known:
+        assert means[known[0]] == pytest.approx(score.miou)
 
 
 def test_per_class_iou_of_the_supervised_run() -> None:

@@ -20,6 +20,8 @@ def render(table: Table) -> str:
     """One line per row: its fields, those of a group as `<group>/<field>`, then `iou/<class>` and
     `iou difference/<class>`; empty for what is nan.
 
+    `miou_over/16` and `miou_over/16_ci` are the mean over 16 of Cityscapes' classes and its half-width.
+
     Causes are counted as in `3 diverged, 1 data`; reasons are joined by '; '. A text that a spreadsheet would take for
     a formula, as an arm named `+ entropy`, has an apostrophe before it, and so has one that begins with an apostrophe:
     `text.removeprefix("'")` is the text again. `records.parquet` has every name as it is.
@@ -58,7 +60,9 @@ def render_effects(ablations: Sequence[Ablation]) -> str:
 
 def _line(row: Row, groups: tuple[str, ...]) -> dict[str, Any]:
     line = {name: _cell(value) for name, value in _leaves(row)}
-    del line["scores/iou"], line["comparison/classes"]
+    del line["scores/iou"], line["scores/miou_over"], line["comparison/classes"]
+    for number, (mean, half_width) in row.scores.miou_over.items():
+        line |= {f"miou_over/{number}": _cell(mean), f"miou_over/{number}_ci": _cell(half_width)}
     by_class = zip(groups, row.scores.iou, row.comparison.classes, strict=True)
     for group, iou, difference in by_class:
         line |= {f"iou/{group}": _cell(iou), f"iou difference/{group}": _cell(difference.miou)}

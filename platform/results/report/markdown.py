@@ -12,6 +12,7 @@ from platform.results.report.page import differences, effects, fairness
 from platform.results.report.page.text import bold, bullets, escaped, rows
 from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
+from platform.scores.metrics import LEFT_OUT
 
 
 def render(table: Table) -> str:
@@ -38,6 +39,9 @@ def render(table: Table) -> str:
         "share of training, evaluating and saving checkpoints are shares of these three together.",
         "## Cost",
         _costs(table),
+        "## mIoU over 19, 16 and 13 classes",
+        _by_number_of_classes(table),
+        wording.numbers_of_classes(),
         "## By the original study's conventions",
         _original(table),
         "Only to compare with its table: 18 classes, absent ones counted as 0, accuracy over void pixels too; "
@@ -151,6 +155,11 @@ def _costs(table: Table) -> str:
         for row in table.rows
     ]
     return rows(head, _arms(table), cells)
+
+
+def _by_number_of_classes(table: Table) -> str:
+    cells = [[wording.plus_minus(*each) for each in row.scores.miou_over.values()] for row in table.rows]
+    return _rows(("arm", *(f"{number} classes" for number in LEFT_OUT)), _arms(table), cells)
 
 
 def _original(table: Table) -> str:

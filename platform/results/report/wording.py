@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable
 
 from platform.records.record import StudyHeader
-from platform.results.lines import arms_listed, count
+from platform.results.lines import arms_listed, count, listed
 from platform.results.statistics.significance import LEVEL
 from platform.results.table import Row, Table
+from platform.scores.metrics import LEFT_OUT
 from platform.training.device.latency import TIMED, WARM_UP
 
 NONE = "–"  # noqa: RUF001
@@ -135,6 +136,17 @@ def checkpoints(table: Table) -> str:
 def _besides(table: Table) -> str:
     selectors = sorted({row.selected_by for row in table.rows if row.supervised} - {table.header.select})
     return f" († by {' and '.join(selectors)})" if selectors else ""
+
+
+def numbers_of_classes() -> str:
+    """Which classes papers take the mean over, and what becomes of pixels of the others."""
+    of_synthia, of_more = LEFT_OUT[16], [name for name in LEFT_OUT[13] if name not in LEFT_OUT[16]]
+    return (
+        f"All three are means of the IoUs below: over Cityscapes' classes, over those but for {listed(of_synthia)}, "
+        f"which SYNTHIA does not label, and over those but for {listed(of_more)} as well. As papers have it, a pixel "
+        "of a class that is left out still counts against the class that it is taken for, and one that is taken for "
+        f"such a class is a miss. {NONE} where the ground truth does not tell the classes apart."
+    )
 
 
 def early_stopping(table: Table) -> list[str]:

@@ -33,6 +33,8 @@ def test_csv_numbers_are_exact() -> None:
         difference = float(line["comparison/to_reference/miou"]), float(line["comparison/to_reference/miou_ci"])
         assert difference == (row.comparison.to_reference.miou, row.comparison.to_reference.miou_ci)
         assert [float(line[f"iou/{name}"]) for name in rows.groups] == list(row.scores.iou)
+        over = [(float(line[f"miou_over/{number}"]), float(line[f"miou_over/{number}_ci"])) for number in (19, 16, 13)]
+        assert over == list(row.scores.miou_over.values())
         assert line["cost/parameters"] == "12581672"
 
 

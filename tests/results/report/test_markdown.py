@@ -132,3 +132,17 @@ def test_a_study_without_ranges_says_that_nothing_is_searched() -> None:
     assert "Budget: 400 steps a run; no arm has ranges, so that nothing is searched." in text
     assert "search trials, the published default first" not in text
     assert "judged after" not in text
+
+
+def test_means_over_19_16_and_13_classes_stand_side_by_side() -> None:
+    *_, table = made("source only", "FDA")
+    rows = rows_of(render(table), "## mIoU over 19, 16 and 13 classes")
+    assert rows["arm"] == ["19 classes", "16 classes", "13 classes"]
+    scores = table.rows[1].scores
+    assert rows["FDA"] == [f"{mean:.3f} ± {half:.3f}" for mean, half in scores.miou_over.values()]
+    assert scores.miou_over[19] == pytest.approx((scores.miou, scores.miou_ci))
+
+
+def test_classes_that_the_ground_truth_does_not_tell_apart_have_a_dash() -> None:
+    *_, table = made("source only", groups=CAMVID_11)
+    assert rows_of(render(table), "## mIoU over 19, 16 and 13 classes")["source only"] == [NONE] * 3
