@@ -32,6 +32,11 @@ def header(
                 starts_searches=row.starts_searches,
                 few=row.few,
                 recalibrated=row.recalibrated,
+                integers={
+                    field: tuple(map(dimension.integer.of, dimension.range.ends()))
+                    for field, dimension in row.dimensions.items()
+                    if dimension.integer is not None
+                },
                 given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
                 adapts=row.adapts,
                 tuned_as=row.arm.tuner,

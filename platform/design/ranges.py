@@ -1,5 +1,6 @@
 """Ranges that a study may put where an arm's value would stand, and checks of the numbers that take none."""
 
+import ast
 import dataclasses
 import math
 from abc import ABC, abstractmethod
@@ -119,6 +120,27 @@ class OneOf(Range):
 
     def ends(self) -> tuple[Any, ...]:
         return self.values
+
+
+def range_of(text: str) -> Range | None:
+    """The range that a record says, `LogUniform(0.001, 0.1)`; None where it says none.
+
+    A listed network stays the call that describes it, as records have it.
+    """
+    kinds: dict[str, type[Range]] = {kind.__name__: kind for kind in (Uniform, LogUniform, Integers, OneOf)}
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call):
+            return None
+        options = {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        return kinds[ast.unparse(call.func)](*(_said(text, value) for value in call.args), **options)
+    except (KeyError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        return None
+
+
+def _said(text: str, value: ast.expr) -> Any:
+    """A value of a range's text, or its own text where that calls for something."""
+    return ast.get_source_segment(text, value) if isinstance(value, ast.Call) else ast.literal_eval(value)
 
 
 @dataclass(frozen=True)

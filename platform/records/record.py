@@ -255,6 +255,8 @@ class ArmHeader:
     """The share of a GPU that a trial takes where it is trained on one; before version 0.2 nobody wrote it down."""
     acts: bool = True
     """Whether its steps change anything: a vote is complete before the first."""
+    integers: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    """For searched fields that act through an integer: the integers of their ranges' ends, or of the listed values."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ def test_the_header_holds_what_a_table_needs() -> None:
     assert [arm.method for arm in told.arms] == ["SourceOnly", "Adversarial", "FDA", "FDA", "TargetSupervised"]
     assert [arm.supervised for arm in told.arms] == [False, False, False, False, True]
     assert told.arms[2].searched == {"beta": "LogUniform(0.01, 0.1)"}
+    assert [arm.integers for arm in told.arms] == [{}, {}, {"beta": (2, 25)}, {}, {}], "0.01 and 0.1 of 256 pixels"
     assert [arm.warm_up for arm in told.arms] == [0.0] * 5
     assert told.arms[1].cost == asdict(cost_of(composition(Adversarial()), Recipe(network=BiSeNet18(width=0.25))))
     unsearched = header(study(arms={"source only": Arm(SourceOnly)}, search=None), "a", "", {}, "", "")

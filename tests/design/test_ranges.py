@@ -9,8 +9,10 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from platform.design.ranges import Dimension, Integers, LogUniform, OneOf, Range, Uniform
+from platform.design.ranges import Dimension, Integers, LogUniform, OneOf, Range, Uniform, range_of
 from platform.methods import FDA
+from platform.networks import BiSeNet18
+from platform.records.plain import recorded
 from platform.search import space
 
 CONTINUA = (Uniform(0.1, 0.9), LogUniform(1e-4, 0.1))
@@ -41,8 +43,38 @@ def test_a_range_is_a_distribution_of_optuna(
 @pytest.mark.parametrize("range_", [*CONTINUA, *FINITE], ids=str)
 def test_a_range_reads_as_it_is_written(range_: Range) -> None:
     assert eval(repr(range_)) == range_
+    assert range_of(str(range_)) == range_
     assert str(range_) == repr(range_)
     assert pickle.loads(pickle.dumps(range_)) == range_
+
+
+def test_of_listed_networks_a_record_says_the_calls() -> None:
+    networks = OneOf(BiSeNet18(width=0.25), BiSeNet18(width=0.5))
+    assert range_of(str(networks)) == OneOf(*map(recorded, networks.values))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "fixed",
+        "Uniform",
+        "Uniform(1)",
+        "Uniform(2, 1)",
+        "Uniform(0, 'x')",
+        "Uniform(0, x)",
+        "OneOf(*'ab')",
+        "OneOf([1], [2])",
+        "Range(0, 1)",
+        "__import__('os').getcwd()",
+        "Uniform(0, 1, **{})",
+        "Integers(1, 4, base=2)",
+        "-" * 100_000 + "1",
+        "Uniform(0, 1",
+    ],
+)
+def test_a_text_that_says_no_range_is_none(text: str) -> None:
+    assert range_of(text) is None
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def _costs(table: Table) -> str:
 
 def _by_number_of_classes(table: Table) -> str:
     cells = [[wording.plus_minus(*each) for each in row.scores.miou_over.values()] for row in table.rows]
-    return _rows(("arm", *(f"{number} classes" for number in LEFT_OUT)), _arms(table), cells)
+    return rows(("arm", *(f"{number} classes" for number in LEFT_OUT)), _arms(table), cells)
 
 
 def _original(table: Table) -> str:
