@@ -40,7 +40,7 @@ HOMES = {
     "rich": {"commands/terminal", "results/against", "results/audit", "results/lines.py", "results/report"},
     "pandas": {"results/report"},
     "pyarrow": {"records/storage/bucket.py", "results/report"},
-    "scipy": {"results/statistics", "shifts/town"},
+    "scipy": {"results/responses", "results/statistics", "shifts/town"},
     "sqlalchemy": {"results/mirror"},
     "torchvision": {"networks", "methods/self_training"},
     "PIL": {"shifts"},

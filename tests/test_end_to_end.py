@@ -79,7 +79,7 @@ def test_every_file_is_there_and_opens(finished: tuple[Checkout, str]) -> None:
     assert "Does the whole path work?" in (folder / "table.md").read_text()
     assert r"\toprule" in (folder / "table.tex").read_text()
     assert len(pd.read_parquet(folder / "records.parquet")) > 20
-    for name in ("curves.png", "comparison.png"):
+    for name in ("curves.png", "responses.png", "comparison.png"):
         assert min(Image.open(folder / name).size) > 200
 
 

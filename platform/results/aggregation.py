@@ -17,6 +17,7 @@ from platform.results.comparison import Comparison, compared, detectable
 from platform.results.fairness.ledger import Given, fairness, given_to
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
+from platform.results.responses.fields import searched_fields
 from platform.results.runs import ArmRuns, Run, ancestors, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
 from platform.results.statistics.intervals import interval
@@ -73,6 +74,7 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Map
             for arm, row in zip(header.arms, rows, strict=True)
             for note in notes_of(header, arm, row, runs)
         ),
+        searched=searched_fields(header, runs),
     )
 
 

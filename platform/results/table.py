@@ -9,6 +9,7 @@ from platform.networks.cost import Cost
 from platform.records.record import Cause, StudyHeader
 from platform.results.comparison import Comparison, Detectable
 from platform.results.fairness.ledger import Fairness
+from platform.results.responses.fields import SearchedField
 from platform.results.runs import ArmRuns
 from platform.shifts.labels import group_names
 
@@ -168,6 +169,8 @@ class Table:
     """Groups that the test split never holds: their IoU is 0 where a run predicts them, and else left out."""
     notes: tuple[str, ...]
     """What is missing or went wrong, one sentence each; empty for a study that ran to its end without a fault."""
+    searched: tuple[SearchedField, ...]
+    """What search trials say of the fields that rows search."""
 
     @property
     def groups(self) -> tuple[str, ...]:

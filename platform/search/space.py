@@ -41,10 +41,11 @@ def recorded_dimensions(arm: ArmHeader, trials: Iterable[Trial]) -> dict[str, Di
 def _integer(field: str, range_: Range, arm: ArmHeader, trials: Iterable[Trial]) -> Integer | None:
     """The integer through which a field acts; None where it acts itself, and in records of before version 0.2."""
     ends = range_.ends()
-    if len(known := arm.integers.get(field, ())) != len(ends):
+    known = arm.integers.get(field, ())
+    if len(known) != len(ends) or not all(len(trial.resolved.get(field, {})) == 1 for trial in trials):
         return None
     of: dict[float, int] = dict(zip(ends, known, strict=True))
     for trial in trials:
-        of |= {trial.values([field])[field]: number for number in trial.resolved.get(field, {}).values()}
+        of |= {trial.values([field])[field]: number for number in trial.resolved[field].values()}
     values = {number: value for value, number in of.items()}
     return Integer(field, of.__getitem__, values.__getitem__)

@@ -178,6 +178,7 @@ def test_table_and_log_are_in_the_bucket_too(bucket: Bucket) -> None:
         "table.csv",
         "table.tex",
         "curves.png",
+        "responses.png",
         "comparison.png",
         "records.parquet",
     }

@@ -19,18 +19,8 @@ from platform.records.store import CHECKPOINT, JOURNAL, PREDICTIONS, RECORD, Sto
 from platform.records.trial import Trial
 
 STUDY_FILES = (
-    *(
-        JOURNAL,
-        "table.md",
-        "table.csv",
-        "table.tex",
-        "records.parquet",
-        "curves.png",
-        "effects.csv",
-        "effects.png",
-        "comparison.png",
-    ),
-    *("log.txt", "mlflow.log"),
+    *(JOURNAL, "table.md", "table.csv", "table.tex", "records.parquet", "effects.csv"),
+    *("curves.png", "effects.png", "responses.png", "comparison.png", "log.txt", "mlflow.log"),
 )
 """What is taken over, and nothing else: the head, or who writes to the bucket, may have put anything there."""
 PASSED_OVER = (*TOKENS, CHECKPOINT)

@@ -6,6 +6,7 @@ results/<study>/table.tex         the table for a paper; needs the package bookt
 results/<study>/records.parquet   one line per report of every trial; see `platform.results.report.parquet`
 results/<study>/curves.png        selector and oracle mIoU while training
 results/<study>/effects.csv       one line per effect of an ablation, where the study has one; effects.png shows them
+results/<study>/responses.png     the selector by the values of each searched field, and the response to it
 results/<study>/comparison.png    image, ground truth and each arm's prediction
 """
 

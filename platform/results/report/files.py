@@ -10,6 +10,7 @@ from platform.results.figures import effects
 from platform.results.figures import predictions as panels
 from platform.results.figures.curves import curves
 from platform.results.figures.png import png
+from platform.results.figures.responses import responses
 from platform.results.report import comma_separated, latex, markdown, parquet
 from platform.results.report.predictions import predictions
 from platform.results.table import Table
@@ -25,8 +26,8 @@ def write(
     """Write all files of a study and give their paths; each appears complete or not at all.
 
     `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
-    comparison.png, and without an ablation neither effects.png nor effects.csv; older ones, of other runs than the
-    table's, go. Raises OSError for a folder that cannot be written.
+    comparison.png, without ranges no responses.png, and without an ablation neither effects.png nor effects.csv; older
+    ones, of other runs than the table's, go. Raises OSError for a folder that cannot be written.
     """
     files = {
         "table.md": markdown.render(table).encode(),
@@ -38,10 +39,12 @@ def write(
     if ablated := ablations(table):
         files["effects.csv"] = comma_separated.render_effects(ablated).encode()
         files["effects.png"] = png(effects.effects(ablated))
+    if table.searched:
+        files["responses.png"] = png(responses(table.searched))
     if found := predictions(table.runs, predictions_of):
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
         files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, table.header.groups))
-    for name in {"comparison.png", "effects.csv", "effects.png"} - files.keys():
+    for name in {"comparison.png", "effects.csv", "effects.png", "responses.png"} - files.keys():
         (folder / name).unlink(missing_ok=True)
     return [write_whole(folder / name, content) for name, content in files.items()]

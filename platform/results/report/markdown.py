@@ -8,7 +8,7 @@ import numpy as np
 from platform.records.plain import legible
 from platform.results.notes import counted
 from platform.results.report import wording
-from platform.results.report.page import differences, effects, fairness
+from platform.results.report.page import differences, effects, fairness, responses
 from platform.results.report.page.text import bold, bullets, escaped, rows
 from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
@@ -33,6 +33,7 @@ def render(table: Table) -> str:
         _efforts(table),
         *fairness.of_rows(table),
         *fairness.compute(table),
+        *responses.of_fields(table),
         "## Where the time went",
         _speeds(table),
         "Of the row's own trials: images of all batches, source and target, by the second of training; waiting is a "

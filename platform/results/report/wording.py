@@ -24,7 +24,12 @@ TOLD = (
 
 def name(row: Row) -> str:
     """The arm's name, marked where it is an upper bound."""
-    return f"{row.arm} †" if row.supervised else row.arm
+    return marked(row.arm, row.supervised)
+
+
+def marked(arm: str, supervised: bool) -> str:
+    """A name, marked where it is that of an upper bound."""
+    return f"{arm} †" if supervised else arm
 
 
 def number(value: float, form: str) -> str:

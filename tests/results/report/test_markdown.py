@@ -9,7 +9,9 @@ import pytest
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
 from platform.results.report.wording import NONE
+from platform.results.responses.kriging import Response
 from platform.results.table import Speed, Table
+from platform.search.importance.ped_anova import Importance
 from platform.shifts.labels import CAMVID_11
 from tests.support.invented_study import AWKWARD, arm, ask, full, made, mishaps, record, study
 from tests.support.seen_alike import tabulate
@@ -132,6 +134,44 @@ def test_a_study_without_ranges_says_that_nothing_is_searched() -> None:
     assert "Budget: 400 steps a run; no arm has ranges, so that nothing is searched." in text
     assert "search trials, the published default first" not in text
     assert "judged after" not in text
+    assert "What the search says" not in text
+
+
+def test_what_the_search_says_of_a_field_stands_in_a_line() -> None:
+    *_, table = made("source only", "FDA")
+    fitted = Response((0.3, 0.5, 0.41), (0.1, 0.4, 0.2), (0.5, 0.62, 0.6), 0.021)
+    told = dataclasses.replace(
+        table.searched[1],
+        at=(0.001, 0.01, 0.05),
+        response=fitted,
+        importance=Importance(0.68, 0.005),
+        alone=False,
+        default=0.025,
+        chosen=0.0117,
+    )
+    text = render(dataclasses.replace(table, searched=(told,)))
+    assert rows_of(text, "## What the search says of each field")["FDA"] == [
+        r"learning\_rate",
+        "0.025",
+        "0.0117",
+        "2 of 4",
+        "68%, p 0.005",
+        "0.300 ± 0.200 at 0.001",
+        "0.500 ± 0.120 at 0.01",
+        "0.021",
+    ]
+    assert "No response of" not in text
+    assert "No importance of" not in text
+
+
+def test_of_too_few_trials_a_sentence_says_why_nothing_is_said() -> None:
+    *_, table = made("source only", "FDA")
+    line = rows_of(render(table), "## What the search says of each field")["FDA"]
+    assert line[3:] == ["2 of 4", NONE, NONE, NONE, NONE]
+    assert "- No response of any row: a band from fewer than 8 complete trials cannot be trusted." in render(table)
+    assert "importance of" not in render(table), "rows of one field have none"
+    several = dataclasses.replace(table, searched=(dataclasses.replace(table.searched[1], alone=False),))
+    assert "- No importance of FDA: with fewer than 20 complete trials fields would often stand" in render(several)
 
 
 def test_means_over_19_16_and_13_classes_stand_side_by_side() -> None:

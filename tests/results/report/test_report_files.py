@@ -37,10 +37,11 @@ def test_write_gives_every_file_and_leaves_nothing_else(tmp_path: Path) -> None:
         "table.tex",
         "records.parquet",
         "curves.png",
+        "responses.png",
         "comparison.png",
     ]
     assert sorted(paths) == sorted(folder.iterdir())
-    for path in paths[-2:]:
+    for path in paths[-3:]:
         Image.open(path).verify()
 
 
@@ -57,7 +58,15 @@ def test_writing_again_replaces_every_file(tmp_path: Path) -> None:
 def test_a_study_without_records_is_written(tmp_path: Path) -> None:
     header = study(arm("source only"), arm("FDA"))
     paths = report.write(tabulate(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
-    assert [path.name for path in paths] == ["table.md", "table.csv", "table.tex", "records.parquet", "curves.png"]
+    names = ["table.md", "table.csv", "table.tex", "records.parquet", "curves.png", "responses.png"]
+    assert [path.name for path in paths] == names
+
+
+def test_of_a_study_that_searches_nothing_any_more_the_old_responses_go(tmp_path: Path) -> None:
+    for searched, left in (({"learning_rate": "Uniform(0.1, 0.2)"}, True), ({}, False)):
+        header = study(arm("source only", searched=searched))
+        report.write(tabulate(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
+        assert (tmp_path / "responses.png").exists() is left
 
 
 def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path: Path) -> None:

@@ -23,8 +23,12 @@ def rows(head: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[str
 
 def escaped(text: str) -> str:
     """Text that a page shows as it is, in a table and at the beginning of a line: no list, no entity, no HTML."""
-    signs = re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", legible(" ".join(text.split())))
-    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", signs)
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", inline(text))
+
+
+def inline(text: str) -> str:
+    """The same for text that begins no line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", legible(" ".join(text.split())))
 
 
 def bold(text: str) -> str:

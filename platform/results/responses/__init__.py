@@ -1,0 +1,1 @@
+"""What a search's trials say of the fields that it searched."""
