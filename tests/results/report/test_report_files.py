@@ -112,4 +112,7 @@ def test_effects_are_written_where_there_is_an_ablation_and_go_where_there_is_no
     Image.open(tmp_path / "study" / "effects.png").verify()
     _, others, theirs, without = made()
     report.write(without, others, by_arm(others, theirs), tmp_path / "study", tmp_path.joinpath)
-    assert {path.name for path in (tmp_path / "study").iterdir()} == names - {"effects.csv", "effects.png"}
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {*names, "responses.png"} - {
+        "effects.csv",
+        "effects.png",
+    }
