@@ -44,7 +44,7 @@ def responses(fields: Sequence[SearchedField]) -> Figure:
             panel.autoscale(axis="y")
     for panel in panels[len(fields) :]:
         panel.set_visible(False)
-    _legend(figure)
+    _legend(figure, fields)
     return figure
 
 
@@ -123,7 +123,8 @@ def _dots(panel: Axes, field: SearchedField, marks: Sequence[Mark], colour: str,
     )
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, fields: Sequence[SearchedField]) -> None:
+    """Of what occurs in some panel."""
     band = Patch(color=CONFIRM, alpha=0.2, linewidth=0), Line2D([], [], color=CONFIRM, linewidth=1.4)
     entries = {
         "complete search trial": Line2D([], [], color=CONFIRM, marker="o", markersize=4, linestyle=""),
@@ -132,9 +133,19 @@ def _legend(figure: Figure) -> None:
         "chosen": Line2D([], [], color="black", linestyle="--", linewidth=1.1),
         "published default": Line2D([], [], color=REFERENCE, linestyle=":", linewidth=1.1),
     }
+    occurs = {
+        "complete search trial": any(field.complete for field in fields),
+        "stopped there": any(field.stopped for field in fields),
+        "response and its 95 % band": any(field.response for field in fields),
+        "chosen": any(field.chosen is not None for field in fields),
+        "published default": any(field.default is not None for field in fields),
+    }
+    shown = [name for name in entries if occurs[name]]
+    if not shown:
+        return
     figure.legend(
-        list(entries.values()),
-        list(entries),
+        [entries[name] for name in shown],
+        shown,
         loc="outside lower center",
         ncols=5 if figure.get_figwidth() > 8 else 3,
         fontsize=8,

@@ -40,9 +40,7 @@ def render(table: Table) -> str:
         "share of training, evaluating and saving checkpoints are shares of these three together.",
         "## Cost",
         _costs(table),
-        "## mIoU over 19, 16 and 13 classes",
-        _by_number_of_classes(table),
-        wording.numbers_of_classes(),
+        *_by_number_of_classes(table),
         "## By the original study's conventions",
         _original(table),
         "Only to compare with its table: 18 classes, absent ones counted as 0, accuracy over void pixels too; "
@@ -158,9 +156,13 @@ def _costs(table: Table) -> str:
     return rows(head, _arms(table), cells)
 
 
-def _by_number_of_classes(table: Table) -> str:
+def _by_number_of_classes(table: Table) -> list[str]:
+    """Nothing where the ground truth tells too few classes apart."""
     cells = [[wording.plus_minus(*each) for each in row.scores.miou_over.values()] for row in table.rows]
-    return rows(("arm", *(f"{number} classes" for number in LEFT_OUT)), _arms(table), cells)
+    if {cell for line in cells for cell in line} <= {NONE}:
+        return []
+    head = ("arm", *(f"{number} classes" for number in LEFT_OUT))
+    return ["## mIoU over 19, 16 and 13 classes", rows(head, _arms(table), cells), wording.numbers_of_classes()]
 
 
 def _original(table: Table) -> str:
