@@ -35,6 +35,7 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
     figure.supxlabel(
         "effect on mIoU, with its 95 % interval over seeds; grey where it is not told from chance", fontsize=8
     )
+        panel.locator_params(axis="x", nbins=6)
     return figure
 
 
