@@ -159,7 +159,7 @@ def test_two_trials_are_named_by_their_ids(folder: Path, run: Run) -> None:
     one, two = (asked(folder, study, "FDA").trial.id for study in ("first", "second"))
     code, text = run(f"{one}:{two}")
     assert code == 0
-    assert f"this   trial {one} (FDA, seed 1) in" in text
+    assert f"this   trial {one} (FDA, seed 1)\n       in {folder / 'results'}" in text
     assert "One run has no interval: the difference" in text
     assert run(two) == (code, text), "the trial of the file's study that is most like the other"
     (path,) = proposed(folder)
@@ -259,7 +259,9 @@ def test_a_study_without_all_of_its_seeds_ends_with_one(folder: Path, run: Run) 
 
 
 @pytest.mark.parametrize("results", ["results_of_0_1_0", "results_of_format_1"])
-def test_records_of_earlier_versions_are_compared(results: str, folder: Path, run: Run) -> None:
+def test_records_of_earlier_versions_are_compared(
+    results: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fixtures = Path(__file__).parents[1] / "fixtures" / results
     (folder / "question.py").write_text((folder / "first.py").read_text())
     shutil.copytree(fixtures, folder / "results", dirs_exist_ok=True)
@@ -268,6 +270,9 @@ def test_records_of_earlier_versions_are_compared(results: str, folder: Path, ru
         [str(folder / "question.py"), "--results", str(folder / "results"), "--against", str(other / "question")]
     )
     assert code == 1
+    text = capsys.readouterr().out
+    assert "! other: source only: 3 of 3 seeds missing" in text or "! other: source only: nothing ran yet" in text
+    assert "3 trials are on both sides" in text
 
 
 def test_lines_that_are_damaged_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
