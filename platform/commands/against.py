@@ -223,6 +223,8 @@ def _files(
         seeds = max(len(row.this.miou), len(row.other.miou), (file.study if this is None else this.header).seeds)
         own = _own(file.study)
         alone = deciding(row, found)
+        if not alone:
+            return []
         if len(alone) == 1 and alone[0].name != "code":
             raise _NoProposal(f"{alone[0].name} alone differs, so that the difference above is what it does")
         factors = proposals.factors_between(row.this.trial, row.other.trial, own)

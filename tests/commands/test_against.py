@@ -271,7 +271,8 @@ def test_records_of_earlier_versions_are_compared(
     )
     assert code == 1
     text = capsys.readouterr().out
-    assert "! other: source only: 3 of 3 seeds missing" in text or "! other: source only: nothing ran yet" in text
+    assert "! other: source only: nothing ran yet" in text
+    assert "! other: FDA β=0.1: 3 of 3 seeds missing (1 failed: 1 worker lost)" in text
     assert "3 trials are on both sides" in text
 
 

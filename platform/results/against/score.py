@@ -13,7 +13,7 @@ from platform.results.statistics.intervals import interval, welch_interval
 from platform.scores import metrics
 from platform.shifts.labels import NUM_CLASSES, Groups
 
-Way = Literal["same trials", "paired", "Welch", "one run each"]
+Way = Literal["same trials", "paired", "Welch", "one run each", "no score"]
 """How two rows were compared."""
 
 
@@ -65,6 +65,8 @@ def gap(this: Half, other: Half, same_draws: bool) -> Gap:
     counts = len(this.miou), len(other.miou)
     if common and this.miou.keys() == other.miou.keys() and all(this.ids[seed] == other.ids[seed] for seed in common):
         return Gap(*_paired(this, other, common), "same trials", counts)
+    if this.trial is None or other.trial is None or not min(counts):
+        return Gap(math.nan, math.nan, "no score", counts)
     why = unpaired(this.trial, other.trial, same_draws)
     if not why and max(counts) > 1 and len(common) < 2:
         why = "they share fewer than two seeds"
@@ -75,10 +77,8 @@ def gap(this: Half, other: Half, same_draws: bool) -> Gap:
     return Gap(*_paired(this, other, common), "paired", (len(common), len(common)))
 
 
-def unpaired(this: Trial | None, other: Trial | None, same_draws: bool) -> str:
+def unpaired(this: Trial, other: Trial, same_draws: bool) -> str:
     """Why a seed does not mean the same initial weights and the same order of data; empty where it does."""
-    if this is None or other is None:
-        return "a side has no trial"
     for what, one, two in (
         ("other images", _images(this), _images(other)),
         ("another network", this.recipe.get("network"), other.recipe.get("network")),

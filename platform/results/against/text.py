@@ -86,7 +86,9 @@ def _gap(row: RowPair) -> str:
 def _seeds(row: RowPair) -> str:
     this, other = row.gap.seeds
     number = str(this) if this == other else f"{this} and {other}"
-    return {"one run each": "", "same trials": f"{number}, same trials"}.get(row.gap.way, f"{number}, {row.gap.way}")
+    return {"one run each": "", "no score": number, "same trials": f"{number}, same trials"}.get(
+        row.gap.way, f"{number}, {row.gap.way}"
+    )
 
 
 def _reading(comparison: Comparison) -> str:

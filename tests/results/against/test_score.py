@@ -90,6 +90,7 @@ def test_one_run_each_gives_no_interval() -> None:
 
 def test_a_side_without_scores_gives_no_difference() -> None:
     found = gap(half(scores(0, 3)), half({}), same_draws=True)
+    assert (found.way, found.seeds) == ("no score", (3, 0))
     assert math.isnan(found.miou)
     assert not found.excludes_zero
 
