@@ -32,10 +32,10 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         panel.grid(axis="x", color="#E5E5E5", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=8, length=2, labelbottom=True)
+        panel.locator_params(axis="x", nbins=6)
     figure.supxlabel(
         "effect on mIoU, with its 95 % interval over seeds; grey where it is not told from chance", fontsize=8
     )
-        panel.locator_params(axis="x", nbins=6)
     return figure
 
 
