@@ -3,7 +3,11 @@
 Answers are yes, no or n/a, each with a sentence that may be pasted; what a study cannot know is left to its authors.
 """
 
+import math
+
 from platform.results.statistics.intervals import CONFIDENCE
+from platform.results.statistics.power import POWER
+from platform.results.statistics.significance import LEVEL
 from platform.results.submission.answers import Answer, Section
 from platform.results.submission.compute_form import hours, threads
 from platform.results.submission.data import NOT_SAID, licences
@@ -77,7 +81,19 @@ def _significance(known: Facts) -> str:
         f"Yes. Error bars are half-widths of {CONFIDENCE:.0%} Student-t intervals over {seeds} seeds, t times the "
         "sample standard deviation over the square root of their number, which assumes normally distributed scores; "
         "they cover initial weights, order of data and augmentation, on one split. Differences are paired by seed. "
-        f"Confirm seeds are {_seeds(known)}, which no search used.{short}"
+        f"Confirm seeds are {_seeds(known)}, which no search used.{short}{_marks(known)}"
+    )
+
+
+def _marks(known: Facts) -> str:
+    """Which differences the table marks."""
+    able = known.table.detectable
+    if math.isnan(able.difference):
+        return ""
+    return (
+        " A difference is marked where the p-value of a paired t-test, adjusted by Holm's method for "
+        f"{able.comparisons} rows, is at most {LEVEL:g}, and it is {able.difference:.3f} or more, which {able.seeds} "
+        f"seeds find with {POWER:.0%} power."
     )
 
 

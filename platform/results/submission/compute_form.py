@@ -170,6 +170,15 @@ def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
     ]
 
 
+def _ablations(known: Facts) -> str:
+    """The compute of each ablation's rows; empty where the study says of none that it is one."""
+    by_name: dict[str, Hours] = {}
+    for arm, result in zip(known.header.arms, known.results, strict=True):
+        if arm.ablation:
+            by_name[arm.ablation] = by_name.get(arm.ablation, Hours()) + result.whole.total
+    return "; ".join(f"{name}: {hours(taken)}" for name, taken in by_name.items())
+
+
 def _development(known: Facts) -> list[Answer]:
     taken = known.spent
     tuned = [result for result in known.results if result.row.after]
@@ -193,7 +202,12 @@ def _development(known: Facts) -> list[Answer]:
             f"{hours(taken.failed)} ({_percent(taken.failed, taken.total)})",
             note=f"{known.failed} trials",
         ),
-        Answer("Ablation studies", hint="which of the rows are ablations; each row's compute stands in section 2"),
+        Answer(
+            "Ablation studies",
+            _ablations(known),
+            hint="which of the rows are ablations; each row's compute stands in section 2",
+            note="among the hours of this section",
+        ),
         Answer("Inference", f"{known.evaluating:.3g} hours of evaluations", note="among the hours of this section"),
         Answer(
             "Other",

@@ -13,6 +13,8 @@ from platform.results.submission.compute_form import compute_form
 from platform.results.submission.data import KNOWN, NOT_SAID, licences
 from platform.results.submission.facts import Facts, facts
 from platform.results.table import Table
+from platform.study import LeaveOneOut
+from tests.support.ablated import ablated
 from tests.support.invented_study import STEPS, arm, ask, failed, full, made, mishaps, record, stopped, study
 from tests.support.seen_alike import by_arm
 
@@ -202,10 +204,20 @@ def test_error_bars_are_said_with_their_method_and_a_single_seed_has_none() -> N
     ].said
     assert "95% Student-t intervals over 3 seeds" in said
     assert "Confirm seeds are 1, 2, 3, which no search used." in said
+    able = known(*made(seeds=3)).table.detectable
+    assert f"Holm's method for 1 rows, is at most 0.05, and it is {able.difference:.3f} or more" in said
     one = answers(checklist(known(*made(seeds=1))), "NeurIPS paper checklist")[
         "7 Experiment statistical significance"
     ].said
     assert one == "No. A single seed gives no interval."
+
+
+def test_the_compute_of_ablations_is_that_of_their_rows() -> None:
+    found = known(*ablated(LeaveOneOut()))
+    taken = sum(result.whole.total.cpu for result in found.results if result.row.arm != found.header.reference)
+    (section,) = [each for each in compute_form(found, 0) if each.title == "3 Development"]
+    (answer,) = [each for each in section.answers if each.field == "Ablation studies"]
+    assert answer.said == f"ours: {taken:.3g} CPU hours"
 
 
 def test_failed_compute_is_said_beside_the_total() -> None:
