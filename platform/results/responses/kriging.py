@@ -80,7 +80,8 @@ def response(
 
 
 def _near(length: float, one: Values, other: Values) -> Values:
-    return np.exp(-(((one[:, None] - other) / length) ** 2) / 2)
+    correlation: Values = np.exp(-(((one[:, None] - other) / length) ** 2) / 2)
+    return correlation
 
 
 def _equal(one: Values, other: Values) -> Values:
