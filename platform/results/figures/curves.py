@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ from platform.results.runs import ArmRuns, Run
 CONFIRM, REFERENCE, SEARCH, STOPPED, FAILED = "#0072B2", "#D55E00", "#A6A6A6", "#666666", "#000000"
 FEW_POINTS = 0.02
 """Share of a figure's points, of which the lowest may be cut off."""
-BESIDE = "--"
+BESIDE: Literal["--"] = "--"
 """How the reference is drawn in the other arms' panels."""
 COLUMNS = 5
 """Panels side by side before the next arm starts a new line."""
