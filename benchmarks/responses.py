@@ -62,7 +62,7 @@ IMPORTANCES = (Case("line", 0.8, "nothing", 0.0), Case("peak", 0.8, "nothing", 0
 def part_of(shape: str, part: float, at: Values) -> Values:
     """A shape's part in the score, with this variance over the range and mean 0."""
     whole = SHAPES[shape](EVENLY)
-    return np.sqrt(part) * (SHAPES[shape](at) - whole.mean()) / (whole.std() or 1.0)
+    return np.asarray(np.sqrt(part) * (SHAPES[shape](at) - whole.mean()) / (whole.std() or 1.0), np.float64)
 
 
 def search(case: Case, number: int, trials: int, *, proposed: bool) -> list[Tried]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -126,7 +127,7 @@ def _dots(panel: Axes, field: SearchedField, marks: Sequence[Mark], colour: str,
 def _legend(figure: Figure, fields: Sequence[SearchedField]) -> None:
     """Of what occurs in some panel."""
     band = Patch(color=CONFIRM, alpha=0.2, linewidth=0), Line2D([], [], color=CONFIRM, linewidth=1.4)
-    entries = {
+    entries: dict[str, Any] = {
         "complete search trial": Line2D([], [], color=CONFIRM, marker="o", markersize=4, linestyle=""),
         "stopped there": Line2D([], [], color=STOPPED, marker="o", markersize=4, linestyle="", markerfacecolor="none"),
         "response and its 95 % band": band,

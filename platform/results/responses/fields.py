@@ -125,8 +125,9 @@ def _value(trials: Sequence[Trial], field: str, range_: Range) -> Any:
     value = trials[0].values([field])[field] if trials else None
     if isinstance(range_, OneOf):
         return value if value in range_.values else None
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if number and (value > 0 or not is_logarithmic(range_)) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value if value > 0 or not is_logarithmic(range_) else None
 
 
 def _response(marks: Sequence[Mark], at: Sequence[Any], range_: Range) -> Response:

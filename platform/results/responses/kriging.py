@@ -85,7 +85,7 @@ def _near(length: float, one: Values, other: Values) -> Values:
 
 
 def _equal(one: Values, other: Values) -> Values:
-    return (one[:, None] == other).astype(np.float64)
+    return np.asarray(one[:, None] == other, np.float64)
 
 
 def _fit(among: Values, to: Values, share: float, columns: Values) -> _Fit:

@@ -46,7 +46,7 @@ def importance(dimensions: Mapping[str, Dimension], tried: Sequence[Tried]) -> d
     if len(dimensions) < 2 or len(complete) < LEAST_TRIALS:
         return {}
     random = np.random.default_rng(0)
-    dealt = [random.permutation([each.value for each in complete]).tolist() for _ in range(SHUFFLES)]
+    dealt = [random.permutation(np.asarray([each.value for each in complete], float)).tolist() for _ in range(SHUFFLES)]
     by_chance = [
         divergences(dimensions, [each._replace(value=value) for each, value in zip(complete, values, strict=True)])
         for values in dealt

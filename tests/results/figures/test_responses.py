@@ -45,7 +45,11 @@ def dots(panel: Axes) -> list[tuple[list[list[float]], bool, tuple[float, ...]]]
     """Of each group of dots where they stand, whether they are filled, and their colour."""
     groups = [each for each in panel.collections if isinstance(each, PathCollection)]
     return [
-        (np.asarray(each.get_offsets()).tolist(), len(each.get_facecolor()) > 0, tuple(each.get_edgecolor()[0][:3]))
+        (
+            np.asarray(each.get_offsets()).tolist(),
+            len(np.asarray(each.get_facecolor())) > 0,
+            tuple(np.asarray(each.get_edgecolor())[0, :3].tolist()),
+        )
         for each in groups
         if len(np.asarray(each.get_offsets()))
     ]

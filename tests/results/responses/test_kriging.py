@@ -33,7 +33,7 @@ def by_inverse(x: Values, y: Values, at: float, length: float, share: float) -> 
     squares = (y - constant) @ inverse @ (y - constant)
     mean = constant + to @ inverse @ (y - constant)
     spread = share - to @ inverse @ to + (1 - one @ inverse @ to) ** 2 / (one @ inverse @ one)
-    return mean, stats.t.ppf(0.975, n - 1) * math.sqrt(squares / (n - 1) * spread)
+    return float(mean), float(stats.t.ppf(0.975, n - 1) * math.sqrt(squares / (n - 1) * spread))
 
 
 def some_trials(number: int, seed: int = 0) -> tuple[Values, Values]:
