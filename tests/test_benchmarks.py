@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 import platform.methods
 import platform.networks
-from benchmarks import coverage, driver, evidence, many_gpus, methods, networks, slots
+from benchmarks import coverage, driver, evidence, many_gpus, methods, networks, responses, slots
 from benchmarks.timeline import RESET, SETUP, STEP, Call
 from platform.methods import Method, TranslatedImages
 from platform.networks import Architecture, BiSeNet18
@@ -209,3 +209,18 @@ def test_the_coverage_benchmark_says_what_holds_and_what_does_not(
     assert shares["rliable's bootstrap of runs above, normal: not used"][0] <= 60
     assert max(shares["a false mark, normal"]) <= 15 < shares["a false mark by 95 % intervals alone: not used"][0]
     assert min(shares["the smallest difference: p at most 0.05"]) >= 60
+
+
+def test_the_benchmark_of_responses_says_how_often_the_band_holds_and_which_field_comes_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "NUMBERS", (8, 20))
+    monkeypatch.setattr(responses, "RESPONSES", responses.RESPONSES[3:4])
+    monkeypatch.setattr(responses, "IMPORTANCES", responses.IMPORTANCES[:1])
+    responses.print_responses(8)
+    responses.print_importances(4)
+    at_random, proposed, first, *_ = (line for line in capsys.readouterr().out.splitlines() if line.endswith("%"))
+    for line in (at_random, proposed):
+        held_by_8, _, held_by_20, _ = (int(share.rstrip("%")) for share in line.split()[-4:])
+        assert min(held_by_8, held_by_20) >= 70
+    assert int(first.split()[-3].rstrip("%")) >= 75, "of twenty trials, a field with 80 % of the variance comes first"
