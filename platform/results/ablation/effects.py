@@ -9,6 +9,7 @@ from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import Contrast, contrasts
 from platform.design.ablation.fractional import MOST_PARTS, resolution
 from platform.records.record import ArmHeader
+from platform.results.ablation.path import Step, path
 from platform.results.comparison import Difference, judged
 from platform.results.runs import Run
 from platform.results.table import Table
@@ -42,6 +43,8 @@ class Ablation:
     """Whether each row has searched its ranges; False where they took what one search had chosen, None without any."""
     effects: tuple[Effect, ...]
     """In the order of the parts, effects before interactions."""
+    path: tuple[Step, ...]
+    """From the row without any part to the row with all; empty but for a full factorial."""
 
     @property
     def by_size(self) -> tuple[Effect, ...]:
@@ -102,4 +105,5 @@ def _ablation(arms: Sequence[ArmHeader], scores: Scores) -> Ablation | None:
         resolution=None if held else resolution(list(arm.parts.values()) for arm in arms),
         retuned=None if not searching else not any(arm.tuned_as for arm in searching),
         effects=effects(found, scores),
+        path=path(cells, scores),
     )

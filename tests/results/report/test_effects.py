@@ -17,7 +17,7 @@ from tests.support.invented_study import made
 
 def lines_of(design: Design) -> list[str]:
     *_, table = ablated(design)
-    return "\n".join(of_ablations(table)).splitlines()
+    return "\n".join(of_ablations(table)).split("### ")[0].splitlines()
 
 
 def test_a_study_without_an_ablation_has_no_section() -> None:
@@ -46,6 +46,20 @@ def test_each_effect_has_its_line_the_largest_first_and_bold_where_it_is_told_fr
         assert p == p_value(effect.worth.p)
         assert seeds == "3"
         assert [each.replace("\\", "") for each in together] == ([" ".join(effect.contrast.aliases)] * bool(together))
+
+
+def test_a_full_factorial_has_its_path_in_the_order_of_its_steps() -> None:
+    *_, table = ablated(FullFactorial())
+    (found,) = ablations(table)
+    text = "\n\n".join(of_ablations(table)).split("### ours part by part")[1]
+    shown = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [line[0] for line in shown] == [step.part for step in found.path]
+    for (_, miou, p, _, gives), step in zip(shown, found.path, strict=True):
+        assert f"{step.worth.miou:+.3f} ± {step.worth.miou_ci:.3f}" in miou
+        assert miou.startswith("**") == step.worth.told
+        assert (p, gives) == (p_value(step.worth.p), step.row)
+    *_, other = ablated(LeaveOneOut())
+    assert "part by part" not in "\n".join(of_ablations(other))
 
 
 def test_what_one_row_has_and_another_lacks_is_no_interaction() -> None:

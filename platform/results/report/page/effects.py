@@ -3,6 +3,7 @@
 import math
 
 from platform.results.ablation.effects import Ablation, Effect, ablations
+from platform.results.comparison import Difference
 from platform.results.report import wording
 from platform.results.report.page.text import bold, bullets, escaped, rows
 from platform.results.report.sections import differences
@@ -18,11 +19,25 @@ def of_ablations(table: Table) -> list[str]:
     for ablation in ablations(table):
         aliased = any(effect.contrast.aliases for effect in ablation.effects)
         head = ("effect", "Δ mIoU", "p", "seeds", *(["together with"] if aliased else []))
-        cells = [(*_numbers(effect), *([_aliases(effect)] if aliased else [])) for effect in ablation.by_size]
+        cells = [(*_numbers(effect.worth), *([_aliases(effect)] if aliased else [])) for effect in ablation.by_size]
         names = [escaped(effect.contrast.name) for effect in ablation.by_size]
         parts += [f"## Ablation of {escaped(ablation.name)}: {escaped(ablation.design)}"]
-        parts += [rows(head, names, cells), bullets(reading(ablation))]
+        parts += [rows(head, names, cells), bullets(reading(ablation)), *_path(ablation)]
     return parts
+
+
+def _path(ablation: Ablation) -> list[str]:
+    """The steps of its path, in their order; nothing where it has none."""
+    if not ablation.path:
+        return []
+    cells = [(*_numbers(step.worth), escaped(step.row)) for step in ablation.path]
+    return [
+        f"### {escaped(ablation.name)} part by part",
+        rows(("part put in", "Δ mIoU", "p", "seeds", "gives"), [escaped(step.part) for step in ablation.path], cells),
+        "From the row without any part to the row with all: each step puts in the part that helps most beside those "
+        "that are there. It was picked for its gain, which is therefore exaggerated; p is adjusted for all parts that "
+        "were tried at any step.",
+    ]
 
 
 def reading(ablation: Ablation) -> list[str]:
@@ -84,9 +99,9 @@ def _findable(ablation: Ablation) -> str:
     return f", {least.pop()} or more" if len(least) == 1 else ""
 
 
-def _numbers(effect: Effect) -> tuple[str, str, str]:
-    text = wording.plus_minus(effect.worth.miou, effect.worth.miou_ci, "+")
-    return bold(text) if effect.worth.told else text, differences.p_value(effect.worth.p), str(effect.worth.seeds)
+def _numbers(worth: Difference) -> tuple[str, str, str]:
+    text = wording.plus_minus(worth.miou, worth.miou_ci, "+")
+    return bold(text) if worth.told else text, differences.p_value(worth.p), str(worth.seeds)
 
 
 def _aliases(effect: Effect) -> str:
