@@ -203,12 +203,14 @@ def test_the_coverage_benchmark_says_what_holds_and_what_does_not(
         for line in capsys.readouterr().out.splitlines()
         if line.endswith("%")
     }
-    assert len(shares) == 15
+    assert len(shares) == 16
     assert min(shares["Student-t, normal"]) >= 85
     assert shares["BCa, widened levels, normal"][0] <= 90, "three values have a range that holds the truth in 75 of 100"
     assert shares["rliable's bootstrap of runs above, normal: not used"][0] <= 60
-    assert max(shares["a false mark, normal"]) <= 15 < shares["a false mark by 95 % intervals alone: not used"][0]
-    assert min(shares["the smallest difference: p at most 0.05"]) >= 60
+    assert max(shares["a p of at most 0.05 to the reference, normal"]) <= 15
+    assert shares["an interval that excludes 0: not used"][0] > 15
+    assert max(shares["a mark of any kind, or a wrong rank, normal"]) <= 30, "of seven tables"
+    assert min(shares["its p is at most 0.05"]) >= 60
 
 
 def test_the_benchmark_of_responses_says_how_often_the_band_holds_and_which_field_comes_first(

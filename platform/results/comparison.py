@@ -1,6 +1,7 @@
 """What the rows of a table have over each other: differences paired by seed, and which of them are told from chance."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from platform.results.statistics.gap import NO_SHARE, Share, share
 from platform.results.statistics.improvement import probability_of_improvement
 from platform.results.statistics.intervals import NO_BOUNDS, Bounds, bootstrapped, interval
 from platform.results.statistics.power import pooled, smallest_difference
-from platform.results.statistics.ranks import UNRANKED, Ranks, paired, pairs_told, ranks
+from platform.results.statistics.ranks import UNRANKED, Ranks, ranks
 from platform.results.statistics.significance import LEVEL, holm, least_sign_flip, paired_t, sign_flip
 
 Key = TypeVar("Key", bound=Hashable)
@@ -39,7 +40,7 @@ class Difference:
 
     @property
     def told(self) -> bool:
-        """Whether it is told from chance, and so large that these seeds would have found it."""
+        """Whether it is told from chance: by its p, and by a size that is no luck of a few seeds that lie close."""
         return self.p <= LEVEL and abs(self.miou) >= self.detectable
 
 
@@ -89,8 +90,10 @@ def compared(
     and the one that knows the target's labels.
     """
     to_reference = _to_reference(scores, reference)
-    to_best = _to_best({name: scores[name] for name in ranked if scores[name]})
-    places = ranks({name: scores[name] for name in ranked if scores[name]})
+    equals = {name: scores[name] for name in ranked if scores[name]}
+    pairs = _of_pairs(equals)
+    to_best = _to_best(equals, pairs)
+    places = ranks([*equals], [pair for pair, each in pairs.items() if each.told and each.miou > 0])
     classes = _by_class(by_class, number, reference)
     return {
         name: Comparison(
@@ -154,23 +157,27 @@ def _to_reference(scores: Mapping[str, BySeed], reference: str) -> dict[str, Dif
     }
 
 
-def _to_best(ranked: Mapping[str, BySeed]) -> dict[str, Difference]:
+def _of_pairs(scores: Mapping[str, BySeed]) -> dict[tuple[str, str], Difference]:
+    """The differences of all pairs of rows, tested together; each both ways round."""
+    found = judged({pair: paired(*(scores[name] for name in pair)) for pair in itertools.combinations(scores, 2)})
+    return found | {(other, one): dataclasses.replace(each, miou=-each.miou) for (one, other), each in found.items()}
+
+
+def _to_best(scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference]) -> dict[str, Difference]:
     """Differences to the row of the highest mean. It was found in the same numbers: all pairs are adjusted for."""
-    if len(ranked) < 2:
+    if len(scores) < 2:
         return {}
-    best = max(ranked, key=lambda name: interval([*ranked[name].values()])[0])
-    told = {frozenset(pair): p for pair, p in pairs_told(ranked).items()}
-    samples = {name: paired(ranked[name], ranked[best]) for name in ranked if name != best}
-    deviation, tested = pooled([*samples.values()]), max(1, sum(not math.isnan(p) for p in told.values()))
+    best = max(scores, key=lambda name: interval([*scores[name].values()])[0])
     return {
-        name: Difference(
-            len(sample),
-            *interval(sample),
-            p=told[frozenset((name, best))],
-            detectable=smallest_difference(deviation, len(sample), tested),
-        )
-        for name, sample in samples.items()
+        name: dataclasses.replace(pairs[name, best], bootstrap=bootstrapped(paired(scores[name], scores[best])))
+        for name in scores
+        if name != best
     }
+
+
+def paired(one: BySeed, other: BySeed) -> list[float]:
+    """The differences of two rows on the seeds that both have, in their order."""
+    return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
 
 
 def _share(scores: Mapping[str, BySeed], name: str, bounds: tuple[str, str]) -> Share:

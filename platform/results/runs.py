@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from platform.records.record import (
     SELECTED,
@@ -17,6 +18,8 @@ from platform.records.record import (
     StudyHeader,
 )
 from platform.records.trial import START_NUMBER
+from platform.scores import metrics
+from platform.shifts.labels import Groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,17 @@ class ArmRuns:
     def all(self) -> tuple[Run, ...]:
         """Search runs, then confirm runs."""
         return (*self.search, *self.confirm)
+
+
+def mious(confirm: Sequence[Run], groups: Groups) -> dict[int, float]:
+    """mIoU of complete confirm runs on the test split, by seed."""
+    found = {}
+    for run in confirm:
+        # A matrix that somebody else wrote may hold nothing to score.
+        with suppress(ValueError):
+            if run.confusion is not None:
+                found[run.ask.trial.seed] = metrics.cityscapes(run.confusion, groups).miou
+    return found
 
 
 def runs_by_arm(

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from platform.results.comparison import NO_DIFFERENCE, Difference, compared, detectable, judged
+from platform.results.comparison import NO_DIFFERENCE, Difference, compared, detectable, judged, paired
 from platform.results.statistics.gap import NO_SHARE
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED, NO_BOUNDS
 from platform.results.statistics.ranks import UNRANKED, Ranks
@@ -71,7 +71,9 @@ def test_a_difference_is_told_by_its_p_and_by_what_seeds_can_find() -> None:
     assert told.told
     assert dataclasses.replace(told, miou=-0.1).told
     assert not dataclasses.replace(told, p=0.051).told
-    assert not dataclasses.replace(told, miou=0.049).told, "seeds would miss it more often than not"
+    assert not dataclasses.replace(told, miou=0.049).told, (
+        "seeds would miss one of that size more often than one time in five"
+    )
     assert not dataclasses.replace(told, p=math.nan).told
     assert not NO_DIFFERENCE.told
 
@@ -94,6 +96,33 @@ def test_the_best_is_compared_with_all_that_have_its_budget() -> None:
     adjusted = multipletests([stats.ttest_rel(values[a], values[b]).pvalue for a, b in pairs], method="holm")[1]
     assert found["weak"].to_best.p == pytest.approx(adjusted[2])
     assert found["weak"].to_best.miou == pytest.approx(np.mean(values["weak"] - values["strong"]))
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_all_true_ranks_are_held_at_once_in_95_of_100_studies(seeds: int) -> None:
+    truth = np.asarray([0.1, 0.12, 0.12, 0.2])
+    possible = [{int(np.sum(truth > each)) + 1, int(np.sum(truth >= each))} for each in truth]
+    drawn = np.random.default_rng(2).normal(truth[:, None], 0.02, (1000, 4, seeds))
+    held = []
+    for rows in drawn:
+        mious = {name: dict(enumerate(values.tolist())) for name, values in zip(NAMES, rows, strict=True)}
+        found = compared(mious, {name: {} for name in NAMES}, 0, NAMES[0], NAMES, None)
+        places = [found[name].ranks for name in NAMES]
+        held.append(
+            all(each.best <= min(true) and max(true) <= each.worst for each, true in zip(places, possible, strict=True))
+        )
+    assert np.mean(held) >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_a_rank_is_told_where_the_difference_to_the_best_is_marked() -> None:
+    found = compared(scores(5), {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)
+    for name in NAMES[:2]:
+        assert (found[name].ranks.best > found["strong"].ranks.best) is found[name].to_best.told
+    assert found["weak"].to_best.told
+
+
+def test_pairs_are_of_shared_seeds_in_their_order() -> None:
+    assert paired({3: 0.5, 1: 0.2}, {1: 0.1, 2: 9.0, 3: 0.1}) == [pytest.approx(0.1), pytest.approx(0.4)]
 
 
 def test_runs_above_and_the_gap() -> None:

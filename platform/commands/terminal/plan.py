@@ -19,6 +19,7 @@ from platform.results.lines import arms_listed, count, hanging, padded
 from platform.results.replay.forecast import forecast
 from platform.results.report.sections.differences import wishes
 from platform.results.statistics.power import ASSUMED_DEVIATION, smallest_difference
+from platform.results.statistics.significance import LEVEL
 from platform.running.machine.hardware import gpu, this_machine
 from platform.running.placement import Offer, at_a_time
 from platform.training.cost import Estimate
@@ -159,15 +160,15 @@ def _shows(study: Study, name: str, store: Store | None) -> str:
     if study.seeds < 2:
         return "no difference: one seed tells nothing from chance"
     height, width = study.shift.size
-    seen = (
-        None if store is None else spread_on_record(store, name, study.shift.name, (height, width), study.budget.steps)
-    )
+    size, steps = (height, width), study.budget.steps
+    seen = None if store is None else spread_on_record(store, name, study.shift.name, size, steps)
     deviation = seen.deviation if seen else ASSUMED_DEVIATION
-    by = f"{deviation:.3f} in the records of {seen.study}" if seen else f"{deviation:g}, taken for granted"
+    by = f"{deviation:.3f}, that of {seen.rows} rows of {seen.study}" if seen else f"{deviation:g}, taken for granted"
+    wished = wishes(deviation, compared)
     return (
-        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared):.3f} to the reference is "
-        f"found four times out of five, of {compared} compared, with a standard deviation between seeds of {by}"
-        + "".join(f"; {wish}" for wish in [wishes(deviation, compared)] if wish)
+        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared):.3f} to the reference "
+        f"has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a standard deviation "
+        f"between seeds of {by}" + (f"; {wished}" if wished else "")
     )
 
 

@@ -71,7 +71,7 @@ class FullFactorial(Design):
         if 2**parts > MOST_ROWS:
             raise ValueError(
                 f"FullFactorial takes at most {MOST_ROWS} rows, got {2**parts} of {parts} parts; take "
-                "FractionalFactorial(rows=16), or join parts"
+                "FractionalFactorial(most=16), or join parts"
             )
         return by_what_is_taken_away(itertools.product((True, False), repeat=parts))
 

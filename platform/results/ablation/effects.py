@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from platform.design.ablation.cell import Cell
@@ -11,10 +10,8 @@ from platform.design.ablation.fractional import MOST_PARTS, resolution
 from platform.records.record import ArmHeader
 from platform.results.ablation.path import Step, path
 from platform.results.comparison import Difference, judged
-from platform.results.runs import Run
+from platform.results.runs import mious
 from platform.results.table import Table
-from platform.scores import metrics
-from platform.shifts.labels import Groups
 
 Scores = Mapping[str, Mapping[int, float]]
 """mIoU on the test split in [0, 1], by row and seed."""
@@ -58,19 +55,8 @@ def ablations(table: Table) -> tuple[Ablation, ...]:
     for arm in table.header.arms:
         if arm.ablation:
             by_name.setdefault(arm.ablation, []).append(arm)
-    scores = {arm: scored(runs.confirm, table.header.groups) for arm, runs in table.runs.items()}
+    scores = {arm: mious(runs.confirm, table.header.groups) for arm, runs in table.runs.items()}
     return tuple(made for arms in by_name.values() if (made := _ablation(arms, scores)) is not None)
-
-
-def scored(runs: Sequence[Run], groups: Groups) -> dict[int, float]:
-    """mIoU of the complete runs by seed."""
-    found = {}
-    for run in runs:
-        # A matrix that somebody else wrote may hold nothing to score.
-        with suppress(ValueError):
-            if run.confusion is not None:
-                found[run.ask.trial.seed] = metrics.cityscapes(run.confusion, groups).miou
-    return found
 
 
 def effects(found: Sequence[Contrast], scores: Scores) -> tuple[Effect, ...]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from platform.design.ablation.cell import Cell
-from platform.results.comparison import Difference, judged
+from platform.results.comparison import Difference, judged, paired
 from platform.results.statistics.intervals import interval
-from platform.results.statistics.ranks import paired
 
 
 @dataclass(frozen=True)

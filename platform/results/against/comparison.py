@@ -10,7 +10,7 @@ from platform.results.against.difference import ABSENT, Difference, Weight, circ
 from platform.results.against.promise import Promise, parting, promise
 from platform.results.against.score import Gap, Half
 from platform.results.aggregation import tabulate
-from platform.results.runs import ArmRuns
+from platform.results.runs import ArmRuns, mious
 from platform.results.table import Table
 
 SEARCHING: dict[str, Weight] = {
@@ -141,7 +141,7 @@ def _rows(name: str, arms: tuple[ArmHeader, ArmHeader], sides: tuple[Side, Side]
 def _half(name: str, runs: ArmRuns, seeds: set[int], header: StudyHeader) -> Half:
     asked = [run.ask.trial for run in runs.confirm if run.ask.trial.seed in seeds]
     records = tuple(run.record for run in runs.confirm if run.record is not None)
-    return Half(name, next(iter(asked), None), records, score.of_runs(runs.confirm, header.groups))
+    return Half(name, next(iter(asked), None), records, mious(runs.confirm, header.groups))
 
 
 def _pair(

@@ -8,7 +8,6 @@ from typing import Literal
 
 from platform.records.record import ORACLE_MIOU, TARGET_TEST, Record
 from platform.records.trial import Trial
-from platform.results.runs import Run
 from platform.results.statistics.intervals import interval, welch_interval
 from platform.scores import metrics
 from platform.shifts.labels import NUM_CLASSES, Groups
@@ -104,17 +103,6 @@ def draw_alike(this: Half, other: Half) -> bool:
         return False
     ((commit, torch),) = known[0]
     return bool(commit and torch) and not commit.endswith("+")
-
-
-def of_runs(runs: Sequence[Run], groups: Groups) -> dict[int, float]:
-    """What complete confirm runs score on the test split, by seed."""
-    found = {}
-    for run in runs:
-        # A matrix that somebody else wrote may hold nothing to score.
-        with suppress(ValueError):
-            if run.confusion is not None:
-                found[run.ask.trial.seed] = metrics.cityscapes(run.confusion, groups).miou
-    return found
 
 
 def of_trial(record: Record) -> dict[int, float]:

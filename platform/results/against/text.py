@@ -105,7 +105,7 @@ def _reading(comparison: Comparison) -> str:
         whys = dict.fromkeys(row.gap.why for row in comparison.rows if row.gap.way == "Welch")
         said.append(f"Welch: of two samples of unequal variance, not paired because of {'; '.join(whys)}.")
     if any(row.gap.excludes_zero and row.gap.way != "same trials" for row in comparison.rows):
-        said.append("* where the interval excludes 0.")
+        said.append("* where the interval excludes 0, row by row: of rows that do not differ it marks one in twenty.")
     return " ".join(said)
 
 

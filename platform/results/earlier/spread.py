@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from platform.records.ledger import Ledger
 from platform.records.record import StudyHeader
 from platform.records.store import Store
-from platform.results.aggregation import tabulate
+from platform.results.comparison import detectable
+from platform.results.runs import mious, runs_by_arm
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ def spread_on_record(store: Store, study: str, shift: str, size: Sequence[int], 
 def _of(store: Store, header: StudyHeader) -> Spread | None:
     with suppress(OSError, ValueError):
         ledger = Ledger(store, header.name, [arm.name for arm in header.arms])
-        seen = tabulate(header, ledger.asks, ledger.by_arm()).detectable
+        runs = runs_by_arm(header, ledger.asks, ledger.by_arm())
+        scores = {arm: mious(own.confirm, header.groups) for arm, own in runs.items()}
+        seen = detectable(scores, header.reference, header.seeds)
         if not math.isnan(seen.deviation):
             return Spread(seen.deviation, header.name, seen.comparisons)
     return None

@@ -33,9 +33,7 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=8, length=2, labelbottom=True)
         panel.locator_params(axis="x", nbins=6)
-    figure.supxlabel(
-        "effect on mIoU, with its 95 % interval over seeds; grey where it is not told from chance", fontsize=8
-    )
+    figure.supxlabel("effect on mIoU, with its 95 % interval over seeds; grey where it is not marked", fontsize=8)
     return figure
 
 

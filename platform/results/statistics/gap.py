@@ -27,7 +27,8 @@ def share(gains: Sequence[float], gaps: Sequence[float]) -> Share:
     All r for which a paired t-test does not tell gain - r gap from 0: with t = t(0.975, n - 1), means g and h, and
     variances of the means a (of gains), b (of gaps) and their covariance c,
     r = (g h - t^2 c +- sqrt((g h - t^2 c)^2 - (h^2 - t^2 b) (g^2 - t^2 a))) / (h^2 - t^2 b), where h^2 > t^2 b
-    (Fieller, Journal of the Royal Statistical Society B 1954). It covers 95 % for any number of seeds from two on.
+    (Fieller, Journal of the Royal Statistical Society B 1954). It covers 95 % from two seeds on, where no
+    interval counts as one of all ratios.
     """
     number = len(gains)
     if not number or np.mean(gaps) == 0:

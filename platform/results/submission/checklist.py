@@ -5,6 +5,7 @@ Answers are yes, no or n/a, each with a sentence that may be pasted; what a stud
 
 import math
 
+from platform.results.lines import listed
 from platform.results.statistics.intervals import CONFIDENCE
 from platform.results.statistics.power import POWER
 from platform.results.statistics.significance import LEVEL
@@ -69,7 +70,10 @@ def _setting(known: Facts) -> str:
 
 
 def _oracle(known: Facts) -> str:
-    return ", which uses target labels" if known.table.selected_by_oracle else ", without target labels"
+    if known.table.selected_by_oracle:
+        return ", which uses target labels"
+    bounds = sorted({row.selected_by for row in known.table.rows if row.supervised})
+    return ", without target labels" + (f" but for the upper bound, picked by {listed(bounds)}" if bounds else "")
 
 
 def _significance(known: Facts) -> str:

@@ -163,7 +163,8 @@ def _readme(known: Facts, described: Mapping[str, str], sections: Sequence[Secti
         f"## Files\n\n{files}\n- `{METADATA}`: all of this as an RO-Crate 1.2",
         (
             "The table again, from the records of this kit, at the root of a checkout of the commit in "
-            f"`environment.json`:\n\n    python -m platform.study '{study}.py' --report --results results"
+            f"`environment.json`, where KIT is this folder:\n\n    python -m platform.study 'KIT/{study}.py' --report "
+            "--results KIT/results"
         ),
         f"## To fill in by hand\n\n{fields}",
         (

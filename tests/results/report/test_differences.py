@@ -46,7 +46,7 @@ def test_few_seeds_have_no_columns_that_they_cannot_fill() -> None:
     assert f"{head}\n" in render(few)
     assert "it takes 7 seeds to reach 0.05 at all" in render(few)
     assert "A bootstrap interval takes 10 seeds" in render(few)
-    assert "takes no normal distribution for granted, exact" in render(many)
+    assert "takes no normal distribution for granted, adjusted likewise; exact up to 16 seeds." in render(many)
     assert "Bootstrap: the 95 % BCa interval" in render(many)
 
 
@@ -54,7 +54,7 @@ def test_what_seeds_can_show_is_said_with_its_price() -> None:
     *_, table = made(*NAMES, qualities=QUALITIES, seeds=5)
     able = table.detectable
     said = differences.can_show(table)
-    assert f"a true difference of {smallest_difference(able.deviation, 5, 3):.3f} is found" in said
+    assert f"a true difference of {smallest_difference(able.deviation, 5, 3):.3f} has a p of at most 0.05 four" in said
     assert "of 3 compared" in said
     assert f"0.05 takes {seeds_for(0.05, able.deviation, 3)}, " in said
     assert differences.wishes(0.0, 3) == ""

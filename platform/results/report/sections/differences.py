@@ -8,7 +8,7 @@ from platform.results.lines import listed
 from platform.results.report.wording import NONE, number, plus_minus
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED
 from platform.results.statistics.power import seeds_for
-from platform.results.statistics.significance import LEVEL, least_sign_flip
+from platform.results.statistics.significance import LEVEL, MOST_EXACT, least_sign_flip
 from platform.results.table import Row, Table
 
 WISHES = (0.05, 0.02, 0.01)
@@ -97,10 +97,10 @@ def can_show(table: Table) -> str:
         return "No two seeds are there yet by which a difference could be told from chance."
     wished = wishes(able.deviation, able.comparisons)
     return (
-        f"What {able.seeds} seeds can show: a true difference of {able.difference:.3f} is found four times out of "
-        f"five, of {able.comparisons} compared, with a standard deviation between seeds of {able.deviation:.3f}. "
-        "Nothing below that is marked, whatever its p: it would be missed more often, and what luck finds is "
-        "exaggerated." + (f" {wished[0].upper()}{wished[1:]}." if wished else "")
+        f"What {able.seeds} seeds can show: a true difference of {able.difference:.3f} has a p of at most {LEVEL:g} "
+        f"four times out of five, of {able.comparisons} compared, with a standard deviation between seeds of "
+        f"{able.deviation:.3f}. Nothing below that is marked, whatever its p: it would be missed more often than one "
+        "time in five, and what luck finds is exaggerated." + (f" {wished[0].upper()}{wished[1:]}." if wished else "")
     )
 
 
@@ -119,11 +119,11 @@ def reading(table: Table) -> list[str]:
     able = table.detectable
     lines = [
         f"p: of the paired t-test of the difference to {reference}, adjusted by Holm's method for {able.comparisons} "
-        f"rows: a table without any true difference shows one or more with a chance of at most {LEVEL:.0%}.",
+        f"rows: where no row differs, one or more are at most {LEVEL:g} with a chance of {LEVEL:.0%}.",
         can_show(table),
         f"Δ to best and rank: among the {ranked} rows of equal budget, in search trials and steps, that know no target "
         "labels. A rank is the range that the seeds leave it: 95 % for all ranks at once, by Holm's method over all "
-        "pairs, as for the differences to the best, which are marked where told.",
+        "pairs, and the size that seeds can find among them, as for the marks at differences to the best.",
         f"Runs above: of all pairs of a run and a run of {reference}, those in which the run scores higher. IQM: mean "
         "of the middle half of the runs. Both as in rliable, without its bootstrap intervals, which cover too little "
         "for few seeds.",
@@ -146,9 +146,14 @@ def _of_the_gap(table: Table) -> str:
 
 def _of_flips(table: Table) -> str:
     able = table.detectable
-    needed = next(seeds for seeds in range(2, 99) if able.comparisons * least_sign_flip(seeds) <= LEVEL)
+    needed = next((seeds for seeds in range(2, MOST_EXACT) if able.comparisons * least_sign_flip(seeds) <= LEVEL), None)
+    if needed is None:
+        return ""
     if able.seeds >= needed:
-        return "Sign-flip p: of the test that takes no normal distribution for granted, exact, adjusted likewise."
+        return (
+            "Sign-flip p: of the test that takes no normal distribution for granted, adjusted likewise; exact up to "
+            f"{MOST_EXACT} seeds."
+        )
     return (
         f"The sign-flip test, which takes no normal distribution for granted, could tell nothing here: with "
         f"{able.comparisons} compared it takes {needed} seeds to reach {LEVEL:g} at all."
