@@ -178,6 +178,10 @@ fda
             1 in 2, by the mean of its last 3 evaluations
   parallel  4 search trials of a row at a time, whatever the machines; the
             search fills 12 slots at most, and the confirm trials 15
+  shows     a true difference in mIoU of 0.041 to the reference has a p of at
+            most 0.05 four times out of five, of 2 compared, with a standard
+            deviation between seeds of 0.02, taken for granted; 0.05 takes 5,
+            0.02 takes 13 and 0.01 takes 41 seeds
   select    target/norm_and_prior
   recipe    at its defaults
   slot      0.5 GPU, 1 CPU a trial
@@ -265,11 +269,8 @@ def test_rows_search_and_confirm_at_times_of_their_own() -> None:
 def test_a_plan_says_how_many_slots_it_fills() -> None:
     arms = {name: ARMS[name] for name in ("source only", "FDA")}
     said = " ".join(describe(study(arms=arms, search=ASHA(trials=8, parallel=3)), "fda").split())
-    wanted = (
-        "3 search trials of a row at a time, whatever the machines; the search fills 6 slots at most, and the confirm "
-        "trials 10"
-    )
-    assert f"parallel {wanted} select" in said
+    assert "parallel 3 search trials of a row at a time, whatever the machines; the search fills 6 slots" in said
+    assert "6 slots at most, and the confirm trials 10 shows" in said
     fixed = {"source only": Arm(SourceOnly), "FDA": Arm(FDA)}
     said = " ".join(describe(study(arms=fixed, search=None, seeds=1), "fda").split())
     assert "parallel the trials fill 2 slots at most" in said

@@ -1,35 +1,12 @@
 """The spread between seeds is that of the records of the study most like the one that is planned."""
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from platform.records.record import StudyHeader
 from platform.records.store import Store
 from platform.results.earlier.spread import spread_on_record
-from tests.support.invented_study import arm, full, study
-from tests.support.seen_alike import tabulate
-
-ARMS = ("source only", "FDA", "adversarial")
-
-
-def kept(store: Store, name: str, **changes: Any) -> float:
-    """A study on record; the pooled deviation of its differences."""
-    header: StudyHeader = study(*map(arm, ARMS), name=name, **changes)
-    asks, records = full(header, {"source only": 0.3, "FDA": 0.5, "adversarial": 0.4})
-    store.announce(header)
-    for ask in asks:
-        store.ask(name, ask)
-        record = records[ask.trial.id]
-        store.begin(dataclasses.replace(record, reports=(), end=None))
-        for report in record.reports:
-            store.report(ask.trial.id, report)
-        if record.end:
-            store.end(ask.trial.id, record.end)
-            store.conclude(name, ask.key, record.end)
-    return tabulate(header, asks, records).detectable.deviation
+from tests.support.kept_study import kept
 
 
 def test_it_is_that_of_the_studys_own_records(tmp_path: Path) -> None:
