@@ -50,7 +50,7 @@ def test_p_values_are_adjusted_for_every_part_that_was_tried() -> None:
     steps = path(cells, scores)
     rows = {frozenset(part for part, has in cell.parts if has): row for row, cell in cells.items()}
     have: frozenset[str] = frozenset()
-    p_values, picked = [], []
+    p_values, picked = list[float](), list[int]()
     for step in steps:
         for part in sorted({"p0", "p1", "p2"} - have):
             one, other = ([*scores[rows[parts]].values()] for parts in (have | {part}, have))
