@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def ray(counted: Machine) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder, with what Ray puts there meanwhile."""
+    for _ in range(50):
+        with suppress(OSError):
+            shutil.rmtree(folder)
+        if not folder.exists():
+            return
+    raise AssertionError(folder)
+
+
 @pytest.mark.parametrize("what", ["all", *ONE_BY_ONE])
 def test_a_study_ends_within_a_minute_and_goes_on(counted: Machine, ray: Path, tmp_path: Path, what: str) -> None:
     place = tmp_path / "moments"
@@ -38,7 +49,7 @@ def test_a_study_ends_within_a_minute_and_goes_on(counted: Machine, ray: Path, t
     (code,) = ray.glob("study-*/platform")
     places = {"session": [session], "all": list(ray.iterdir()), "code": [code.parent]}
     for folder in places.get(what, [session / what]):
-        shutil.rmtree(folder)
+        remove(folder)
     deleted = time.monotonic()
     time.sleep(2)
     wanted.unlink()

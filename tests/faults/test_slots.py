@@ -18,7 +18,7 @@ def decided(results: Path) -> list[str]:
     return sorted(map(str, decisions(results)))
 
 
-MEASURED = [" ms ", " hours ", " images/s "]
+MEASURED = ["ms", "hours", "hours searched", "GPU hours", "images/s"]
 
 
 def table(folder: Path) -> list[str]:
@@ -26,11 +26,11 @@ def table(folder: Path) -> list[str]:
     kept, timed = list[str](), list[str]()
     for block in (folder / "table.md").read_text(encoding="utf-8").split("\n\n"):
         lines = block.splitlines()
-        for name in MEASURED:
-            if block.startswith("|") and name in lines[0]:
-                measured = len(lines[0].split("|")) - lines[0].split("|").index(name)
-                lines = [line.rsplit("|", measured)[0] for line in lines]
-                timed.append(name)
+        head = [cell.strip() for cell in lines[0].split("|")] if block.startswith("|") else []
+        measured = next((place for place, name in enumerate(head) if name in MEASURED), None)
+        if measured is not None:
+            lines = [line.rsplit("|", len(head) - measured)[0] for line in lines]
+            timed.append(head[measured])
         kept += lines
     assert timed == MEASURED
     return kept
