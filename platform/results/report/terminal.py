@@ -55,7 +55,7 @@ def render(table: Table, width: int = 80) -> str:
 def _scores(table: Table) -> Grid:
     grid = _grid("arm", "mIoU", "Δ mIoU", "acc.", "params", "GFLOPs", "ms")
     for row in table.rows:
-        delta = wording.delta(row, table, lambda text: f"{text} *").replace(" ± ", "±")
+        delta = wording.delta(row, table, differences.starred).replace(" ± ", "±")
         if not row.comparison.to_reference.told:
             delta += "  "  # keeps its digits under those of the starred ones
         miou = wording.miou(row).replace(" ± ", "±")

@@ -1,10 +1,9 @@
 """Questions of a form, each with what records answer, or with a hint for whom they leave it to."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from platform.records.plain import legible
+from platform.results.report.page.text import inline
 
 YOURS = "yours to fill in"
 
@@ -33,7 +32,7 @@ def rendered(sections: Sequence[Section]) -> str:
     parts = []
     for section in sections:
         lines = ["| field | answer |", "| :-- | :-- |", *map(_line, section.answers)]
-        parts.append(f"## {escaped(section.title)}\n\n" + "\n".join(lines))
+        parts.append(f"## {inline(section.title)}\n\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
 
@@ -43,11 +42,6 @@ def open_fields(sections: Sequence[Section]) -> list[str]:
 
 
 def _line(answer: Answer) -> str:
-    known = [escaped(text) for text in (answer.said, answer.note) if text]
-    open_ = [f"**{YOURS}**", *([escaped(answer.hint)] if answer.hint else [])]
-    return f"| {escaped(answer.field)} | {'; '.join(known) if answer.said else ': '.join(open_)} |"
-
-
-def escaped(text: str) -> str:
-    """Text that a Markdown page shows as it is, in a table and elsewhere."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", legible(" ".join(text.split())))
+    known = [inline(text) for text in (answer.said, answer.note) if text]
+    open_ = [f"**{YOURS}**", *([inline(answer.hint)] if answer.hint else [])]
+    return f"| {inline(answer.field)} | {'; '.join(known) if answer.said else ': '.join(open_)} |"

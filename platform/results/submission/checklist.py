@@ -55,7 +55,7 @@ def _reproducible(known: Facts) -> str:
 
 
 def _setting(known: Facts) -> str:
-    header, splits = known.header, "as the shift names them"
+    header = known.header
     batch = f", batch {' or '.join(map(str, known.batches))} of each domain" if known.batches else ""
     tuned = (
         f"{header.search_trials} search trials for each row with ranges, the published default first"
@@ -63,9 +63,9 @@ def _setting(known: Facts) -> str:
         else "no search: values are those of the study file or published defaults"
     )
     return (
-        f"Yes. {header.steps:,} optimiser steps a run{batch}; splits {splits}, test labels read for the table alone; "
-        f"{tuned}; selected by {header.select}{_oracle(known)}. Ranges, chosen values and what each row was given are "
-        "in table.md, every hyperparameter in records.parquet."
+        f"Yes. {header.steps:,} optimiser steps a run{batch}; splits as the shift names them, test labels read for the "
+        f"table alone; {tuned}; selected by {header.select}{_oracle(known)}. Ranges, chosen values and "
+        "what each row was given are in table.md, every hyperparameter in records.parquet."
     )
 
 

@@ -9,8 +9,9 @@ from platform.records.record import Ask, Journal, Record, Score, StudyHeader
 from platform.records.storage.lines import written
 from platform.records.store import RECORD, Begun, Conclusion, Loss, journal_file, trial_file
 from platform.results.report import comma_separated, latex, markdown, parquet
+from platform.results.report.page.text import inline
 from platform.results.submission.anonymous import Disguise, disguise, left
-from platform.results.submission.answers import YOURS, Section, escaped, open_fields, rendered
+from platform.results.submission.answers import YOURS, Section, open_fields, rendered
 from platform.results.submission.checklist import checklist
 from platform.results.submission.compute_form import compute_form
 from platform.results.submission.crate import METADATA, crate
@@ -147,18 +148,18 @@ def _described(study: str) -> dict[str, str]:
 
 
 def _note(known: Facts) -> str:
-    missing = ", ".join(map(escaped, known.missing))
+    missing = ", ".join(map(inline, known.missing))
     unfinished = f" **The study is not complete: seeds are missing of {missing}.**" if missing else ""
-    return f"Answers that records of the study {escaped(known.header.name)} give; the others are {YOURS}.{unfinished}"
+    return f"Answers that records of the study {inline(known.header.name)} give; the others are {YOURS}.{unfinished}"
 
 
 def _readme(known: Facts, described: Mapping[str, str], sections: Sequence[Section], found: Sequence[str]) -> str:
     study = known.header.name
     files = "\n".join(f"- `{name}`: {what}" for name, what in described.items())
-    fields = "\n".join(f"- {escaped(field)}" for field in open_fields(sections))
-    look = "\n".join(f"- {escaped(line)}" for line in found)
+    fields = "\n".join(f"- {inline(field)}" for field in open_fields(sections))
+    look = "\n".join(f"- {inline(line)}" for line in found)
     parts = [
-        f"# Submission kit of {escaped(study)}",
+        f"# Submission kit of {inline(study)}",
         _note(known),
         f"## Files\n\n{files}\n- `{METADATA}`: all of this as an RO-Crate 1.2",
         (
