@@ -11,7 +11,7 @@ if __name__ == "__main__":
     leave(main())
 
 from platform.design.ablation.ablate import ablate
-from platform.design.ablation.designs import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
+from platform.design.ablation.designs import AblationPath, AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from platform.design.arm import Arm
 from platform.design.asha import ASHA
 from platform.design.budget import Budget
@@ -21,6 +21,7 @@ from platform.training.recipe import Recipe
 
 __all__ = [
     "ASHA",
+    "AblationPath",
     "AddOneIn",
     "Arm",
     "Budget",

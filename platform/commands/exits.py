@@ -122,6 +122,14 @@ def say(text: str) -> None:
         print("\n".join(map(legible, text.split("\n"))), file=sys.stderr, flush=True)
 
 
+def last_words(text: str) -> None:
+    """Print to a terminal that may be gone, as it is after SIGHUP."""
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        write_off_output()
+
+
 def write_off_output() -> None:
     """Drop what standard output does not take, which Python would try to write again at its exit."""
     with suppress(AttributeError, ValueError):

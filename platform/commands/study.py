@@ -2,10 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal, TextIO
@@ -39,8 +40,8 @@ from platform.commands.exits import (
     Parser,
     bad_input,
     ending,
+    last_words,
     say,
-    write_off_output,
 )
 from platform.commands.report import name_damages, report, reselect, tabulate
 from platform.commands.submission import submission
@@ -64,11 +65,12 @@ from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed
 from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, default_uri
+from platform.results.rounds.rounds import has_all, has_rounds, seeds_asked
 from platform.running.interruption import Interruption
 from platform.running.placement import Offer, TooLarge
 from platform.running.workers.code import Code, Edited, taken
 from platform.scores.selectors.judgement import Misjudged
-from platform.search.complete import is_complete
+from platform.search.decisions import Seeds
 from platform.search.judge import EvidenceLost, judges_of
 from platform.shifts.cache import opened
 from platform.shifts.shift import DATA_VARIABLE, DataError
@@ -276,9 +278,10 @@ def _train(
                 interruption.say = tracker.say = progress.say
                 ledger.listeners += [tracker, progress]
                 ledger.announce(header)
-                finished = _run_trials(file.study, ledger, identity, address, code, interruption, lock)
+                rounds = partial(_rounds, file.study, header, ledger, progress) if has_rounds(header) else None
+                finished = _run_trials(file.study, ledger, identity, address, code, interruption, lock, rounds)
             if interruption.signal is not None and not finished:
-                _last_words(f"stopped; {_kept(interruption)}, and the same command goes on from here\n")
+                last_words(f"stopped; {_kept(interruption)}, and the same command goes on from here\n")
                 ended = "by a signal"
                 return interruption.code
             tabulated = tabulate(ledger, header)
@@ -311,12 +314,13 @@ def _run_trials(
     code: Code,
     interruption: Interruption,
     lock: StudyLock,
+    rounds: Callable[[], Seeds] | None,
 ) -> bool:
     """Run what is left of a study; whether everything that it asks for has ended."""
     from platform.running import cluster, tuner
 
     try:
-        return tuner.run(study, ledger, identity, address, code, interruption, lock)
+        return tuner.run(study, ledger, identity, address, code, interruption, lock, rounds)
     except EvidenceLost as lost:
         raise MachineFailed(lost) from lost
     except StoreFault as fault:
@@ -325,21 +329,36 @@ def _run_trials(
         raise MachineFailed(fault) from fault
 
 
+def _rounds(study: Study, header: StudyHeader, ledger: Ledger, progress: Progress) -> Seeds:
+    """What the scores so far ask for."""
+    seeds = seeds_asked(header, ledger.asks, ledger.by_arm())
+    progress.expect(_planned(study, seeds))
+    return seeds
+
+
+def _planned(study: Study, seeds: Seeds) -> dict[str, tuple[int, int]]:
+    """The search and confirm trials of each row for so many seeds."""
+    return {
+        row.name: (row.search_trials, len(row.confirms(seeds[row.name]))) if seeds[row.name] else (0, 0)
+        for row in study.rows
+    }
+
+
 def _close(
     tracker: Tracker, ledger: Ledger, header: StudyHeader, ended: Literal["by an error", "by a signal", "whole"]
 ) -> None:
     """Give MLflow what it lacks, and say what it lacks even then."""
     if ended == "whole":
-        state: Ending = "complete" if is_complete(header, ledger.asks, ledger.by_arm()) else "interrupted"
+        state: Ending = "complete" if has_all(header, ledger.asks, ledger.by_arm()) else "interrupted"
         owed = tracker.close(result_files(ledger.store.study_folder(ledger.study)), state)
-        _last_words(f"\ncompare the runs (experiment {ledger.study!r}):\n  {LOOK}\n")
+        last_words(f"\ncompare the runs (experiment {ledger.study!r}):\n  {LOOK}\n")
     else:
         owed = tracker.close(state="interrupted", patience=PATIENCE_SECONDS)
     if owed and ended == "by an error":
         # The error itself comes after this, and what mends it brings this along.
         say(f"note: MLflow lacks {owed}, which the next run gives it")
     elif owed:
-        _last_words(_undelivered(owed, tracker, ledger.store))
+        last_words(_undelivered(owed, tracker, ledger.store))
 
 
 def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Progress:
@@ -348,7 +367,7 @@ def _progress(study: Study, ledger: Ledger, tracker: Tracker, out: TextIO) -> Pr
         study=ledger.study,
         select=study.selected_by,
         selector=lambda arm: study.row(arm).selector,
-        planned={row.name: (row.search_trials, len(row.confirm_numbers)) for row in study.rows},
+        planned=_planned(study, {row.name: row.seeds for row in study.rows}),
         steps=study.budget.steps,
         ended=[(ask, record) for ask, record in ended if record.end is not None and not record.end.retry],
         owed=tracker.owed,
@@ -361,14 +380,6 @@ def _kept(interruption: Interruption) -> str:
     if not interruption.lost:
         return "every step is kept"
     return f"every step is kept but what these had trained, which did not stop: {', '.join(interruption.lost)}"
-
-
-def _last_words(text: str) -> None:
-    """Print to a terminal that may be gone, as it is after SIGHUP."""
-    try:
-        print(text, end="", flush=True)
-    except OSError:
-        write_off_output()
 
 
 def _undelivered(owed: Owed, tracker: Tracker, store: Store) -> str:

@@ -17,7 +17,7 @@ from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import RESULT_FILES, Tracker, result_files
 from platform.results.mirror.uri import checked, without_secrets
-from platform.search.complete import is_complete
+from platform.results.rounds.rounds import has_all
 
 COMMAND_PATIENCE = 60.0
 """How long the command waits, in seconds, for an MLflow that answered at first."""
@@ -62,7 +62,7 @@ def _copy_study(uri: str, store: Store, study: str) -> Owed:
         tracker.hear("begin", ask, ledger.record(ask))
     whole = tracker.owed()
     _wait(tracker, without_secrets(uri, uri), study)
-    state: Ending = "complete" if is_complete(header, ledger.asks, ledger.by_arm()) else "interrupted"
+    state: Ending = "complete" if has_all(header, ledger.asks, ledger.by_arm()) else "interrupted"
     owed = tracker.close(result_files(store.published(study, RESULT_FILES)), state, COMMAND_PATIENCE)
     what = _copied(whole, tracker.was_there())
     if owed.trials or owed.study:

@@ -49,6 +49,7 @@ def header(
         reference=study.reference,
         select=study.selected_by,
         seeds=study.seeds,
+        looks=study.looks,
         search_trials=study.search.trials if study.search else 0,
         steps=study.budget.steps,
         rungs=study.rungs,

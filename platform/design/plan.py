@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from platform.design.ablation.designs import beside_one_way
 from platform.design.row import Row
 from platform.design.study import Study
 from platform.methods.composition import Composition
@@ -81,7 +82,7 @@ class Plan:
 
     @property
     def confirming(self) -> int:
-        """How many slots the confirm trials can fill."""
+        """How many slots the confirm trials can fill; where rows race, in the end."""
         return sum(len(planned.row.confirm_numbers) for planned in self.rows)
 
     @property
@@ -136,17 +137,25 @@ def reckoned_device(on_gpu: bool) -> str:
 
 def plan(study: Study) -> Plan:
     """Rows, trials, steps and an estimate of the cost."""
-    rows = tuple(_planned(row) for row in study.rows)
+    trained = _trained(study)
+    rows = tuple(map(_planned, trained))
     steps = study.budget.steps
     on_gpu = study.budget.gpus > 0
     return Plan(
         rows=rows,
-        steps_at_most=sum(row.trials for row in study.rows) * steps,
-        steps_at_least=sum(len(row.confirm_numbers) * steps + _least_search(study, row) for row in study.rows),
+        steps_at_most=sum(row.trials for row in trained) * steps,
+        steps_at_least=sum(len(row.confirms(study.looks[0])) * steps + _least_search(study, row) for row in trained),
         hours=sum(planned.petaflops for planned in rows) * 1000 / teraflops(on_gpu) / 3600,
         device=reckoned_device(on_gpu),
         warnings=_warnings(study),
     )
+
+
+def _trained(study: Study) -> list[Row]:
+    """The rows that are trained; of an ablation path, which goes where its scores lead, those of one way through."""
+    cells = {name: arm.cell for name, arm in study.arms.items() if arm.cell is not None}
+    beside = beside_one_way(cells) - {study.reference}
+    return [row for row in study.rows if row.name not in beside]
 
 
 def _least_search(study: Study, row: Row) -> int:
@@ -262,6 +271,14 @@ def _warnings(study: Study) -> tuple[str, ...]:
         numbers = sorted({row.search_trials for row in trained}, reverse=True)
         counts = (_named(str(n), [row.name for row in trained if row.search_trials == n]) for n in numbers)
         warnings.append(f"the rows do not get the same number of search trials ({'; '.join(counts)})")
+    cells = {name: arm.cell for name, arm in study.arms.items() if arm.cell is not None}
+    for ablation in dict.fromkeys(cell.ablation for cell in cells.values()):
+        own = {name: cell for name, cell in cells.items() if cell.ablation == ablation}
+        if beside := beside_one_way(own):
+            warnings.append(
+                f"the path of {ablation!r} trains {len(own) - len(beside)} of its {len(own)} rows, wherever their "
+                "scores lead; the plan has those of one way, the parts put in in their order"
+            )
     if study.seeds < 2:
         warnings.append("one seed gives no interval; take at least 3")
     return tuple(warnings)

@@ -38,7 +38,7 @@ class Row:
     select: str
     """The study's selector."""
     seeds: int
-    """Seeds that count for the table."""
+    """Seeds that count for the table; where rows race, at most."""
     given: tuple["Row", ...] = ()
     """The rows that it comes after."""
     lender: "Row | None" = None
@@ -77,7 +77,11 @@ class Row:
     @property
     def confirm_numbers(self) -> tuple[int, ...]:
         """The numbers of the confirm trials: those of the seeds, and the one that other rows' searches begin from."""
-        return (*range(self.seeds), *([START_NUMBER] if self.starts_searches else []))
+        return self.confirms(self.seeds)
+
+    def confirms(self, seeds: int) -> tuple[int, ...]:
+        """The numbers of the confirm trials of so many seeds; without any, of none."""
+        return (*range(seeds), *([START_NUMBER] if self.starts_searches and seeds else []))
 
     @property
     def trials(self) -> int:

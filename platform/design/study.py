@@ -23,6 +23,8 @@ from platform.shifts.shift import SMALLEST_SIDE, Shift
 from platform.training.recipe import Recipe
 
 SMOKE_BATCH = 2
+FEWEST_RACED = 2
+"""Seeds that show a spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,10 @@ class Study:
     """How arms with ranges are searched; None where no arm has any."""
     budget: Budget
     seeds: int = 5
-    """Confirm trials per arm, each on a fresh seed."""
+    """Confirm trials per arm, each on a fresh seed; where rows race, at most."""
+    race_from: int | None = None
+    """Seeds that every row has before rows race: only those whose rank is open get twice as many, and twice again, up
+    to `seeds`. None gives all rows all of them."""
     recipe: Recipe = field(default_factory=Recipe)
     """The base that arms may override field by field."""
 
@@ -61,6 +66,7 @@ class Study:
         if self.search is not None and not isinstance(self.search, ASHA):
             raise ValueError(f"Study.search must be an ASHA or None, got {self.search!r}; write search=ASHA(trials=12)")
         check_whole(self, "seeds", least=1)
+        self._check_race()
         self._check_arms()
         if not self.shift.few and (reading := [name for name, arm in self.arms.items() if "few" in arm.reads]):
             raise ValueError(
@@ -77,6 +83,16 @@ class Study:
             )
         if self.search is None and (searched := [name for name, arm in self.arms.items() if arm.ranges]):
             raise ValueError(f"arm {searched[0]!r} has ranges but Study.search is missing; add search=ASHA(trials=12)")
+
+    def _check_race(self) -> None:
+        if self.race_from is None:
+            return
+        check_whole(self, "race_from", least=FEWEST_RACED)
+        if self.race_from >= self.seeds:
+            raise ValueError(
+                f"Study.race_from must be less than seeds, which is {self.seeds}, got {self.race_from}; give seeds the "
+                "most that a row may have, or leave race_from out"
+            )
 
     def _check_arms(self) -> None:
         if not isinstance(self.arms, Mapping) or not self.arms:
@@ -131,6 +147,14 @@ class Study:
     def rungs(self) -> tuple[int, ...]:
         """The steps at which search trials may be stopped: the same in every arm, so that every row is judged alike."""
         return () if self.search is None else self.search.rungs(self.budget.evaluated_steps, self.warm_up)
+
+    @functools.cached_property
+    def looks(self) -> tuple[int, ...]:
+        """The seeds at which a race looks at a row, each twice those before, up to `seeds`; one without a race."""
+        looks = [self.seeds if self.race_from is None else self.race_from]
+        while looks[-1] < self.seeds:
+            looks.append(min(2 * looks[-1], self.seeds))
+        return tuple(looks)
 
     @property
     def warm_up(self) -> float:
@@ -192,6 +216,7 @@ class Study:
             if self.search is None
             else ASHA(trials=2, grace=0.25, smoothing=2, promote=self.search.promote),
             seeds=1,
+            race_from=None,
             recipe=replace(self.recipe, batch=SMOKE_BATCH, network=self.recipe.network.smoke()),
         )
 

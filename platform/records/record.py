@@ -270,7 +270,7 @@ class StudyHeader:
     reference: str
     select: str
     seeds: int
-    """Confirm trials per arm."""
+    """Confirm trials per arm; where rows race, at most."""
     search_trials: int
     """Search trials of each arm that has ranges."""
     steps: int
@@ -296,8 +296,25 @@ class StudyHeader:
     """Virtual workers of each arm's search; 0 without a search, and where it went by the order of wall time."""
     promote: bool = False
     """Whether search trials wait at rungs until they are among the best."""
+    looks: tuple[int, ...] = ()
+    """The seeds of a row at which a race looks at it; one number, or before version 0.2 none, without a race."""
     licences: dict[str, str] = dataclasses.field(default_factory=dict)
     """The terms of the data, by data set, as far as the shift says them."""
+
+    @property
+    def first_seeds(self) -> int:
+        """The seeds that a row has before any is asked for by what the others score."""
+        return self.looks[0] if self.looks else self.seeds
+
+    @property
+    def seeds_named(self) -> str:
+        """`5`; where rows race `3 to 12`."""
+        return str(self.seeds) if self.first_seeds == self.seeds else f"{self.first_seeds} to {self.seeds}"
+
+    @property
+    def times_looked(self) -> int:
+        """How often it is looked at the rows' scores, to decide whether there are more."""
+        return max(1, len(self.looks))
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:

@@ -14,10 +14,12 @@ from platform.networks.cost import Cost
 from platform.records.plain import legible
 from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.results.comparison import Comparison, compared, detectable
-from platform.results.fairness.ledger import Given, fairness, given_to
+from platform.results.fairness.equal_budget import of_equal_budget
+from platform.results.fairness.ledger import fairness
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.responses.fields import searched_fields
+from platform.results.rounds.rounds import as_asked
 from platform.results.runs import ArmRuns, Run, ancestors, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
 from platform.results.statistics.intervals import interval
@@ -54,19 +56,20 @@ _BySeed = Mapping[int, _Scored]
 
 def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> Table:
     """The table of a study from its asks and its records by arm and trial id, complete or not."""
-    runs = runs_by_arm(header, asks, records)
+    header, runs = as_asked(header, asks, records, runs_by_arm(header, asks, records))
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
     mious = {name: {seed: run.cityscapes.miou for seed, run in arm.items()} for name, arm in scored.items()}
     ious = {name: {seed: run.cityscapes.iou for seed, run in arm.items()} for name, arm in scored.items()}
     bounds = _bounds(header)
-    comparisons = compared(mious, ious, len(header.groups), header.reference, _of_equal_budget(header), bounds)
+    ranked, looks = of_equal_budget(header), header.times_looked
+    comparisons = compared(mious, ious, len(header.groups), header.reference, ranked, bounds, looks)
     rows = _timed(tuple(_row(header, arm, runs, scored[arm.name], comparisons[arm.name]) for arm in header.arms), runs)
     absent = {position for arm in scored.values() for run in arm.values() for position in run.cityscapes.absent}
     return Table(
         header=header,
         rows=rows,
         runs=runs,
-        detectable=detectable(mious, header.reference, header.seeds),
+        detectable=detectable(mious, header.reference, header.seeds, looks),
         bounds=bounds,
         absent=tuple(group_names(header.groups)[position] for position in sorted(absent)),
         notes=tuple(
@@ -118,21 +121,21 @@ def _row(
         given=", ".join(f"{name}={value}" for name, value in arm.given.items()),
         searched=", ".join(f"{name}: {range_}" for name, range_ in arm.searched.items()),
         tuned=_tuned(arm, runs),
-        scores=_scores(scored, header.groups),
+        scores=_scores(scored, header.groups, header.times_looked),
         checkpoints=_checkpoints(header, arm, runs),
         comparison=comparison,
         cost=_cost(cost),
         latency=UNTIMED_IMAGE,
         effort=_effort(runs, [by_arm[name] for name in ancestors(header, arm)]),
         speed=_speed(runs),
-        troubles=_troubles(header, arm, runs, header.seeds - len(scored)),
+        troubles=_troubles(header, arm, runs, runs.seeds - len(scored)),
         fairness=fairness(header, arm, runs),
     )
 
 
-def _scores(scored: _BySeed, groups: Groups) -> Scores:
-    miou, miou_ci = interval([run.cityscapes.miou for run in scored.values()])
-    accuracy, accuracy_ci = interval([run.cityscapes.accuracy for run in scored.values()])
+def _scores(scored: _BySeed, groups: Groups, looks: int) -> Scores:
+    miou, miou_ci = interval([run.cityscapes.miou for run in scored.values()], looks)
+    accuracy, accuracy_ci = interval([run.cityscapes.accuracy for run in scored.values()], looks)
     by_class = [run.cityscapes.iou for run in scored.values()] or [(math.nan,) * len(groups)]
     return Scores(
         seeds=len(scored),
@@ -145,7 +148,7 @@ def _scores(scored: _BySeed, groups: Groups) -> Scores:
         interquartile_miou=interquartile_mean([run.cityscapes.miou for run in scored.values()]),
         iou=tuple(_mean(values) for values in zip(*by_class, strict=True)),
         miou_over={
-            number: interval([metrics.miou_over(number, run.cityscapes, groups) for run in scored.values()])
+            number: interval([metrics.miou_over(number, run.cityscapes, groups) for run in scored.values()], looks)
             for number in metrics.LEFT_OUT
         },
     )
@@ -184,16 +187,6 @@ def _bounds(header: StudyHeader) -> tuple[str, str] | None:
     lower = [header.reference] if header.reference in lower else lower
     upper = [arm.name for arm in header.arms if arm.supervised]
     return (lower[0], upper[0]) if len(lower) == len(upper) == 1 else None
-
-
-def _of_equal_budget(header: StudyHeader) -> list[str]:
-    """The rows of the most frequent budget, of those that know no target labels; the reference's of two."""
-    alike: dict[Given, list[str]] = {}
-    for arm in sorted(header.arms, key=lambda arm: arm.name != header.reference):
-        if not (arm.supervised or arm.few):
-            alike.setdefault(given_to(header, arm), []).append(arm.name)
-    largest = max(alike.values(), key=len, default=[])
-    return [arm.name for arm in header.arms if arm.name in largest]
 
 
 def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:

@@ -30,13 +30,13 @@ class Difference:
     miou_ci: float
     """Half-width of its 95 % Student-t interval, nan for fewer than two seeds."""
     p: float = math.nan
-    """Of the paired t-test, adjusted for all that are tested with it by Holm's method."""
+    """Of the paired t-test, adjusted for all that are tested with it by Holm's method, and for the looks of a race."""
     detectable: float = math.nan
     """The smallest true difference that these seeds find with 80 % power, among all that are tested."""
     sign_flip: float = math.nan
     """p of the sign-flip test, adjusted likewise; nan where the seeds are too few for 0.05 even if all signs agree."""
     bootstrap: Bounds = NO_BOUNDS
-    """The 95 % BCa interval, where there are seeds enough for it."""
+    """The 95 % BCa interval, where there are seeds enough for it, and no race decided how many."""
 
     @property
     def told(self) -> bool:
@@ -57,6 +57,13 @@ class Detectable:
     """Standard deviation between seeds of a paired difference, pooled over the rows."""
     difference: float
     """The smallest true difference that is found with 80 % power; nan for one seed."""
+    looks: int = 1
+    """How often a race looks at the rows."""
+
+    @property
+    def tests(self) -> int:
+        """What the level is divided by: every comparison at every look."""
+        return self.comparisons * self.looks
 
 
 @dataclass(frozen=True)
@@ -83,18 +90,19 @@ def compared(
     reference: str,
     ranked: Sequence[str],
     bounds: tuple[str, str] | None,
+    looks: int = 1,
 ) -> dict[str, Comparison]:
     """Every row's comparison, by arm: of mIoU, and of the IoU of a number of classes, by arm and seed.
 
     `ranked` are the rows of equal budget, and `bounds` the arms between which the gap lies: the one without adaptation,
-    and the one that knows the target's labels.
+    and the one that knows the target's labels. `looks` is how often a race looks at the rows.
     """
-    to_reference = _to_reference(scores, reference)
+    to_reference = _to_reference(scores, reference, looks)
     equals = {name: scores[name] for name in ranked if scores[name]}
-    pairs = _of_pairs(equals)
-    to_best = _to_best(equals, pairs)
-    places = ranks([*equals], [pair for pair, each in pairs.items() if each.told and each.miou > 0])
-    classes = _by_class(by_class, number, reference)
+    pairs = _of_pairs(equals, looks)
+    to_best = _to_best(equals, pairs, looks)
+    places = _ranks(equals, pairs)
+    classes = _by_class(by_class, number, reference, looks)
     return {
         name: Comparison(
             to_reference=to_reference[name],
@@ -103,28 +111,36 @@ def compared(
             improvement=math.nan
             if name == reference
             else probability_of_improvement([*scores[name].values()], [*scores[reference].values()]),
-            gap=NO_SHARE if bounds is None or name in bounds else _share(scores, name, bounds),
+            gap=NO_SHARE if bounds is None or name in bounds else _share(scores, name, bounds, looks),
             classes=classes[name],
         )
         for name in scores
     }
 
 
-def detectable(scores: Mapping[str, BySeed], reference: str, seeds: int) -> Detectable:
+def placed(scores: Mapping[str, BySeed], looks: int = 1) -> dict[str, Ranks]:
+    """The ranks that the seeds leave rows of equal budget, by arm; of those that have scores."""
+    scored = {name: runs for name, runs in scores.items() if runs}
+    return _ranks(scored, _of_pairs(scored, looks))
+
+
+def detectable(scores: Mapping[str, BySeed], reference: str, seeds: int, looks: int = 1) -> Detectable:
     """What so many seeds can show, by the spread that the rows' differences to the reference have."""
     samples = [paired(scores[name], scores[reference]) for name in scores if name != reference]
     tested, deviation = max(1, sum(len(sample) > 1 for sample in samples)), pooled(samples)
-    return Detectable(seeds, tested, deviation, smallest_difference(deviation, seeds, tested))
+    return Detectable(seeds, tested, deviation, smallest_difference(deviation, seeds, tested * looks), looks)
 
 
 def judged(
-    samples: Mapping[Key, Sequence[float]], alike: Callable[[Key], Hashable] = lambda key: None
+    samples: Mapping[Key, Sequence[float]], alike: Callable[[Key], Hashable] = lambda key: None, looks: int = 1
 ) -> dict[Key, Difference]:
     """Differences that are tested together, each by its values of shared seeds.
 
-    What they can show follows from the spread that all of them have, or those that are `alike`.
+    What they can show follows from the spread that all of them have, or those that are `alike`. Where a race looks at
+    them several times, each look has its share of the level (Bonferroni): all of them are wrong anywhere with a chance
+    of 5 % at most, however the looks decide.
     """
-    p_values = holm({key: paired_t(sample) for key, sample in samples.items()})
+    p_values = holm({key: paired_t(sample) for key, sample in samples.items()}, looks)
     tested = sum(not math.isnan(p) for p in p_values.values())
     kinds: dict[Hashable, list[Sequence[float]]] = {}
     for key, sample in samples.items():
@@ -133,43 +149,56 @@ def judged(
     return {
         key: Difference(
             len(sample),
-            *interval(sample),
+            *interval(sample, looks),
             p=p_values[key],
-            detectable=smallest_difference(deviations[alike(key)], len(sample), max(1, tested)),
+            detectable=smallest_difference(deviations[alike(key)], len(sample), looks * max(1, tested)),
         )
         for key, sample in samples.items()
     }
 
 
-def _to_reference(scores: Mapping[str, BySeed], reference: str) -> dict[str, Difference]:
+def _to_reference(scores: Mapping[str, BySeed], reference: str, looks: int) -> dict[str, Difference]:
     samples = {name: paired(scores[name], scores[reference]) for name in scores if name != reference}
-    found = judged(samples)
-    flips = holm({name: sign_flip(sample) if len(sample) > 1 else math.nan for name, sample in samples.items()})
-    tested = sum(len(sample) > 1 for sample in samples.values())
+    found = judged(samples, looks=looks)
+    values = {name: sign_flip(sample) if len(sample) > 1 else math.nan for name, sample in samples.items()}
+    flips = holm(values, looks)
+    tested = looks * sum(len(sample) > 1 for sample in samples.values())
     own = paired(scores[reference], scores[reference])
-    return {reference: Difference(len(own), *interval(own))} | {
+    return {reference: Difference(len(own), *interval(own, looks))} | {
         name: dataclasses.replace(
             found[name],
             sign_flip=flips[name] if tested * least_sign_flip(len(sample)) <= LEVEL else math.nan,
-            bootstrap=bootstrapped(sample),
+            bootstrap=_bootstrapped(sample, looks),
         )
         for name, sample in samples.items()
     }
 
 
-def _of_pairs(scores: Mapping[str, BySeed]) -> dict[tuple[str, str], Difference]:
+def _bootstrapped(sample: Sequence[float], looks: int) -> Bounds:
+    """None for the levels of several looks, at which nobody has seen it hold."""
+    return bootstrapped(sample) if looks == 1 else NO_BOUNDS
+
+
+def _of_pairs(scores: Mapping[str, BySeed], looks: int) -> dict[tuple[str, str], Difference]:
     """The differences of all pairs of rows, tested together; each both ways round."""
-    found = judged({pair: paired(*(scores[name] for name in pair)) for pair in itertools.combinations(scores, 2)})
+    samples = {pair: paired(*(scores[name] for name in pair)) for pair in itertools.combinations(scores, 2)}
+    found = judged(samples, looks=looks)
     return found | {(other, one): dataclasses.replace(each, miou=-each.miou) for (one, other), each in found.items()}
 
 
-def _to_best(scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference]) -> dict[str, Difference]:
+def _ranks(scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference]) -> dict[str, Ranks]:
+    return ranks([*scores], [pair for pair, each in pairs.items() if each.told and each.miou > 0])
+
+
+def _to_best(
+    scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference], looks: int
+) -> dict[str, Difference]:
     """Differences to the row of the highest mean. It was found in the same numbers: all pairs are adjusted for."""
     if len(scores) < 2:
         return {}
     best = max(scores, key=lambda name: interval([*scores[name].values()])[0])
     return {
-        name: dataclasses.replace(pairs[name, best], bootstrap=bootstrapped(paired(scores[name], scores[best])))
+        name: dataclasses.replace(pairs[name, best], bootstrap=_bootstrapped(paired(scores[name], scores[best]), looks))
         for name in scores
         if name != best
     }
@@ -180,14 +209,15 @@ def paired(one: BySeed, other: BySeed) -> list[float]:
     return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
 
 
-def _share(scores: Mapping[str, BySeed], name: str, bounds: tuple[str, str]) -> Share:
+def _share(scores: Mapping[str, BySeed], name: str, bounds: tuple[str, str], looks: int) -> Share:
     lower, upper = (scores[bound] for bound in bounds)
     seeds = sorted(scores[name].keys() & lower.keys() & upper.keys())
-    return share([scores[name][seed] - lower[seed] for seed in seeds], [upper[seed] - lower[seed] for seed in seeds])
+    gains, gaps = ([row[seed] - lower[seed] for seed in seeds] for row in (scores[name], upper))
+    return share(gains, gaps, looks)
 
 
 def _by_class(
-    by_class: Mapping[str, Mapping[int, Sequence[float]]], number: int, reference: str
+    by_class: Mapping[str, Mapping[int, Sequence[float]]], number: int, reference: str, looks: int
 ) -> dict[str, tuple[Difference, ...]]:
     """All classes of all rows are tested together; what can be shown of a class follows from its own spread."""
     samples = {
@@ -200,7 +230,7 @@ def _by_class(
         if name != reference
         for place in range(number)
     }
-    found = judged(samples, alike=lambda key: key[1])
+    found = judged(samples, alike=lambda key: key[1], looks=looks)
     return {name: tuple(found.get((name, place), NO_DIFFERENCE) for place in range(number)) for name in by_class}
 
 

@@ -32,7 +32,7 @@ def halved_runs(runs: Sequence[Run]) -> list[Run]:
 
 def failure_of(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Failure | None:
     """What leaves an arm without scores, None while some trial may still give them."""
-    if len(runs.search) < arm.search_trials or 0 < len(runs.confirm) < header.seeds:
+    if len(runs.search) < arm.search_trials or 0 < len(runs.confirm) < runs.seeds:
         return None
     if runs.all and all(run.state == "failed" for run in runs.all):
         return "all trials failed"
@@ -105,7 +105,7 @@ def _failure_notes(header: StudyHeader, row: Row, runs: ArmRuns) -> list[str]:
         notes.append(f"{len(failed)} of {asked} search trials failed: {counted(causes_of(failed))}")
     if row.troubles.seeds_missing and row.troubles.failure != "all trials failed":
         why = f" ({len(confirm_failed)} failed: {counted(causes_of(confirm_failed))})" if confirm_failed else ""
-        notes.append(f"{row.troubles.seeds_missing} of {header.seeds} seeds missing{why}")
+        notes.append(f"{row.troubles.seeds_missing} of {runs.seeds} seeds missing{why}")
     errors = [run for run in failed_runs(runs.all) if run.end and run.end.cause == "error"]
     again = [run for run in failed_runs(runs.all) if run.record and run.record.is_given_up]
     if errors:

@@ -15,6 +15,7 @@ from platform.records.record import SELECTED, ArmHeader, Ask, Record, Report, St
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, Trial, confirm_seed, start_seed
 from platform.results.lines import arms_listed, short
+from platform.results.rounds.rounds import so_far
 from platform.results.runs import ArmRuns, runs_by_arm
 from platform.scores.selectors.choice import of_upper_bound
 from platform.search.complete import best
@@ -48,6 +49,7 @@ def reselected(
     bounds = _bounds(header)
     arms = tuple(replace(arm, select=of_upper_bound(name) if arm.name in bounds else name) for arm in header.arms)
     before = runs_by_arm(header, asks, records)
+    seeds = so_far(header, before)
     known = _Known(store, {arm: dict(own) for arm, own in records.items()}, None if isinstance(judge, str) else judge)
     chosen: dict[str, list[Ask]] = {}
     winners: dict[str, Ask | None] = {}
@@ -59,7 +61,7 @@ def reselected(
             known.judge(search)
         winners[arm.name] = best(search, known.of(arm.name), arm.select)
         pattern = _pattern(arm, before[arm.name], winners.get(arm.tuned_as or arm.name))
-        confirm = _confirmed(arm, header, pattern, chosen)
+        confirm = _confirmed(arm, seeds[arm.name], pattern, chosen)
         known.read(confirm)
         if arm.name not in bounds:
             known.judge(confirm, needed=header.checkpoint == SELECTED)
@@ -164,13 +166,11 @@ def _lent(trial: Trial, winner: Trial, searched: Collection[str]) -> Trial:
     )
 
 
-def _confirmed(
-    arm: ArmHeader, header: StudyHeader, pattern: Trial | None, chosen: Mapping[str, Sequence[Ask]]
-) -> list[Ask]:
-    """The confirm trials of what is chosen of an arm, whether or not anybody has trained them."""
-    if pattern is None:
+def _confirmed(arm: ArmHeader, seeds: int, pattern: Trial | None, chosen: Mapping[str, Sequence[Ask]]) -> list[Ask]:
+    """The confirm trials of what is chosen of an arm on its seeds, whether or not anybody has trained them."""
+    if pattern is None or not seeds:
         return []
-    numbers = [*range(header.seeds), *([START_NUMBER] if arm.starts_searches else [])]
+    numbers = [*range(seeds), *([START_NUMBER] if arm.starts_searches else [])]
     trials = ((number, _on_seed(pattern, confirm_seed(number), arm, chosen)) for number in numbers)
     return [Ask(arm.name, "confirm", number, trial) for number, trial in trials if trial is not None]
 

@@ -17,7 +17,7 @@ from platform.records.record import (
     State,
     StudyHeader,
 )
-from platform.records.trial import START_NUMBER
+from platform.records.trial import START_NUMBER, confirm_seed
 from platform.scores import metrics
 from platform.shifts.labels import Groups
 
@@ -73,6 +73,8 @@ class ArmRuns:
     """All of one configuration, the last one chosen."""
     starts: tuple[Run, ...] = ()
     """The run that searches of other arms begin from, which no score counts."""
+    seeds: int = 0
+    """The confirm runs that it is to have."""
 
     @property
     def all(self) -> tuple[Run, ...]:
@@ -89,6 +91,11 @@ def mious(confirm: Sequence[Run], groups: Groups) -> dict[int, float]:
             if run.confusion is not None:
                 found[run.ask.trial.seed] = metrics.cityscapes(run.confusion, groups).miou
     return found
+
+
+def first(scores: Mapping[int, float], number: int) -> dict[int, float]:
+    """The scores of a row's first seeds, of those that it has by seed."""
+    return {seed: scores[seed] for seed in map(confirm_seed, range(number)) if seed in scores}
 
 
 def runs_by_arm(
@@ -117,7 +124,7 @@ def runs_by_arm(
         starts = [ask for ask in confirm if ask.number == START_NUMBER]
         select = arm.select if header.checkpoint == SELECTED else ""
         own = records.get(arm.name, {})
-        found[arm.name] = ArmRuns(_runs(search, own), _runs(counted, own, select), _runs(starts, own))
+        found[arm.name] = ArmRuns(_runs(search, own), _runs(counted, own, select), _runs(starts, own), header.seeds)
     return found
 
 

@@ -39,7 +39,7 @@ from platform.running.workers.edits import Edits
 from platform.running.workers.parcel import assigned
 from platform.running.workers.silence import Silence
 from platform.running.workers.starts import Starts, Waiting
-from platform.search.decisions import Search
+from platform.search.decisions import Search, Seeds
 
 
 class Halt(tune.Stopper, tune.Callback):
@@ -82,14 +82,17 @@ def run(
     code: Code,
     interruption: Interruption,
     lock: StudyLock,
+    rounds: Callable[[], Seeds] | None = None,
 ) -> bool:
     """Run what the study has not run yet, on a Ray cluster or on this machine; False when it ended before its end.
+
+    `rounds` says what the scores so far ask for, as `Search` has it.
 
     Every worker imports the run's code. Raises StoreFault when the records cannot be written, NotShared when a node
     does not see them, TooLarge when no node holds a trial, and RayFault when Ray does not start, refuses the address,
     or dies, or when machines have not come that a trial may need.
     """
-    search = Search(study, ledger, shift_identity)
+    search = Search(study, ledger, shift_identity, rounds)
     if ledger.fault is None and not search.is_over:
         with _cluster(address, code.root, ledger, interruption) as cluster:
             lock.note_descendants()

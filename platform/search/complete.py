@@ -7,18 +7,26 @@ from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.records.trial import SEARCH_SEED, START_NUMBER, confirm_seed, start_seed
 
 
-def is_complete(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> bool:
+def is_complete(
+    header: StudyHeader,
+    asks: Sequence[Ask],
+    records: Mapping[str, Mapping[str, Record]],
+    seeds: Mapping[str, int],
+) -> bool:
     """Whether the records, by arm and trial id, hold all that is asked for: every trial has ended, and none is lacking.
+
+    `seeds` are those that each row is to have by what is on record.
 
     A trial that failed for a reason outside of it has not: the next run tries it again.
     """
     known = [records[ask.arm][ask.trial.id] for ask in asks]
     ended = all(record.end is not None and not record.is_given_up for record in known)
-    return ended and not any(_lacks(arm, header, asks, records) for arm in header.arms)
+    wanted = [arm for arm in header.arms if seeds[arm.name]]
+    return ended and not any(_lacks(arm, header, asks, records, seeds[arm.name]) for arm in wanted)
 
 
 def _lacks(
-    arm: ArmHeader, header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]
+    arm: ArmHeader, header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]], seeds: int
 ) -> bool:
     """Whether an arm all of whose trials have ended is to have more: search trials, or confirm trials of the best.
 
@@ -36,7 +44,7 @@ def _lacks(
         return False
     values = {} if chosen is None else chosen.trial.values(arm.searched)
     confirmed = {ask.trial.seed for ask in own if ask.phase == "confirm" and ask.trial.values(values) == values}
-    numbers = (*range(header.seeds), *([START_NUMBER] if arm.starts_searches else []))
+    numbers = (*range(seeds), *([START_NUMBER] if arm.starts_searches else []))
     lacking = set(map(confirm_seed, numbers)) - confirmed
     return any(_can_begin(arm.after, start_seed(seed), asks, records) for seed in lacking)
 

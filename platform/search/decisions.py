@@ -5,7 +5,7 @@ that goes on decides as it would have decided, and a trial that another study ha
 trained now.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,13 +21,24 @@ from platform.search.health import ailment
 from platform.training.cost import cost_of
 from platform.training.given import Given
 
+Seeds = Mapping[str, int]
+"""How many confirm trials each row has, by its name; 0 where it is not to be trained at all."""
+
 
 class Search:
     """The search of a study and what confirms it: its decisions, from what its ledger holds."""
 
-    def __init__(self, study: Study, ledger: Ledger, identity: dict[str, Any]) -> None:
-        """`identity` is `Shift.identity()` of the study's shift."""
+    def __init__(
+        self, study: Study, ledger: Ledger, identity: dict[str, Any], rounds: Callable[[], Seeds] | None = None
+    ) -> None:
+        """`identity` is `Shift.identity()` of the study's shift.
+
+        `rounds` says, whenever all that was asked for has ended, how many seeds the table takes now: as many as before,
+        or more. That is all that decisions here know of the table's scores. None gives every row all of its own.
+        """
         self.study, self.ledger, self._identity = study, ledger, identity
+        self._rounds = rounds
+        self._seeds: Seeds = {row.name: row.seeds for row in study.rows} if rounds is None else {}
         self._rows = sorted(study.rows, key=_depth)
         self._seen = {row.name: BlindRecords(ledger, row.name, row.selector) for row in study.rows}
         """By row, the records as its decisions see them: without what target labels made, unless that selects."""
@@ -39,7 +50,18 @@ class Search:
 
     def advance(self) -> None:
         """Take every decision that the records allow, and note those that are new in the ledger."""
-        for row in self._rows:
+        self._advance_rows()
+        while self._rounds is not None and self._round_is_over and (seeds := self._rounds()) != self._seeds:
+            self._seeds = seeds
+            self._advance_rows()
+        self.ledger.judge()
+
+    @property
+    def _round_is_over(self) -> bool:
+        return all(self.ledger.ended(ask) is not None for ask in reversed(self.ledger.asks))
+
+    def _advance_rows(self) -> None:
+        for row in (row for row in self._rows if self._seeds.get(row.name)):
             # A row that is tuned as another stands behind it.
             chooser = row.lender or row
             search = self._search(chooser)
@@ -50,7 +72,6 @@ class Search:
             for ask in self._confirm[row.name].values():
                 if self.ledger.ended(ask) is None and (end := self._end(ask)) is not None:
                     self.ledger.end(ask, end)
-        self.ledger.judge()
 
     def open(self) -> Iterator[Ask]:
         """The trials that may be trained on, in the order of the study's arms and, within each, of what counts next."""
@@ -103,7 +124,7 @@ class Search:
     def _confirm_chosen(self, row: Row, search: ArmSearch | None) -> None:
         """Ask for the confirm trials that a row lacks and whose beginnings are there, after the search if any."""
         asked = self._confirm[row.name]
-        lacking = [number for number in row.confirm_numbers if number not in asked]
+        lacking = [number for number in row.confirms(self._seeds[row.name]) if number not in asked]
         if not lacking:
             return  # Every report comes here, and to rank all search trials takes its time.
         chosen = None if search is None else search.best

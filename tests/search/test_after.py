@@ -12,7 +12,7 @@ from platform.records.ledger import Ledger
 from platform.records.record import End, Phase, State
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER
-from platform.search.complete import is_complete
+from platform.results.rounds.rounds import has_all
 from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
@@ -59,7 +59,7 @@ class Book:
         return ask.trial.id
 
     def complete(self) -> bool:
-        return is_complete(HEADER, self.search.ledger.asks, self.search.ledger.by_arm())
+        return has_all(HEADER, self.search.ledger.asks, self.search.ledger.by_arm())
 
 
 def test_a_row_waits_for_the_trial_of_its_seed_and_no_other_row_waits(tmp_path: Path) -> None:

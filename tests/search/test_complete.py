@@ -8,7 +8,7 @@ from platform.design.header import header
 from platform.methods import SourceOnly
 from platform.networks import BiSeNet18
 from platform.records.record import Ask, End, Phase, Record, Report, State, StudyHeader
-from platform.search.complete import is_complete
+from platform.results.rounds.rounds import has_all
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, LogUniform, Recipe, Study
 
@@ -51,7 +51,7 @@ class Book:
         return self
 
     def complete(self, study: StudyHeader = HEADER) -> bool:
-        return is_complete(study, self.asks, {arm.name: self.records for arm in study.arms})
+        return has_all(study, self.asks, {arm.name: self.records for arm in study.arms})
 
 
 def test_records_are_complete_with_all_search_trials_and_the_confirm_trials_of_the_best() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from platform.records.record import End
 from platform.records.store import JOURNAL, RECORD, Store
-from platform.search.complete import is_complete
+from platform.results.rounds.rounds import has_all
 from platform.study import Study
 from tests.support.made_search import (
     COMPLETE,
@@ -93,7 +93,7 @@ def test_is_it_done_has_one_answer_at_every_moment(
     search, answers = search_of(tmp_path, study), []
 
     def ask_each() -> None:
-        answers.append(is_complete(HEADER, search.ledger.asks, search.ledger.by_arm()))
+        answers.append(has_all(HEADER, search.ledger.asks, search.ledger.by_arm()))
         waits = any(record.is_given_up for record in search.ledger.records.values())
         assert answers[-1] == (search.is_over and not waits)
 

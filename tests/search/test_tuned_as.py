@@ -15,7 +15,7 @@ from platform.networks import BiSeNet18
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, End, Report
 from platform.records.store import Store
-from platform.search.complete import is_complete
+from platform.results.rounds.rounds import has_all
 from platform.search.decisions import Search
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, Integers, LogUniform, Recipe, Study
@@ -67,7 +67,7 @@ class Book:
 
     def complete(self) -> bool:
         head = header(self.made, "small", "", {}, "", "")
-        return is_complete(head, self.search.ledger.asks, self.search.ledger.by_arm())
+        return has_all(head, self.search.ledger.asks, self.search.ledger.by_arm())
 
 
 def test_rows_wait_for_the_search_and_then_have_its_values_and_their_own(tmp_path: Path) -> None:

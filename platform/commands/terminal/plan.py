@@ -34,9 +34,9 @@ def describe(
     It says no time for a study that runs elsewhere, on machines that nobody has asked.
     """
     planned, budget = plan(study), study.budget
-    search = sum(row.search_trials for row in study.rows)
-    confirm = sum(row.seeds for row in study.rows)
-    starts = sum(row.starts_searches for row in study.rows)
+    search = sum(each.row.search_trials for each in planned.rows)
+    confirm = sum(each.row.seeds for each in planned.rows)
+    starts = sum(each.row.starts_searches for each in planned.rows)
     height, width = study.shift.size
     facts = {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
@@ -46,7 +46,7 @@ def describe(
         f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
         "parallel": _parallel(planned),
-        "shows": _shows(study, name, store),
+        "shows": _shows(study, len(planned.rows) - 1, name, store),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
@@ -118,7 +118,8 @@ def _why_none(study: Study, search: ASHA) -> str:
 
 
 def _confirm_seeds(study: Study) -> str:
-    return "seed 1" if study.seeds == 1 else f"seeds 1 to {study.seeds}"
+    race = "" if study.race_from is None else f"; rows race from {study.race_from} on"
+    return "seed 1" if study.seeds == 1 else f"seeds 1 to {study.seeds}{race}"
 
 
 def _range(least: int, most: int) -> str:
@@ -152,9 +153,8 @@ def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
     return [idle + more * (search is not None and search.at_a_time < search.trials)]
 
 
-def _shows(study: Study, name: str, store: Store | None) -> str:
+def _shows(study: Study, compared: int, name: str, store: Store | None) -> str:
     """The smallest difference to the reference that the seeds find, and how many seeds others take."""
-    compared = len(study.rows) - 1
     if not compared:
         return "one row, which is compared with nothing"
     if study.seeds < 2:
@@ -164,9 +164,10 @@ def _shows(study: Study, name: str, store: Store | None) -> str:
     seen = None if store is None else spread_on_record(store, name, study.shift.name, size, steps)
     deviation = seen.deviation if seen else ASSUMED_DEVIATION
     by = f"{deviation:.3f}, that of {seen.rows} rows of {seen.study}" if seen else f"{deviation:g}, taken for granted"
-    wished = wishes(deviation, compared)
+    tests = compared * len(study.looks)
+    wished = wishes(deviation, tests)
     return (
-        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared):.3f} to the reference "
+        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, tests):.3f} to the reference "
         f"has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a standard deviation "
         f"between seeds of {by}" + (f"; {wished}" if wished else "")
     )

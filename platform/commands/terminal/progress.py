@@ -55,7 +55,7 @@ class Progress:
         self._study, self._select, self._owed = study, select, owed
         self._screen = Screen(out)
         self._headed = False
-        self._told: SimpleQueue[_Told | str | None] = SimpleQueue()
+        self._told: SimpleQueue[_Told | _Expected | str | None] = SimpleQueue()
         self._thread = Thread(target=self._follow, name="progress", daemon=True)
 
     def __enter__(self) -> "Progress":
@@ -69,6 +69,10 @@ class Progress:
     def hear(self, event: Event, ask: Ask, record: Record) -> None:
         """Queue an event. A report gives no line of its own: so many would bury the ends."""
         self._told.put(_Told(event, ask, record))
+
+    def expect(self, planned: Mapping[str, tuple[int, int]]) -> None:
+        """Queue how many search and confirm trials each arm is to have now."""
+        self._told.put(_Expected(planned))
 
     def say(self, text: str) -> None:
         """A line from the command; safe in a signal handler, whatever it interrupts."""
@@ -100,6 +104,8 @@ class Progress:
                 return False, lines
             elif isinstance(told, str):
                 lines += wrapped("", told, "bold", columns)
+            elif isinstance(told, _Expected):
+                self.standing.expect(told.planned)
             else:
                 self.standing.take(told.event, told.ask, told.record, told.moment)
                 lines += self._lines(told, columns, live)
@@ -121,6 +127,11 @@ class Progress:
     def _beginning(self, clock: str, ended: str, arm: str, trial: str) -> str:
         count = max(2 * len(str(self.standing.planned)) + 1, 5)
         return f"{clock:<8}  {ended:>{count}}  {set_cell_size(short(arm), ARM_COLUMNS)}  {trial:<9}  "
+
+
+@dataclass(frozen=True)
+class _Expected:
+    planned: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)

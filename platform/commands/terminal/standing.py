@@ -87,6 +87,16 @@ class Standing:
         self._watched: float | None = None
         self._began = 0.0
 
+    def expect(self, planned: Mapping[str, tuple[int, int]]) -> None:
+        """Take in how many search and confirm trials each arm is to have now."""
+        for name, (search, confirm) in planned.items():
+            self.arms[name].search, self.arms[name].confirm = search, confirm
+
+    @property
+    def shown(self) -> dict[str, ArmStanding]:
+        """The arms that are to have trials."""
+        return {name: arm for name, arm in self.arms.items() if arm.planned or arm.ended or arm.running}
+
     @property
     def planned(self) -> int:
         """All trials of the study."""

@@ -30,12 +30,12 @@ def view(
     table = _Columns(columns, len(str(standing.planned)), bars)
     room = height - 1 - (EVENT_LINES if height >= 16 else 0)
     blank = [Text("")] if room >= 10 else []
-    others = {arm: metric for arm in standing.arms if (metric := standing.selector(arm)) != select}
+    others = {arm: metric for arm in standing.shown if (metric := standing.selector(arm)) != select}
     shown, folded = _folded(standing, room - 4 - 3 * len(blank))
     rows = [table.row(short(arm, table.name), [standing.arms[arm]], mark="*" if arm in others else "") for arm in shown]
     if folded:
         rows.append(table.row(f"{len(folded)} more rows", [standing.arms[arm] for arm in folded]))
-    if len(standing.arms) > 1:
+    if len(standing.shown) > 1:
         rows.append(table.row("all rows", list(standing.arms.values())))
     notes = ", ".join([select, *(f"* {metric}" for metric in sorted(set(others.values())))])
     title = Text.assemble((legible(study), "bold"), (f"  {notes}", "dim"))
@@ -101,7 +101,7 @@ class _Columns:
 
 def _folded(standing: Standing, room: int) -> tuple[list[str], list[str]]:
     """The arms that get a line of their own, and those that share the last, in the study's order."""
-    names = list(standing.arms)
+    names = list(standing.shown)
     if len(names) <= room:
         return names, []
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import contrasts
+from platform.design.ablation.designs import AblationPath
 from platform.networks.hyperparameters import field_values
 
 if TYPE_CHECKING:
@@ -19,13 +20,20 @@ def check_ablations(arms: Mapping[str, "Arm"]) -> None:
         if arm.cell is not None:
             by_ablation.setdefault(arm.cell.ablation, {})[name] = arm.cell
     for ablation, cells in by_ablation.items():
-        held = sum(bool(cell.against) for cell in cells.values())
-        if not contrasts(cells) or len(contrasts(cells)) < held:
+        if not _is_whole(cells):
             raise ValueError(
                 f"the ablation {ablation!r} must have all rows of its design, {next(iter(cells.values())).design}, got "
                 f"{', '.join(map(repr, cells))}; one was left out, or another arm has its name: give that, or the "
                 "ablation, another (ablate(..., name=...))"
             )
+
+
+def _is_whole(cells: Mapping[str, Cell]) -> bool:
+    one = next(iter(cells.values()))
+    if one.design == AblationPath.name:
+        return len(cells) == len(AblationPath().rows(len(one.parts)))
+    held, found = sum(bool(cell.against) for cell in cells.values()), contrasts(cells)
+    return 0 < len(found) >= held
 
 
 def check_parts(rows: Sequence["Row"]) -> None:

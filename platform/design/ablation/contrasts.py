@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from platform.design.ablation.cell import Cell
+from platform.design.ablation.designs import AblationPath
 
 Signs = Int64[np.ndarray, " rows"]
 
@@ -41,8 +42,10 @@ def term(parts: Sequence[str]) -> str:
 def contrasts(cells: Mapping[str, Cell]) -> tuple[Contrast, ...]:
     """The contrasts of one ablation's rows: differences where rows are held against one, else effects over all rows.
 
-    Empty where rows are missing without which effects cannot be told apart.
+    Empty where rows are missing without which effects cannot be told apart, as those of a path are.
     """
+    if any(cell.design == AblationPath.name for cell in cells.values()):
+        return ()
     if len({tuple(part for part, _ in cell.parts) for cell in cells.values()}) != 1:
         return ()
     held = {row: cell for row, cell in cells.items() if cell.against}

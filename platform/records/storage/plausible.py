@@ -90,6 +90,8 @@ def _header(header: StudyHeader) -> StudyHeader:
     _require("seeds", header.seeds, 0, MOST_SEEDS)
     _require("search_trials", header.search_trials, 0, MOST_TRIALS)
     _require("steps", header.steps, 1, MOST_STEPS)
+    for look in header.looks:
+        _require("looks", look, 1, header.seeds)
     for name in ("reduction", "smoothing"):
         _require(name, getattr(header, name), 0, MOST_TRIALS)
     for arm in header.arms:

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import Contrast, contrasts
 from platform.design.ablation.fractional import MOST_PARTS, resolution
-from platform.records.record import ArmHeader
-from platform.results.ablation.path import Step, path
+from platform.results.ablation.cells import cells_by_ablation
+from platform.results.ablation.path import Scores, Step, path
 from platform.results.comparison import Difference, judged
-from platform.results.runs import mious
+from platform.results.runs import first, mious
 from platform.results.table import Table
-
-Scores = Mapping[str, Mapping[int, float]]
-"""mIoU on the test split in [0, 1], by row and seed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ class Ablation:
     effects: tuple[Effect, ...]
     """In the order of the parts, effects before interactions."""
     path: tuple[Step, ...]
-    """From the row without any part to the row with all; empty but for a full factorial."""
+    """From the row without any part to the row with all, as far as it was come; empty but for a path, or a full
+    factorial."""
 
     @property
     def by_size(self) -> tuple[Effect, ...]:
@@ -51,19 +49,15 @@ class Ablation:
 
 def ablations(table: Table) -> tuple[Ablation, ...]:
     """The ablations of a study, in the order of its rows; those of which rows are missing are left out."""
-    by_name: dict[str, list[ArmHeader]] = {}
-    for arm in table.header.arms:
-        if arm.ablation:
-            by_name.setdefault(arm.ablation, []).append(arm)
-    scores = {arm: mious(runs.confirm, table.header.groups) for arm, runs in table.runs.items()}
-    return tuple(made for arms in by_name.values() if (made := _ablation(arms, scores)) is not None)
+    every = cells_by_ablation(table.header.arms).values()
+    return tuple(made for cells in every if (made := _ablation(table, cells)) is not None)
 
 
-def effects(found: Sequence[Contrast], scores: Scores) -> tuple[Effect, ...]:
+def effects(found: Sequence[Contrast], scores: Scores, looks: int = 1) -> tuple[Effect, ...]:
     """The effects by contrasts, judged together; what seeds can show of one follows from those of as many runs."""
     values = {place: _by_seed(contrast, scores) for place, contrast in enumerate(found)}
     noise = [round(sum(weight**2 for weight in contrast.weights.values()), 9) for contrast in found]
-    worth = judged(values, alike=lambda place: noise[place])
+    worth = judged(values, alike=lambda place: noise[place], looks=looks)
     return tuple(Effect(contrast, worth[place]) for place, contrast in enumerate(found))
 
 
@@ -72,24 +66,30 @@ def _by_seed(contrast: Contrast, scores: Scores) -> list[float]:
     return [sum(weight * scores[row][seed] for row, weight in contrast.weights.items()) for seed in seeds]
 
 
-def _ablation(arms: Sequence[ArmHeader], scores: Scores) -> Ablation | None:
-    cells = {
-        arm.name: Cell(ablation=arm.ablation, design=arm.design, parts=tuple(arm.parts.items()), against=arm.against)
-        for arm in arms
-    }
+def _ablation(table: Table, cells: Mapping[str, Cell]) -> Ablation | None:
     held = any(cell.against for cell in cells.values())
+    parts = tuple(part for part, _ in next(iter(cells.values())).parts)
     # Somebody else's records may name so many parts that no subset of them is ever through.
-    found = contrasts(cells) if held or len(arms[0].parts) <= MOST_PARTS else ()
-    if not found:
+    found = contrasts(cells) if held or len(parts) <= MOST_PARTS else ()
+    scores = {row: mious(table.runs[row].confirm, table.header.groups) for row in cells}
+    steps = _path(table, cells, scores)
+    if not found and not steps:
         return None
-    searching = [arm for arm in arms if arm.searched]
+    searching = [arm for arm in table.header.arms if arm.name in cells and arm.searched]
+    one = next(iter(cells.values()))
     return Ablation(
-        name=arms[0].ablation,
-        design=arms[0].design,
-        parts=tuple(arms[0].parts),
+        name=one.ablation,
+        design=one.design,
+        parts=parts,
         rows=tuple(cells),
-        resolution=None if held else resolution(list(arm.parts.values()) for arm in arms),
+        resolution=None if held or not found else resolution([has for _, has in cell.parts] for cell in cells.values()),
         retuned=None if not searching else not any(arm.tuned_as for arm in searching),
-        effects=effects(found, scores),
-        path=path(cells, scores),
+        effects=effects(found, scores, table.header.times_looked),
+        path=steps,
     )
+
+
+def _path(table: Table, cells: Mapping[str, Cell], scores: Scores) -> tuple[Step, ...]:
+    failed = {row.arm for row in table.rows if row.troubles.failure is not None}
+    deciding = {row: first(own, table.header.first_seeds) for row, own in scores.items()}
+    return path(cells, scores, deciding, failed, table.header.times_looked)

@@ -304,7 +304,7 @@ class Mirror:
             "shift": str(header.shift.get("name", "")),
             "reference": header.reference,
             "select": header.select,
-            "seeds": str(header.seeds),
+            "seeds": header.seeds_named,
             "search_trials": str(header.search_trials),
             "steps": str(header.steps),
         }

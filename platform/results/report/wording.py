@@ -202,7 +202,7 @@ def interval(table: Table) -> str:
     if table.header.seeds == 1:
         return "A single seed has no interval: do not rank these rows."
     fewer = ", fewer where a row says so" if any(row.troubles.seeds_missing for row in table.rows) else ""
-    return f"± is the half-width of the 95 % Student-t interval over {table.header.seeds} seeds{fewer}."
+    return f"± is the half-width of the 95 % Student-t interval over {table.header.seeds_named} seeds{fewer}."
 
 
 def classes(table: Table) -> str:

@@ -21,10 +21,10 @@ class Share:
 NO_SHARE = Share(math.nan, NO_BOUNDS)
 
 
-def share(gains: Sequence[float], gaps: Sequence[float]) -> Share:
+def share(gains: Sequence[float], gaps: Sequence[float], looks: int = 1) -> Share:
     """The ratio of the mean gain to the mean gap, of the same seeds, with its interval by Fieller's theorem.
 
-    All r for which a paired t-test does not tell gain - r gap from 0: with t = t(0.975, n - 1), means g and h, and
+    All r for which a paired t-test does not tell gain - r gap from 0: with t of `quantile`, means g and h, and
     variances of the means a (of gains), b (of gaps) and their covariance c,
     r = (g h - t^2 c +- sqrt((g h - t^2 c)^2 - (h^2 - t^2 b) (g^2 - t^2 a))) / (h^2 - t^2 b), where h^2 > t^2 b
     (Fieller, Journal of the Royal Statistical Society B 1954). It covers 95 % from two seeds on, where no
@@ -36,7 +36,7 @@ def share(gains: Sequence[float], gaps: Sequence[float]) -> Share:
     gain, gap = float(np.mean(gains)), float(np.mean(gaps))
     if number < 2:
         return Share(gain / gap, NO_BOUNDS)
-    square = quantile(number) ** 2
+    square = quantile(number, looks) ** 2
     (a, c), (_, b) = np.cov(gains, gaps) / number
     scale = gap**2 - square * b
     if scale <= 0:

@@ -28,10 +28,12 @@ class Bounds:
 NO_BOUNDS = Bounds(math.nan, math.nan)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % Student-t interval, t(0.975, n - 1) s / sqrt(n).
+def interval(values: Sequence[float], looks: int = 1) -> tuple[float, float]:
+    """Mean and half-width of its 95 % Student-t interval, t(1 - 0.025 / k, n - 1) s / sqrt(n).
 
-    Both are nan without values; for a single value the half-width is nan: one run says nothing about its spread.
+    k is how often it is looked at the values, each time at more of them, to decide whether more are taken: all k
+    intervals hold at once then (Bonferroni), whichever is the last. Both are nan without values; for a single value the
+    half-width is nan: one run says nothing about its spread.
     """
     if not values:
         return math.nan, math.nan
@@ -39,7 +41,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     mean = float(np.mean(values))
     if number == 1:
         return mean, math.nan
-    return mean, quantile(number) * float(np.std(values, ddof=1)) / math.sqrt(number)
+    return mean, quantile(number, looks) * float(np.std(values, ddof=1)) / math.sqrt(number)
 
 
 def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
@@ -63,9 +65,9 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     return difference, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(one + two)
 
 
-def quantile(number: int) -> float:
-    """t(0.975, n - 1)."""
-    return float(stdtrit(number - 1, (1 + CONFIDENCE) / 2))
+def quantile(number: int, looks: int = 1) -> float:
+    """t(1 - 0.025 / k, n - 1), for k looks."""
+    return float(stdtrit(number - 1, 1 - (1 - (1 + CONFIDENCE) / 2) / looks))
 
 
 def bootstrapped(values: Sequence[float]) -> Bounds:

@@ -64,16 +64,17 @@ def least_sign_flip(number: int) -> float:
     return 2.0 ** (1 - min(number, MOST_EXACT))
 
 
-def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+def holm(p_values: Mapping[Key, float], looks: int = 1) -> dict[Key, float]:
     """p-values of m tests, adjusted so that any false finding among them all has at most the level's chance.
 
-    The i-th smallest becomes the largest of (m - j + 1) p_j over j <= i, at most 1 (Holm, Scandinavian Journal of
-    Statistics 1979). nan stays nan, and is no test.
+    The i-th smallest becomes the largest of (m - j + 1) k p_j over j <= i, at most 1 (Holm, Scandinavian Journal of
+    Statistics 1979). k is how often it is looked at the values, each time at more of them, to decide whether more are
+    taken (Bonferroni): the chance is that of all looks together. nan stays nan, and is no test.
     """
     tested = sorted((p, number) for number, p in enumerate(p_values.values()) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
     largest = 0.0
     for rank, (p, number) in enumerate(tested):
-        largest = max(largest, min(1.0, (len(tested) - rank) * p))
+        largest = max(largest, min(1.0, looks * (len(tested) - rank) * p))
         adjusted[number] = largest
     return dict(zip(p_values, adjusted, strict=True))

@@ -98,7 +98,7 @@ def _task(known: Facts) -> list[Answer]:
         Answer("Test set size", _images(splits, "target test"), count),
         Answer(
             "Performance metric",
-            f"mIoU on the target's test split, mean over {header.seeds} seed{'s' * (header.seeds > 1)}, by the "
+            f"mIoU on the target's test split, mean over {header.seeds_named} seed{'s' * (header.seeds > 1)}, by the "
             "Cityscapes convention",
         ),
         Answer(
@@ -121,7 +121,7 @@ def _result(known: Facts, result: Result) -> list[Answer]:
             "Method performance",
             plus_minus(row.scores.miou, row.scores.miou_ci) if scored else "",
             none,
-            f"{row.scores.seeds} of {known.header.seeds} seeds",
+            f"{row.scores.seeds} of {row.scores.seeds + row.troubles.seeds_missing} seeds",
         ),
         *([] if row is reference else _against(known, result, reference.scores.miou)),
         Answer("Model parameters", "" if math.isnan(row.cost.parameters) else f"{row.cost.parameters:,}"),

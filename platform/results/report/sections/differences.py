@@ -95,7 +95,7 @@ def can_show(table: Table) -> str:
         return "One seed shows no difference: nothing is told from chance."
     if math.isnan(able.difference):
         return "No two seeds are there yet by which a difference could be told from chance."
-    wished = wishes(able.deviation, able.comparisons)
+    wished = wishes(able.deviation, able.tests)
     return (
         f"What {able.seeds} seeds can show: a true difference of {able.difference:.3f} has a p of at most {LEVEL:g} "
         f"four times out of five, of {able.comparisons} compared, with a standard deviation between seeds of "
@@ -104,11 +104,24 @@ def can_show(table: Table) -> str:
     )
 
 
-def wishes(deviation: float, comparisons: int) -> str:
-    """How many seeds smaller differences take; empty where there is no spread to say it by."""
+def of_the_race(table: Table) -> str:
+    """How a race decided who has more seeds, and what that costs; empty without one."""
+    looks = table.header.looks
+    if len(looks) < 2:
+        return ""
+    return (
+        f"Race: every row has {looks[0]} seeds; of the rows of equal budget, those whose rank that leaves open have "
+        f"more, {listed([str(look) for look in looks[1:]])} at most. The rows are looked at {len(looks)} times at "
+        f"most, and each look has its share of the {LEVEL:g}, in p, marks and intervals: an interval holds "
+        f"{1 - LEVEL / len(looks):.1%} at each look, and so 95 % over all."
+    )
+
+
+def wishes(deviation: float, tests: int, wished: Sequence[float] = WISHES) -> str:
+    """How many seeds other differences take; empty where there is no spread to say it by."""
     if not deviation:
         return ""
-    needed = {wish: seeds_for(wish, deviation, comparisons) for wish in WISHES}
+    needed = {wish: seeds_for(wish, deviation, tests) for wish in wished}
     return listed([f"{wish:g} takes {seeds or 'more than 1,000'}" for wish, seeds in needed.items()]) + " seeds"
 
 
@@ -118,6 +131,7 @@ def reading(table: Table) -> list[str]:
     ranked = sum(not math.isnan(row.comparison.ranks.best) for row in table.rows)
     able = table.detectable
     lines = [
+        of_the_race(table),
         f"p: of the paired t-test of the difference to {reference}, adjusted by Holm's method for {able.comparisons} "
         f"rows: where no row differs, one or more are at most {LEVEL:g} with a chance of {LEVEL:.0%}.",
         can_show(table),
@@ -146,7 +160,7 @@ def _of_the_gap(table: Table) -> str:
 
 def _of_flips(table: Table) -> str:
     able = table.detectable
-    needed = next((seeds for seeds in range(2, MOST_EXACT) if able.comparisons * least_sign_flip(seeds) <= LEVEL), None)
+    needed = next((seeds for seeds in range(2, MOST_EXACT) if able.tests * least_sign_flip(seeds) <= LEVEL), None)
     if needed is None:
         return ""
     if able.seeds >= needed:
@@ -161,6 +175,8 @@ def _of_flips(table: Table) -> str:
 
 
 def _of_bootstrap(table: Table) -> str:
+    if table.detectable.looks > 1:
+        return ""
     if table.detectable.seeds >= LEAST_BOOTSTRAPPED:
         return "Bootstrap: the 95 % BCa interval of the difference."
     return f"A bootstrap interval takes {LEAST_BOOTSTRAPPED} seeds: with fewer it covers less than it says."
