@@ -16,21 +16,26 @@ from platform.networks import BiSeNet18
 from platform.shifts import town
 from platform.study import ASHA, Arm, Budget, FullFactorial, LogUniform, Recipe, Study, ablate
 
-learning_rate = LogUniform(5e-3, 1e-1)
-adversarial = Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-1), learning_rate=learning_rate, width=16)
-parts = {
-    "discriminator": {"lambda_adv": 0.0},
-    "statistics": {"batch_norm": "source"},
-}
 
-study = Study(
-    shift=town(),
-    arms={
+def rows() -> dict[str, Arm]:
+    """The four combinations, what batch norm does alone, and the bounds."""
+    learning_rate = LogUniform(5e-3, 1e-1)
+    adversarial = Arm(Adversarial, lambda_adv=LogUniform(1e-4, 1e-1), learning_rate=learning_rate, width=16)
+    parts = {
+        "discriminator": {"lambda_adv": 0.0},
+        "statistics": {"batch_norm": "source"},
+    }
+    return {
         "source only": Arm(SourceOnly, learning_rate=learning_rate),
         **ablate(adversarial, parts, FullFactorial(), name="adversarial", retuned=True),
         "target statistics": Arm(SourceOnly, batch_norm="target", learning_rate=learning_rate),
         "target supervised": Arm(TargetSupervised, learning_rate=learning_rate),
-    },
+    }
+
+
+study = Study(
+    shift=town(),
+    arms=rows(),
     reference="source only",
     select="target/norm_and_prior",
     search=ASHA(trials=4, grace=0.25),
