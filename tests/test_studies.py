@@ -92,6 +92,14 @@ def test_the_families_have_every_method_but_those_that_need_files() -> None:
     assert (small.shift.size, small.shift.groups, small.seeds) == ((96, 128), CAMVID_11, 3)
 
 
+@pytest.mark.parametrize("stem", ["batch_norm", "deviations", "comparison"])
+def test_a_small_study_asks_the_same_of_photographs(stem: str) -> None:
+    study, small = named(stem), named(f"{stem}_small")
+    assert [*small.arms] == [*study.arms]
+    assert (small.shift.size, small.shift.groups) == ((96, 128), CAMVID_11)
+    assert {name: arm.cell for name, arm in small.arms.items()} == {name: arm.cell for name, arm in study.arms.items()}
+
+
 @pytest.mark.parametrize("stem", ["networks", "networks_small"])
 def test_the_studies_of_networks_have_the_same_rows_on_both(stem: str) -> None:
     rows: dict[Any, dict[str, Any]] = {}
