@@ -5,6 +5,7 @@ import math
 import re
 import struct
 import unicodedata
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -19,6 +20,11 @@ PRECISIONS = {2: "e", 4: "f"}
 def legible(text: str) -> str:
     """A text whose characters can all be shown: the others as Python writes them, `\\x1b`, `\\u200b`, `\\udcff`."""
     return "".join(character if _shows(character) else ascii(character)[1:-1] for character in text)
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def check_name(what: str, name: object, at_most: int) -> None:

@@ -33,6 +33,8 @@ EFFECTIVE_CLASSES = "target/effective_classes"
 """Metrics, as `Report.metrics` names them; those that are computed with target labels begin with `oracle/`."""
 CPU = "cpu"
 """The name of the device where a trial was trained on no GPU."""
+JOULES_OF_KWH = 3.6e6
+"""Records have joules; who reads meters gives kWh, and tables show them."""
 LAST, SELECTED = "last", "selected"
 """Which checkpoint of a confirm trial counts."""
 Confusion = list[list[int]]

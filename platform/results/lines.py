@@ -1,4 +1,4 @@
-"""Text broken into lines by the columns that it takes, a Chinese character two; short numbers; words in a row."""
+"""Text broken into lines by the columns that it takes, a Chinese character two; short numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from platform.records.plain import legible
+from platform.records.plain import legible, listed
 
 LEAST = 8
 """Columns that a line has however narrow its place is."""
@@ -43,11 +43,6 @@ def count(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}" if value < 100 * size else f"{value / size:,.0f}{unit}"
     return str(value)
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def arms_listed(names: Sequence[str]) -> str:

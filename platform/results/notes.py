@@ -4,8 +4,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from platform.records.plain import listed
 from platform.records.record import ArmHeader, Cause, StudyHeader
-from platform.results.lines import listed
 from platform.results.runs import ArmRuns, Run
 from platform.results.table import Failure, Row
 

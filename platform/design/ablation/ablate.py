@@ -8,7 +8,7 @@ from platform.design.ablation.designs import Design, LeaveOneOut, Levels
 from platform.design.ablation.parts import checked, settings, without
 from platform.design.arm import LONGEST_NAME, Arm
 from platform.design.ranges import Range
-from platform.records.plain import check_name, plain
+from platform.records.plain import check_name, listed, plain
 
 
 def ablate(
@@ -68,12 +68,8 @@ def called(whole: str, parts: Sequence[str], levels: Levels) -> str:
     if not present and len(parts) > 1:
         return f"{whole} bare"
     if present and len(absent) > len(present):
-        return f"{whole} with {_listed(present)} alone"
-    return f"{whole} without {_listed(absent)}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        return f"{whole} with {listed(present)} alone"
+    return f"{whole} without {listed(absent)}"
 
 
 def _check_kinds(arm: object, design: object) -> None:

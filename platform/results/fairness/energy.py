@@ -15,12 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from platform.records.record import CPU
+from platform.records.record import CPU, JOULES_OF_KWH
 from platform.results.fairness.hours import Spending, device_of, longest, went_to
 from platform.results.runs import Run
 
-KWH = 3.6e6
-"""Joules of a kWh."""
 GPU = "GPU"
 """How the name of a GPU's meter begins; others are of processors."""
 
@@ -88,7 +86,7 @@ def _energy(by_meter: Mapping[tuple[str, str], list[Interval]], metered: float, 
     sums: dict[Spending, float] = {"search": 0.0, "confirm": 0.0, "failed": 0.0}
     for intervals in by_meter.values():
         for interval, joules in zip(intervals, shares(intervals), strict=True):
-            sums[interval.spending] += joules / KWH
+            sums[interval.spending] += joules / JOULES_OF_KWH
     return Energy(**sums, measured=metered / seconds if seconds else 0.0)
 
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable
 
+from platform.records.plain import listed
 from platform.records.record import StudyHeader
-from platform.results.lines import arms_listed, count, listed
+from platform.results.lines import arms_listed, count
 from platform.results.statistics.significance import LEVEL
 from platform.results.table import Row, Table
 from platform.scores.metrics import LEFT_OUT

@@ -5,7 +5,7 @@ Answers are yes, no or n/a, each with a sentence that may be pasted; what a stud
 
 import math
 
-from platform.results.lines import listed
+from platform.records.plain import listed
 from platform.results.report.sections import differences
 from platform.results.statistics.intervals import CONFIDENCE
 from platform.results.statistics.power import POWER

@@ -18,15 +18,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from platform.records.record import Report
+from platform.records.record import JOULES_OF_KWH, Report
 from platform.training.assignment import Result
 
 POWERCAP = Path("/sys/class/powercap/intel-rapl/subsystem")
 """Where Linux shows the meters of processors; most machines let the administrator alone read them."""
 OFTEN = 60.0
 """Seconds between two looks: a processor's meter begins again at 0 after some 20 minutes of full load."""
-JOULES = 3.6e6
-"""Of a kWh."""
 PROCESSOR, GPU = "processor", "GPU"
 """How the names of meters begin: `processor 0`, `GPU 3`."""
 
@@ -105,9 +103,11 @@ class Meters:
         if self._processors is not None:
             found = self._processors.get_cpu_details(since)
             counted = [kwh for name, kwh in found.items() if name.startswith("Processor Energy")]
-            self._joules.update({f"{PROCESSOR} {number}": JOULES * kwh for number, kwh in enumerate(counted)})
+            self._joules.update({f"{PROCESSOR} {number}": JOULES_OF_KWH * kwh for number, kwh in enumerate(counted)})
         for device in self._gpus:
-            self._joules[f"{GPU} {device.gpu_index}"] += JOULES * device.delta(since)["delta_energy_consumption"].kWh
+            self._joules[f"{GPU} {device.gpu_index}"] += (
+                JOULES_OF_KWH * device.delta(since)["delta_energy_consumption"].kWh
+            )
 
 
 def metered(result: Result, before: Reading, after: Reading, gpu: str = "") -> Result:

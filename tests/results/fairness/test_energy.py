@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from platform.results.fairness.energy import KWH, Interval, energies, shares
+from platform.records.record import JOULES_OF_KWH
+from platform.results.fairness.energy import Interval, energies, shares
 from platform.results.fairness.hours import Hours, Spent
 from platform.results.fairness.wording import compute, coverage
 from platform.results.report import markdown
@@ -78,12 +79,12 @@ def metered_runs() -> list[Run]:
 
 def test_trials_side_by_side_share_a_processor_and_not_a_gpu() -> None:
     used = energies(metered_runs())
-    assert used.processors.search == pytest.approx((2 * 360 / 2 + 2 * 360) / KWH)
-    assert used.processors.failed == pytest.approx(2 * 360 / 2 / KWH)
-    assert used.gpus.search == pytest.approx(2 * 2 * 720 / KWH)
-    assert used.gpus.failed == pytest.approx(2 * 720 / KWH)
+    assert used.processors.search == pytest.approx((2 * 360 / 2 + 2 * 360) / JOULES_OF_KWH)
+    assert used.processors.failed == pytest.approx(2 * 360 / 2 / JOULES_OF_KWH)
+    assert used.gpus.search == pytest.approx(2 * 2 * 720 / JOULES_OF_KWH)
+    assert used.gpus.failed == pytest.approx(2 * 720 / JOULES_OF_KWH)
     assert used.processors.confirm == 0
-    assert used.gpus.total == pytest.approx(3 * 2 * 720 / KWH)
+    assert used.gpus.total == pytest.approx(3 * 2 * 720 / JOULES_OF_KWH)
     assert (used.gpus.measured, used.processors.measured) == (1.0, 1.0)
 
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
+from platform.records.plain import listed
 from platform.results.comparison import Difference
-from platform.results.lines import listed
 from platform.results.report.wording import NONE, number, plus_minus
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED
 from platform.results.statistics.power import seeds_for
