@@ -11,10 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from platform.results.comparison import compared
-from platform.results.statistics import intervals
 from platform.results.statistics.gap import share
 from platform.results.statistics.improvement import interquartile_mean, probability_of_improvement
-from platform.results.statistics.intervals import NO_BOUNDS, bootstrapped, interval
+from platform.results.statistics.intervals import NO_BOUNDS, bias_corrected, interval
 from platform.results.statistics.power import smallest_difference
 from platform.results.statistics.ranks import Ranks
 from platform.results.statistics.significance import LEVEL, holm, paired_t
@@ -73,13 +72,8 @@ def held_by_t(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
 
 
 def held_by_bootstrap(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
-    least, resamples = intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES
-    # The table takes it for ten seeds and more; here it is seen for fewer.
-    intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES = 2, RESAMPLES
-    try:
-        return 0.0 in bootstrapped(draw(random, seeds).tolist())
-    finally:
-        intervals.LEAST_BOOTSTRAPPED, intervals.RESAMPLES = least, resamples
+    """Of fewer than ten seeds as well, for which the table has none."""
+    return 0.0 in bias_corrected(draw(random, seeds).tolist(), RESAMPLES)
 
 
 def held_by_fieller(random: np.random.Generator, draw: Draw, seeds: int) -> bool:

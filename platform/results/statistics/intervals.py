@@ -71,7 +71,12 @@ def quantile(number: int, looks: int = 1) -> float:
 
 
 def bootstrapped(values: Sequence[float]) -> Bounds:
-    """The 95 % BCa bootstrap interval of a mean, its levels widened for few values; none for fewer than 10.
+    """The 95 % bootstrap interval of a mean; none for fewer than 10 values, which it does not cover."""
+    return bias_corrected(values) if len(values) >= LEAST_BOOTSTRAPPED else NO_BOUNDS
+
+
+def bias_corrected(values: Sequence[float], resamples: int = RESAMPLES) -> Bounds:
+    """The 95 % BCa bootstrap interval of a mean of two values or more, its levels widened for few; none of equal ones.
 
     Percentiles of the means of resamples at Phi(z0 + (z0 + z) / (1 - a (z0 + z))), z0 by the resamples below the mean,
     a = sum d^3 / (6 (sum d^2)^(3/2)) by the mean's jackknife (Efron, JASA 1987); z is that of the level
@@ -79,13 +84,13 @@ def bootstrapped(values: Sequence[float]) -> Bounds:
     which ten seeds cover 90 %. The resamples are always the same ones.
     """
     number = len(values)
-    if number < LEAST_BOOTSTRAPPED or np.ptp(values) == 0:
+    if np.ptp(values) == 0:
         return NO_BOUNDS
-    drawn = np.random.default_rng(0).integers(number, size=(RESAMPLES, number))
+    drawn = np.random.default_rng(0).integers(number, size=(resamples, number))
     means = np.sort(np.asarray(values)[drawn].mean(axis=1))
     deviations = np.asarray(values) - np.mean(values)
     below = (np.mean(means < np.mean(values)) + np.mean(means <= np.mean(values))) / 2
-    bias = ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
+    bias = ndtri(np.clip(below, 1 / resamples, 1 - 1 / resamples))
     acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
     reach = math.sqrt(number / (number - 1)) * quantile(number)
     shifted = bias + np.asarray([-reach, reach])
