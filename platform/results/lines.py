@@ -1,5 +1,6 @@
 """Text broken into lines by the columns that it takes, a Chinese character two; short numbers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from rich.text import Text
 
 from platform.records.plain import legible, listed
 
+NONE = "–"  # noqa: RUF001
+"""What stands in place of a number that there is not."""
 LEAST = 8
 """Columns that a line has however narrow its place is."""
 
@@ -35,6 +38,13 @@ def padded(text: str, columns: int) -> str:
 def short(value: Any) -> str:
     """A setting's value in few characters, all of which can be shown: records may be somebody else's."""
     return f"{value:.3g}" if isinstance(value, float) else legible(str(value))
+
+
+def p_value(p: float) -> str:
+    """`0.031`, `< 0.001`; a dash where there is none."""
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def count(value: int) -> str:

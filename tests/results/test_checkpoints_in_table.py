@@ -11,6 +11,7 @@ import pytest
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, Record, StudyHeader
 from platform.records.store import Store
+from platform.results.lines import NONE
 from platform.results.report import markdown, terminal, wording
 from platform.results.table import UNTESTED, Row, Table
 from platform.scores import metrics
@@ -99,7 +100,7 @@ def test_what_compares_trials_of_one_step_selects_no_checkpoint_and_an_upper_bou
     found = tabulate(dataclasses.replace(header, arms=arms, compares=True), asks, records)
     compared = row(found, "source only")
     assert checkpoints(compared) == pytest.approx(((0.15 + 0.30) / 2, math.nan, (0.30 + 0.40) / 2), nan_ok=True)
-    assert wording.mious_of_checkpoints(compared)[1] == wording.NONE
+    assert wording.mious_of_checkpoints(compared)[1] == NONE
     assert "Selected: by none, since source/miou compares trials of one step. Best: " in wording.checkpoints(found)
     assert row(found, "FDA").checkpoints.selected == pytest.approx((0.50 + 0.20) / 2)
 
@@ -148,7 +149,7 @@ def test_records_of_before_that_tested_the_last_alone_show_dashes() -> None:
     header, asks, _ = small()
     records = {ask.trial.id: invented.record(ask) for ask in asks}
     found = tabulate(header, asks, records)
-    assert [wording.mious_of_checkpoints(each) for each in found.rows] == [(wording.NONE,) * 3] * 2
+    assert [wording.mious_of_checkpoints(each) for each in found.rows] == [(NONE,) * 3] * 2
     assert all(each.scores.miou > 0 for each in found.rows)
     assert "checkpoint" not in terminal.render(found)
 
@@ -161,7 +162,7 @@ def test_results_of_earlier_versions_show_dashes(results: str) -> None:
     assert header.checkpoint == "last"
     ledger = Ledger(store, "question", [arm.name for arm in header.arms])
     found = tabulate(header, ledger.asks, ledger.records)
-    assert [wording.mious_of_checkpoints(each) for each in found.rows] == [(wording.NONE,) * 3] * 2
+    assert [wording.mious_of_checkpoints(each) for each in found.rows] == [(NONE,) * 3] * 2
 
 
 # A study whose selected checkpoint counts

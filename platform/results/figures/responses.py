@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from platform.design.ranges import OneOf
 from platform.results.figures.curves import CONFIRM, REFERENCE, STOPPED
 from platform.results.figures.png import DOTS_PER_INCH, own_style, wrapped
-from platform.results.lines import short
+from platform.results.lines import p_value, short
 from platform.results.responses.fields import Mark, SearchedField, is_logarithmic
 
 COLUMNS = 4
@@ -79,7 +79,7 @@ def _title(field: SearchedField) -> str:
     if field.importance is not None:
         said.append(f"importance {field.importance.share:.0%}")
     if field.response is not None:
-        said.append(f"p {field.response.chance:.2g}")
+        said.append(f"p {p_value(field.response.chance)}")
     return "\n".join([name, *([", ".join(said)] if said else [])])
 
 

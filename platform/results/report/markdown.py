@@ -6,11 +6,11 @@ import re
 import numpy as np
 
 from platform.records.plain import legible
+from platform.results.lines import NONE
 from platform.results.notes import counted
 from platform.results.report import wording
 from platform.results.report.page import differences, effects, fairness, responses
 from platform.results.report.page.text import bold, bullets, escaped, rows
-from platform.results.report.wording import NONE
 from platform.results.table import Row, Table
 from platform.scores.metrics import LEFT_OUT
 

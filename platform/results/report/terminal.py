@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from platform.results.lines import count, hanging
+from platform.results.lines import NONE, count, hanging
 from platform.results.report import wording
 from platform.results.report.sections import differences
 from platform.results.table import FIXED, Table
@@ -82,7 +82,7 @@ def _efforts(table: Table) -> Grid:
         only_trained = count(row.cost.discriminator_parameters)
         cells = (
             wording.name(row),
-            f"+{only_trained}" if row.cost.discriminator_parameters else wording.NONE,
+            f"+{only_trained}" if row.cost.discriminator_parameters else NONE,
             f"{row.scores.seeds} of {table.header.seeds}",
             str(row.effort.trials),
             str(row.effort.stopped),

@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 from platform.records.plain import listed
 from platform.records.record import StudyHeader
-from platform.results.lines import arms_listed, count
+from platform.results.lines import NONE, arms_listed, count
 from platform.results.statistics.significance import LEVEL
 from platform.results.table import Row, Table
 from platform.scores.metrics import LEFT_OUT
 from platform.training.device.latency import TIMED, WARM_UP
 
-NONE = "–"  # noqa: RUF001
 FEW = 3
 """Rows that a sentence names."""
 

@@ -73,7 +73,7 @@ def test_the_response_its_band_the_default_and_the_choice_are_drawn_where_they_a
     assert set(FITTED.low) | set(FITTED.high) <= heights
     marked = {line.get_linestyle(): float(np.asarray(line.get_xdata())[0]) for line in panel.lines[-2:]}
     assert marked == {":": 0.001, "--": 0.01}
-    assert panel.get_title() == "adversarial\nimportance 68%, p 0.02"
+    assert panel.get_title() == "adversarial\nimportance 68%, p 0.020"
 
 
 def test_axes_are_the_searchs_and_hold_its_whole_range_and_what_was_tried_outside_of_it() -> None:

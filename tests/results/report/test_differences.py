@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from platform.results.lines import NONE, p_value
 from platform.results.report.markdown import render
 from platform.results.report.sections import differences
-from platform.results.report.wording import NONE
 from platform.results.statistics.power import seeds_for, smallest_difference
 from tests.support.invented_study import made, mishaps
 from tests.support.tabulated import row
@@ -90,4 +90,4 @@ def test_classes_have_differences_of_their_own() -> None:
     [(0.0, "< 0.001"), (0.00099, "< 0.001"), (0.001, "0.001"), (0.0314, "0.031"), (1.0, "1.000"), (math.nan, NONE)],
 )
 def test_p_values_have_three_digits(p: float, shown: str) -> None:
-    assert differences.p_value(p) == shown
+    assert p_value(p) == shown

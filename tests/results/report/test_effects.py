@@ -7,9 +7,9 @@ import pytest
 
 from platform.design.ablation.designs import Design
 from platform.results.ablation.effects import ablations
+from platform.results.lines import p_value
 from platform.results.report import comma_separated, markdown
 from platform.results.report.page.effects import of_ablations
-from platform.results.report.sections.differences import p_value
 from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.invented_study import made

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from platform.results.lines import NONE
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
-from platform.results.report.wording import NONE
 from platform.results.responses.kriging import Response
 from platform.results.table import Speed, Table
 from platform.search.importance.ped_anova import Importance

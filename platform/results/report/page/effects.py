@@ -4,9 +4,9 @@ import math
 
 from platform.results.ablation.effects import Ablation, Effect, ablations
 from platform.results.comparison import Difference
+from platform.results.lines import NONE, p_value
 from platform.results.report import wording
 from platform.results.report.page.text import bold, bullets, escaped, rows
-from platform.results.report.sections import differences
 from platform.results.statistics.significance import LEVEL
 from platform.results.table import Table
 
@@ -101,8 +101,8 @@ def _findable(ablation: Ablation) -> str:
 
 def _numbers(worth: Difference) -> tuple[str, str, str]:
     text = wording.plus_minus(worth.miou, worth.miou_ci, "+")
-    return bold(text) if worth.told else text, differences.p_value(worth.p), str(worth.seeds)
+    return bold(text) if worth.told else text, p_value(worth.p), str(worth.seeds)
 
 
 def _aliases(effect: Effect) -> str:
-    return escaped(" ".join(effect.contrast.aliases)) or wording.NONE
+    return escaped(" ".join(effect.contrast.aliases)) or NONE

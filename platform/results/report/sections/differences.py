@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from platform.records.plain import listed
 from platform.results.comparison import Difference
-from platform.results.report.wording import NONE, number, plus_minus
+from platform.results.lines import NONE, p_value
+from platform.results.report.wording import number, plus_minus
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED
 from platform.results.statistics.power import seeds_for
 from platform.results.statistics.significance import LEVEL, MOST_EXACT, least_sign_flip
@@ -50,11 +51,6 @@ def cells_wide(row: Row, table: Table, emphasise: Callable[[str], str] = starred
         p_value(found.sign_flip),
         NONE if math.isnan(bounds.low) else f"{bounds.low:+.3f} to {bounds.high:+.3f}",
     )
-
-
-def p_value(p: float) -> str:
-    """`0.031`, `< 0.001`."""
-    return "< 0.001" if p < 0.001 else number(p, ".3f")
 
 
 def rank(row: Row) -> str:

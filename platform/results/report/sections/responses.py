@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from platform.results.lines import arms_listed, short
-from platform.results.report.wording import NONE, plus_minus
+from platform.results.lines import NONE, arms_listed, p_value, short
+from platform.results.report.wording import plus_minus
 from platform.results.responses.fields import LEAST_TRIALS as LEAST_FITTED
 from platform.results.responses.fields import SearchedField
 from platform.results.table import Table
@@ -24,9 +24,9 @@ def cells(field: SearchedField) -> tuple[str, ...]:
         field.field,
         *(NONE if value is None else short(value) for value in (field.default, field.chosen)),
         f"{len(field.complete)} of {len(field.complete) + len(field.stopped)}",
-        NONE if importance is None else f"{importance.share:.0%}, p {importance.chance:.2g}",
+        NONE if importance is None else f"{importance.share:.0%}, p {p_value(importance.chance)}",
         *ends,
-        NONE if response is None else f"{response.chance:.2g}",
+        NONE if response is None else p_value(response.chance),
     )
 
 
