@@ -18,7 +18,6 @@ from platform.results.fairness.equal_budget import of_equal_budget
 from platform.results.fairness.ledger import fairness
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
-from platform.results.responses.fields import searched_fields
 from platform.results.rounds.rounds import as_asked
 from platform.results.runs import ArmRuns, Run, ancestors, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
@@ -77,7 +76,6 @@ def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Map
             for arm, row in zip(header.arms, rows, strict=True)
             for note in notes_of(header, arm, row, runs)
         ),
-        searched=searched_fields(header, runs),
     )
 
 

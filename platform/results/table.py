@@ -1,6 +1,7 @@
 """The comparison table: its rows, and what a reader must know to believe it."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -9,7 +10,7 @@ from platform.networks.cost import Cost
 from platform.records.record import Cause, StudyHeader
 from platform.results.comparison import Comparison, Detectable
 from platform.results.fairness.ledger import Fairness
-from platform.results.responses.fields import SearchedField
+from platform.results.responses.fields import SearchedField, searched_fields
 from platform.results.runs import ArmRuns
 from platform.shifts.labels import group_names
 
@@ -169,8 +170,11 @@ class Table:
     """Groups that the test split never holds: their IoU is 0 where a run predicts them, and else left out."""
     notes: tuple[str, ...]
     """What is missing or went wrong, one sentence each; empty for a study that ran to its end without a fault."""
-    searched: tuple[SearchedField, ...]
-    """What search trials say of the fields that rows search."""
+
+    @functools.cached_property
+    def searched(self) -> tuple[SearchedField, ...]:
+        """What search trials say of the fields that rows search: computed, once, where it is first shown."""
+        return searched_fields(self.header, self.runs)
 
     @property
     def groups(self) -> tuple[str, ...]:

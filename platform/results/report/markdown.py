@@ -33,7 +33,7 @@ def render(table: Table) -> str:
         _efforts(table),
         *fairness.of_rows(table),
         *fairness.compute(table),
-        *responses.of_fields(table),
+        *responses.of_fields(table.searched, table.header.rungs),
         "## Where the time went",
         _speeds(table),
         "Of the row's own trials: images of all batches, source and target, by the second of training; waiting is a "

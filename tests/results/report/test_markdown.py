@@ -9,6 +9,7 @@ import pytest
 from platform.results.lines import NONE
 from platform.results.report import latex, terminal
 from platform.results.report.markdown import render
+from platform.results.report.page.responses import of_fields
 from platform.results.responses.kriging import Response
 from platform.results.table import Speed, Table
 from platform.search.importance.ped_anova import Importance
@@ -149,7 +150,7 @@ def test_what_the_search_says_of_a_field_stands_in_a_line() -> None:
         default=0.025,
         chosen=0.0117,
     )
-    text = render(dataclasses.replace(table, searched=(told,)))
+    text = "\n\n".join(of_fields([told], table.header.rungs))
     assert rows_of(text, "## What the search says of each field")["FDA"] == [
         r"learning\_rate",
         "0.025",
@@ -170,8 +171,10 @@ def test_of_too_few_trials_a_sentence_says_why_nothing_is_said() -> None:
     assert line[3:] == ["2 of 4", NONE, NONE, NONE, NONE]
     assert "- No response of any row: a band from fewer than 8 complete trials cannot be trusted." in render(table)
     assert "importance of" not in render(table), "rows of one field have none"
-    several = dataclasses.replace(table, searched=(dataclasses.replace(table.searched[1], alone=False),))
-    assert "- No importance of FDA: with fewer than 20 complete trials fields would often stand" in render(several)
+    several = dataclasses.replace(table.searched[1], alone=False)
+    assert "- No importance of FDA: with fewer than 20 complete trials fields would often stand" in "\n\n".join(
+        of_fields([several], table.header.rungs)
+    )
 
 
 def test_means_over_19_16_and_13_classes_stand_side_by_side() -> None:

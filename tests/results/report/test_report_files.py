@@ -1,15 +1,21 @@
 """All files of a study are written whole, and pictured with what its trials left behind."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
+from platform.records.record import StudyHeader
 from platform.records.store import PREDICTIONS, Store
 from platform.results import report
+from platform.results import table as tables
 from platform.results.report.predictions import predictions
+from platform.results.responses.fields import SearchedField, searched_fields
+from platform.results.runs import ArmRuns
 from platform.study import LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.invented_study import arm, made, study
@@ -67,6 +73,23 @@ def test_of_a_study_that_searches_nothing_any_more_the_old_responses_go(tmp_path
         header = study(arm("source only", searched=searched))
         report.write(tabulate(header, [], {}), [], {}, tmp_path, tmp_path.joinpath)
         assert (tmp_path / "responses.png").exists() is left
+
+
+def test_what_searches_say_is_computed_once_for_a_report_and_not_for_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noted(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> tuple[SearchedField, ...]:
+        asked.append(header.name)
+        return searched_fields(header, runs)
+
+    monkeypatch.setattr(tables, "searched_fields", noted)
+    header, asks, records, table = made()
+    report.terminal.render(table)
+    assert asked == []
+    report.write(table, asks, by_arm(asks, records), tmp_path, tmp_path.joinpath)
+    assert asked == [header.name]
 
 
 def test_the_comparison_shows_the_lowest_seed_and_skips_what_it_cannot_read(tmp_path: Path) -> None:

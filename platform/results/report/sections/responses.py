@@ -6,7 +6,6 @@ from platform.results.lines import NONE, arms_listed, p_value, short
 from platform.results.report.wording import plus_minus
 from platform.results.responses.fields import LEAST_TRIALS as LEAST_FITTED
 from platform.results.responses.fields import SearchedField
-from platform.results.table import Table
 from platform.search.importance.ped_anova import LEAST_TRIALS as LEAST_COMPARED
 
 HEAD = ("field", "default", "chosen", "complete trials", "importance", "lowest", "highest", "p")
@@ -30,9 +29,8 @@ def cells(field: SearchedField) -> tuple[str, ...]:
     )
 
 
-def reading(table: Table) -> list[str]:
+def reading(fields: Sequence[SearchedField], rungs: Sequence[int]) -> list[str]:
     """What a reader must know of importances and responses, and why there is none of some rows."""
-    fields = table.searched
     several = [each for each in fields if not each.alone]
     few = _arms([each for each in fields if each.response is None], fields)
     fewer = _arms([each for each in several if each.importance is None], several)
@@ -48,7 +46,7 @@ def reading(table: Table) -> list[str]:
             "Importance (PED-ANOVA): a field's share, beside the others', in what sets the best half of the trials "
             "apart from all; p as for the response, of that alone."
         )
-    if table.header.rungs:
+    if rungs:
         lines.append(
             "Rungs leave the trials that were better early: what is seen is seen among these. "
             "ASHA(grace=1.0) stops none."
