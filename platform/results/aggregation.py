@@ -15,11 +15,12 @@ from platform.records.plain import legible
 from platform.records.record import CPU, TARGET_TEST, ArmHeader, Ask, Record, Report, StudyHeader
 from platform.results.comparison import Comparison, compared, detectable
 from platform.results.fairness.equal_budget import of_equal_budget
+from platform.results.fairness.hours import longest
 from platform.results.fairness.ledger import fairness
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
 from platform.results.rounds.rounds import as_asked
-from platform.results.runs import ArmRuns, Run, ancestors, runs_by_arm
+from platform.results.runs import ArmRuns, Run, runs_behind, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
 from platform.results.statistics.intervals import interval
 from platform.results.table import (
@@ -124,10 +125,10 @@ def _row(
         comparison=comparison,
         cost=_cost(cost),
         latency=UNTIMED_IMAGE,
-        effort=_effort(runs, [by_arm[name] for name in ancestors(header, arm)]),
+        effort=_effort(runs, runs_behind(header, arm, by_arm)),
         speed=_speed(runs),
         troubles=_troubles(header, arm, runs, runs.seeds - len(scored)),
-        fairness=fairness(header, arm, runs),
+        fairness=fairness(header, arm, by_arm),
     )
 
 
@@ -187,13 +188,11 @@ def _bounds(header: StudyHeader) -> tuple[str, str] | None:
     return (lower[0], upper[0]) if len(lower) == len(upper) == 1 else None
 
 
-def _effort(runs: ArmRuns, before: Sequence[ArmRuns]) -> Effort:
-    trained = [run for each in (*before, runs) for run in (*each.all, *each.starts)]
-    by_id = {run.record.trial.id: run.record for run in trained if run.record}
+def _effort(runs: ArmRuns, behind: Sequence[Run]) -> Effort:
     return Effort(
         trials=len(runs.search),
         stopped=sum(run.state == "stopped" for run in runs.search),
-        hours=sum(record.hours for record in by_id.values()),
+        hours=sum(run.record.hours for run in longest(behind).values() if run.record),
     )
 
 

@@ -139,5 +139,40 @@ def ancestors(header: StudyHeader, arm: ArmHeader) -> set[str]:
     return found - {arm.name}
 
 
+@dataclasses.dataclass(frozen=True)
+class Behind:
+    """What an arm's scores rest on."""
+
+    whole: frozenset[str]
+    """Arms with all of their runs: itself, and those that its runs, or a search that chose its values, begin from."""
+    searches: frozenset[str]
+    """Arms with the runs of their search, which chose values of these."""
+
+    def holds(self, run: Run) -> bool:
+        """Whether a run is among it."""
+        return run.ask.arm in self.whole or (run.ask.arm in self.searches and run.ask.phase == "search")
+
+
+def behind(header: StudyHeader, arm: ArmHeader) -> Behind:
+    """What an arm's scores rest on: its runs, those of arms that it comes after, and searches that chose its values."""
+    known = {other.name: other for other in header.arms}
+    whole, searches = {arm.name, *ancestors(header, arm)}, set[str]()
+    left = [*whole]
+    while left:
+        lender = known[left.pop()].tuned_as
+        if lender in known and lender not in searches:
+            searches.add(lender)
+            more = ancestors(header, known[lender]) - whole
+            whole |= more
+            left += more
+    return Behind(frozenset(whole), frozenset(searches))
+
+
+def runs_behind(header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns]) -> list[Run]:
+    """The runs that an arm's scores rest on."""
+    rests = behind(header, arm)
+    return [run for runs in by_arm.values() for run in (*runs.all, *runs.starts) if rests.holds(run)]
+
+
 def _runs(asks: Sequence[Ask], records: Mapping[str, Record], select: str = "") -> tuple[Run, ...]:
     return tuple(Run(ask, records.get(ask.trial.id), select) for ask in sorted(asks, key=lambda ask: ask.number))

@@ -64,7 +64,7 @@ class Effort:
     stopped: int
     """Search trials that the search ended early."""
     hours: float
-    """Training and evaluation of all the arm's trials, and of those of the arms that it comes after."""
+    """Training and evaluation of all trials that the scores rest on, as in `platform.results.runs.Behind`."""
 
 
 @dataclasses.dataclass(frozen=True)

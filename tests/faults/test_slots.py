@@ -18,7 +18,7 @@ def decided(results: Path) -> list[str]:
     return sorted(map(str, decisions(results)))
 
 
-MEASURED = ["ms", "hours", "hours searched", "GPU hours", "images/s"]
+MEASURED = ["ms", "hours searched", "GPU hours", "images/s"]
 
 
 def table(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from platform.records.record import Ask, Record, StudyHeader
 from platform.records.store import Store
-from platform.results.report import wording
+from platform.results.report import markdown, terminal, wording
 from platform.results.reselection import reselected
 from tests.support import invented_study as invented
 from tests.support.seen_alike import by_arm, tabulate
@@ -62,6 +62,35 @@ def test_many_rows_are_told_in_one_sentence(rows: int, said: str) -> None:
     arms = (*(dataclasses.replace(too, name=f"row {number}") for number in range(rows)), fda)
     table = tabulate(dataclasses.replace(header, arms=arms, reference="FDA"), asks[:6], records)
     assert [line for line in wording.reading(table) if "has chosen" in line] == [said]
+
+
+def test_the_search_whose_values_a_row_takes_stands_behind_its_scores_and_counts_once_for_the_study() -> None:
+    header, asks, records = tuned()
+    after = dataclasses.replace(header.arms[0], name="after", tuned_as="", searched={}, after=("FDA too",))
+    last = [dataclasses.replace(invented.ask(header, "after", "confirm", number), arm="after") for number in range(2)]
+    records |= {ask.trial.id: invented.record(ask) for ask in last}
+    table = tabulate(dataclasses.replace(header, arms=(*header.arms, after), reference="FDA"), [*asks, *last], records)
+    hour = sum(report.seconds for report in records[asks[0].trial.id].reports) / 3600
+    behind = {"FDA": 4 + 2, "FDA too": 4 + 2, "after": 4 + 2 + 2}
+    for arm, trials in behind.items():
+        assert row(table, arm).effort.hours == pytest.approx(trials * hour)
+        assert row(table, arm).fairness.hours_behind.cpu == pytest.approx(trials * hour)
+    own = [row(table, arm).fairness.hours.total.cpu for arm in behind]
+    assert own == pytest.approx([6 * hour, 2 * hour, 2 * hour])
+    page = markdown.render(table)
+    assert f"| all | 0 | {sum(own):.3g} |" in page
+    assert f"| FDA too | yes | none | none | 0 | {2 * hour:.3g} CPU | 0 | {6 * hour:.3g} CPU | 2 evaluations |" in page
+    assert "of rows that it begins from or is tuned as too" in " ".join(terminal.render(table).split())
+
+
+def test_where_the_lender_has_not_ended_its_search_the_row_has_no_equal_budget() -> None:
+    header, asks, records = tuned()
+    header = dataclasses.replace(header, reference="FDA")
+    assert row(tabulate(header, asks, records), "FDA too").fairness.equal
+    records.pop(asks[3].trial.id)
+    assert row(tabulate(header, asks, records), "FDA too").fairness.why == (
+        "1 of 4 search trials of FDA, on which it rests, have not ended",
+    )
 
 
 @pytest.mark.parametrize(("metric", "rate"), [("source/miou", 0.02), ("source/accuracy", 0.03)])

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from platform.records.record import TARGET_TEST, TARGET_VAL, ArmHeader, StudyHeader
-from platform.results.fairness.hours import spent
-from platform.results.runs import ArmRuns, Run, ancestors
+from platform.results.fairness.hours import Hours, Spent, spent
+from platform.results.runs import ArmRuns, Run, ancestors, behind, runs_behind
 
 NO_LABELS, ALL_LABELS = "none", "all"
 """What is said of target labels beside `100 images`."""
@@ -13,7 +13,10 @@ NO_LABELS, ALL_LABELS = "none", "all"
 
 @dataclasses.dataclass(frozen=True)
 class Fairness:
-    """One entry of the ledger: trials, steps, hours and labels of the row's own runs; a trial counts once."""
+    """One entry of the ledger: trials, steps, hours and labels; of the row's own runs, where nothing else is said.
+
+    A trial counts once.
+    """
 
     trials: int
     """Search trials asked."""
@@ -30,13 +33,10 @@ class Fairness:
     failed_steps: int
     steps_per_score: int
     """Optimiser steps behind one score: those of a run, and of the runs of other rows that it begins from."""
-    search_gpu_hours: float
-    """Hours by what they went to, and by the kind of device, as in `platform.results.fairness.hours`."""
-    search_cpu_hours: float
-    confirm_gpu_hours: float
-    confirm_cpu_hours: float
-    failed_gpu_hours: float
-    failed_cpu_hours: float
+    hours: Spent
+    """By what they went to, and by the kind of device."""
+    hours_behind: Hours
+    """Of all that its scores rest on, trials of other rows among them, as in `platform.results.runs.Behind`."""
     training_labels: str
     """Target labels that training reads, its own or that of rows that it begins from: `none`, `100 images`, `all`."""
     selection_labels: str
@@ -68,21 +68,21 @@ class Given:
 
 def given_to(header: StudyHeader, arm: ArmHeader) -> Given:
     """An arm's budget."""
-    behind = [arm, *(other for other in header.arms if other.name in ancestors(header, arm))]
+    whole = [arm, *(other for other in header.arms if other.name in ancestors(header, arm))]
     labels = ALL_LABELS if arm.supervised else f"{arm.few} images" if arm.few else NO_LABELS
     return Given(
         trials=header.search_trials if arm.search_trials or arm.tuned_as else 0,
-        steps=header.steps * sum(each.acts for each in behind),
+        steps=header.steps * sum(each.acts for each in whole),
         training_labels=labels,
         selection_labels=arm.select if arm.select.startswith("oracle/") else NO_LABELS,
     )
 
 
-def fairness(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Fairness:
+def fairness(header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns]) -> Fairness:
     """The entry of one arm."""
-    given, whole = given_to(header, arm), (*runs.all, *runs.starts)
-    confirm, hours = (*runs.confirm, *runs.starts), spent(header, whole)
-    why = _why(header, arm, runs)
+    given, runs = given_to(header, arm), by_arm[arm.name]
+    whole, confirm = (*runs.all, *runs.starts), (*runs.confirm, *runs.starts)
+    why = _why(header, arm, by_arm)
 
     def steps(of: Sequence[Run]) -> int:
         return sum({run.ask.trial.id: run.record.step for run in of if run.record}.values()) if arm.acts else 0
@@ -97,12 +97,8 @@ def fairness(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> Fairness:
         stopped_steps=steps(_of(whole, "stopped")),
         failed_steps=steps(_of(whole, "failed")),
         steps_per_score=given.steps,
-        search_gpu_hours=hours.search.gpu,
-        search_cpu_hours=hours.search.cpu,
-        confirm_gpu_hours=hours.confirm.gpu,
-        confirm_cpu_hours=hours.confirm.cpu,
-        failed_gpu_hours=hours.failed.gpu,
-        failed_cpu_hours=hours.failed.cpu,
+        hours=spent(header, whole),
+        hours_behind=spent(header, runs_behind(header, arm, by_arm)).total,
         training_labels=given.training_labels,
         selection_labels=given.selection_labels,
         monitored=_evaluations(whole, TARGET_VAL),
@@ -125,7 +121,7 @@ def _evaluations(runs: Sequence[Run], split: str) -> int:
     return sum(found.values())
 
 
-def _why(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> tuple[str, ...]:
+def _why(header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns]) -> tuple[str, ...]:
     """What an arm was given that the reference was not, or lacks; nothing for the reference itself."""
     reference = next(other for other in header.arms if other.name == header.reference)
     if arm.name == reference.name:
@@ -139,6 +135,15 @@ def _why(header: StudyHeader, arm: ArmHeader, runs: ArmRuns) -> tuple[str, ...]:
         why.append(f"{mine.trials} search trials, {reference.name} {theirs.trials}")
     if mine.steps != theirs.steps:
         why.append(f"{mine.steps:,} steps behind a score, {reference.name} {theirs.steps:,}")
-    if unended := arm.search_trials - sum(run.state is not None for run in runs.search):
-        why.append(f"{unended} of {arm.search_trials} search trials have not ended")
-    return tuple(why)
+    return (*why, *_unended(header, arm, by_arm))
+
+
+def _unended(header: StudyHeader, arm: ArmHeader, by_arm: Mapping[str, ArmRuns]) -> list[str]:
+    """The searches that an arm's scores rest on and that have not ended: its own, and those of other rows."""
+    found, rests = [], behind(header, arm)
+    for each in header.arms:
+        unended = each.search_trials - sum(run.state is not None for run in by_arm[each.name].search)
+        if unended and each.name in rests.whole | rests.searches:
+            whose = "" if each.name == arm.name else f" of {each.name}, on which it rests,"
+            found.append(f"{unended} of {each.search_trials} search trials{whose} have not ended")
+    return found

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def render_effects(ablations: Sequence[Ablation]) -> str:
 
 
 def _line(row: Row, groups: tuple[str, ...]) -> dict[str, Any]:
-    line = {name: _cell(value) for name, value in _leaves(row)}
+    line = {_named(path): _cell(value) for path, value in _leaves(row)}
     del line["scores/iou"], line["scores/miou_over"], line["comparison/classes"]
     for number, (mean, half_width) in row.scores.miou_over.items():
         line |= {f"miou_over/{number}": _cell(mean), f"miou_over/{number}_ci": _cell(half_width)}
@@ -76,6 +77,11 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         return
     for part, each in vars(value).items():
         yield from _leaves(each, f"{name}/{part}" if name else part)
+
+
+def _named(path: str) -> str:
+    """A column, by the path of its value: hours by what they went to as `fairness/search_gpu_hours`."""
+    return re.sub(r"^fairness/hours/(\w+)/(\w+)$", r"fairness/\1_\2_hours", path)
 
 
 def _text(text: str) -> str:

@@ -11,7 +11,7 @@ from platform.results.notes import counted
 from platform.results.report import wording
 from platform.results.report.page import differences, effects, fairness, responses
 from platform.results.report.page.text import bold, bullets, escaped, rows
-from platform.results.table import Row, Table
+from platform.results.table import Table
 from platform.scores.metrics import LEFT_OUT
 
 
@@ -30,7 +30,7 @@ def render(table: Table) -> str:
         _checkpoints(table),
         wording.checkpoints(table),
         "## How each row was reached",
-        _efforts(table),
+        _reached(table),
         *fairness.of_rows(table),
         *fairness.compute(table),
         *responses.of_fields(table.searched, table.header.rungs),
@@ -97,24 +97,17 @@ def _checkpoints(table: Table) -> str:
     return rows(("arm", *wording.CHECKPOINTS), _arms(table), cells)
 
 
-def _efforts(table: Table) -> str:
-    chosen = ("method", "given", "tuned", "ranges")
-    took = ("search trials", "stopped early", "failed", "hours")
-    head = ("arm", *chosen, *took)
+def _reached(table: Table) -> str:
     cells = [
         (
             escaped(row.method),
             escaped(row.given or NONE),
             escaped(row.tuned or NONE),
             escaped(row.searched or NONE),
-            str(row.effort.trials),
-            str(row.effort.stopped),
-            _failed(row),
-            f"{row.effort.hours:.2f}",
         )
         for row in table.rows
     ]
-    return rows(head, _arms(table), cells, texts=5)
+    return rows(("arm", "method", "given", "tuned", "ranges"), _arms(table), cells, texts=5)
 
 
 def _speeds(table: Table) -> str:
@@ -131,12 +124,6 @@ def _speeds(table: Table) -> str:
         for row in table.rows
     ]
     return rows(head, _arms(table), cells, texts=2)
-
-
-def _failed(row: Row) -> str:
-    troubles = row.troubles
-    causes = counted(troubles.causes)
-    return f"**{troubles.failure}** ({causes})" if troubles.failure else _with(str(troubles.failed), causes)
 
 
 def _costs(table: Table) -> str:

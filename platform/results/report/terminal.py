@@ -29,6 +29,7 @@ def render(table: Table, width: int = 80) -> str:
         differences.can_show(table),
         wording.latency_of(table),
         *wording.beginnings(table),
+        *wording.shared_hours(table),
     ]
     faults = [f"! {note}" for note in table.notes] + [f"  {reason}" for reason in wording.reasons(table)]
     buffer = io.StringIO()

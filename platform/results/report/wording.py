@@ -192,6 +192,13 @@ def _taken(lender: str, table: Table) -> str:
     return f"{arms_listed(shown)} {take} the values that the search of {arms_listed([lender])} has chosen."
 
 
+def shared_hours(table: Table) -> list[str]:
+    """Whose hours stand behind a row; nothing where all are of its own trials."""
+    if not any(arm.after or arm.tuned_as for arm in table.header.arms):
+        return []
+    return ["hours: of all trials that a row's scores rest on, those of rows that it begins from or is tuned as too."]
+
+
 def searches(header: StudyHeader) -> bool:
     """Whether any arm has ranges."""
     return any(arm.searched for arm in header.arms)

@@ -7,7 +7,7 @@ form is a PDF; its fields are those that public descriptions of it name.
 import math
 
 from platform.results.fairness.hours import Hours
-from platform.results.fairness.wording import coverage, kwh
+from platform.results.report.sections.fairness import coverage, kwh
 from platform.results.report.wording import number, plus_minus
 from platform.results.submission.answers import Answer, Section
 from platform.results.submission.data import NOT_SAID, licences, sizes
@@ -139,14 +139,21 @@ def _result(known: Facts, result: Result) -> list[Answer]:
         Answer(
             "Compute of the row in total",
             hours(whole.total),
-            note=f"{result.trials} trials: search {hours(whole.search)}, failed trials {hours(whole.failed)}",
+            note=f"{result.trials} trials: search {hours(whole.search)}, failed trials {hours(whole.failed)}"
+            + _shared(result),
         ),
         Answer(f"Inference compute per {IMAGES:,} images", _inference(result), none, "one image at a time"),
     ]
 
 
+def _shared(result: Result) -> str:
+    """The compute that trials of other rows have in a row's score; empty where there are none."""
+    shared = result.behind != result.whole.total
+    return f"; {hours(result.behind)} with what other rows took that it begins from or is tuned as" if shared else ""
+
+
 def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
-    difference, compute = result.row.comparison.to_reference, result.whole.total
+    difference, compute = result.row.comparison.to_reference, result.behind
     compared, none = difference.seeds > 0, "no seed is shared with the reference"
     points = 100 * difference.miou
     relative = f", {difference.miou / reference:+.1%} of the baseline" if reference else ""
@@ -166,7 +173,12 @@ def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
             none,
             f"paired over {difference.seeds} seeds, Student-t",
         ),
-        Answer("Efficiency ratio", ratio if compared else "", none, "of all the row's compute, its search included"),
+        Answer(
+            "Efficiency ratio",
+            ratio if compared else "",
+            none,
+            "of all compute behind the row, its search or another row's included",
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ from platform.records.record import CPU, ArmHeader, Ask, Record, StudyHeader, mo
 from platform.results.aggregation import tabulate
 from platform.results.fairness.energy import Energies, energies
 from platform.results.fairness.hours import Hours, Spent, device_of, hours_of, longest, spent
-from platform.results.runs import Run, ancestors
+from platform.results.runs import Run, ancestors, behind
 from platform.results.table import Row, Table
 
 
@@ -21,6 +21,8 @@ class Result:
     """Of one scored run, and of the runs of other rows that it begins from: the mean over its complete runs."""
     whole: Spent
     """Of all that the row asked for, also before its study was changed."""
+    behind: Hours
+    """Of all that its score rests on, trials of other rows among them, as in `platform.results.runs.Behind`."""
     trials: int
     """Distinct trials behind this."""
 
@@ -127,15 +129,16 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 
 
 def _result(header: StudyHeader, arm: ArmHeader, table: Table, runs: Sequence[Run]) -> Result:
-    own = [run for run in runs if run.ask.arm == arm.name]
-    behind = [each for each in header.arms if each.name == arm.name or each.name in ancestors(header, arm)]
+    own, rests = [run for run in runs if run.ask.arm == arm.name], behind(header, arm)
     one = Hours()
-    for each in behind:
-        one += _mean(_of_complete(each, table))
+    for each in header.arms:
+        if each.name == arm.name or each.name in ancestors(header, arm):
+            one += _mean(_of_complete(each, table))
     return Result(
         row=next(row for row in table.rows if row.arm == arm.name),
         one=one,
         whole=spent(header, own),
+        behind=spent(header, filter(rests.holds, runs)).total,
         trials=len({run.ask.trial.id for run in own if run.record}),
     )
 

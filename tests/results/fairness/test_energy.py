@@ -9,8 +9,8 @@ import pytest
 from platform.records.record import JOULES_OF_KWH
 from platform.results.fairness.energy import Interval, energies, shares
 from platform.results.fairness.hours import Hours, Spent
-from platform.results.fairness.wording import compute, coverage
 from platform.results.report import markdown
+from platform.results.report.sections.fairness import compute, coverage
 from platform.results.runs import Run
 from tests.support.invented_study import ask, failed, record, study
 from tests.support.seen_alike import tabulate

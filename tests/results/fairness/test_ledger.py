@@ -76,10 +76,11 @@ def test_hours_go_by_phase_and_device_and_add_up() -> None:
         )
         for phase in ("search", "confirm")
     }
-    assert found.search_cpu_hours == pytest.approx(3 * seconds["search"] / 3600)
-    assert found.confirm_gpu_hours == pytest.approx(0.25 * seconds["confirm"] / 3600)
-    assert found.failed_gpu_hours == pytest.approx(0.25 * 3 * 1.5 / 3600)
-    assert found.search_gpu_hours == found.confirm_cpu_hours == found.failed_cpu_hours == 0.0
+    assert found.hours.search.cpu == pytest.approx(3 * seconds["search"] / 3600)
+    assert found.hours.confirm.gpu == pytest.approx(0.25 * seconds["confirm"] / 3600)
+    assert found.hours.failed.gpu == pytest.approx(0.25 * 3 * 1.5 / 3600)
+    assert found.hours.search.gpu == found.hours.confirm.cpu == found.hours.failed.cpu == 0.0
+    assert found.hours_behind == found.hours.total, "it rests on no other row"
 
 
 def test_records_of_before_devices_were_noted_say_where_they_ran_by_their_provenance() -> None:
@@ -88,9 +89,9 @@ def test_records_of_before_devices_were_noted_say_where_they_ran_by_their_proven
         name: dataclasses.replace(known, provenance={**known.provenance, "device": "Tesla T4"})
         for name, known in records.items()
     }
-    assert entry(tabulate(header, asks, records), "FDA").confirm_cpu_hours > 0
-    assert entry(tabulate(header, asks, moved), "FDA").confirm_cpu_hours == 0
-    assert entry(tabulate(header, asks, moved), "FDA").confirm_gpu_hours > 0
+    assert entry(tabulate(header, asks, records), "FDA").hours.confirm.cpu > 0
+    assert entry(tabulate(header, asks, moved), "FDA").hours.confirm.cpu == 0
+    assert entry(tabulate(header, asks, moved), "FDA").hours.confirm.gpu > 0
 
 
 def test_a_trial_that_two_searches_mean_counts_once_in_a_row() -> None:
@@ -207,7 +208,7 @@ def test_the_page_shows_the_ledger_row_by_row() -> None:
         "by none"
     )
     assert labels[2][2:4] == ["all", "oracle/miou"]
-    assert labels[1][4:] == ["0.005 CPU", "0.00333 CPU", "0", "2 evaluations"]
+    assert labels[1][4:] == ["0.005 CPU", "0.00333 CPU", "0", "0.00833 CPU", "2 evaluations"]
     hours = {line[0]: line[1:] for line in cells(text, "Compute and energy", 0)}
     assert hours["all"] == ["0", "0.0167", "no GPU", "not measured"]
 
@@ -230,5 +231,8 @@ def test_csv_holds_the_ledger() -> None:
     text = comma_separated.render(mishaps()[3])
     head, *rest = text.splitlines()
     columns = head.split(",")
-    assert {f"fairness/{field.name}" for field in dataclasses.fields(Fairness)} <= set(columns)
+    hours = {f"{phase}_{kind}_hours" for phase in ("search", "confirm", "failed") for kind in ("gpu", "cpu")}
+    hours |= {"hours_behind/gpu", "hours_behind/cpu"}
+    others = {field.name for field in dataclasses.fields(Fairness)} - {"hours", "hours_behind"}
+    assert {f"fairness/{name}" for name in hours | others} == {name for name in columns if name.startswith("fairness/")}
     assert len(rest) == 4

@@ -100,13 +100,13 @@ def rows_of(text: str, title: str) -> dict[str, list[str]]:
 
 def test_markdown_marks_what_went_wrong() -> None:
     text = render(mishaps()[3])
-    scores, efforts = rows_of(text, "# invented"), rows_of(text, "## How each row was reached")
+    scores = rows_of(text, "# invented")
     assert scores["FDA"][0] == "**all failed**"
     assert scores["FDA"][-1] == "0 of 3"
     assert scores["adversarial"][-1] == "2 of 3 (1 predictions collapsed)"
-    assert efforts["FDA"][6] == "**all trials failed** (4 diverged, 3 data)"
-    assert efforts["adversarial"][6] == "2 (1 worker lost, 1 discriminator saturated)"
-    assert efforts["source only"][6] == "0"
+    assert "- FDA: all 7 trials failed, which leaves no score: 4 diverged, 3 data\n" in text
+    assert "- adversarial: 1 of 4 search trials failed: 1 worker lost\n" in text
+    assert "- adversarial: 1 of 3 seeds missing (1 failed: 1 discriminator saturated)\n" in text
     assert text.count("images/0007.png ends early") == 1
 
 

@@ -158,6 +158,26 @@ def test_one_result_costs_the_runs_that_it_begins_from_as_well() -> None:
     assert development["Fine-tuning and distillation"].said.startswith("FDA: ")
 
 
+def test_a_row_that_takes_another_searchs_values_rests_on_that_search() -> None:
+    header, asks, records, _ = made()
+    reference, fda = header.arms
+    fda = dataclasses.replace(fda, search_trials=0, tuned_as="source only")
+    header = dataclasses.replace(header, arms=(reference, fda))
+    asks = [each for each in asks if (each.arm, each.phase) != ("FDA", "search")]
+    found = known(header, asks, records)
+    searched = sum(records[each.trial.id].hours for each in asks if each.phase == "search")
+    alone, tuned = found.results
+    assert alone.behind == alone.whole.total
+    assert tuned.whole.search.cpu == 0
+    assert tuned.behind.cpu == pytest.approx(tuned.whole.total.cpu + searched)
+    row = answers(compute_form(found, 0), "2 Compute and performance: FDA")
+    assert row["Compute of the row in total"].note.endswith(
+        f"; {tuned.behind.cpu:.3g} CPU hours with what other rows took that it begins from or is tuned as"
+    )
+    points = 100 * tuned.row.comparison.to_reference.miou
+    assert row["Efficiency ratio"].said == f"{points / tuned.behind.cpu:.3g} points of mIoU per CPU hour"
+
+
 def test_gpus_count_by_the_share_that_a_trial_has() -> None:
     header, asks, records, _ = made()
     header = dataclasses.replace(header, arms=tuple(dataclasses.replace(each, gpus=0.5) for each in header.arms))

@@ -1,4 +1,4 @@
-"""The ledger of fairness, hours and energy in words: plain text, which formats escape."""
+"""What each row was given and took, and what the study took, in words."""
 
 import math
 
@@ -26,15 +26,18 @@ LABELS = (
     "hours searched",
     "hours confirmed",
     "hours failed",
+    "hours behind the scores",
     "test labels read",
 )
 """Heads of the ledger's two tables."""
 READING = (
-    "Hours are of training and evaluating: GPU hours by a trial's share of the GPU, CPU hours by its threads. Steps "
-    "behind a score are those of one run, and of the runs that it begins from. Test labels are read by evaluations of "
-    "runs on fresh seeds, for this table alone; what the target's val labels say stands in records as oracle/..., and "
-    "picks only where the second table names it. A row whose ranges hold fewer points than the study has trials tried "
-    "them all, which is all that there is."
+    "Hours are of training and evaluating: GPU hours by a trial's share of the GPU, CPU hours by its threads. Trials, "
+    "steps and hours are the row's own. Steps behind a score are those of one run, and of the runs that it begins "
+    "from. Hours behind the scores are those of the row's own trials, of all trials of the rows that it begins from, "
+    "and of the search whose values it takes: a trial counts for each row that rests on it, and once for the study, "
+    "below. Test labels are read by evaluations of runs on fresh seeds, for this table alone; what the target's val "
+    "labels say stands in records as oracle/..., and picks only where the second table names it. A row whose ranges "
+    "hold fewer points than the study has trials tried them all, which is all that there is."
 )
 
 COMPUTE = ("spent on", "GPU hours", "CPU hours", "kWh of GPUs", "kWh of processors")
@@ -63,9 +66,10 @@ def labels(entry: Fairness, is_reference: bool) -> tuple[str, ...]:
         equal,
         entry.training_labels,
         entry.selection_labels,
-        hours(Hours(entry.search_gpu_hours, entry.search_cpu_hours)),
-        hours(Hours(entry.confirm_gpu_hours, entry.confirm_cpu_hours)),
-        hours(Hours(entry.failed_gpu_hours, entry.failed_cpu_hours)),
+        hours(entry.hours.search),
+        hours(entry.hours.confirm),
+        hours(entry.hours.failed),
+        hours(entry.hours_behind),
         evaluations + (f", and {entry.tested_in_search:,} of the search" if entry.tested_in_search else ""),
     )
 
