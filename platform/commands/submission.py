@@ -14,7 +14,7 @@ from platform.design.loading import StudyFile
 from platform.records.location import check_folder
 from platform.records.provenance import ROOT
 from platform.records.storage.files import write_whole
-from platform.records.store import Store
+from platform.records.store import PREDICTIONS, Store
 
 ANSWER_SECONDS = 10
 """How long git may take to say whose checkout this is."""
@@ -25,12 +25,13 @@ def submission(file: StudyFile, store: Store, named: Path) -> int:
     folder = _empty(named)
     header, ledger = recorded(file, store, "--submission")
     journal = store.journal(header.name)
-    # scipy and pyarrow take a moment to import.
+    # scipy and matplotlib take seconds to import.
     from platform.results.submission.kit import Recorded, kit
 
     records = {ask.trial.id: store.read(ask.trial.id) for ask in journal.asks}
     known = {trial: record for trial, record in records.items() if record is not None}
-    found = Recorded(header, journal, tuple(in_order(header, ledger.asks)), known)
+    asks = tuple(in_order(header, ledger.asks))
+    found = Recorded(header, journal, asks, known, lambda trial: store.fetched(trial, PREDICTIONS))
     if not any(record.reports for record in found.records.values()):
         raise BadInput(
             f"a submission kit needs trials that have reported, got none of {header.name}; run the study first"

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from platform.records.record import Ask, Journal, Record, StudyHeader
@@ -12,14 +12,20 @@ CONSTRAINTS = b"torch==2.14.1\n"
 TODAY = "2026-11-30"
 
 
-def recorded(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record]) -> Recorded:
+def recorded(
+    header: StudyHeader,
+    asks: Sequence[Ask],
+    records: Mapping[str, Record],
+    predictions_of: Callable[[str], Path] = Path("nowhere").joinpath,
+) -> Recorded:
     """What a store holds of a study: stops stand in the journal alone."""
     ends = {ask.key: end for ask in asks if (end := records[ask.trial.id].end) is not None}
     kept = {
         trial: dataclasses.replace(record, end=None) if record.end and record.end.state == "stopped" else record
         for trial, record in records.items()
     }
-    return Recorded(header, Journal(header, tuple(asks), ends, Counter(), {}), tuple(asks), kept)
+    journal = Journal(header, tuple(asks), ends, Counter(), {})
+    return Recorded(header, journal, tuple(asks), kept, predictions_of)
 
 
 def made_kit(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Record], names: Sequence[str] = ()) -> Kit:

@@ -15,6 +15,9 @@ from platform.results.report import comma_separated, latex, markdown, parquet
 from platform.results.report.predictions import predictions
 from platform.results.table import Table
 
+SOMETIMES = {"comparison.png", "effects.csv", "effects.png", "responses.png"}
+"""Files that not every study has."""
+
 
 def write(
     table: Table,
@@ -25,9 +28,24 @@ def write(
 ) -> list[Path]:
     """Write all files of a study and give their paths; each appears complete or not at all.
 
+    Older ones, of other runs than the table's, go. Raises OSError for a folder that cannot be written.
+    """
+    files = made(table, asks, records, predictions_of)
+    for name in SOMETIMES - files.keys():
+        (folder / name).unlink(missing_ok=True)
+    return [write_whole(folder / name, content) for name, content in files.items()]
+
+
+def made(
+    table: Table,
+    asks: Sequence[Ask],
+    records: Mapping[str, Mapping[str, Record]],
+    predictions_of: Callable[[str], Path],
+) -> dict[str, bytes]:
+    """All files of a study, by name.
+
     `predictions_of` gives, by a trial's id, where its predictions lie if it left any. Without any there is no
-    comparison.png, without ranges no responses.png, and without an ablation neither effects.png nor effects.csv; older
-    ones, of other runs than the table's, go. Raises OSError for a folder that cannot be written.
+    comparison.png, without ranges no responses.png, and without an ablation neither effects.png nor effects.csv.
     """
     files = {
         "table.md": markdown.render(table).encode(),
@@ -45,6 +63,4 @@ def write(
         first = next(iter(found.values()))
         by_arm = {arm: arrays["prediction"] for arm, arrays in found.items()}
         files["comparison.png"] = png(panels.comparison(first["images"], first["truth"], by_arm, table.header.groups))
-    for name in {"comparison.png", "effects.csv", "effects.png", "responses.png"} - files.keys():
-        (folder / name).unlink(missing_ok=True)
-    return [write_whole(folder / name, content) for name, content in files.items()]
+    return files

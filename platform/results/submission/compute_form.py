@@ -192,10 +192,23 @@ def _ablations(known: Facts) -> str:
 
 
 def _development(known: Facts) -> list[Answer]:
-    taken = known.spent
-    tuned = [result for result in known.results if result.row.after]
     energy = [f"GPUs: {kwh(known.used.gpus.total)}"] if known.gpus else []
     energy.append(f"processors: {kwh(known.used.processors.total)}")
+    return [
+        *_purposes(known),
+        Answer("Energy in kWh", "; ".join(energy), note=coverage(known.used)),
+        Answer(
+            "Development began", known.header.began[:10], note="when this study first ran; what came before is yours"
+        ),
+        Answer("Development ended, calendar months", hint="the day of the last run"),
+        Answer("Compute before this study", hint="other studies, what --fresh set aside, what lost workers took"),
+    ]
+
+
+def _purposes(known: Facts) -> list[Answer]:
+    """What the hours of development went to."""
+    taken = known.spent
+    tuned = [result for result in known.results if result.row.after]
     return [
         Answer("Total development compute", hours(taken.total), note=f"{known.trials} trials, each once"),
         Answer("Training of reported results", f"{hours(taken.confirm)} ({_percent(taken.confirm, taken.total)})"),
@@ -226,12 +239,6 @@ def _development(known: Facts) -> list[Answer]:
             f"{known.besides:.3g} hours in which trials were taken up and checkpoints left",
             note="not in the total",
         ),
-        Answer("Energy in kWh", "; ".join(energy), note=coverage(known.used)),
-        Answer(
-            "Development began", known.header.began[:10], note="when this study first ran; what came before is yours"
-        ),
-        Answer("Development ended, calendar months", hint="the day of the last run"),
-        Answer("Compute before this study", hint="other studies, what --fresh set aside, what lost workers took"),
     ]
 
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from platform.records.record import Ask, Journal, Record, Score, StudyHeader
 from platform.records.storage.lines import written
 from platform.records.store import RECORD, Begun, Conclusion, Loss, journal_file, trial_file
-from platform.results.report import comma_separated, latex, markdown, parquet
+from platform.results.report.files import made
 from platform.results.report.page.text import inline
 from platform.results.submission.anonymous import Disguise, disguise, left
 from platform.results.submission.answers import YOURS, Section, open_fields, rendered
@@ -19,6 +20,7 @@ from platform.results.submission.facts import VERSIONS, Facts, facts
 
 README = "README.md"
 FORM, CHECKLIST = "compute_form.md", "checklist.md"
+RESULTS = "results/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Recorded:
     """In the order of the table."""
     records: Mapping[str, Record]
     """By trial id."""
+    predictions_of: Callable[[str], Path]
+    """Where a trial's predictions lie, if it left any, by its id."""
 
     def by_arm(self) -> dict[str, dict[str, Record]]:
         """What each arm has of each of its trials, by its id."""
@@ -70,24 +74,22 @@ def kit(recorded: Recorded, names: Sequence[str], constraints: bytes, today: str
     recorded = recorded.worn(by)
     by_arm, study = recorded.by_arm(), recorded.header.name
     known = facts(recorded.header, recorded.asks, recorded.journal.asks, by_arm)
-    logs = {
-        "records.parquet": parquet.render(recorded.asks, by_arm),
-        **{f"results/{name}": content for name, content in _results(recorded).items()},
-    }
-    form, answers = compute_form(known, sum(map(len, logs.values()))), checklist(known)
+    report = made(known.table, recorded.asks, by_arm, recorded.predictions_of)
+    results = {f"{RESULTS}{name}": content for name, content in _results(recorded).items()}
+    logs = len(report["records.parquet"]) + sum(map(len, results.values()))
+    form, answers = compute_form(known, logs), checklist(known)
     files = {
         FORM: f"# Compute Reporting Form\n\n{_note(known)}\n\n{rendered(form)}".encode(),
         CHECKLIST: f"# Paper checklist\n\n{_note(known)}\n\n{rendered(answers)}".encode(),
-        "table.tex": latex.render(known.table).encode(),
-        "table.md": markdown.render(known.table).encode(),
-        "table.csv": comma_separated.render(known.table).encode(),
+        **report,
         f"{study}.py": recorded.header.source.encode(),
         "environment.json": _environment(known),
         "constraints.txt": constraints,
-        **logs,
+        **results,
     }
-    described = _described(study)
-    found = left(files, by)
+    described = {name: what for name, what in _described(study).items() if name in files or name in {README, RESULTS}}
+    # Of what is packed no text can be read: pictures, and records.parquet, which has the texts of results/.
+    found = left({name: content for name, content in files.items() if not name.endswith((".png", ".parquet"))}, by)
     files[README] = _readme(known, described, (*form, *answers), found).encode()
     return Kit(files | {METADATA: crate(known, files, described, today)}, known.missing)
 
@@ -136,14 +138,19 @@ def _described(study: str) -> dict[str, str]:
         README: "what each file is, and what to fill in by hand",
         FORM: "CVPR's Compute Reporting Form, field by field",
         CHECKLIST: "the NeurIPS paper checklist, question by question",
-        "table.tex": r"the table for the paper; needs \usepackage{booktabs}",
         "table.md": "the table, what went wrong, what each row was given and took, hours and energy, IoU by class",
         "table.csv": "the same, one line per row, for programs",
+        "table.tex": r"the table for the paper; needs \usepackage{booktabs}",
         "records.parquet": "every report of every trial, for pandas and others",
+        "curves.png": "selector and oracle mIoU while training",
+        "effects.csv": "what parts of an ablation are worth, one line per effect",
+        "effects.png": "the same as a figure",
+        "responses.png": "the selector by the values of each searched field",
+        "comparison.png": "image, ground truth and each row's prediction: images of the data, under their licence",
         f"{study}.py": "the study file, as it ran; modules of your own that it imports are yours to add",
         "environment.json": "versions, commit, processors and GPUs, as trials noted them when they began",
         "constraints.txt": "the version of every package that this checkout was tested with",
-        "results/": "journal and records of the study, from which its table can be computed again",
+        RESULTS: "journal and records of the study, from which its table can be computed again",
     }
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -19,14 +18,8 @@ from platform.results.runs import ArmRuns
 from platform.study import LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.invented_study import arm, made, study
+from tests.support.pictures import picture
 from tests.support.seen_alike import by_arm, runs_by_arm, tabulate
-
-
-def picture(folder: Path, value: int, images: npt.NDArray[np.uint8] | None = None) -> None:
-    folder.mkdir(parents=True)
-    images = np.full((2, 16, 32, 3), 90, np.uint8) if images is None else images
-    truth = np.zeros((2, 32, 64), np.uint8)
-    np.savez(folder / PREDICTIONS, images=images, truth=truth, prediction=np.full_like(truth, value))
 
 
 def test_write_gives_every_file_and_leaves_nothing_else(tmp_path: Path) -> None:

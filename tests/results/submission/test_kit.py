@@ -12,14 +12,19 @@ import pytest
 
 from platform.records.ledger import Ledger
 from platform.records.record import Ask, Record, StudyHeader
-from platform.records.store import Store
+from platform.records.store import PREDICTIONS, Store
+from platform.results import report
 from platform.results.aggregation import tabulate
 from platform.results.report import markdown
 from platform.results.submission.crate import METADATA
-from platform.results.submission.kit import CHECKLIST, FORM, README
+from platform.results.submission.kit import CHECKLIST, FORM, README, kit
 from platform.shifts.labels import groups
+from platform.study import LeaveOneOut
+from tests.support.ablated import ablated
 from tests.support.invented_study import AWKWARD, arm, ask, failed, full, made, mishaps, record, study
-from tests.support.submitted import CONSTRAINTS, made_kit, written
+from tests.support.pictures import picture
+from tests.support.seen_alike import by_arm
+from tests.support.submitted import CONSTRAINTS, TODAY, made_kit, recorded, written
 
 HOST, NODE, USER, HOME = "gpu-17.vision.example.edu", "10.21.3.44", "jane.doe", "/home/jane.doe"
 EMAIL, REMOTE, AUTHOR = "jane@example.edu", "git@github.com:janes-lab/secret-paper.git", "Jane Q. Doe"
@@ -48,7 +53,7 @@ def signed() -> tuple[StudyHeader, list[Ask], dict[str, Record]]:
 def texts(files: dict[str, bytes]) -> dict[str, str]:
     """Every file as text, the table of reports among them."""
     parquet = pd.read_parquet(io.BytesIO(files["records.parquet"])).to_json()
-    return {name: content.decode() for name, content in files.items() if not name.endswith(".parquet")} | {
+    return {name: content.decode() for name, content in files.items() if not name.endswith((".parquet", ".png"))} | {
         "records.parquet": parquet
     }
 
@@ -99,6 +104,30 @@ def test_the_table_is_made_again_from_the_kits_records(tmp_path: Path) -> None:
     again = tabulate(header, ledger.asks, ledger.by_arm())
     assert store.damages == set()
     assert markdown.render(again) == markdown.render(table) == files["table.md"].decode()
+
+
+@pytest.mark.parametrize("ablates", [False, True])
+def test_whatever_a_study_leaves_is_in_the_kit_its_readme_and_its_crate(ablates: bool, tmp_path: Path) -> None:
+    header, asks, records, table = ablated(LeaveOneOut()) if ablates else made()
+    for each in asks:
+        if each.trial.confirms:
+            picture(tmp_path / each.trial.id, 13)
+
+    def predictions_of(trial: str) -> Path:
+        return tmp_path / trial / PREDICTIONS
+
+    paths = report.write(table, asks, by_arm(asks, records), tmp_path / "study", predictions_of)
+    files = kit(recorded(header, asks, records, predictions_of), (), CONSTRAINTS, TODAY).files
+    graph = {entity["@id"]: entity for entity in json.loads(files[METADATA])["@graph"]}
+    names = {path.name for path in paths}
+    assert {"comparison.png", "curves.png"} <= names
+    assert ({"effects.csv", "effects.png"} if ablates else {"responses.png"}) <= names
+    for path in paths:
+        assert files[path.name] == path.read_bytes()
+        assert f"- `{path.name}`: " in files[README].decode()
+        assert {"@id": path.name} in graph["./"]["hasPart"]
+        assert (graph[path.name]["encodingFormat"] == "image/png") is (path.suffix == ".png")
+        assert graph[path.name]["description"]
 
 
 def test_the_crate_is_one_that_its_library_reads(tmp_path: Path) -> None:
