@@ -33,12 +33,21 @@ def describe(
 
     It says no time for a study that runs elsewhere, on machines that nobody has asked.
     """
-    planned, budget = plan(study), study.budget
+    planned = plan(study)
+    facts = _asked(study, name, planned, store) | _taken(study, planned, offer, store, elsewhere)
+    notes = [*planned.warnings, *_idle(study, planned, offer)]
+    blocks = [[name, *_fields(facts, indent=2)], *_rows(study, planned)]
+    blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in notes]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _asked(study: Study, name: str, planned: Plan, store: Store | None) -> dict[str, str]:
+    """What is compared, by how many trials of how many steps, and what that shows."""
+    budget, (height, width) = study.budget, study.shift.size
     search = sum(each.row.search_trials for each in planned.rows)
     confirm = sum(each.row.seeds for each in planned.rows)
     starts = sum(each.row.starts_searches for each in planned.rows)
-    height, width = study.shift.size
-    facts = {
+    return {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
         "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm ({_confirm_seeds(study)})"
         + (f" + {starts} that searches begin from (seed {confirm_seed(START_NUMBER):,})" if starts else ""),
@@ -51,7 +60,13 @@ def describe(
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
         "recipe": _recipe(study.recipe),
-        "slot": f"{budget.slot} a trial",
+    }
+
+
+def _taken(study: Study, planned: Plan, offer: Offer | None, store: Store | None, elsewhere: bool) -> dict[str, str]:
+    """What the trials take of machines, of a cluster or of this one; no time on machines that nobody has asked."""
+    taken = {
+        "slot": f"{study.budget.slot} a trial",
         "cost": f"{_rounded(planned.petaflops)} PFLOP of training at most, "
         f"{_duration(planned.hours)} on {planned.device}",
         **({} if elsewhere else {"time": _time(study, planned, offer, store)}),
@@ -60,10 +75,15 @@ def describe(
         "runs" + (f", and {_space(planned.waiting_bytes)} at most for those that wait at rungs" * bool(study.rungs)),
     }
     if offer is not None:
-        facts["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
+        taken["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
     if not elsewhere and (gpus := carried(planned.rows, offer, this_machine() if offer is None else offer)):
-        facts["gpus"] = gpus
-    blocks = [[name, *_fields(facts, indent=2)]]
+        taken["gpus"] = gpus
+    return taken
+
+
+def _rows(study: Study, planned: Plan) -> list[list[str]]:
+    """The lines of each row: its trials, its settings, what it costs beside the reference."""
+    blocks = []
     reference = next(each.estimate for each in planned.rows if each.row.name == study.reference).step_gflops
     for each in planned.rows:
         row = each.row
@@ -73,9 +93,7 @@ def describe(
         title_lines[0] = f"{padded(title_lines[0], COLUMNS - len(counts) - 2)}  {counts}"
         cost = _cost(each.estimate, 0.0 if row.name == study.reference else reference)
         blocks.append([*title_lines, *_fields(_settings(row) | {"cost": cost}, indent=6)])
-    notes = [*planned.warnings, *_idle(study, planned, offer)]
-    blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in notes]
-    return "\n\n".join("\n".join(block) for block in blocks)
+    return blocks
 
 
 def _cost(estimate: Estimate, reference: float) -> str:
