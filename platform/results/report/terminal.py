@@ -27,6 +27,7 @@ def render(table: Table, width: int = 80) -> str:
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * {wording.TOLD}.",
         differences.can_show(table),
+        f"params, GFLOPs: {wording.PUBLISHED}.",
         wording.latency_of(table),
         *wording.beginnings(table),
         *wording.shared_hours(table),

@@ -13,8 +13,11 @@ from platform.training.device.latency import TIMED, WARM_UP
 
 FEW = 3
 """Rows that a sentence names."""
-
-
+PUBLISHED = (
+    "the network's as published, parts among them that are not deployed, such as auxiliary classifiers: a plan counts "
+    "what is deployed"
+)
+"""What parameters and GFLOPs of a row are."""
 TOLD = (
     f"where p, adjusted by Holm's method for all rows, is at most {LEVEL:g}, and the difference one that so many seeds "
     "can find"
@@ -112,8 +115,8 @@ def reading(table: Table) -> list[str]:
         f"{classes(table)}. Networks see images of {height} x {width}.",
         f"Budget: {header.steps:,} steps a run; {search}. Selected by {header.select}.",
         *early_stopping(table),
-        "Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are the network's as published; after the "
-        "plus, those of what is only trained and never deployed: discriminators, teachers.",
+        f"Parameters and GFLOPs (2 x multiply-accumulate, at 512 x 1024) are {PUBLISHED}; after the plus, those of "
+        "what is only trained and never deployed: discriminators, teachers.",
         latency_of(table),
         *beginnings(table),
     ]
