@@ -52,7 +52,7 @@ def test_the_kit_is_written_and_its_table_is_the_studys(
     assert main([file, "--submission", str(tmp_path / "deep" / "kit")]) == 0
     assert "README.md says what each is" in capsys.readouterr().out
     kit = tmp_path / "deep" / "kit"
-    made = {path.name for path in (tmp_path / "results" / "invented").iterdir()} - {"journal.jsonl"}
+    made = {path.name for path in (tmp_path / "results" / "invented").iterdir()} - {"journal.jsonl", "records.parquet"}
     assert {"table.md", "curves.png", "responses.png"} <= made
     for name in made:
         assert (kit / name).read_bytes() == (tmp_path / "results" / "invented" / name).read_bytes()
