@@ -251,7 +251,7 @@ class ArmHeader:
     """What rows that ablation has, in words: `leave one out`."""
     parts: dict[str, bool] = dataclasses.field(default_factory=dict)
     """The parts that the ablation takes away and puts in, and whether the arm has them."""
-    against: str = ""
+    centre: str = ""
     """The arm that it is held against there; empty where effects are taken over all rows together."""
     gpus: float = 1.0
     """The share of a GPU that a trial takes where it is trained on one; before version 0.2 nobody wrote it down."""

@@ -26,7 +26,7 @@ def ablated(
         parts = dict(made.cell.parts)
         arms.append(
             dataclasses.replace(
-                arm(row, searched={}), ablation=name, design=design.name, parts=parts, against=made.cell.against
+                arm(row, searched={}), ablation=name, design=design.name, parts=parts, centre=made.cell.centre
             )
         )
         qualities[row] = 0.4 + sum(WORTH[part] for part, level in parts.items() if level)

@@ -9,14 +9,14 @@ from platform.design.ablation.designs import Design
 
 def cells_of(design: Design, parts: int) -> dict[str, Cell]:
     """The cells of a design for parts p0, p1, ..., each row named by its levels."""
-    centre = design.centre(parts)
-    against = "" if centre is None else str(centre)
+    levels = design.centre(parts)
+    centre = "" if levels is None else str(levels)
     return {
         str(row): Cell(
             ablation="a",
             design=design.name,
             parts=tuple((f"p{number}", level) for number, level in enumerate(row)),
-            against="" if str(row) == against else against,
+            centre="" if str(row) == centre else centre,
         )
         for row in design.rows(parts)
     }

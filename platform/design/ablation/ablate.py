@@ -35,20 +35,9 @@ def ablate(
     check_name("an ablation's name", whole, LONGEST_NAME)
     taken = checked(arm, parts)
     _check_retuned(arm, taken, retuned)
-    levels = design.rows(len(taken))
-    names = [called(whole, [*taken], row) for row in levels]
-    for row in names:
-        check_name(f"the name of a row of the ablation {whole!r}", row, LONGEST_NAME)
-    centre = design.centre(len(taken))
-    against = "" if centre is None else called(whole, [*taken], centre)
+    cells = _cells(whole, [*taken], design)
     rows = {}
-    for row, has in zip(names, levels, strict=True):
-        cell = Cell(
-            ablation=whole,
-            design=design.name,
-            parts=tuple(zip(taken, has, strict=True)),
-            against="" if row == against else against,
-        )
+    for row, cell in cells.items():
         absent = [part for part, present in cell.parts if not present]
         try:
             made = without(arm, taken, absent).again(cell=cell)
@@ -57,6 +46,24 @@ def ablate(
         rows[row] = made.tuned_as(whole) if retuned is False and made.ranges and row != whole else made
     _check_apart(rows)
     return rows
+
+
+def _cells(whole: str, parts: Sequence[str], design: Design) -> dict[str, Cell]:
+    """The rows of a design by their names, and which parts each has. Raises ValueError for a name that is too long."""
+    levels = {called(whole, parts, row): row for row in design.rows(len(parts))}
+    for row in levels:
+        check_name(f"the name of a row of the ablation {whole!r}", row, LONGEST_NAME)
+    held = design.centre(len(parts))
+    centre = "" if held is None else called(whole, parts, held)
+    return {
+        row: Cell(
+            ablation=whole,
+            design=design.name,
+            parts=tuple(zip(parts, has, strict=True)),
+            centre="" if row == centre else centre,
+        )
+        for row, has in levels.items()
+    }
 
 
 def called(whole: str, parts: Sequence[str], levels: Levels) -> str:

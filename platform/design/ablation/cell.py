@@ -13,5 +13,5 @@ class Cell:
     """In words: `leave one out`."""
     parts: tuple[tuple[str, bool], ...]
     """Each part's name, and whether the row has it."""
-    against: str = ""
+    centre: str = ""
     """The row that it is compared with; empty where effects are taken over all rows of the design together."""

@@ -32,7 +32,7 @@ def _is_whole(cells: Mapping[str, Cell]) -> bool:
     one = next(iter(cells.values()))
     if one.design == AblationPath.name:
         return len(cells) == len(AblationPath().rows(len(one.parts)))
-    held, found = sum(bool(cell.against) for cell in cells.values()), contrasts(cells)
+    held, found = sum(bool(cell.centre) for cell in cells.values()), contrasts(cells)
     return 0 < len(found) >= held
 
 

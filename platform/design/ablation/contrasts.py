@@ -48,9 +48,9 @@ def contrasts(cells: Mapping[str, Cell]) -> tuple[Contrast, ...]:
         return ()
     if len({tuple(part for part, _ in cell.parts) for cell in cells.values()}) != 1:
         return ()
-    held = {row: cell for row, cell in cells.items() if cell.against}
+    held = {row: cell for row, cell in cells.items() if cell.centre}
     if held:
-        return tuple(_difference(row, cell, cells[cell.against]) for row, cell in held.items() if cell.against in cells)
+        return tuple(_difference(row, cell, cells[cell.centre]) for row, cell in held.items() if cell.centre in cells)
     return _effects(cells)
 
 
@@ -59,7 +59,7 @@ def _difference(row: str, cell: Cell, centre: Cell) -> Contrast:
     have, has = dict(centre.parts), dict(cell.parts)
     parts = tuple(part for part in has if has[part] != have.get(part))
     sign = 1.0 if all(has[part] for part in parts) else -1.0
-    return Contrast(parts, {row: sign, cell.against: -sign})
+    return Contrast(parts, {row: sign, cell.centre: -sign})
 
 
 def _effects(cells: Mapping[str, Cell]) -> tuple[Contrast, ...]:

@@ -12,6 +12,6 @@ def cells_by_ablation(arms: Sequence[ArmHeader]) -> dict[str, dict[str, Cell]]:
     for arm in arms:
         if arm.ablation:
             parts = tuple(arm.parts.items())
-            cell = Cell(ablation=arm.ablation, design=arm.design, parts=parts, against=arm.against)
+            cell = Cell(ablation=arm.ablation, design=arm.design, parts=parts, centre=arm.centre)
             found.setdefault(arm.ablation, {})[arm.name] = cell
     return found

@@ -67,7 +67,7 @@ def _by_seed(contrast: Contrast, scores: Scores) -> list[float]:
 
 
 def _ablation(table: Table, cells: Mapping[str, Cell]) -> Ablation | None:
-    held = any(cell.against for cell in cells.values())
+    held = any(cell.centre for cell in cells.values())
     parts = tuple(part for part, _ in next(iter(cells.values())).parts)
     # Somebody else's records may name so many parts that no subset of them is ever through.
     found = contrasts(cells) if held or len(parts) <= MOST_PARTS else ()

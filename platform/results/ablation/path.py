@@ -66,7 +66,7 @@ def followed(cells: Mapping[str, Cell], scores: Scores) -> list[Choice]:
 
 def _has_steps(cells: Mapping[str, Cell], parts: int) -> bool:
     """Whether the rows are those of a path, of which some may never be trained, or all combinations of the parts."""
-    designs = {(cell.design == AblationPath.name, bool(cell.against)) for cell in cells.values()}
+    designs = {(cell.design == AblationPath.name, bool(cell.centre)) for cell in cells.values()}
     return designs == {(True, False)} or (designs == {(False, False)} and len(cells) == 2**parts)
 
 

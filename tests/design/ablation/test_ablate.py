@@ -125,9 +125,9 @@ def test_headers_tell_the_parts_of_a_row_and_what_it_is_held_against() -> None:
     arms = {arm.name: arm for arm in header(made, "s", "", {}, "", "").arms}
     assert arms["source only"].ablation == ""
     bare, alone = arms["ours bare"], arms["ours with flips alone"]
-    assert (bare.ablation, bare.design, bare.against) == ("ours", "add one in", "")
+    assert (bare.ablation, bare.design, bare.centre) == ("ours", "add one in", "")
     assert alone.parts == {"flips": True, "adversary": False, "entropy": False}
-    assert alone.against == "ours bare"
+    assert alone.centre == "ours bare"
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_records_of_rows_that_make_no_design_give_no_effects() -> None:
         tuple(changed(arm, parts={}) for arm in header.arms),
         tuple(changed(arm, ablation="") for arm in header.arms),
         tuple(changed(arm, parts=arm.parts | {str(number): True for number in range(60)}) for arm in header.arms),
-        tuple(changed(arm, against="nobody" if arm.ablation else "") for arm in header.arms),
+        tuple(changed(arm, centre="nobody" if arm.ablation else "") for arm in header.arms),
     ):
         table = tabulate(dataclasses.replace(header, arms=arms), asks, records)
         assert ablations(table) == ()
