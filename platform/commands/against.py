@@ -22,9 +22,9 @@ from platform.records.store import JOURNAL, Store, is_study_name
 from platform.shifts.definition.owners import is_users
 
 if TYPE_CHECKING:
-    from platform.results.against.comparison import Comparison, RowPair, Side
     from platform.results.against.proposal import Unsaid
     from platform.results.against.proposal.design import Before
+    from platform.results.against.side_by_side import RowPair, Side, SideBySide
 
 TRIAL = re.compile(r"(?:(?P<results>.+)/trials/)?(?P<id>[0-9a-f]{12})/?")
 """A trial's id, or the path of its folder."""
@@ -50,19 +50,19 @@ class _Trial(NamedTuple):
 def against(file: StudyFile, store: Store, other: str) -> int:
     """Print a study beside another one, or two trials, and write what is proposed; the exit code."""
     # scipy takes a moment to import.
-    from platform.results.against import comparison, text
+    from platform.results.against import side_by_side, text
 
     this: Side | None = None
     if (named := _trials(store, other)) is not None:
         one, two = _two_trials(file, store, named)
-        found = comparison.trials(one.record, two.record, (one.label, two.label))
+        found = side_by_side.trials(one.record, two.record, (one.label, two.label))
         stores, called = {one.store, two.store}, two.record.trial.id
     else:
         elsewhere, called = _other(file, store, other)
         this, theirs = _side(store, file.name), _side(elsewhere, called)
         if not {arm.name for arm in this.header.arms} & {arm.name for arm in theirs.header.arms}:
             raise BadInput(_no_row(this, theirs))
-        found, stores = comparison.studies(this, theirs), {store, elsewhere}
+        found, stores = side_by_side.studies(this, theirs), {store, elsewhere}
         if this.header.source != file.source:
             say(f"note: {shown(file.path)} has changed since the study ran; this is the study that ran")
     for note in damage_notes({damage for each in stores for damage in each.damages}):
@@ -74,7 +74,7 @@ def against(file: StudyFile, store: Store, other: str) -> int:
 
 
 def _side(store: Store, study: str) -> "Side":
-    from platform.results.against.comparison import Side
+    from platform.results.against.side_by_side import Side
 
     if JOURNAL not in store.storage.names(study):
         raise BadInput(f"there are no records of {study} in {store.storage}; run the study first, without --against")
@@ -145,7 +145,7 @@ def _trials(store: Store, named: str) -> list[re.Match[str]] | None:
 
 def _two_trials(file: StudyFile, store: Store, named: list[re.Match[str]]) -> tuple[_Trial, _Trial]:
     """Two trials; beside a single one, that of the study which is most like it, on the same seed. Raises BadInput."""
-    from platform.results.against.comparison import nearest
+    from platform.results.against.side_by_side import nearest
 
     found = [_trial(store, each) for each in named]
     if len(found) == 1:
@@ -174,7 +174,7 @@ def _trial(store: Store, named: re.Match[str]) -> _Trial:
     return _Trial(record, elsewhere)
 
 
-def _proposed(file: StudyFile, store: Store, found: "Comparison", this: "Side | None", other: str) -> str:
+def _proposed(file: StudyFile, store: Store, found: "SideBySide", this: "Side | None", other: str) -> str:
     """Write the studies that would tell, and say which; empty where no row differs."""
     from platform.results.against.proposal import remedies
     from platform.results.against.text import proposals
@@ -206,11 +206,11 @@ class _NoProposal(Exception):
 
 
 def _files(
-    file: StudyFile, row: "RowPair", found: "Comparison", this: "Side | None", place: tuple[Path, str]
+    file: StudyFile, row: "RowPair", found: "SideBySide", this: "Side | None", place: tuple[Path, str]
 ) -> list[str]:
     """Write the files of one row, and say what they are. Raises _NoProposal, and OSError."""
     from platform.results.against import proposal as proposals
-    from platform.results.against.comparison import deciding
+    from platform.results.against.side_by_side import deciding
 
     assert row.this.trial is not None
     assert row.other.trial is not None
@@ -230,7 +230,7 @@ def _files(
         factors = proposals.factors_between(row.this.trial, row.other.trial, own)
         if not _begin_alike(before, found, own):
             raise _NoProposal("what it begins from differs by itself, and is to be explained first")
-        besides = proposals.unsaid(factors, (*row.differences, *found.everywhere))
+        besides = proposals.unsaid(factors, (*row.mismatches, *found.everywhere))
         proposal = proposals.propose(
             row.this.trial, row.other.trial, before, arm.after if arm else (), budget, seeds, own
         )
@@ -251,7 +251,7 @@ def _files(
     return lines
 
 
-def _begin_alike(before: "Sequence[Before]", found: "Comparison", own: Collection[str]) -> bool:
+def _begin_alike(before: "Sequence[Before]", found: "SideBySide", own: Collection[str]) -> bool:
     """Whether what a row comes after differs only in what all rows of a study share. Raises Unsayable."""
     from platform.results.against.proposal import factors_between
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from platform.records.record import CPU, Record, Report
-from platform.results.against.difference import devices, precisions
+from platform.results.against.mismatches import devices, precisions
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A comparison as text of a terminal's width: scores, then what differs by what it can do, then what to do."""
+"""Two sides as text of a terminal's width: scores, then what differs by what it can do, then what to do."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from platform.records.plain import legible
-from platform.results.against.comparison import Comparison, RowPair
-from platform.results.against.difference import Difference, Weight
+from platform.results.against.mismatches import Mismatch, Weight
+from platform.results.against.side_by_side import RowPair, SideBySide
 from platform.results.lines import arms_listed, hanging, padded
 
 COLUMNS = 80
@@ -24,23 +24,23 @@ EVERYWHERE = "all rows"
 BROKEN = "!!! BROKEN PROMISE !!!"
 
 
-def render(comparison: Comparison) -> str:
-    """The comparison, without what is proposed."""
+def render(both: SideBySide) -> str:
+    """Both sides, without what is proposed."""
     parts = [
-        _sides(comparison),
-        _broken(comparison),
-        _scores(comparison),
-        *(_differing(comparison, weight) for weight in HEADS),
-        _harmless(comparison),
-        _alike(comparison),
-        _notes(comparison),
-        _promise(comparison),
+        _sides(both),
+        _broken(both),
+        _scores(both),
+        *(_differing(both, weight) for weight in HEADS),
+        _harmless(both),
+        _alike(both),
+        _notes(both),
+        _promise(both),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _sides(comparison: Comparison) -> str:
-    labels = (("this", comparison.this), ("other", comparison.other))
+def _sides(both: SideBySide) -> str:
+    labels = (("this", both.this), ("other", both.other))
     # A place stays whole, so that it can be copied.
     return "\n".join(
         f"{name if not number else '':<7}{legible(line)}"
@@ -49,14 +49,14 @@ def _sides(comparison: Comparison) -> str:
     )
 
 
-def _scores(comparison: Comparison) -> str:
+def _scores(both: SideBySide) -> str:
     lines = [f"{'row':<{ROW}}{'this':>13}{'other':>13}{'this - other':>14}    seeds"]
-    for row in comparison.rows:
+    for row in both.rows:
         this, other = (_score(side.miou.values()) for side in (row.this, row.other))
         name = padded(_cut(row.name, ROW - 1), ROW)
         lines.append(f"{name}{this:>13}{other:>13}{_gap(row):>16}  {_seeds(row)}".rstrip())
-    lines += ["", *_hung(f"{_sentence(comparison.scored)} {_reading(comparison)}")]
-    for who, names in zip(("this", "other"), comparison.alone, strict=True):
+    lines += ["", *_hung(f"{_sentence(both.scored)} {_reading(both)}")]
+    for who, names in zip(("this", "other"), both.alone, strict=True):
         if names:
             lines += _hung(f"Only {who} has {arms_listed([legible(name) for name in names])}.")
     return "\n".join(lines)
@@ -91,10 +91,10 @@ def _seeds(row: RowPair) -> str:
     )
 
 
-def _reading(comparison: Comparison) -> str:
-    ways = {row.gap.way for row in comparison.rows}
+def _reading(both: SideBySide) -> str:
+    ways = {row.gap.way for row in both.rows}
     said = ["One run has no interval: the difference may be chance."] if ways == {"one run each"} else []
-    if any(max(row.gap.seeds) > 1 for row in comparison.rows):
+    if any(max(row.gap.seeds) > 1 for row in both.rows):
         said.append("± is the half-width of a 95 % interval: Student's t over seeds for a row.")
     if "paired" in ways:
         said.append(
@@ -102,32 +102,32 @@ def _reading(comparison: Comparison) -> str:
             "of the same images on both sides."
         )
     if "Welch" in ways:
-        whys = dict.fromkeys(row.gap.why for row in comparison.rows if row.gap.way == "Welch")
+        whys = dict.fromkeys(row.gap.why for row in both.rows if row.gap.way == "Welch")
         said.append(f"Welch: of two samples of unequal variance, not paired because of {'; '.join(whys)}.")
-    if any(row.gap.excludes_zero and row.gap.way != "same trials" for row in comparison.rows):
+    if any(row.gap.excludes_zero and row.gap.way != "same trials" for row in both.rows):
         said.append("* where the interval excludes 0, row by row: of rows that do not differ it marks one in twenty.")
     return " ".join(said)
 
 
-def _differing(comparison: Comparison, weight: Weight) -> str:
+def _differing(both: SideBySide, weight: Weight) -> str:
     """What differs with this weight, row by row."""
-    blocks = [(EVERYWHERE, comparison.everywhere), *((row.name, row.differences) for row in comparison.rows)]
+    blocks = [(EVERYWHERE, both.everywhere), *((row.name, row.mismatches) for row in both.rows)]
     lines = []
-    for name, differences in blocks:
-        found = [each for each in differences if each.weight == weight]
-        if found and len(comparison.rows) > 1:
+    for name, mismatches in blocks:
+        found = [each for each in mismatches if each.weight == weight]
+        if found and len(both.rows) > 1:
             lines.append(f"{INDENT}{_cut(name, COLUMNS - len(INDENT))}")
         for each in found:
-            lines += _difference(each, INDENT * (2 if len(comparison.rows) > 1 else 1))
+            lines += _mismatch(each, INDENT * (2 if len(both.rows) > 1 else 1))
     if not lines:
         return ""
     return "\n".join([*_hung(f"{HEADS[weight]}:"), *lines])
 
 
-def _harmless(comparison: Comparison) -> str:
+def _harmless(both: SideBySide) -> str:
     """What differs and changes nothing, in few words."""
     found: dict[str, set[tuple[str, str, str]]] = {}
-    for each in (*comparison.everywhere, *(each for row in comparison.rows for each in row.differences)):
+    for each in (*both.everywhere, *(each for row in both.rows for each in row.mismatches)):
         if each.weight == "nothing":
             found.setdefault(each.name, set()).add((each.this, each.other, each.note))
     if not found:
@@ -140,52 +140,52 @@ def _harmless(comparison: Comparison) -> str:
     return "\n".join(_hung(f"{HARMLESS}: {', '.join(said)}.", rest=INDENT))
 
 
-def _difference(difference: Difference, indent: str) -> list[str]:
-    name = legible(difference.name)
-    note = f"  {legible(difference.note)}" if difference.note else ""
-    narrow = max(cell_len(difference.this), cell_len(difference.other)) < VALUE and cell_len(name) < NAME
+def _mismatch(mismatch: Mismatch, indent: str) -> list[str]:
+    name = legible(mismatch.name)
+    note = f"  {legible(mismatch.note)}" if mismatch.note else ""
+    narrow = max(cell_len(mismatch.this), cell_len(mismatch.other)) < VALUE and cell_len(name) < NAME
     if narrow:
-        line = f"{indent}{padded(name, NAME)}{padded(difference.this, VALUE)}{difference.other}"
+        line = f"{indent}{padded(name, NAME)}{padded(mismatch.this, VALUE)}{mismatch.other}"
         if cell_len(line + note) <= COLUMNS:
             return [line + note]
         return [line, *([f"{indent}{INDENT}({note.strip()})"] if note else [])]
     begun = f"{indent}{INDENT}"
     return [
         *_hung(name + (f" ({note.strip()})" if note else ""), indent),
-        *_hung(difference.this, f"{begun}this   ", f"{begun}       "),
-        *_hung(difference.other, f"{begun}other  ", f"{begun}       "),
+        *_hung(mismatch.this, f"{begun}this   ", f"{begun}       "),
+        *_hung(mismatch.other, f"{begun}other  ", f"{begun}       "),
     ]
 
 
-def _alike(comparison: Comparison) -> str:
+def _alike(both: SideBySide) -> str:
     """That nothing that is on record accounts for a difference, where that is so."""
     bare = [
         row.name
-        for row in comparison.rows
+        for row in both.rows
         if row.this.trial is not None
         and row.other.trial is not None
-        and not any(each.weight == "numbers" for each in (*comparison.everywhere, *row.differences))
+        and not any(each.weight == "numbers" for each in (*both.everywhere, *row.mismatches))
     ]
     if not bare:
         return ""
-    if len(comparison.rows) == 1:
+    if len(both.rows) == 1:
         return "Nothing differs that decides the numbers."
     return "\n".join(_hung(f"Nothing differs that decides the numbers of {arms_listed([*map(legible, bare)])}."))
 
 
-def _notes(comparison: Comparison) -> str:
-    lines = _hung(f"{_sentence(legible(comparison.parting))}") if comparison.parting else []
+def _notes(both: SideBySide) -> str:
+    lines = _hung(f"{_sentence(legible(both.parting))}") if both.parting else []
     lines += [
         line
-        for who, notes in zip(("this", "other"), comparison.notes, strict=True)
+        for who, notes in zip(("this", "other"), both.notes, strict=True)
         for note in notes
         for line in _hung(legible(note), f"! {who}: ", INDENT)
     ]
     return "\n".join(lines)
 
 
-def _promise(comparison: Comparison) -> str:
-    promise = comparison.promise
+def _promise(both: SideBySide) -> str:
+    promise = both.promise
     if not promise.trials:
         return ""
     equal = promise.trials - len(promise.unequal)
@@ -202,14 +202,14 @@ def _promise(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _broken(comparison: Comparison) -> str:
-    broken = comparison.promise.broken
+def _broken(both: SideBySide) -> str:
+    broken = both.promise.broken
     if not broken:
         return ""
     lines = [
         BROKEN,
         *_hung(
-            f"{len(broken)} of {comparison.promise.trials} trials that both sides have, by the same id, do not have "
+            f"{len(broken)} of {both.promise.trials} trials that both sides have, by the same id, do not have "
             "the same numbers, on the same kind of device. A record was changed, a machine computes wrongly, or "
             "this is a mistake of ours: please report it, with both records."
         ),

@@ -17,7 +17,7 @@ from platform.networks import LRASPP, BiSeNet18
 from platform.records.plain import legible
 from platform.records.record import Ask
 from platform.records.trial import Trial
-from platform.results.against.difference import Difference, differences
+from platform.results.against.mismatches import Mismatch, mismatches
 from platform.results.against.proposal import (
     Unsayable,
     factors_between,
@@ -59,7 +59,7 @@ def written(folder: Path, this: Trial, other: Trial, **given: Any) -> list[Path]
     usual: dict[str, Any] = {"before": [], "after": (), "budget": Budget(steps=1, evaluations=1), "seeds": 3, "own": ()}
     proposal = propose(this, other, **usual | given)
     assert proposal is not None
-    said = [*map(str, unsaid(proposal.factors, differences(this, other)))]
+    said = [*map(str, unsaid(proposal.factors, mismatches(this, other)))]
     paths = []
     for number, (source, _) in enumerate(sources(proposal, "Which setting?", ENDS, said)):
         paths.append(folder / f"proposed-{number}.py")
@@ -155,7 +155,7 @@ def test_a_row_of_a_full_factorial_differs_from_this_in_what_its_name_says(tmp_p
     (path,) = written(tmp_path, this, other)
     made = load(path).study
     for row in made.rows:
-        values = {each.name for each in differences(this, row.trial({}, 1, this.shift))}
+        values = {each.name for each in mismatches(this, row.trial({}, 1, this.shift))}
         said = {part.split("=")[0] for part in row.name.split(", ")} - {"this"}
         assert values == ({"beta", "learning_rate", "optimiser"} if row.name == "other" else said)
     assert made.reference == "this"
@@ -166,7 +166,7 @@ def test_rows_of_many_settings_go_one_step_from_either_end(tmp_path: Path) -> No
     this, other = map(trial, PAIRS["five settings"])
     (path,) = written(tmp_path, this, other)
     rows = {row.name: row.trial({}, 1, this.shift) for row in load(path).study.rows}
-    steps = {name: (len(differences(this, row)), len(differences(row, other))) for name, row in rows.items()}
+    steps = {name: (len(mismatches(this, row)), len(mismatches(row, other))) for name, row in rows.items()}
     assert sorted(steps.values()) == sorted([(0, 5), (5, 0), *[(1, 4)] * 5, *[(4, 1)] * 5])
     assert [name for name, (_, left) in steps.items() if left == 1] == [
         f"other, but {name}"
@@ -223,7 +223,7 @@ def test_trials_that_are_equal_to_a_study_file_need_none() -> None:
     this = trial(study({"row": Arm(FDA, beta=0.1)}))
     other = dataclasses.replace(this, code="another code")
     assert propose(this, other, [], (), Budget(steps=1, evaluations=1), 3, ()) is None
-    assert str(unsaid([], differences(this, other))[0]).startswith(f"code: {this.code} in this, another code in other")
+    assert str(unsaid([], mismatches(this, other))[0]).startswith(f"code: {this.code} in this, another code in other")
 
 
 EVIL = (
@@ -284,7 +284,7 @@ def test_texts_of_records_stay_texts_in_a_proposal(evil: str, tmp_path: Path) ->
             propose(this, other, before, (evil,), budget, 3, ())
         proposal = propose(this, other, [], (), budget, 3, ())
     assert proposal is not None
-    besides = [*map(str, unsaid(proposal.factors, differences(this, other)))]
+    besides = [*map(str, unsaid(proposal.factors, mismatches(this, other)))]
     assert besides
     for source, _ in sources(proposal, evil, (evil, evil), [*besides, evil]):
         assert "\x1b" not in source
@@ -374,13 +374,13 @@ def test_records_of_another_versions_fields_are_refused() -> None:
 )
 def test_what_no_study_file_can_say_comes_with_how_to_find_out(name: str, other: str, said: str) -> None:
     """And with nothing of a stranger's that does harm where it is typed into a shell."""
-    (found,) = unsaid([], [Difference(name, "a", other, "numbers")])
+    (found,) = unsaid([], [Mismatch(name, "a", other, "numbers")])
     assert said in found.remedy
     assert remedies([found, found]) == [f"{name}: {found.remedy}"]
 
 
 def test_one_remedy_of_several_differences_is_said_once() -> None:
-    found = unsaid([], [Difference(name, "a", "b", "last bits") for name in ("device", "processor")])
+    found = unsaid([], [Mismatch(name, "a", "b", "last bits") for name in ("device", "processor")])
     assert remedies(found) == ["device and processor: run the study on the other's machine as well"]
-    commit = Difference("git commit", "a", "b", "numbers")
-    assert [each.difference for each in unsaid([], [Difference("code", "a", "b", "numbers"), commit])] == [commit]
+    commit = Mismatch("git commit", "a", "b", "numbers")
+    assert [each.mismatch for each in unsaid([], [Mismatch("code", "a", "b", "numbers"), commit])] == [commit]

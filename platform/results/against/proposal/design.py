@@ -17,7 +17,7 @@ from platform.records.one_line import one_line
 from platform.records.plain import recorded
 from platform.records.record import ArmHeader, Ask, StudyHeader
 from platform.records.trial import Trial
-from platform.results.against.difference import ABSENT, texts
+from platform.results.against.mismatches import ABSENT, texts
 from platform.results.against.proposal.setup import Setup, Unsayable, setup, shift_of
 from platform.results.lines import short
 from platform.training.recipe import Recipe

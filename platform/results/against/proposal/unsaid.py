@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from platform.records.plain import listed
-from platform.results.against.difference import Difference
+from platform.results.against.mismatches import Mismatch
 from platform.results.against.proposal.design import Factor
 
 COMMIT, VERSION = re.compile(r"[0-9a-f]{7,64}"), re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
@@ -15,20 +15,18 @@ COMMIT, VERSION = re.compile(r"[0-9a-f]{7,64}"), re.compile(r"[0-9][0-9A-Za-z.+]
 class Unsaid(NamedTuple):
     """A difference, and what tells what it does."""
 
-    difference: Difference
+    mismatch: Mismatch
     remedy: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.difference.name}: {self.difference.this} in this, {self.difference.other} in other; {self.remedy}"
-        )
+        return f"{self.mismatch.name}: {self.mismatch.this} in this, {self.mismatch.other} in other; {self.remedy}"
 
 
-def unsaid(factors: Sequence[Factor], differences: Iterable[Difference]) -> list[Unsaid]:
+def unsaid(factors: Sequence[Factor], mismatches: Iterable[Mismatch]) -> list[Unsaid]:
     """Each difference that may change numbers, is none of the factors, and is not said by another one."""
     keys = {key for factor in factors for key in factor.keys}
     said = {name for key in keys for name in (key, key.partition(".")[2])} | {each.name for each in factors}
-    left = [each for each in differences if each.weight in ("numbers", "last bits") and each.name not in said]
+    left = [each for each in mismatches if each.weight in ("numbers", "last bits") and each.name not in said]
     # The code is that of a commit, with a version of torch.
     told = {
         "seeds",
@@ -43,12 +41,12 @@ def remedies(found: Iterable[Unsaid]) -> list[str]:
     """How to find out, each remedy once: `device and processor: run the study on the other's machine as well`."""
     by_remedy: dict[str, dict[str, None]] = {}
     for each in found:
-        by_remedy.setdefault(each.remedy, {})[each.difference.name] = None
+        by_remedy.setdefault(each.remedy, {})[each.mismatch.name] = None
     return [f"{listed([*names])}: {remedy}" for remedy, names in by_remedy.items()]
 
 
-def _remedy(difference: Difference) -> str:
-    name, other = difference.name, difference.other
+def _remedy(mismatch: Mismatch) -> str:
+    name, other = mismatch.name, mismatch.other
     if name == "git commit":
         known = other.removesuffix("+")
         which = known if COMMIT.fullmatch(known) else "that of the other"

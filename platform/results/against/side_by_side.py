@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.results.against import score
-from platform.results.against.difference import ABSENT, Difference, Weight, circumstances, differences, texts
+from platform.results.against.mismatches import ABSENT, Mismatch, Weight, circumstances, mismatches, texts
 from platform.results.against.promise import Promise, parting, promise
 from platform.results.against.score import Gap, Half
 from platform.results.aggregation import tabulate
@@ -59,12 +59,12 @@ class RowPair:
     this: Half
     other: Half
     gap: Gap
-    differences: tuple[Difference, ...]
+    mismatches: tuple[Mismatch, ...]
     """But for those that are the same in every row."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SideBySide:
     """What differs between two sides."""
 
     this: str
@@ -72,7 +72,7 @@ class Comparison:
     scored: str
     """What the scores are."""
     rows: tuple[RowPair, ...]
-    everywhere: tuple[Difference, ...]
+    everywhere: tuple[Mismatch, ...]
     """What differs in every row, and between the studies as a whole."""
     alone: tuple[tuple[str, ...], tuple[str, ...]]
     """The rows that only one side has."""
@@ -85,7 +85,7 @@ class Comparison:
     """From where on the reports of two trials differ."""
 
 
-def studies(this: Side, other: Side) -> Comparison:
+def studies(this: Side, other: Side) -> SideBySide:
     """Compare the rows that two studies have in common, by name."""
     tables = tuple(tabulate(side.header, side.asks, side.by_arm) for side in (this, other))
     arms = tuple({arm.name: arm for arm in side.header.arms} for side in (this, other))
@@ -93,7 +93,7 @@ def studies(this: Side, other: Side) -> Comparison:
     rows = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables) for name in common]
     rows, everywhere = _apart(rows)
     lacking = [row for table in tables for row in table.rows if row.arm in common and row.troubles.seeds_missing]
-    return Comparison(
+    return SideBySide(
         this=this.label,
         other=other.label,
         scored="mIoU on the test split, mean over seeds",
@@ -106,7 +106,7 @@ def studies(this: Side, other: Side) -> Comparison:
     )
 
 
-def trials(this: Record, other: Record, labels: tuple[str, str]) -> Comparison:
+def trials(this: Record, other: Record, labels: tuple[str, str]) -> SideBySide:
     """Compare two trials."""
     sides = tuple(Half("trial", record.trial, (record,), score.of_trial(record)) for record in (this, other))
     confirms = {record.trial.confirms for record in (this, other)}
@@ -116,7 +116,7 @@ def trials(this: Record, other: Record, labels: tuple[str, str]) -> Comparison:
         step, name, one, two = found
         parted = f"their reports differ from step {step:,} on: {name} is {one}, and {two}"
     split = {True: "the test split", False: "the labelled val split"}
-    return Comparison(
+    return SideBySide(
         this=labels[0],
         other=labels[1],
         scored=f"mIoU on {' and on '.join(split[each] for each in sorted(confirms, reverse=True))}, of one run each",
@@ -148,12 +148,12 @@ def _pair(
     name: str,
     this: Half,
     other: Half,
-    besides: Sequence[Difference],
+    besides: Sequence[Mismatch],
     arms: tuple[ArmHeader, ArmHeader] | None = None,
 ) -> RowPair:
-    found: list[Difference] = []
+    found: list[Mismatch] = []
     if this.trial is not None and other.trial is not None:
-        found += differences(this.trial, other.trial)
+        found += mismatches(this.trial, other.trial)
     if arms is not None:
         found = [_with_origins(each, *arms) for each in found]
     same_code = this.trial is None or other.trial is None or this.trial.code == other.trial.code
@@ -161,23 +161,23 @@ def _pair(
     return RowPair(name, this, other, score.gap(this, other, score.draw_alike(this, other)), tuple(found))
 
 
-def _with_origins(difference: Difference, this: ArmHeader, other: ArmHeader) -> Difference:
-    """A setting's difference, with where its values come from where that is not the same."""
-    origins = [_origin(difference.name, arm) for arm in (this, other)]
-    if not any(origins) or difference.note:
-        return difference
+def _with_origins(mismatch: Mismatch, this: ArmHeader, other: ArmHeader) -> Mismatch:
+    """A setting that differs, with where its values come from where that is not the same."""
+    origins = [_origin(mismatch.name, arm) for arm in (this, other)]
+    if not any(origins) or mismatch.note:
+        return mismatch
     said = [origin or "default" for origin in origins]
     if said == ["given", "given"]:
-        return difference
+        return mismatch
     note = f"both {said[0]}" if said[0] == said[1] else f"{said[0]}, {said[1]}"
-    return Difference(difference.name, difference.this, difference.other, difference.weight, note)
+    return Mismatch(mismatch.name, mismatch.this, mismatch.other, mismatch.weight, note)
 
 
 def _origin(name: str, arm: ArmHeader) -> str:
     return "searched" if name in arm.searched else "given" if name in arm.given else ""
 
 
-def _of_the_arms(this: ArmHeader, other: ArmHeader) -> list[Difference]:
+def _of_the_arms(this: ArmHeader, other: ArmHeader) -> list[Mismatch]:
     """What differs of two rows besides their trials."""
     found: list[tuple[str, object, object, Weight]] = [
         (f"range of {name}", this.searched.get(name, ABSENT), other.searched.get(name, ABSENT), "choice")
@@ -187,17 +187,17 @@ def _of_the_arms(this: ArmHeader, other: ArmHeader) -> list[Difference]:
         ("comes after", ", ".join(this.after) or ABSENT, ", ".join(other.after) or ABSENT, "numbers"),
         ("labels of the target", this.few, other.few, "numbers"),
     ]
-    return [Difference(name, *texts(one, two), weight) for name, one, two, weight in found if one != two]
+    return [Mismatch(name, *texts(one, two), weight) for name, one, two, weight in found if one != two]
 
 
-def _of_the_studies(this: StudyHeader, other: StudyHeader) -> list[Difference]:
+def _of_the_studies(this: StudyHeader, other: StudyHeader) -> list[Mismatch]:
     found = []
     for name, weight in SEARCHING.items():
         one, two = getattr(this, name), getattr(other, name)
         # Another name is another selector.
         if one != two and not (name == "selector" and this.select != other.select):
             said = _digests(one, two) if name in ("source", "selector") else texts(one, two)
-            found.append(Difference(name.replace("_", " "), *said, weight, NOTES.get(name, "")))
+            found.append(Mismatch(name.replace("_", " "), *said, weight, NOTES.get(name, "")))
     return found
 
 
@@ -207,19 +207,19 @@ def _digests(this: str, other: str) -> tuple[str, str]:
     return one, two
 
 
-def _apart(rows: Sequence[RowPair]) -> tuple[list[RowPair], list[Difference]]:
+def _apart(rows: Sequence[RowPair]) -> tuple[list[RowPair], list[Mismatch]]:
     """The rows, without what is the same in all of them."""
     known = [row for row in rows if row.this.trial is not None and row.other.trial is not None]
     if len(known) < 2:
         return [*rows], []
-    alike = [each for each in known[0].differences if all(each in row.differences for row in known)]
+    alike = [each for each in known[0].mismatches if all(each in row.mismatches for row in known)]
     return [
         RowPair(
             row.name,
             row.this,
             row.other,
             row.gap,
-            tuple(each for each in row.differences if each not in alike),
+            tuple(each for each in row.mismatches if each not in alike),
         )
         for row in rows
     ], alike
@@ -242,9 +242,9 @@ def _of_a_trial(record: Record) -> tuple[str, ...]:
     return (f"{record.end.state}: {record.end.reason}",) if record.end.cause else ()
 
 
-def deciding(row: RowPair, comparison: Comparison) -> list[Difference]:
-    """What differs of a row and may account for its score, but for what only follows from other rows' differences."""
-    every = (*row.differences, *comparison.everywhere)
+def deciding(row: RowPair, both: SideBySide) -> list[Mismatch]:
+    """What differs of a row and may account for its score, but for what only follows from what other rows differ in."""
+    every = (*row.mismatches, *both.everywhere)
     return [
         each
         for each in every
@@ -256,4 +256,4 @@ def deciding(row: RowPair, comparison: Comparison) -> list[Difference]:
 def nearest(record: Record, side: Side) -> Record | None:
     """The trial of a study that differs in the fewest settings, of those on the same seed that have reports."""
     alike = [own for own in side.records.values() if own.trial.seed == record.trial.seed and own.reports]
-    return min(alike, key=lambda own: len(differences(own.trial, record.trial)), default=None)
+    return min(alike, key=lambda own: len(mismatches(own.trial, record.trial)), default=None)

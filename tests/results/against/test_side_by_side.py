@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from platform.records.record import Record
-from platform.results.against.comparison import Comparison, Side, nearest, studies, trials
-from platform.results.against.difference import circumstances, differences, texts
+from platform.results.against.mismatches import circumstances, mismatches, texts
+from platform.results.against.side_by_side import Side, SideBySide, nearest, studies, trials
 from platform.results.against.text import BROKEN, proposals, render
 from tests.support import invented_study as invented
 from tests.support.nasty_names import NASTY
@@ -29,8 +29,8 @@ def side(names: tuple[str, ...] = NAMES, trial: dict[str, Any] | None = None, **
     return Side("a study", header, asks, {arm.name: records for arm in header.arms}, records)
 
 
-def weights(comparison: Comparison) -> dict[str, str]:
-    found = [*comparison.everywhere, *(each for row in comparison.rows for each in row.differences)]
+def weights(both: SideBySide) -> dict[str, str]:
+    found = [*both.everywhere, *(each for row in both.rows for each in row.mismatches)]
     return {each.name: each.weight for each in found}
 
 
@@ -67,7 +67,7 @@ def test_what_differs_in_all_rows_is_said_once_with_what_it_can_do(
     base = side(trial={"recipe": RECIPE})
     found = studies(base, side(trial={"recipe": RECIPE} | trial))
     assert [(each.name, each.weight) for each in found.everywhere] == [(name, weight)]
-    assert all(row.differences == () for row in found.rows)
+    assert all(row.mismatches == () for row in found.rows)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,18 @@ def test_a_row_says_where_its_value_comes_from() -> None:
     fixed = {"hyperparameters": {"beta": 0.05, "entropy_weight": 0.005}, "resolved": {"beta": {"band": 9}}}
     other = side(trial=fixed, arms=(invented.arm("source only"), given))
     (row,) = (row for row in studies(this, other).rows if row.name == "FDA")
-    beta = next(each for each in row.differences if each.name == "beta")
+    beta = next(each for each in row.mismatches if each.name == "beta")
     assert (beta.this, beta.other, beta.note) == ("0.0117 (band 6)", "0.05 (band 9)", "searched, given")
-    assert "range of beta" in {each.name for each in row.differences}
+    assert "range of beta" in {each.name for each in row.mismatches}
 
 
 def test_a_field_that_acts_through_an_integer_differs_where_that_does() -> None:
     trial = invented.ask(invented.HEADER, "FDA", "confirm", 0).trial
     same = dataclasses.replace(trial, hyperparameters=trial.hyperparameters | {"beta": 0.0118})
     assert same.id == trial.id
-    assert [(each.name, each.weight) for each in differences(trial, same)] == [("beta", "nothing")]
+    assert [(each.name, each.weight) for each in mismatches(trial, same)] == [("beta", "nothing")]
     other = dataclasses.replace(same, resolved={"beta": {"band": 7}})
-    assert [(each.name, each.weight) for each in differences(trial, other)] == [("beta", "numbers")]
+    assert [(each.name, each.weight) for each in mismatches(trial, other)] == [("beta", "numbers")]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _NOTHING = object()
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """A setting or a circumstance that is not the same on both sides, as text."""
 
     name: str
@@ -29,7 +29,7 @@ class Difference:
     """What there is to say of it besides."""
 
 
-def differences(this: Trial, other: Trial) -> list[Difference]:
+def mismatches(this: Trial, other: Trial) -> list[Mismatch]:
     """What differs between two trials' settings; what they begin from is compared for one seed alone."""
     found = [
         _compared("method", this.method, other.method, "numbers"),
@@ -45,10 +45,10 @@ def differences(this: Trial, other: Trial) -> list[Difference]:
     ]
     if this.seed == other.seed:
         found.append(_compared("begins from", ", ".join(this.after), ", ".join(other.after), "numbers"))
-    return [difference for difference in found if difference is not None]
+    return [each for each in found if each is not None]
 
 
-def circumstances(this: Sequence[Record], other: Sequence[Record], same_code: bool) -> list[Difference]:
+def circumstances(this: Sequence[Record], other: Sequence[Record], same_code: bool) -> list[Mismatch]:
     """What differs in where, with what and how trials ran, which their ids do not know."""
     code: Weight = "nothing" if same_code else "numbers"
     on_cpu = {CPU, ""} & (devices(this) | devices(other))
@@ -68,7 +68,7 @@ def circumstances(this: Sequence[Record], other: Sequence[Record], same_code: bo
     ]
     sides = ((name, of(this), of(other), weight) for name, of, weight in asked)
     return [
-        Difference(name, _listed(one), _listed(two), weight)
+        Mismatch(name, _listed(one), _listed(two), weight)
         for name, one, two, weight in sides
         # What only one side has noted may well be the same.
         if one != two and one and two
@@ -100,21 +100,21 @@ def texts(this: Any, other: Any) -> tuple[str, str]:
     return few if few[0] != few[1] else (short(repr(this)), short(repr(other)))
 
 
-def _compared(name: str, this: Any, other: Any, weight: Weight) -> Difference | None:
+def _compared(name: str, this: Any, other: Any, weight: Weight) -> Mismatch | None:
     # 1 and True are equal in Python, and two settings.
     if (type(this), this) == (type(other), other):
         return None
-    return Difference(short(name), *texts(this, other), weight)
+    return Mismatch(short(name), *texts(this, other), weight)
 
 
-def _each(within: str, this: Mapping[str, Any], other: Mapping[str, Any]) -> list[Difference | None]:
+def _each(within: str, this: Mapping[str, Any], other: Mapping[str, Any]) -> list[Mismatch | None]:
     return [
         _compared(f"{within}{name}", this.get(name, _NOTHING), other.get(name, _NOTHING), "numbers")
         for name in dict.fromkeys((*this, *other))
     ]
 
 
-def _hyperparameter(name: str, this: Trial, other: Trial) -> Difference | None:
+def _hyperparameter(name: str, this: Trial, other: Trial) -> Mismatch | None:
     """One that acts through an integer differs where that does."""
     found = _compared(
         name, this.hyperparameters.get(name, _NOTHING), other.hyperparameters.get(name, _NOTHING), "numbers"
@@ -125,8 +125,8 @@ def _hyperparameter(name: str, this: Trial, other: Trial) -> Difference | None:
     means = [", ".join(f"{key} {short(value)}" for key, value in (each or {}).items()) for each in meant]
     one, two = (f"{text} ({mean})" for text, mean in zip((found.this, found.other), means, strict=True))
     if meant[0] == meant[1]:
-        return Difference(found.name, one, two, "nothing", "acts through the same integer")
-    return Difference(found.name, one, two, "numbers")
+        return Mismatch(found.name, one, two, "nothing", "acts through the same integer")
+    return Mismatch(found.name, one, two, "numbers")
 
 
 def _text(value: Any) -> str:
