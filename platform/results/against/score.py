@@ -1,14 +1,16 @@
 """By how much two rows differ, with an interval: paired by seed where a seed means the same on both sides."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from platform.records.record import ORACLE_MIOU, TARGET_TEST, Record
 from platform.records.trial import Trial
+from platform.results.comparison import paired
 from platform.results.statistics.intervals import interval, welch_interval
+from platform.results.statistics.significance import LEVEL
 from platform.scores import metrics
 from platform.shifts.labels import NUM_CLASSES, Groups
 
@@ -47,11 +49,15 @@ class Gap:
     """Behind it, on either side."""
     why: str = ""
     """Why it is not paired."""
+    p: float = math.nan
+    """Of the paired t-test, or Welch's, adjusted for all rows that are tested with it; nan where there is no test."""
+    detectable: float = math.nan
+    """The smallest true difference that these seeds find with 80 % power, among all rows that are tested."""
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval excludes 0."""
-        return abs(self.miou) > self.half_width
+    def told(self) -> bool:
+        """Whether it is told from chance, as differences of a table are: by its p, and by its size."""
+        return self.p <= LEVEL and abs(self.miou) >= self.detectable
 
 
 def gap(this: Half, other: Half, same_draws: bool) -> Gap:
@@ -63,7 +69,7 @@ def gap(this: Half, other: Half, same_draws: bool) -> Gap:
     common = sorted(this.miou.keys() & other.miou.keys())
     counts = len(this.miou), len(other.miou)
     if common and this.miou.keys() == other.miou.keys() and all(this.ids[seed] == other.ids[seed] for seed in common):
-        return Gap(*_paired(this, other, common), "same trials", counts)
+        return Gap(*interval(paired(this.miou, other.miou)), "same trials", counts)
     if this.trial is None or other.trial is None or not min(counts):
         return Gap(math.nan, math.nan, "no score", counts)
     why = unpaired(this.trial, other.trial, same_draws)
@@ -72,8 +78,8 @@ def gap(this: Half, other: Half, same_draws: bool) -> Gap:
     if why:
         return Gap(*welch_interval([*this.miou.values()], [*other.miou.values()]), "Welch", counts, why)
     if max(counts) <= 1:
-        return Gap(*_paired(this, other, common), "one run each", counts)
-    return Gap(*_paired(this, other, common), "paired", (len(common), len(common)))
+        return Gap(*interval(paired(this.miou, other.miou)), "one run each", counts)
+    return Gap(*interval(paired(this.miou, other.miou)), "paired", (len(common), len(common)))
 
 
 def unpaired(this: Trial, other: Trial, same_draws: bool) -> str:
@@ -129,9 +135,3 @@ def _groups(trial: Trial) -> Groups | None:
 
 def _images(trial: Trial) -> dict[str, object]:
     return {name: value for name, value in trial.shift.items() if name not in ("few", "groups")}
-
-
-def _paired(this: Half, other: Half, seeds: Sequence[int]) -> tuple[float, float]:
-    if not seeds:
-        return math.nan, math.nan
-    return interval([this.miou[seed] - other.miou[seed] for seed in seeds])

@@ -1,11 +1,13 @@
 """Two studies, or two trials, side by side: their rows, what differs in each, and what differs in all."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from platform.records.record import ArmHeader, Ask, Record, StudyHeader
 from platform.results.against import score
+from platform.results.against.chance import judged
 from platform.results.against.mismatches import ABSENT, Mismatch, Weight, circumstances, mismatches, texts
 from platform.results.against.promise import Promise, parting, promise
 from platform.results.against.score import Gap, Half
@@ -90,8 +92,8 @@ def studies(this: Side, other: Side) -> SideBySide:
     tables = tuple(tabulate(side.header, side.asks, side.by_arm) for side in (this, other))
     arms = tuple({arm.name: arm for arm in side.header.arms} for side in (this, other))
     common = [name for name in arms[0] if name in arms[1]]
-    rows = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables) for name in common]
-    rows, everywhere = _apart(rows)
+    found = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables) for name in common]
+    rows, everywhere = _apart(_judged(found))
     lacking = [row for table in tables for row in table.rows if row.arm in common and row.troubles.seeds_missing]
     return SideBySide(
         this=this.label,
@@ -161,6 +163,12 @@ def _pair(
     return RowPair(name, this, other, score.gap(this, other, score.draw_alike(this, other)), tuple(found))
 
 
+def _judged(rows: Sequence[RowPair]) -> list[RowPair]:
+    """The rows, their differences in mIoU tested together."""
+    gaps = judged([(row.this, row.other, row.gap) for row in rows])
+    return [dataclasses.replace(row, gap=gap) for row, gap in zip(rows, gaps, strict=True)]
+
+
 def _with_origins(mismatch: Mismatch, this: ArmHeader, other: ArmHeader) -> Mismatch:
     """A setting that differs, with where its values come from where that is not the same."""
     origins = [_origin(mismatch.name, arm) for arm in (this, other)]
@@ -170,7 +178,7 @@ def _with_origins(mismatch: Mismatch, this: ArmHeader, other: ArmHeader) -> Mism
     if said == ["given", "given"]:
         return mismatch
     note = f"both {said[0]}" if said[0] == said[1] else f"{said[0]}, {said[1]}"
-    return Mismatch(mismatch.name, mismatch.this, mismatch.other, mismatch.weight, note)
+    return dataclasses.replace(mismatch, note=note)
 
 
 def _origin(name: str, arm: ArmHeader) -> str:
@@ -214,14 +222,7 @@ def _apart(rows: Sequence[RowPair]) -> tuple[list[RowPair], list[Mismatch]]:
         return [*rows], []
     alike = [each for each in known[0].mismatches if all(each in row.mismatches for row in known)]
     return [
-        RowPair(
-            row.name,
-            row.this,
-            row.other,
-            row.gap,
-            tuple(each for each in row.mismatches if each not in alike),
-        )
-        for row in rows
+        dataclasses.replace(row, mismatches=tuple(each for each in row.mismatches if each not in alike)) for row in rows
     ], alike
 
 

@@ -7,6 +7,7 @@ from rich.cells import cell_len, set_cell_size
 
 from platform.records.plain import legible
 from platform.results.against.mismatches import Mismatch, Weight
+from platform.results.against.score import Gap
 from platform.results.against.side_by_side import RowPair, SideBySide
 from platform.results.lines import arms_listed, hanging, padded
 
@@ -79,7 +80,7 @@ def _gap(row: RowPair) -> str:
         return "-  "
     if row.gap.way == "same trials" and not row.gap.miou:
         return "equal  "
-    star = " *" if row.gap.excludes_zero and row.gap.way != "same trials" else "  "
+    star = " *" if row.gap.told else "  "
     return _plus_minus(row.gap.miou, row.gap.half_width, "+") + star
 
 
@@ -104,9 +105,25 @@ def _reading(both: SideBySide) -> str:
     if "Welch" in ways:
         whys = dict.fromkeys(row.gap.why for row in both.rows if row.gap.way == "Welch")
         said.append(f"Welch: of two samples of unequal variance, not paired because of {'; '.join(whys)}.")
-    if any(row.gap.excludes_zero and row.gap.way != "same trials" for row in both.rows):
-        said.append("* where the interval excludes 0, row by row: of rows that do not differ it marks one in twenty.")
-    return " ".join(said)
+    return " ".join([*said, *_marks([row.gap for row in both.rows if not math.isnan(row.gap.p)])])
+
+
+def _marks(tested: Sequence[Gap]) -> list[str]:
+    """When a row is marked, and what was adjusted for."""
+    if not tested:
+        return []
+    ways, number = {gap.way for gap in tested}, len(tested)
+    test = "Welch's t-test" if ways == {"Welch"} else "the paired t-test"
+    test += ", of Welch's for rows that are not paired" if len(ways) > 1 else ""
+    adjusted = f", adjusted by Holm's method for the {number} rows that are tested," if number > 1 else ""
+    alone = " (one row is tested: nothing is to be adjusted for)" if number == 1 else ""
+    sizes = sorted(gap.detectable for gap in tested)
+    least = " to ".join(dict.fromkeys(f"{size:.3f}" for size in (sizes[0], sizes[-1])))
+    return [
+        f"* where two things hold: p of {test}{adjusted} is at most 0.05{alone}; and the difference is at least what "
+        f"so many seeds find four times out of five by the spread that rows have, here {least}. A row without it is "
+        "not told apart by so many seeds."
+    ]
 
 
 def _differing(both: SideBySide, weight: Weight) -> str:

@@ -1,11 +1,11 @@
-"""Intervals for means over few seeds, and for the difference of two: Student's t, Welch's, and the bootstrap."""
+"""Intervals for means over few seeds, for the difference of two, and its p: Student's t, Welch's, and the bootstrap."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 LEAST_BOOTSTRAPPED = 10
@@ -56,13 +56,38 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     difference = float(np.mean(first) - np.mean(second))
     if min(len(first), len(second)) == 1:
         return difference, math.nan
+    deviation, freedom = _welch(first, second)
+    return difference, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * deviation if deviation else 0.0
+
+
+def welch_p(first: Sequence[float], second: Sequence[float]) -> float:
+    """The two-sided p-value of Welch's t for the difference of two means, of samples that share nothing.
+
+    T = difference / sqrt(a + b) on v degrees of freedom, with a, b and v as in `welch_interval`. nan for fewer than two
+    values on either side; without any spread 0 for means that differ, and 1 for equal ones.
+    """
+    if min(len(first), len(second)) < 2:
+        return math.nan
+    difference = float(np.mean(first) - np.mean(second))
+    deviation, freedom = _welch(first, second)
+    if not deviation:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stdtr(freedom, -abs(difference) / deviation))
+
+
+def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """The standard deviation of a difference of two means, and its degrees of freedom."""
     one, two = (float(np.var(values, ddof=1)) / len(values) for values in (first, second))
-    if not one + two:
-        return difference, 0.0
+    return math.sqrt(one + two), welch_freedom((one, two), (len(first), len(second)))
+
+
+def welch_freedom(variances: tuple[float, float], numbers: tuple[int, int]) -> float:
+    """The v of `welch_interval`, by the variances of two means, each of so many values; nan where both are 0."""
+    if not sum(variances):
+        return math.nan
     # Of shares, since the square of a tiny variance may be 0.
-    share = one / (one + two)
-    freedom = 1 / (share**2 / (len(first) - 1) + (1 - share) ** 2 / (len(second) - 1))
-    return difference, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(one + two)
+    share = variances[0] / sum(variances)
+    return 1 / (share**2 / (numbers[0] - 1) + (1 - share) ** 2 / (numbers[1] - 1))
 
 
 def quantile(number: int, looks: int = 1) -> float:

@@ -85,14 +85,14 @@ def test_one_run_each_gives_no_interval() -> None:
     assert found.way == "one run each"
     assert found.miou == pytest.approx(-0.1)
     assert math.isnan(found.half_width)
-    assert not found.excludes_zero
+    assert not found.told
 
 
 def test_a_side_without_scores_gives_no_difference() -> None:
     found = gap(half(scores(0, 3)), half({}), same_draws=True)
     assert (found.way, found.seeds) == ("no score", (3, 0))
     assert math.isnan(found.miou)
-    assert not found.excludes_zero
+    assert not found.told
 
 
 def test_trials_of_the_same_ids_are_named_as_such() -> None:

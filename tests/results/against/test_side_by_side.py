@@ -192,6 +192,25 @@ def test_a_broken_promise_comes_first_and_loud() -> None:
     assert "and 16 more" in text
 
 
+def test_rows_are_marked_by_tests_of_all_of_them_and_the_text_says_so() -> None:
+    this, other = side(), side(trial={"steps": 800})
+    qualities = {arm.name: 0.3 + 0.2 * number for number, arm in enumerate(this.header.arms)}
+    asks, records = invented.full(this.header, qualities)
+    this = dataclasses.replace(this, asks=asks, records=records, by_arm=dict.fromkeys(qualities, records))
+    found = studies(this, other)
+    tested = [row.gap for row in found.rows]
+    assert [each.way for each in tested] == ["paired"] * 3
+    text = render(found)
+    for row in found.rows:
+        line = next(line for line in text.splitlines() if line.startswith(row.name))
+        assert (" *" in line) is row.gap.told
+    said = " ".join(text.split())
+    assert "p of the paired t-test, adjusted by Holm's method for the 3 rows that are tested, is at most 0.05;" in said
+    sizes = sorted(each.detectable for each in tested)
+    assert f"by the spread that rows have, here {sizes[0]:.3f}. A row without it" in said
+    assert "adjusted" not in render(studies(this, this)), "there is nothing to test"
+
+
 def test_two_trials_are_compared() -> None:
     _, asks, records, _ = invented.made(*NAMES)
     one, two = (records[ask.trial.id] for ask in asks if (ask.phase, ask.number) == ("confirm", 0) and ask.arm != "FDA")

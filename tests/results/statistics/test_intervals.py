@@ -14,7 +14,9 @@ from platform.results.statistics.intervals import (
     bias_corrected,
     bootstrapped,
     interval,
+    welch_freedom,
     welch_interval,
+    welch_p,
 )
 
 
@@ -94,9 +96,13 @@ def test_bounds_hold_their_ends_and_no_bounds_hold_nothing() -> None:
 def test_the_difference_of_two_samples_agrees_with_scipys_welch(seed: int) -> None:
     random = np.random.default_rng(seed)
     first, second = (random.normal(0.3, random.uniform(1e-4, 0.1), random.integers(2, 9)).tolist() for _ in range(2))
-    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    theirs = stats.ttest_ind(first, second, equal_var=False)
+    low, high = theirs.confidence_interval(0.95)
     difference, half_width = welch_interval(first, second)
     assert (difference - half_width, difference + half_width) == pytest.approx((low, high))
+    assert welch_p(first, second) == welch_p(second, first) == pytest.approx(theirs.pvalue, rel=1e-9)
+    variances = float(np.var(first, ddof=1)) / len(first), float(np.var(second, ddof=1)) / len(second)
+    assert welch_freedom(variances, (len(first), len(second))) == pytest.approx(theirs.df)
 
 
 def test_two_samples_of_unequal_spread_are_covered_in_95_of_100_studies() -> None:
@@ -110,7 +116,12 @@ def test_a_sample_of_one_value_gives_no_interval_and_of_none_no_difference() -> 
     assert welch_interval([0.3], [0.1, 0.2])[0] == pytest.approx(0.15)
     assert math.isnan(welch_interval([0.3], [0.1, 0.2])[1])
     assert all(map(math.isnan, welch_interval([], [0.1, 0.2])))
+    assert math.isnan(welch_p([0.3], [0.1, 0.2]))
+    assert math.isnan(welch_p([], [0.1, 0.2]))
 
 
 def test_two_samples_without_any_spread_differ_by_exactly_so_much() -> None:
     assert welch_interval([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.0)
+    assert welch_p([0.5, 0.5], [0.25, 0.25]) == 0.0
+    assert welch_p([0.5, 0.5], [0.5, 0.5, 0.5]) == 1.0
+    assert math.isnan(welch_freedom((0.0, 0.0), (2, 2)))
