@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,8 +22,7 @@ from platform.records.store import JOURNAL, Store, is_study_name
 from platform.shifts.definition.owners import is_users
 
 if TYPE_CHECKING:
-    from platform.results.against.proposal import Unsaid
-    from platform.results.against.proposal.design import Before
+    from platform.results.against.proposal import Around, Proposal, Unsaid
     from platform.results.against.side_by_side import RowPair, Side, SideBySide
 
 TRIAL = re.compile(r"(?:(?P<results>.+)/trials/)?(?P<id>[0-9a-f]{12})/?")
@@ -210,55 +209,81 @@ def _files(
 ) -> list[str]:
     """Write the files of one row, and say what they are. Raises _NoProposal, and OSError."""
     from platform.results.against import proposal as proposals
-    from platform.results.against.side_by_side import deciding
 
-    assert row.this.trial is not None
-    assert row.other.trial is not None
-    budget, (folder, stem) = file.study.budget, place
     try:
-        arm = None if this is None else next(arm for arm in this.header.arms if arm.name == row.name)
-        before = [] if this is None or arm is None else proposals.rows_before(this.header, this.asks, arm)
-        if arm is None and row.this.trial.after:
-            raise proposals.Unsayable("it begins from trials of other rows; compare the studies")
-        seeds = max(len(row.this.miou), len(row.other.miou), (file.study if this is None else this.header).seeds)
-        own = _own(file.study)
-        alone = deciding(row, found)
-        if not alone:
-            return []
-        if len(alone) == 1 and alone[0].name != "code":
-            raise _NoProposal(f"{alone[0].name} alone differs, so that the difference above is what it does")
-        factors = proposals.factors_between(row.this.trial, row.other.trial, own)
-        if not _begin_alike(before, found, own):
-            raise _NoProposal("what it begins from differs by itself, and is to be explained first")
-        besides = proposals.unsaid(factors, (*row.mismatches, *found.everywhere))
-        proposal = proposals.propose(
-            row.this.trial, row.other.trial, before, arm.after if arm else (), budget, seeds, own
-        )
+        made = _proposal(file, row, found, this)
     except proposals.Unsayable as why:
         raise _NoProposal(f"{why}") from why
-    if proposal is None:
-        raise _NoProposal("nothing differs that a study file can say", besides)
+    if made is None:
+        return []
+    proposal, besides = made
     question = f"Which setting makes {row.name} of other differ from that of this?"
     if this is None:
         question = "Which setting makes the other trial differ from this one?"
-    made = proposals.sources(proposal, question, (found.this, found.other), [*map(str, besides)])
+    folder, stem = place
+    sources = proposals.sources(proposal, question, (found.this, found.other), [*map(str, besides)])
     lines = [f"{row.name}: {', '.join(factor.name for factor in proposal.factors)}"]
-    for number, (source, each) in enumerate(made, start=1):
-        path = folder / (f"{stem}-{number}.py" if len(made) > 1 else f"{stem}.py")
+    for number, (source, each) in enumerate(sources, start=1):
+        path = folder / (f"{stem}-{number}.py" if len(sources) > 1 else f"{stem}.py")
         write_whole(path, source.encode())
         rows = len(each.study.arms)
         lines.append(f"  {shown(path)}  ({rows} row{'s' * (rows > 1)}, {each.study.seeds} seeds)")
     return lines
 
 
-def _begin_alike(before: "Sequence[Before]", found: "SideBySide", own: Collection[str]) -> bool:
+def _proposal(
+    file: StudyFile, row: "RowPair", found: "SideBySide", this: "Side | None"
+) -> "tuple[Proposal, list[Unsaid]] | None":
+    """The studies that would tell of a row, and what they cannot say; None where it does not differ.
+
+    Raises _NoProposal, and Unsayable.
+    """
+    from platform.results.against import proposal as proposals
+    from platform.results.against.side_by_side import deciding
+
+    assert row.this.trial is not None
+    assert row.other.trial is not None
+    around = _around(file, row, this)
+    alone = deciding(row, found)
+    if not alone:
+        return None
+    if len(alone) == 1 and alone[0].name != "code":
+        raise _NoProposal(f"{alone[0].name} alone differs, so that the difference above is what it does")
+    factors = proposals.factors_between(row.this.trial, row.other.trial, around.own)
+    if not _begin_alike(around, found):
+        raise _NoProposal("what it begins from differs by itself, and is to be explained first")
+    besides = proposals.unsaid(factors, (*row.mismatches, *found.everywhere))
+    proposal = proposals.propose(row.this.trial, row.other.trial, around)
+    if proposal is None:
+        raise _NoProposal("nothing differs that a study file can say", besides)
+    return proposal, besides
+
+
+def _around(file: StudyFile, row: "RowPair", this: "Side | None") -> "Around":
+    """What a proposal's rows have around them, as the compared row has it in its study. Raises Unsayable."""
+    from platform.results.against import proposal as proposals
+
+    assert row.this.trial is not None
+    arm = None if this is None else next(arm for arm in this.header.arms if arm.name == row.name)
+    if arm is None and row.this.trial.after:
+        raise proposals.Unsayable("it begins from trials of other rows; compare the studies")
+    return proposals.Around(
+        before=[] if this is None or arm is None else proposals.rows_before(this.header, this.asks, arm),
+        after=arm.after if arm else (),
+        budget=file.study.budget,
+        seeds=max(len(row.this.miou), len(row.other.miou), (file.study if this is None else this.header).seeds),
+        own=_own(file.study),
+    )
+
+
+def _begin_alike(around: "Around", found: "SideBySide") -> bool:
     """Whether what a row comes after differs only in what all rows of a study share. Raises Unsayable."""
     from platform.results.against.proposal import factors_between
 
     pairs = {row.name: row for row in found.rows}
-    others = [(each.trial, pairs[each.name].other.trial) for each in before if each.name in pairs]
-    return len(others) == len(before) and all(
-        other is not None and all(factor.is_the_studys for factor in factors_between(trial, other, own))
+    others = [(each.trial, pairs[each.name].other.trial) for each in around.before if each.name in pairs]
+    return len(others) == len(around.before) and all(
+        other is not None and all(factor.is_the_studys for factor in factors_between(trial, other, around.own))
         for trial, other in others
     )
 

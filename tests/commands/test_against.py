@@ -15,7 +15,9 @@ from platform.commands.study import main
 from platform.records.archive import set_aside
 from platform.records.record import Ask
 from platform.records.store import Store
+from platform.results.ablation.effects import Ablation, ablations
 from platform.results.against.text import BROKEN
+from platform.results.aggregation import tabulate
 from platform.results.statistics.intervals import interval
 from platform.scores import metrics
 from tests.support.refusals import refused
@@ -92,6 +94,14 @@ def scores(folder: Path, study: str, arm: str) -> list[float]:
     return [metrics.cityscapes(matrix, header.groups).miou for matrix in found]
 
 
+def effects_of(results: Path, path: Path) -> tuple[Ablation, ...]:
+    """The ablations in the table of a study that is trained to its end."""
+    ledger = train(path, results)
+    header = Store(results).journal(path.stem).header
+    assert header is not None
+    return ablations(tabulate(header, ledger.asks, ledger.by_arm()))
+
+
 @pytest.mark.parametrize("how", ["name", "file", "folder"])
 def test_another_study_is_named_in_any_way(how: str, folder: Path, run: Run) -> None:
     other = {"name": "second", "file": folder / "second.py", "folder": folder / "results" / "second"}[how]
@@ -118,15 +128,34 @@ def test_the_study_that_would_tell_trains_only_what_is_between_its_ends(folder: 
     assert str(path) in text
     before = {each.name for each in (folder / "results" / "trials").iterdir()}
     train(path, folder / "results")
-    assert {row.name for row in load(path).study.rows} == {"this", "beta=0.2", "learning_rate=0.02", "other"}
+    between = {"this without beta=0.1", "this without learning_rate=0.05"}
+    assert {row.name for row in load(path).study.rows} == {"this", "this bare"} | between
+    assert "The row 'this bare' is other." in " ".join(path.read_text(encoding="utf-8").split())
     for seed in (1, 2):
         assert asked(folder, path.stem, "this", seed).trial.id == asked(folder, "first", "FDA", seed).trial.id
-        assert asked(folder, path.stem, "other", seed).trial.id == asked(folder, "second", "FDA", seed).trial.id
+        assert asked(folder, path.stem, "this bare", seed).trial.id == asked(folder, "second", "FDA", seed).trial.id
     new = {each.name for each in (folder / "results" / "trials").iterdir()} - before
-    between = {
-        asked(folder, path.stem, arm, seed).trial.id for arm in ("beta=0.2", "learning_rate=0.02") for seed in (1, 2)
-    }
-    assert new == between
+    assert new == {asked(folder, path.stem, arm, seed).trial.id for arm in between for seed in (1, 2)}
+
+
+def test_the_table_of_the_study_that_would_tell_says_what_each_setting_is_worth(
+    folder: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The effects of two settings add up to the difference between the ends."""
+    _, text = run("second")
+    (path,) = proposed(folder)
+    (found,) = effects_of(folder / "results", path)
+    effects = {each.contrast.name: each.worth.miou for each in found.effects}
+    assert [*effects] == ["beta=0.1", "learning_rate=0.05", "beta=0.1 x learning_rate=0.05"]
+    this, other = (scores(folder, study, "FDA") for study in ("first", "second"))
+    gap = sum(this) / 2 - sum(other) / 2
+    assert effects["beta=0.1"] + effects["learning_rate=0.05"] == pytest.approx(gap)
+    assert f"{gap:+.3f}" in text
+    assert main([str(path), "--report", "--results", str(folder / "results")]) == 0
+    assert r"beta=0.1 x learning\_rate=0.05" in (folder / "results" / path.stem / "table.md").read_text(
+        encoding="utf-8"
+    )
+    capsys.readouterr()
 
 
 def test_settings_that_all_rows_share_are_told_apart_in_files_of_their_own(folder: Path, run: Run) -> None:
@@ -139,20 +168,26 @@ def test_settings_that_all_rows_share_are_told_apart_in_files_of_their_own(folde
     for path in (first, second):
         study = load(path).study
         ids |= {row.name: row.trial({}, 1, study.shift.identity()).id for row in study.rows}
-    assert ids.keys() == {"this", "beta=0.2", "steps=12", "other"}
+    assert ids.keys() == {"this", "this without beta=0.1", "steps=12", "steps=12 without beta=0.1"}
     assert ids["this"] == asked(folder, "first", "FDA").trial.id
-    assert ids["other"] == asked(folder, "longer", "FDA").trial.id
+    assert ids["steps=12 without beta=0.1"] == asked(folder, "longer", "FDA").trial.id
+    assert "The row 'steps=12 without beta=0.1' is other." in " ".join(second.read_text(encoding="utf-8").split())
 
 
-def test_a_proposal_can_be_planned_and_made_small(folder: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run("second")
-    (path,) = proposed(folder)
-    assert main([str(path), "--plan", "--results", str(folder / "results")]) == 0
-    assert "would be refused" not in capsys.readouterr().err
-    smoke = folder / "smoke.py"
-    text = path.read_text(encoding="utf-8")
-    smoke.write_text(f"{text.replace('study = Study(', 'made = [Study(')}]\nstudy = made[0].smoke()\n")
-    assert train(smoke, folder / "small").asks
+@pytest.mark.parametrize("other", ["second", "longer"])
+def test_a_proposal_can_be_planned_and_made_small(
+    other: str, folder: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows of `--smoke` are trained, and their table has the effects, of which one seed tells none."""
+    run(other)
+    for path in proposed(folder):
+        assert main([str(path), "--plan", "--results", str(folder / "results")]) == 0
+        assert "would be refused" not in capsys.readouterr().err
+        smoke = folder / f"small_{path.name}"
+        text = path.read_text(encoding="utf-8")
+        smoke.write_text(f"{text.replace('study = Study(', 'made = [Study(')}]\nstudy = made[0].smoke()\n")
+        (found,) = effects_of(folder / "small", smoke)
+        assert all(each.worth.seeds == 1 and not each.worth.told for each in found.effects)
 
 
 def test_two_trials_are_named_by_their_ids(folder: Path, run: Run) -> None:
@@ -163,7 +198,8 @@ def test_two_trials_are_named_by_their_ids(folder: Path, run: Run) -> None:
     assert "One run has no interval: the difference" in text
     assert run(two) == (code, text), "the trial of the file's study that is most like the other"
     (path,) = proposed(folder)
-    assert load(path).study.arms.keys() == {"this", "beta=0.2", "learning_rate=0.02", "other"}
+    between = {"this without beta=0.1", "this without learning_rate=0.05"}
+    assert load(path).study.arms.keys() == {"this", "this bare"} | between
 
 
 def test_trials_of_other_results_are_named_by_their_folders(folder: Path, run: Run) -> None:

@@ -19,6 +19,7 @@ from platform.records.record import Ask
 from platform.records.trial import Trial
 from platform.results.against.mismatches import Mismatch, mismatches
 from platform.results.against.proposal import (
+    Around,
     Unsayable,
     factors_between,
     propose,
@@ -57,7 +58,7 @@ def trial(made: Study, name: str = "row", seed: int = 1, after: tuple[str, ...] 
 def written(folder: Path, this: Trial, other: Trial, **given: Any) -> list[Path]:
     """The files of a proposal, in their order."""
     usual: dict[str, Any] = {"before": [], "after": (), "budget": Budget(steps=1, evaluations=1), "seeds": 3, "own": ()}
-    proposal = propose(this, other, **usual | given)
+    proposal = propose(this, other, Around(**usual | given))
     assert proposal is not None
     said = [*map(str, unsaid(proposal.factors, mismatches(this, other)))]
     paths = []
@@ -136,8 +137,7 @@ def test_the_ends_of_a_proposal_are_the_trials_that_are_on_record(pair: tuple[St
         assert not rows.keys() & found.keys(), "every combination is a row of one file"
         found |= rows
         assert load(path).study.smoke().arms.keys() == rows.keys()
-    assert found["this"] == this.id
-    assert found["other"] == other.id
+    assert {this.id, other.id} <= {*found.values()}
     assert len({*found.values()}) == len(found), "no two rows are one trial"
     number = len(factors_between(this, other, ()))
     assert len(found) == (2**number if number <= 3 else 2 * number + 2)
@@ -156,8 +156,9 @@ def test_a_row_of_a_full_factorial_differs_from_this_in_what_its_name_says(tmp_p
     made = load(path).study
     for row in made.rows:
         values = {each.name for each in mismatches(this, row.trial({}, 1, this.shift))}
-        said = {part.split("=")[0] for part in row.name.split(", ")} - {"this"}
-        assert values == ({"beta", "learning_rate", "optimiser"} if row.name == "other" else said)
+        assert row.arm.cell is not None
+        assert values == {part.split("=")[0] for part, has in row.arm.cell.parts if not has}
+        assert all(f"{name}=" in row.name for name in values) or "alone" in row.name or row.name == "this bare"
     assert made.reference == "this"
     assert made.seeds == 3
 
@@ -169,8 +170,8 @@ def test_rows_of_many_settings_go_one_step_from_either_end(tmp_path: Path) -> No
     steps = {name: (len(mismatches(this, row)), len(mismatches(row, other))) for name, row in rows.items()}
     assert sorted(steps.values()) == sorted([(0, 5), (5, 0), *[(1, 4)] * 5, *[(4, 1)] * 5])
     assert [name for name, (_, left) in steps.items() if left == 1] == [
-        f"other, but {name}"
-        for name in ("threshold=0.9", "momentum=0.9", "weight_decay=0.0001", "power=0.9", "warm_up=0")
+        f"other without {name}"
+        for name in ("threshold=0.8", "momentum=0.5", "weight_decay=0", "power=0.5", "warm_up=0.25")
     ]
 
 
@@ -222,7 +223,7 @@ def test_the_rows_before_a_row_come_in_their_order() -> None:
 def test_trials_that_are_equal_to_a_study_file_need_none() -> None:
     this = trial(study({"row": Arm(FDA, beta=0.1)}))
     other = dataclasses.replace(this, code="another code")
-    assert propose(this, other, [], (), Budget(steps=1, evaluations=1), 3, ()) is None
+    assert propose(this, other, Around([], (), Budget(steps=1, evaluations=1), 3, ())) is None
     assert str(unsaid([], mismatches(this, other))[0]).startswith(f"code: {this.code} in this, another code in other")
 
 
@@ -278,11 +279,11 @@ def test_texts_of_records_stay_texts_in_a_proposal(evil: str, tmp_path: Path) ->
     before = [Before(evil, trial(study({"a": Arm(SourceOnly)}), "a"), ())]
     budget = Budget(steps=1, evaluations=1)
     if legible(evil) == evil:
-        proposal = propose(this, other, before, (evil,), budget, 3, ())
+        proposal = propose(this, other, Around(before, (evil,), budget, 3, ()))
     else:
         with pytest.raises(Unsayable, match="an arm's name must be one line"):
-            propose(this, other, before, (evil,), budget, 3, ())
-        proposal = propose(this, other, [], (), budget, 3, ())
+            propose(this, other, Around(before, (evil,), budget, 3, ()))
+        proposal = propose(this, other, Around([], (), budget, 3, ()))
     assert proposal is not None
     besides = [*map(str, unsaid(proposal.factors, mismatches(this, other)))]
     assert besides
@@ -292,7 +293,7 @@ def test_texts_of_records_stay_texts_in_a_proposal(evil: str, tmp_path: Path) ->
         path = tmp_path / "proposed.py"
         path.write_bytes(source.encode("utf-8"))
         allowed(ast.parse(path.read_bytes()))
-        assert load(path).study.arms.keys() >= {"this", "other"}
+        assert load(path).study.arms.keys() >= {"this", "this bare"}
 
 
 @pytest.mark.parametrize("evil", EVIL[:8], ids=itertools.count())

@@ -194,12 +194,13 @@ def test_a_broken_promise_comes_first_and_loud() -> None:
 
 def test_rows_are_marked_by_tests_of_all_of_them_and_the_text_says_so() -> None:
     this, other = side(), side(trial={"steps": 800})
-    qualities = {arm.name: 0.3 + 0.2 * number for number, arm in enumerate(this.header.arms)}
+    qualities = {"source only": 0.3, "FDA": 0.1, "adversarial": 0.5}
     asks, records = invented.full(this.header, qualities)
     this = dataclasses.replace(this, asks=asks, records=records, by_arm=dict.fromkeys(qualities, records))
     found = studies(this, other)
     tested = [row.gap for row in found.rows]
     assert [each.way for each in tested] == ["paired"] * 3
+    assert [row.name for row in found.rows if row.gap.told] == ["FDA"]
     text = render(found)
     for row in found.rows:
         line = next(line for line in text.splitlines() if line.startswith(row.name))

@@ -10,6 +10,8 @@ from platform.networks.hyperparameters import field_names, field_values
 from platform.networks.network import Architecture
 from platform.records.plain import legible
 from platform.results.against.proposal.design import Proposal, Proposed
+from platform.results.against.proposal.factors import OTHER, THIS
+from platform.results.against.proposal.parts import Ablated, Part
 from platform.results.against.proposal.setup import Call, shift_of
 from platform.training.recipe import Recipe
 
@@ -38,14 +40,9 @@ def _file(
     unsaid: Sequence[str],
 ) -> str:
     factors = "; ".join(f"{factor.name}, {factor.this} or {factor.other}" for factor in proposal.factors)
-    design = (
-        "Every combination is a row: what each setting does, and what settings do to each other, can be read off."
-        if proposal.is_full
-        else "Rows are this with one setting as in the other, and the other with one as in this."
-    )
     paragraphs = [
         question,
-        f"this is {ends[0]}; other is {ends[1]}. Between them: {factors}. {design}",
+        f"this is {ends[0]}; other is {ends[1]}. Between them: {factors}. {_rows(proposal, file)}",
         *([f"File {number[0]} of {number[1]}: {'; '.join(file.shared)}."] if number else []),
         "Nothing is searched: each row has the values that it says. Both ends are trials on record, which are not "
         "trained again where the code that trains has not changed and their results lie in the same folder.",
@@ -56,6 +53,21 @@ def _file(
     if comments:
         comments = ["# What differs besides, and this file cannot say:", *comments, ""]
     return "\n".join([f'"""{docstring}', '"""', "", *comments, *_imports(file), "", *_study(file)]) + "\n"
+
+
+def _rows(proposal: Proposal, file: Proposed) -> str:
+    """What the rows are, and which of them are the ends."""
+    said = (
+        "Every combination is a row: what each setting does, and what settings do to each other, can be read off."
+        if proposal.is_full
+        else "Rows are this with one setting as in the other, and the other with one as in this."
+    )
+    if any(isinstance(block, Ablated) for block in file.blocks):
+        said += " The table says what each setting is worth: a row without it has the other end's."
+    whole = frozenset(factor.name for factor in proposal.factors)
+    ends = ((THIS, frozenset[str]()), (OTHER, whole))
+    found = [(row, end) for row in file.rows for end, changed in ends if row.changed == changed]
+    return " ".join([said, *(f'The row "{row.name}" is {end}.' for row, end in found if row.name != end)])
 
 
 def _words(text: str) -> str:
@@ -75,7 +87,9 @@ def _imports(file: Proposed) -> list[str]:
     networks = [type(value).__name__ for value in described if isinstance(value, Architecture)]
     _, call = _shift(file)
     nested = [each.function for _, each in call.named if isinstance(each, Call)]
-    words = ["Arm", "Budget", "Study", *(["Recipe"] if _shared(study) else [])]
+    designs = [type(block.design).__name__ for block in file.blocks if isinstance(block, Ablated)]
+    words = ["Arm", "Budget", "Study", *(["Recipe"] if _shared(study) else []), *designs]
+    words += ["ablate"] if designs else []
     return [
         _import("platform.methods", used),
         *([_import("platform.networks", networks)] if networks else []),
@@ -98,7 +112,10 @@ def _study(file: Proposed) -> list[str]:
     spent = {"steps": budget.steps, "evaluations": budget.evaluations} | {
         name: getattr(budget, name) for name, value in default.items() if getattr(budget, name) != value
     }
-    arms = [line for name, arm in study.arms.items() for line in _row(name, arm, shared)]
+    rows = {row.name for row in file.rows}
+    arms = [line for name, arm in study.arms.items() if name not in rows for line in _row(name, arm, shared)]
+    for block in file.blocks:
+        arms += _ablation(block, shared) if isinstance(block, Ablated) else _row(block.name, block.arm, shared)
     recipe = [f"{STEP}recipe={_said(Call('Recipe', (), tuple(shared.items())))},"] if shared else []
     return [
         "study = Study(",
@@ -120,19 +137,44 @@ def _shift(file: Proposed) -> tuple[object, Call]:
 
 
 def _row(name: str, arm: Arm, shared: Mapping[str, Any]) -> list[str]:
+    return _laid(2, f"{_said(name)}: Arm(", _given(arm, shared), f"){_carried(arm)},")
+
+
+def _ablation(made: Ablated, shared: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{2 * STEP}**ablate(",
+        *_laid(3, "Arm(", _given(made.arm, shared), f"){_carried(made.arm)},"),
+        f"{3 * STEP}{{",
+        *(line for part in made.parts for line in _part(part)),
+        f"{3 * STEP}}},",
+        f"{3 * STEP}{type(made.design).__name__}(),",
+        f"{3 * STEP}name={_said(made.name)},",
+        f"{2 * STEP}),",
+    ]
+
+
+def _part(part: Part) -> list[str]:
+    return _laid(4, f"{_said(part.name)}: {{", [f"{_said(key)}: {_said(to)}" for key, to in part.change.items()], "},")
+
+
+def _given(arm: Arm, shared: Mapping[str, Any]) -> list[str]:
+    """What an arm is made of: its methods, and its fields but for those that all rows share."""
     values = {field: value for field, value in arm.fields.items() if field not in shared}
-    ending = f".on(cpus={arm.share.cpus})" if arm.share else ""
-    ending += f".after({', '.join(map(_said, arm.follows))})" if arm.follows else ""
-    methods = [method.__name__ for method in arm.methods]
-    fields = [f"{field}={_said(value)}" for field, value in values.items()]
-    line = f"{2 * STEP}{_said(name)}: Arm({', '.join([*methods, *fields])}){ending},"
+    return [*map(_said, arm.methods), *(f"{field}={_said(value)}" for field, value in values.items())]
+
+
+def _carried(arm: Arm) -> str:
+    """What an arm has besides."""
+    threads = f".on(cpus={arm.share.cpus})" if arm.share else ""
+    return threads + (f".after({', '.join(map(_said, arm.follows))})" if arm.follows else "")
+
+
+def _laid(depth: int, opening: str, items: Sequence[str], closing: str) -> list[str]:
+    """A call or a mapping in one line, or in as many as it has items where it is too long."""
+    line = f"{depth * STEP}{opening}{', '.join(items)}{closing}"
     if len(line) <= COLUMNS:
         return [line]
-    return [
-        f"{2 * STEP}{_said(name)}: Arm(",
-        *(f"{3 * STEP}{each}," for each in (*methods, *fields)),
-        f"{2 * STEP}){ending},",
-    ]
+    return [f"{depth * STEP}{opening}", *(f"{(depth + 1) * STEP}{each}," for each in items), f"{depth * STEP}{closing}"]
 
 
 def _shared(study: Study) -> dict[str, Any]:
@@ -147,7 +189,9 @@ def _shared(study: Study) -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
-    """A value as Python writes it: a constant, or the call that makes it."""
+    """A value as Python writes it: a constant, a class, or the call that makes it."""
+    if isinstance(value, type):
+        return value.__name__
     if isinstance(value, Architecture):
         default = field_values(type(value)())
         named = tuple((name, each) for name, each in field_values(value).items() if each != default[name])

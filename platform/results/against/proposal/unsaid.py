@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from platform.records.plain import listed
 from platform.results.against.mismatches import Mismatch
-from platform.results.against.proposal.design import Factor
+from platform.results.against.proposal.factors import Factor
 
 COMMIT, VERSION = re.compile(r"[0-9a-f]{7,64}"), re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
 """What may be told to be typed into a shell: records may be somebody else's."""
