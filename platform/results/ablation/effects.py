@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from platform.design.ablation.cell import Cell
 from platform.design.ablation.contrasts import Contrast, contrasts
+from platform.design.ablation.designs import AblationPath
 from platform.design.ablation.fractional import MOST_PARTS, resolution
 from platform.results.ablation.cells import cells_by_ablation
 from platform.results.ablation.path import Scores, Step, path
@@ -36,14 +37,21 @@ class Ablation:
     retuned: bool | None
     """Whether each row has searched its ranges; False where they took what one search had chosen, None without any."""
     effects: tuple[Effect, ...]
-    """In the order of the parts, effects before interactions."""
+    """In the order of the parts, effects before interactions; of a path, what its steps gave."""
     path: tuple[Step, ...]
     """From the row without any part to the row with all, as far as it was come; empty but for a path, or a full
     factorial."""
 
     @property
-    def by_size(self) -> tuple[Effect, ...]:
-        """The largest first, whatever its sign; those that no seed tells of last."""
+    def is_path(self) -> bool:
+        """Whether its rows are those of a path alone."""
+        return self.design == AblationPath.name
+
+    @property
+    def in_order(self) -> tuple[Effect, ...]:
+        """The largest first, whatever its sign, and those that no seed tells of last; of a path as its steps come."""
+        if self.is_path:
+            return self.effects
         return tuple(sorted(self.effects, key=lambda each: (math.isnan(each.worth.miou), -abs(each.worth.miou))))
 
 
@@ -84,9 +92,13 @@ def _ablation(table: Table, cells: Mapping[str, Cell]) -> Ablation | None:
         rows=tuple(cells),
         resolution=None if held or not found else resolution([has for _, has in cell.parts] for cell in cells.values()),
         retuned=None if not searching else not any(arm.tuned_as for arm in searching),
-        effects=effects(found, scores, table.header.times_looked),
+        effects=effects(found, scores, table.header.times_looked) if found else tuple(map(_of_step, steps)),
         path=steps,
     )
+
+
+def _of_step(step: Step) -> Effect:
+    return Effect(Contrast((step.part,), {step.row: 1.0, step.before: -1.0}), step.worth)
 
 
 def _path(table: Table, cells: Mapping[str, Cell], scores: Scores) -> tuple[Step, ...]:

@@ -37,8 +37,10 @@ class Step:
     """A part that is put in, and what that gave."""
 
     part: str
+    before: str
+    """The row that the step begins from."""
     row: str
-    """The row that has it, and those of the steps before."""
+    """The row that has the part besides."""
     worth: Difference
     """To the row before, in mIoU; judged among all parts that could have been put in, at this step and the others."""
 
@@ -83,6 +85,6 @@ def path(
         if part is None or any(not scores.get(row) and row not in failed for row in step.rows.values()):
             break
         tried |= {(place, each): gain for each, gain in step.gains(scores).items()}
-        taken.append((place, part, step.rows[part]))
+        taken.append((place, part, step))
     worth = judged(tried, looks=looks)
-    return tuple(Step(part, row, worth[place, part]) for place, part, row in taken)
+    return tuple(Step(part, step.before, step.rows[part], worth[place, part]) for place, part, step in taken)

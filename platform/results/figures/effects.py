@@ -24,7 +24,7 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         figure.subplots(len(ablations), 1, sharex=True, squeeze=False, height_ratios=heights).ravel().tolist()
     )
     for panel, ablation in zip(panels, ablations, strict=True):
-        _bars(panel, ablation.by_size)
+        _bars(panel, ablation.in_order)
         title = wrapped(f"{ablation.name}: {ablation.design}", 80)
         panel.set_title(title, fontsize=9, fontweight="bold", parse_math=False, loc="left")
         panel.axvline(0, color="black", linestyle="--", linewidth=0.9, zorder=1)

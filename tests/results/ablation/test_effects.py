@@ -130,7 +130,7 @@ def test_a_tables_effects_are_those_of_its_rows_scores(design: Design) -> None:
         assert effect.worth.miou == pytest.approx(expected)
         assert effect.worth.seeds == header.seeds
     assert found.resolution == (3 if design == FractionalFactorial(most=4) else None)
-    assert [abs(each.worth.miou) for each in found.by_size] == sorted(
+    assert [abs(each.worth.miou) for each in found.in_order] == sorted(
         (abs(each.worth.miou) for each in found.effects), reverse=True
     )
 

@@ -13,7 +13,7 @@ from platform.results.ablation.effects import Ablation, ablations
 from platform.results.figures.curves import CONFIRM, SEARCH
 from platform.results.figures.effects import effects
 from platform.results.figures.png import png
-from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
+from platform.study import AblationPath, AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.seen_alike import tabulate
 
@@ -25,7 +25,9 @@ def drawn(design: Design, name: str = "ours") -> tuple[Ablation, Axes]:
     return found[0], panel
 
 
-@pytest.mark.parametrize("design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4)])
+@pytest.mark.parametrize(
+    "design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4), AblationPath()]
+)
 def test_every_effect_is_a_dot_on_its_interval(design: Design) -> None:
     ablation, panel = drawn(design)
     labels = [text.get_text() for text in panel.get_yticklabels()]
@@ -34,7 +36,7 @@ def test_every_effect_is_a_dot_on_its_interval(design: Design) -> None:
     (zero,) = [line for line in panel.lines if line.get_linestyle() == "--"]
     assert np.asarray(zero.get_xdata()).tolist() == [0, 0]
     assert panel.get_ylim()[0] > panel.get_ylim()[1], "the first is on top"
-    for place, effect in enumerate(ablation.by_size):
+    for place, effect in enumerate(ablation.in_order):
         assert labels[place].replace("\n", " ") == " ".join((effect.contrast.name, *effect.contrast.aliases))
         ends = [effect.worth.miou - effect.worth.miou_ci, effect.worth.miou + effect.worth.miou_ci]
         assert np.asarray(bars[place].get_xdata(), float).tolist() == pytest.approx(ends)

@@ -1,6 +1,7 @@
 """Effects in the page and as CSV: largest first, with their aliases, and told how they are to be read."""
 
 import csv
+import dataclasses
 import io
 
 import pytest
@@ -10,7 +11,8 @@ from platform.results.ablation.effects import ablations
 from platform.results.lines import p_value
 from platform.results.report import comma_separated, markdown
 from platform.results.report.page.effects import of_ablations
-from platform.study import AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
+from platform.results.report.sections.effects import of_the_path, reading
+from platform.study import AblationPath, AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
 from tests.support.ablated import ablated
 from tests.support.invented_study import made
 
@@ -32,20 +34,23 @@ def test_the_page_has_the_section_behind_its_table() -> None:
     assert page.index("| arm ") < page.index("## Ablation of ours: leave one out") < page.index("## Which checkpoint")
 
 
-@pytest.mark.parametrize("design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4)])
+@pytest.mark.parametrize(
+    "design", [LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=4), AblationPath()]
+)
 def test_each_effect_has_its_line_the_largest_first_and_bold_where_it_is_told_from_chance(design: Design) -> None:
     *_, table = ablated(design)
     (found,) = ablations(table)
     shown = [line for line in lines_of(design) if line.startswith("| ")][2:]
     assert len(shown) == len(found.effects)
-    for line, effect in zip(shown, found.by_size, strict=True):
-        name, miou, p, seeds, *together = (cell.strip() for cell in line.strip("|").split(" | "))
+    for line, effect in zip(shown, found.in_order, strict=True):
+        name, miou, p, seeds, *beside = (cell.strip() for cell in line.strip("|").split(" | "))
         assert name == effect.contrast.name
         assert miou.startswith("**") == effect.worth.told
         assert f"{effect.worth.miou:+.3f} ± {effect.worth.miou_ci:.3f}" in miou
         assert p == p_value(effect.worth.p)
         assert seeds == "3"
-        assert [each.replace("\\", "") for each in together] == ([" ".join(effect.contrast.aliases)] * bool(together))
+        said = next(iter(effect.contrast.weights)) if found.is_path else " ".join(effect.contrast.aliases)
+        assert [each.replace("\\", "") for each in beside] == [said] * bool(beside)
 
 
 def test_a_full_factorial_has_its_path_in_the_order_of_its_steps() -> None:
@@ -98,3 +103,13 @@ def test_the_csv_has_one_line_per_effect() -> None:
     }
     assert [float(line["miou"]) for line in lines] == [effect.worth.miou for effect in found[0].effects]
     assert [float(line["p"]) for line in lines] == [effect.worth.p for effect in found[0].effects]
+
+
+def test_a_path_that_ends_before_its_end_says_so() -> None:
+    *_, table = ablated(AblationPath())
+    (found,) = ablations(table)
+    assert "It ends" not in of_the_path(found)
+    cut = dataclasses.replace(found, path=found.path[:1])
+    assert "It ends 2 steps before that, for want of rows with scores." in of_the_path(cut)
+    assert reading(found)[0] == of_the_path(found)
+    assert "adjusted by Holm's method for all that was tried" in reading(found)[-1]

@@ -12,11 +12,6 @@ from platform.results.statistics.significance import LEVEL
 HEAD = ("Δ mIoU", "p", "seeds")
 ALIASES = "together with"
 """Head of the column that tables of fractions have."""
-OF_THE_PATH = (
-    "From the row without any part to the row with all: each step puts in the part that helps most beside those that "
-    "are there. It was picked for its gain, which is therefore exaggerated; p is adjusted for all parts that were "
-    "tried at any step."
-)
 NUMERALS = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 
@@ -34,11 +29,22 @@ def aliases(effect: Effect) -> str:
 def reading(ablation: Ablation) -> list[str]:
     """How effects are to be read, one sentence or two each."""
     return [
-        _what(ablation),
+        of_the_path(ablation) if ablation.is_path else _what(ablation),
         *([_resolved(ablation.resolution)] if ablation.resolution is not None else []),
         *_values(ablation),
         _interval(ablation),
     ]
+
+
+def of_the_path(ablation: Ablation) -> str:
+    """How the steps of a path are to be read, and where it ends before its end."""
+    left = len(ablation.parts) - len(ablation.path)
+    short = f" It ends {left} step{'s' * (left > 1)} before that, for want of rows with scores." if left else ""
+    return (
+        f"From the row without any part to the row with all: each step puts in the part that helps most beside those "
+        f"that are there.{short} It was picked for its gain, which is therefore exaggerated; p is adjusted for all "
+        "parts that were tried at any step."
+    )
 
 
 def _what(ablation: Ablation) -> str:
@@ -77,10 +83,11 @@ def _values(ablation: Ablation) -> list[str]:
 def _interval(ablation: Ablation) -> str:
     if all(math.isnan(effect.worth.miou_ci) for effect in ablation.effects):
         return "A single seed has no interval: do not rank these effects."
+    among = "all that was tried" if ablation.is_path else f"all {len(ablation.effects)} effects"
     return (
         "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; p is that of "
-        f"the paired t-test, adjusted by Holm's method for all {len(ablation.effects)} effects. Bold where p is at "
-        f"most {LEVEL:g}, and the effect one that these seeds can find{_findable(ablation)}."
+        f"the paired t-test, adjusted by Holm's method for {among}. Bold where p is at most {LEVEL:g}, and the effect "
+        f"one that these seeds can find{_findable(ablation)}."
     )
 
 
