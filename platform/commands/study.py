@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO
 from platform import shifts
 from platform.commands.against import against
 from platform.commands.before.beside import load
+from platform.commands.before.planned import check_difference, plan
 from platform.commands.before.refusals import (
     check_answers,
     check_files,
@@ -32,9 +33,7 @@ from platform.commands.before.refusals import (
 )
 from platform.commands.before.token import close_token
 from platform.commands.exits import (
-    COMPLETE,
     EPILOG,
-    LONGEST,
     BadInput,
     MachineFailed,
     Parser,
@@ -55,7 +54,6 @@ from platform.design.study import Study
 from platform.records.archive import set_aside
 from platform.records.ledger import Ledger, StoreFault
 from platform.records.location import RESULTS, RESULTS_VARIABLE, results_store
-from platform.records.one_line import one_line
 from platform.records.provenance import JOB_VARIABLE, ROOT, provenance
 from platform.records.record import StudyHeader
 from platform.records.storage.locks import AlreadyRunning, NoLocks, StudyLock, study_lock
@@ -67,7 +65,7 @@ from platform.results.mirror.tracker import Tracker, result_files
 from platform.results.mirror.uri import checked, default_uri
 from platform.results.rounds.rounds import has_all, has_rounds, seeds_asked
 from platform.running.interruption import Interruption
-from platform.running.placement import Offer, TooLarge
+from platform.running.placement import TooLarge
 from platform.running.workers.code import Code, Edited, taken
 from platform.scores.selectors.judgement import Misjudged
 from platform.search.decisions import Seeds
@@ -88,13 +86,14 @@ PATIENCE_SECONDS = 3.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    check_difference(options.difference, options.plan)
     _set_data_root(options.data)
     file = _study_file(options.file, options.smoke)
     if options.smoke and options.data is not None:
         say("note: --smoke reads no data")
     with told(shifts.__name__):
         if options.plan:
-            return _plan(file, options.address, options.results)
+            return plan(file, options.address, lambda: _results(options.results), options.difference)
         store = _results(options.results)
         if options.report:
             return report(file, store)
@@ -129,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--submission", type=Path, metavar="DIR", help="what venues ask, answered from the records")
     what.add_argument("--fresh", action="store_true", help="start over; what there is moves to results/set-aside")
+    parser.add_argument(
+        "--difference", type=float, metavar="MIOU", help="with --plan, how many seeds find a true difference of so much"
+    )
     parser.add_argument("--smoke", action="store_true", help="every row on a tiny shift, some seconds each")
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="a Ray cluster's head, or auto on that head (default: start Ray here)"
@@ -158,46 +160,6 @@ def _study_file(path: Path, small: bool) -> StudyFile:
     # What a shift or a network of the user's gives for a smoke run may be none.
     with bad_input():
         return replace(file, name=f"{file.name}-smoke", study=file.study.smoke())
-
-
-def _plan(file: StudyFile, address: str | None, results: str | None) -> int:
-    """Print the plan, what is wrong with data that were named, and why a run would be refused: a plan needs neither."""
-    print(describe(file.study, file.name, _offer(file.study, address), _earlier(results)))
-    try:
-        check_files(file.study)
-        check_selector(file.study)
-        if os.environ.get(DATA_VARIABLE):
-            with own_mistakes(file.study.shift):
-                file.study.shift.check()
-        _compare(file, _results(results))
-    except DataError as error:
-        say(f"note: {one_line(error, LONGEST)}")
-    except BadInput as refused:
-        say(f"note: a run would be refused: {refused}")
-    return COMPLETE
-
-
-def _earlier(results: str | None) -> Store | None:
-    """The results whose trials tell how fast this machine is; None where that takes a network, or none can be named."""
-    with suppress(BadInput):  # which is said after the plan
-        store = _results(results)
-        return None if store.shared else store
-    return None
-
-
-def _compare(file: StudyFile, store: Store) -> None:
-    """Raise BadInput where the study on record is another one, as far as that is known without data or a network."""
-    if store.shared or store.journal(file.name).header is None:
-        return
-    try:
-        with own_mistakes(file.study.shift):
-            identity = file.study.shift.identity()
-    except DataError:
-        return
-    ledger = Ledger(store, file.name, list(file.study.arms))
-    refuse_newer(store)
-    refuse_changed_trials(file, ledger, identity)
-    refuse_another_search(file.study, ledger)
 
 
 def _results(named: str | None) -> Store:
@@ -290,20 +252,6 @@ def _train(
             return tabulated
         finally:
             _close(tracker, ledger, header, ended)
-
-
-def _offer(study: Study, address: str | None) -> Offer | None:
-    """What a cluster offers to a study, for its plan; None for this machine."""
-    if address is None:
-        return None
-    check_answers(address)
-    # Importing Ray takes seconds, which neither a plan nor a mistake should wait for.
-    from platform.running import cluster, tuner
-
-    try:
-        return tuner.offer(study, address)
-    except cluster.RayFault as fault:
-        raise MachineFailed(fault) from fault
 
 
 def _run_trials(

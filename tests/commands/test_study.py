@@ -11,6 +11,7 @@ from PIL import Image
 from platform.commands.study import main
 from platform.records.location import RESULTS_VARIABLE
 from platform.records.provenance import JOB_VARIABLE
+from platform.results.statistics.power import ASSUMED_DEVIATION, seeds_for
 from tests.support.checkout import Checkout
 from tests.support.refusals import refused
 
@@ -114,6 +115,21 @@ def test_a_plan_says_what_is_wrong_with_data_that_are_named(
     assert re.match(rf"note: [^\n]*{tmp_path}/[^\n]+\n$", capsys.readouterr().err)
     assert main([str(file), "--plan", "--smoke", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().err == "note: --smoke reads no data\n"
+
+
+def test_a_plan_says_how_many_seeds_a_wished_difference_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RESULTS_VARIABLE, str(tmp_path / "none"))
+    file = tmp_path / "two.py"
+    file.write_text(study("{'a': Arm(SourceOnly), 'b': Arm(FDA)}"))
+    assert main([str(file), "--plan", "--difference", "0.025"]) == 0
+    seeds = seeds_for(0.025, ASSUMED_DEVIATION)
+    assert f"0.025 takes {seeds}, 0.02 takes" in " ".join(capsys.readouterr().out.split())
+    assert "add --plan" in refused(capsys, str(file), "--difference", "0.025")
+    for value in ("0", "-0.1", "2.5", "nan", "inf"):
+        said = refused(capsys, str(file), "--plan", f"--difference={value}")
+        assert f"--difference must lie between 0 and 1, as mIoU does, got {value}" in said
 
 
 def test_an_address_that_the_environment_names_is_said(fresh_checkout: Checkout) -> None:

@@ -1,6 +1,6 @@
 """A study's plan as text for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 
 from platform.commands.terminal.gpus import carried
@@ -17,7 +17,7 @@ from platform.results.earlier.pace import Machine, Measured, measured
 from platform.results.earlier.spread import spread_on_record
 from platform.results.lines import arms_listed, count, hanging, padded
 from platform.results.replay.forecast import forecast
-from platform.results.report.sections.differences import wishes
+from platform.results.report.sections.differences import WISHES, wishes
 from platform.results.statistics.power import ASSUMED_DEVIATION, smallest_difference
 from platform.results.statistics.significance import LEVEL
 from platform.running.machine.hardware import gpu, this_machine
@@ -27,21 +27,27 @@ from platform.training.recipe import Recipe
 
 
 def describe(
-    study: Study, name: str, offer: Offer | None = None, store: Store | None = None, elsewhere: bool = False
+    study: Study,
+    name: str,
+    offer: Offer | None = None,
+    store: Store | None = None,
+    elsewhere: bool = False,
+    wished: Collection[float] = (),
 ) -> str:
     """The plan as text for an 80-column terminal, for a cluster, or for this machine, and its earlier trials.
 
-    It says no time for a study that runs elsewhere, on machines that nobody has asked.
+    It says no time for a study that runs elsewhere, on machines that nobody has asked, and how many seeds differences
+    take, those that are wished for among them.
     """
     planned = plan(study)
-    facts = _asked(study, name, planned, store) | _taken(study, planned, offer, store, elsewhere)
+    facts = _asked(study, name, planned, store, {*WISHES, *wished}) | _taken(study, planned, offer, store, elsewhere)
     notes = [*planned.warnings, *_idle(study, planned, offer)]
     blocks = [[name, *_fields(facts, indent=2)], *_rows(study, planned)]
     blocks += [hanging(f"note: {note}", COLUMNS, rest="      ") for note in notes]
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _asked(study: Study, name: str, planned: Plan, store: Store | None) -> dict[str, str]:
+def _asked(study: Study, name: str, planned: Plan, store: Store | None, wished: Collection[float]) -> dict[str, str]:
     """What is compared, by how many trials of how many steps, and what that shows."""
     budget, (height, width) = study.budget, study.shift.size
     search = sum(each.row.search_trials for each in planned.rows)
@@ -55,7 +61,7 @@ def _asked(study: Study, name: str, planned: Plan, store: Store | None) -> dict[
         f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
         "parallel": _parallel(planned),
-        "shows": _shows(study, len(planned.rows) - 1, name, store),
+        "shows": _shows(study, len(planned.rows) - 1, name, store, wished),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
@@ -171,7 +177,7 @@ def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
     return [idle + more * (search is not None and search.at_a_time < search.trials)]
 
 
-def _shows(study: Study, compared: int, name: str, store: Store | None) -> str:
+def _shows(study: Study, compared: int, name: str, store: Store | None, wished: Collection[float]) -> str:
     """The smallest difference to the reference that the seeds find, and how many seeds others take."""
     if not compared:
         return "one row, which is compared with nothing"
@@ -183,11 +189,11 @@ def _shows(study: Study, compared: int, name: str, store: Store | None) -> str:
     deviation = seen.deviation if seen else ASSUMED_DEVIATION
     by = f"{deviation:.3f}, that of {seen.rows} rows of {seen.study}" if seen else f"{deviation:g}, taken for granted"
     tests = compared * len(study.looks)
-    wished = wishes(deviation, tests)
+    others = wishes(deviation, tests, sorted(wished, reverse=True))
     return (
         f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, tests):.3f} to the reference "
         f"has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a standard deviation "
-        f"between seeds of {by}" + (f"; {wished}" if wished else "")
+        f"between seeds of {by}" + (f"; {others}" if others else "")
     )
 
 

@@ -26,6 +26,7 @@ def render(table: Table, width: int = 80) -> str:
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * {wording.TOLD}.",
+        *filter(None, [differences.of_the_race(table)]),
         differences.can_show(table),
         f"params, GFLOPs: {wording.PUBLISHED}.",
         wording.latency_of(table),
