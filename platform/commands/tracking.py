@@ -17,7 +17,6 @@ from platform.records.store import Store
 from platform.results.mirror.messages import Ending, Owed, many
 from platform.results.mirror.tracker import RESULT_FILES, Tracker, result_files
 from platform.results.mirror.uri import checked, without_secrets
-from platform.results.rounds.rounds import has_all
 
 COMMAND_PATIENCE = 60.0
 """How long the command waits, in seconds, for an MLflow that answered at first."""
@@ -48,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _copy_study(uri: str, store: Store, study: str) -> Owed:
     """Copy one study, print how it went, and return what is owed. Raises BadInput when MLflow does not answer."""
+    # Importing SciPy takes a while, which a mistake should not wait for.
+    from platform.results.rounds.rounds import has_all
+
     try:
         header, _ = on_record(store, study)
     except ValueError as error:
