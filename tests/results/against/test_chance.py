@@ -76,5 +76,5 @@ def test_at_most_5_of_100_pairs_of_equal_studies_have_a_small_p(way: Way) -> Non
     random = np.random.default_rng(5)
     studies = 1000
     draws = random.normal(0.3, 0.02, (studies, 6, 2, 5))
-    false = sum(min(each.p for each in judged([row(*pair, way=way) for pair in rows])) <= 0.05 for rows in draws)
+    false = sum(min(each.p for each in judged([row(one, two, way) for one, two in rows])) <= 0.05 for rows in draws)
     assert false / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)

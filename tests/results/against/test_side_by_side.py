@@ -212,6 +212,19 @@ def test_rows_are_marked_by_tests_of_all_of_them_and_the_text_says_so() -> None:
     assert "adjusted" not in render(studies(this, this)), "there is nothing to test"
 
 
+def test_the_text_names_the_test_and_what_was_adjusted_for() -> None:
+    def said(found: SideBySide) -> str:
+        return " ".join(render(found).split())
+
+    paired = studies(side(("source only", "FDA")), side(("source only", "FDA"), trial={"steps": 800}))
+    apart = studies(side(("source only", "FDA")), side(("source only", "FDA"), trial={"code": "another"}))
+    assert "p of Welch's t-test, adjusted by Holm's method for the 2 rows that are tested, is at most" in said(apart)
+    one = studies(side(("source only", "FDA")), side(("FDA", "adversarial"), trial={"steps": 800}))
+    assert "p of the paired t-test is at most 0.05 (one row is tested: nothing is to be adjusted for);" in said(one)
+    mixed = said(dataclasses.replace(paired, rows=(paired.rows[0], apart.rows[1])))
+    assert "p of the paired t-test, of Welch's for rows that are not paired, adjusted by Holm's method for" in mixed
+
+
 def test_two_trials_are_compared() -> None:
     _, asks, records, _ = invented.made(*NAMES)
     one, two = (records[ask.trial.id] for ask in asks if (ask.phase, ask.number) == ("confirm", 0) and ask.arm != "FDA")
