@@ -159,19 +159,26 @@ def judged(
 
 def _to_reference(scores: Mapping[str, BySeed], reference: str, looks: int) -> dict[str, Difference]:
     samples = {name: paired(scores[name], scores[reference]) for name in scores if name != reference}
-    found = judged(samples, looks=looks)
-    values = {name: sign_flip(sample) if len(sample) > 1 else math.nan for name, sample in samples.items()}
-    flips = holm(values, looks)
-    tested = looks * sum(len(sample) > 1 for sample in samples.values())
+    found, flips = judged(samples, looks=looks), _flipped(samples, looks)
     own = paired(scores[reference], scores[reference])
     return {reference: Difference(len(own), *interval(own, looks))} | {
         name: dataclasses.replace(
             found[name],
-            sign_flip=flips[name] if tested * least_sign_flip(len(sample)) <= LEVEL else math.nan,
+            sign_flip=flips[name],
             bootstrap=_bootstrapped(sample, looks),
         )
         for name, sample in samples.items()
     }
+
+
+def _flipped(samples: Mapping[Key, Sequence[float]], looks: int) -> dict[Key, float]:
+    """p of the sign-flip test, adjusted for all samples; nan where they are too small for 0.05 if all signs agree."""
+    tested = looks * sum(len(sample) > 1 for sample in samples.values())
+    able = {key: len(sample) > 1 and tested * least_sign_flip(len(sample)) <= LEVEL for key, sample in samples.items()}
+    if not any(able.values()):
+        return dict.fromkeys(samples, math.nan)
+    flips = holm({key: sign_flip(sample) if len(sample) > 1 else math.nan for key, sample in samples.items()}, looks)
+    return {key: p if able[key] else math.nan for key, p in flips.items()}
 
 
 def _bootstrapped(sample: Sequence[float], looks: int) -> Bounds:
@@ -182,7 +189,10 @@ def _bootstrapped(sample: Sequence[float], looks: int) -> Bounds:
 def _of_pairs(scores: Mapping[str, BySeed], looks: int) -> dict[tuple[str, str], Difference]:
     """The differences of all pairs of rows, tested together; each both ways round."""
     samples = {pair: paired(*(scores[name] for name in pair)) for pair in itertools.combinations(scores, 2)}
-    found = judged(samples, looks=looks)
+    flips = _flipped(samples, looks)
+    found = {
+        pair: dataclasses.replace(each, sign_flip=flips[pair]) for pair, each in judged(samples, looks=looks).items()
+    }
     return found | {(other, one): dataclasses.replace(each, miou=-each.miou) for (one, other), each in found.items()}
 
 

@@ -85,6 +85,22 @@ def test_a_lucky_small_spread_gives_no_mark() -> None:
     assert not found["lucky"].told
 
 
+def test_the_sign_flip_test_to_the_best_is_adjusted_for_all_pairs() -> None:
+    values = made_of(12)
+    found = compared(scores(12), {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)
+    flips = [
+        stats.permutation_test(
+            (values[one] - values[other],), np.mean, permutation_type="samples", n_resamples=2**12
+        ).pvalue
+        for one, other in [("source only", "weak"), ("source only", "strong"), ("weak", "strong")]
+    ]
+    adjusted = multipletests(flips, method="holm")[1]
+    assert found["source only"].to_best.sign_flip == pytest.approx(adjusted[1])
+    assert found["weak"].to_best.sign_flip == pytest.approx(adjusted[2])
+    few = compared(scores(5), {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)
+    assert math.isnan(few["weak"].to_best.sign_flip), "three pairs of five seeds cannot reach 0.05"
+
+
 def test_the_best_is_compared_with_all_that_have_its_budget() -> None:
     mious, values = scores(5), made_of(5)
     found = compared(mious, {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)

@@ -1,10 +1,12 @@
 """What rows have over each other is said with its numbers, and no column stands empty."""
 
+import dataclasses
 import math
 
 import pytest
 
 from platform.results.lines import NONE, p_value
+from platform.results.report import terminal
 from platform.results.report.markdown import render
 from platform.results.report.sections import differences
 from platform.results.statistics.power import seeds_for, smallest_difference
@@ -18,10 +20,10 @@ QUALITIES = (0.3, 0.5, 0.3, 0.8)
 def test_every_cell_says_what_was_computed() -> None:
     *_, table = made(*NAMES, qualities=QUALITIES, seeds=12)
     found = row(table, "FDA").comparison
-    p, best, rank, above, gap, middle, flip, bootstrap = differences.cells_wide(row(table, "FDA"), table)
+    p, best, rank, above, gap, to_best, middle, flip, bootstrap = differences.cells_wide(row(table, "FDA"), table)
     assert p == "< 0.001"
     assert found.to_reference.p < 0.001
-    assert (best, rank, above) == ("best", "1", "100%")
+    assert (best, to_best, rank, above) == ("best", NONE, "1", "100%")
     assert gap == f"{found.gap.value:.0%} ({100 * found.gap.bounds.low:.0f} to {100 * found.gap.bounds.high:.0f})"
     assert middle == f"{row(table, 'FDA').scores.interquartile_miou:.3f}"
     assert flip == f"{3 / 2**11:.3f}"
@@ -41,7 +43,7 @@ def test_the_reference_the_bounds_and_what_is_told() -> None:
 def test_few_seeds_have_no_columns_that_they_cannot_fill() -> None:
     *_, few = made(*NAMES, qualities=QUALITIES, seeds=3)
     *_, many = made(*NAMES, qualities=QUALITIES, seeds=10)
-    head = "| arm | p | Δ to best | rank | runs above | gap closed | IQM |"
+    head = "| arm | p | Δ to best | rank | runs above | gap closed | p to best | IQM |"
     assert f"{head} sign-flip p | bootstrap |\n" in render(many)
     assert f"{head}\n" in render(few)
     assert "it takes 7 seeds to reach 0.05 at all" in render(few)
@@ -91,3 +93,16 @@ def test_classes_have_differences_of_their_own() -> None:
 )
 def test_p_values_have_three_digits(p: float, shown: str) -> None:
     assert p_value(p) == shown
+
+
+def test_a_race_is_said_with_what_it_costs() -> None:
+    *_, table = made(*NAMES, qualities=QUALITIES, seeds=3)
+    assert differences.of_the_race(table) == ""
+    raced = dataclasses.replace(table, header=dataclasses.replace(table.header, seeds=12, looks=(3, 6, 12)))
+    said = differences.of_the_race(raced)
+    assert "every row has 3 seeds" in said
+    assert "have more, 6 and 12 at most" in said
+    assert "holds 98.3% at each look, and so 95 % over all" in said
+    assert said in differences.reading(raced)
+    assert "Race: every row has 3 seeds" in terminal.render(raced)
+    assert "over 3 to 12 seeds" in render(raced)

@@ -20,7 +20,7 @@ OF_CLASSES = (
 )
 HEAD = ("p", "Δ to best", "rank", "runs above", "gap closed")
 """Columns that tables of every width have."""
-HEAD_WIDE = (*HEAD, "IQM", "sign-flip p", "bootstrap")
+HEAD_WIDE = (*HEAD, "p to best", "IQM", "sign-flip p", "bootstrap")
 
 
 def starred(text: str) -> str:
@@ -47,6 +47,7 @@ def cells_wide(row: Row, table: Table, emphasise: Callable[[str], str] = starred
     bounds = found.bootstrap
     return (
         *cells(row, table, emphasise),
+        NONE if row.arm == table.best else p_value(row.comparison.to_best.p),
         number(row.scores.interquartile_miou, ".3f"),
         p_value(found.sign_flip),
         NONE if math.isnan(bounds.low) else f"{bounds.low:+.3f} to {bounds.high:+.3f}",
@@ -133,7 +134,7 @@ def reading(table: Table) -> list[str]:
         can_show(table),
         f"Δ to best and rank: among the {ranked} rows of equal budget, in search trials and steps, that know no target "
         "labels. A rank is the range that the seeds leave it: 95 % for all ranks at once, by Holm's method over all "
-        "pairs, and the size that seeds can find among them, as for the marks at differences to the best.",
+        "pairs, and the size that seeds can find among them, as for the marks at differences to the best, and their p.",
         f"Runs above: of all pairs of a run and a run of {reference}, those in which the run scores higher. IQM: mean "
         "of the middle half of the runs. Both as in rliable, without its bootstrap intervals, which cover too little "
         "for few seeds.",
