@@ -85,9 +85,9 @@ def facts(
     devices = [(record.trial.id, model_of(name)) for run, record in kept for name in _devices(run, record)]
     reports = [report for run, _ in kept for report in run.reports]
     return Facts(
-        header=header,
+        header=table.header,
         table=table,
-        results=tuple(_result(header, arm, table, runs) for arm in header.arms),
+        results=tuple(_result(header, arm, table, runs) for arm in table.header.arms),
         spent=spent(header, known),
         used=energies(known),
         evaluating=sum(report.evaluating for report in reports) / 3600,
@@ -131,7 +131,7 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 def _result(header: StudyHeader, arm: ArmHeader, table: Table, runs: Sequence[Run]) -> Result:
     own, rests = [run for run in runs if run.ask.arm == arm.name], behind(header, arm)
     one = Hours()
-    for each in header.arms:
+    for each in table.header.arms:
         if each.name == arm.name or each.name in ancestors(header, arm):
             one += _mean(_of_complete(each, table))
     return Result(
