@@ -73,17 +73,15 @@ def users_modules(elsewhere_than: Path | None = None) -> list[Path]:
     """Where the user's own packages and modules lie that this process has imported, but for those below a folder.
 
     They are neither Python's, nor installed (unless in editable mode), nor this package's, nor loaded by hand, as a
-    study file is.
+    study file is. A package without a file of its own may have several folders; it lies below one if any of them does.
     """
-    return [
-        place
-        for name, module in list(sys.modules.items())
-        if "." not in name and name not in ("__main__", package().name)
-        for place in _places(module)
-        if place.stem == name
-        and not is_library(place)
-        and not (elsewhere_than is not None and place.resolve().is_relative_to(elsewhere_than))
-    ]
+    found: list[Path] = []
+    for name, module in list(sys.modules.items()):
+        if "." not in name and name not in ("__main__", package().name):
+            places = [place for place in _places(module) if place.stem == name and not is_library(place)]
+            if elsewhere_than is None or not any(place.resolve().is_relative_to(elsewhere_than) for place in places):
+                found += places
+    return found
 
 
 def loaded_by_hand() -> list[ModuleType]:
