@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from platform.commands.exits import COMPLETE, INCOMPLETE, BadInput, bad_input, say
 from platform.commands.terminal.text import damage_notes, shown
@@ -13,6 +14,9 @@ from platform.records.store import JOURNAL, PREDICTIONS, Store
 from platform.scores.selectors.choice import chosen, identity_of
 from platform.scores.selectors.selector import Selector
 from platform.search.judge import REPORTED, EvidenceJudge
+
+if TYPE_CHECKING:
+    from platform.results.table import Table
 
 
 def report(file: StudyFile, store: Store) -> int:
@@ -26,6 +30,7 @@ def reselect(file: StudyFile, store: Store, select: str) -> int:
     selector = _selector(file, select)
     header, ledger = recorded(file, store, "--reselect")
     # scipy and matplotlib take seconds to import.
+    from platform.results import aggregation
     from platform.results.reselection import reselected
 
     if header.checkpoint == SELECTED and selector is not None and selector.compares():
@@ -36,12 +41,17 @@ def reselect(file: StudyFile, store: Store, select: str) -> int:
         found = reselected(store, header, ledger.asks, ledger.by_arm(), judge, identity)
     except StoreFault as fault:
         raise BadInput(fault) from fault
-    return _written(store, found.header, found.asks, found.records, select.replace("/", "-"), found.notes)
+    table = aggregation.tabulate(found.header, found.asks, found.records, found.seeds)
+    table = replace(table, notes=(*found.notes, *table.notes))
+    return _written(store, table, found.asks, found.records, select.replace("/", "-"))
 
 
 def tabulate(ledger: Ledger, header: StudyHeader) -> int:
     """Write the table's files, print the table and their paths."""
-    return _written(ledger.store, header, in_order(header, ledger.asks), ledger.by_arm())
+    from platform.results import aggregation
+
+    asks, records = in_order(header, ledger.asks), ledger.by_arm()
+    return _written(ledger.store, aggregation.tabulate(header, asks, records), asks, records)
 
 
 def name_damages(store: Store) -> None:
@@ -84,24 +94,17 @@ def _selector(file: StudyFile, select: str) -> Selector | None:
 
 
 def _written(
-    store: Store,
-    header: StudyHeader,
-    asks: Sequence[Ask],
-    records: Mapping[str, Mapping[str, Record]],
-    within: str = "",
-    notes: Sequence[str] = (),
+    store: Store, table: "Table", asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]], within: str = ""
 ) -> int:
     """Write a table's files to the study's folder, or one within it, and print the table and their paths."""
-    from platform.results import aggregation
     from platform.results import report as files_of
 
-    table = aggregation.tabulate(header, asks, records)
-    table = replace(table, notes=(*notes, *table.notes))
-    folder = store.study_folder(header.name) / within
-    place = shown(f"{store.storage}/{header.name}" + (f"/{within}" if within else ""))
+    name = table.header.name
+    folder = store.study_folder(name) / within
+    place = shown(f"{store.storage}/{name}" + (f"/{within}" if within else ""))
     files = files_of.write(table, asks, records, folder, lambda trial: store.fetched(trial, PREDICTIONS))
     if not within:
-        store.publish(header.name, files)
+        store.publish(name, files)
     print(f"\n{files_of.terminal.render(table)}\n")
     for path in files:
         print(f"  {place}/{path.name}")

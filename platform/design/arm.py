@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from platform.design.ablation.cell import Cell
+from platform.design.ablation.designs import of_every_row
 from platform.design.budget import Share
 from platform.design.ranges import OneOf, Range
 from platform.methods.composition import Composition, check_together, reads_of
@@ -140,12 +141,16 @@ class Arm:
         return _arm(methods, dict(values), self.kind, {name: getattr(self, name) for name in CARRIED} | carried)
 
     def smoke(self) -> "Arm":
-        """The same methods for `--smoke`: small networks, no files, and neither a batch nor a share of their own."""
+        """The same methods for `--smoke`: small networks, no files, and neither a batch nor a share of their own.
+
+        Rows of a path become those of all combinations: a real run may come to any of them.
+        """
         kept = {name: value for name, value in self.fields.items() if name != "batch"}
         fixed = {name: value for method in self.methods for name, value in method.smoke.items()}
         if "network" in kept:
             fixed["network"] = _small(kept["network"])
-        small = self.again(values=kept | fixed, share=Share())
+        cell = None if self.cell is None else of_every_row(self.cell)
+        small = self.again(values=kept | fixed, share=Share(), cell=cell)
         return small if small.ranges else small.again(tuner="")
 
     @property

@@ -19,7 +19,7 @@ from platform.results.fairness.hours import longest
 from platform.results.fairness.ledger import fairness
 from platform.results.lines import short
 from platform.results.notes import causes_of, failed_runs, failure_of, flawed_runs, halved_runs, notes_of, reasons_of
-from platform.results.rounds.rounds import as_asked
+from platform.results.rounds.rounds import as_asked, decided
 from platform.results.runs import ArmRuns, Run, runs_behind, runs_by_arm
 from platform.results.statistics.improvement import interquartile_mean
 from platform.results.statistics.intervals import interval
@@ -54,9 +54,18 @@ _BySeed = Mapping[int, _Scored]
 """The complete confirm runs of one arm, by seed."""
 
 
-def tabulate(header: StudyHeader, asks: Sequence[Ask], records: Mapping[str, Mapping[str, Record]]) -> Table:
-    """The table of a study from its asks and its records by arm and trial id, complete or not."""
-    header, runs = as_asked(header, asks, records, runs_by_arm(header, asks, records))
+def tabulate(
+    header: StudyHeader,
+    asks: Sequence[Ask],
+    records: Mapping[str, Mapping[str, Record]],
+    seeds: Mapping[str, int] | None = None,
+) -> Table:
+    """The table of a study from its asks and its records by arm and trial id, complete or not.
+
+    `seeds` are those that each row is to have, where the scores do not decide it.
+    """
+    seeds = decided(header, asks, records) if seeds is None else seeds
+    header, runs = as_asked(header, runs_by_arm(header, asks, records), seeds)
     scored = {arm.name: _scored(runs[arm.name].confirm, header.groups) for arm in header.arms}
     mious = {name: {seed: run.cityscapes.miou for seed, run in arm.items()} for name, arm in scored.items()}
     ious = {name: {seed: run.cityscapes.iou for seed, run in arm.items()} for name, arm in scored.items()}

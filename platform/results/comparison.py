@@ -73,6 +73,8 @@ class Comparison:
     to_reference: Difference
     to_best: Difference
     """To the best of the rows of equal budget, for those rows; none for the best."""
+    is_best: bool
+    """Whether it has the highest mean of these, of several, over the seeds that all of them have."""
     ranks: Ranks
     """Among the rows of equal budget."""
     improvement: float
@@ -100,13 +102,15 @@ def compared(
     to_reference = _to_reference(scores, reference, looks)
     equals = {name: scores[name] for name in ranked if scores[name]}
     pairs = _of_pairs(equals, looks)
-    to_best = _to_best(equals, pairs, looks)
+    best = _best(equals) if len(equals) > 1 else None
+    to_best = {} if best is None else _to_best(equals, pairs, best, looks)
     places = _ranks(equals, pairs)
     classes = _by_class(by_class, number, reference, looks)
     return {
         name: Comparison(
             to_reference=to_reference[name],
             to_best=to_best.get(name, NO_DIFFERENCE),
+            is_best=name == best,
             ranks=places.get(name, UNRANKED),
             improvement=math.nan
             if name == reference
@@ -200,13 +204,20 @@ def _ranks(scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Differe
     return ranks([*scores], [pair for pair, each in pairs.items() if each.told and each.miou > 0])
 
 
+def _best(scores: Mapping[str, BySeed]) -> str:
+    """The row of the highest mean over the seeds that all have: one that has others may have had easier ones."""
+    shared = set.intersection(*({*own} for own in scores.values()))
+    means = {
+        name: interval([value for seed, value in own.items() if seed in shared or not shared])[0]
+        for name, own in scores.items()
+    }
+    return max(means, key=lambda name: means[name])
+
+
 def _to_best(
-    scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference], looks: int
+    scores: Mapping[str, BySeed], pairs: Mapping[tuple[str, str], Difference], best: str, looks: int
 ) -> dict[str, Difference]:
-    """Differences to the row of the highest mean. It was found in the same numbers: all pairs are adjusted for."""
-    if len(scores) < 2:
-        return {}
-    best = max(scores, key=lambda name: interval([*scores[name].values()])[0])
+    """Differences to the best row. It was found in the same numbers: all pairs are adjusted for."""
     return {
         name: dataclasses.replace(pairs[name, best], bootstrap=_bootstrapped(paired(scores[name], scores[best]), looks))
         for name in scores

@@ -15,7 +15,7 @@ from platform.records.record import SELECTED, ArmHeader, Ask, Record, Report, St
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, Trial, confirm_seed, start_seed
 from platform.results.lines import arms_listed, short
-from platform.results.rounds.rounds import so_far
+from platform.results.rounds.rounds import decided, has_rounds
 from platform.results.runs import ArmRuns, runs_by_arm
 from platform.scores.selectors.choice import of_upper_bound
 from platform.search.complete import best
@@ -29,6 +29,8 @@ class Reselected:
     asks: tuple[Ask, ...]
     records: Mapping[str, Mapping[str, Record]]
     """By arm and trial id."""
+    seeds: Mapping[str, int]
+    """Those that each row has: where rows race, or follow a path, the study's own did."""
     notes: tuple[str, ...]
     """What a reader must know of how it came about."""
 
@@ -49,7 +51,7 @@ def reselected(
     bounds = _bounds(header)
     arms = tuple(replace(arm, select=of_upper_bound(name) if arm.name in bounds else name) for arm in header.arms)
     before = runs_by_arm(header, asks, records)
-    seeds = so_far(header, before)
+    seeds = decided(header, asks, records)
     known = _Known(store, {arm: dict(own) for arm, own in records.items()}, None if isinstance(judge, str) else judge)
     chosen: dict[str, list[Ask]] = {}
     winners: dict[str, Ask | None] = {}
@@ -72,6 +74,7 @@ def reselected(
         header=replace(header, arms=arms, select=name, selector=identity, compares=compares),
         asks=tuple(itertools.chain.from_iterable(chosen[arm.name] for arm in arms)),
         records=known.records,
+        seeds=seeds,
         notes=tuple(notes),
     )
 
@@ -191,7 +194,8 @@ def _of_the_search(header: StudyHeader, runs: Mapping[str, ArmRuns], changed: bo
     every = sum(len(arm.search) for arm in runs.values())
     early = f", and {stopped} of {every} were stopped by it" if stopped else ""
     other = ", of other code or settings then" if changed else ""
-    return f"reselected from records: search trials were proposed by {header.select}{other}{early}"
+    rounds = "; which rows and seeds there are was decided by what it chose" if has_rounds(header) else ""
+    return f"reselected from records: search trials were proposed by {header.select}{other}{early}{rounds}"
 
 
 def _of_the_choice(

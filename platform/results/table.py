@@ -183,9 +183,8 @@ class Table:
 
     @property
     def best(self) -> str | None:
-        """The arm of the highest mIoU among those that are ranked; None where no two are."""
-        ranked = [row for row in self.rows if not math.isnan(row.comparison.ranks.best)]
-        return max(ranked, key=lambda row: row.scores.miou).arm if len(ranked) > 1 else None
+        """The arm that the others of equal budget are compared with; None where no two are ranked."""
+        return next((row.arm for row in self.rows if row.comparison.is_best), None)
 
     @property
     def selected_by_oracle(self) -> bool:

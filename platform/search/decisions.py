@@ -58,7 +58,11 @@ class Search:
 
     @property
     def _round_is_over(self) -> bool:
-        return all(self.ledger.ended(ask) is not None for ask in reversed(self.ledger.asks))
+        """A trial that failed for a reason outside of it decides nothing: the next run tries it again."""
+        return all(
+            self.ledger.ended(ask) is not None and not self.ledger.records[ask.trial.id].is_given_up
+            for ask in reversed(self.ledger.asks)
+        )
 
     def _advance_rows(self) -> None:
         for row in (row for row in self._rows if self._seeds.get(row.name)):

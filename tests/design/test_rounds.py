@@ -64,6 +64,13 @@ def test_a_plan_of_a_path_counts_the_rows_that_one_way_takes() -> None:
     assert "of 7 compared" in " ".join(text.split())
 
 
+def test_a_smoke_run_trains_every_row_of_a_path() -> None:
+    rows = ablate(Arm(FDA, Adversarial), PARTS, AblationPath(), name="ours")
+    small = study(arms={**ARMS, **rows}).smoke()
+    assert {arm.cell.design for arm in small.arms.values() if arm.cell} == {"full factorial"}
+    assert {row.row.name for row in plan(small).rows} == {*ARMS, *rows}
+
+
 def test_a_path_must_have_all_its_rows() -> None:
     rows = ablate(Arm(FDA, Adversarial), PARTS, AblationPath(), name="ours")
     del rows["ours with flips alone"]

@@ -85,6 +85,22 @@ def test_a_lucky_small_spread_gives_no_mark() -> None:
     assert not found["lucky"].told
 
 
+def test_the_best_has_the_highest_mean_over_the_seeds_that_all_have() -> None:
+    """Seeds 1 to 4 are hard, and the row that is best on them has no others."""
+    hard, easy = [1, 2, 3, 4], [5, 6, 7, 8]
+    mious = {
+        "few": {seed: 0.48 + 0.001 * seed for seed in hard},
+        "many": {seed: 0.45 + 0.002 * seed for seed in hard} | dict.fromkeys(easy, 0.56),
+        "more": {seed: 0.44 + 0.001 * seed for seed in hard} | dict.fromkeys(easy, 0.57),
+    }
+    found = compared(mious, {name: {} for name in mious}, 0, "few", [*mious], None)
+    assert [name for name in mious if found[name].is_best] == ["few"]
+    assert found["many"].to_best.miou < 0
+    apart = {"a": {1: 0.5, 2: 0.6}, "b": {3: 0.9, 4: 0.8}}
+    found = compared(apart, {name: {} for name in apart}, 0, "a", [*apart], None)
+    assert found["b"].is_best, "of rows that share no seed, that of the highest mean"
+
+
 def test_the_sign_flip_test_to_the_best_is_adjusted_for_all_pairs() -> None:
     values = made_of(12)
     found = compared(scores(12), {name: {} for name in NAMES}, 0, "source only", NAMES[:3], None)

@@ -1,12 +1,16 @@
 """Studies that ask for seeds and rows by what the table scores: races, and ablation paths."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
 
 from platform.methods import FDA, AdaBN, Adversarial, MajorityVote, SourceOnly, TargetSupervised
 from platform.networks import BiSeNet18
+from platform.records.ledger import Ledger
+from platform.results.aggregation import tabulate as tabulate_by_arm
+from platform.results.rounds.rounds import has_all
 from platform.shifts import town
 from platform.study import ASHA, AblationPath, Arm, Budget, LogUniform, Recipe, Study, ablate
 from tests.support.raced_study import Book
@@ -198,3 +202,51 @@ def test_the_reference_may_be_a_row_of_a_path(tmp_path: Path) -> None:
     assert book.seeds()["ours without adversary"] == 3
     assert book.is_complete()
     assert {row.arm for row in book.table().rows} >= {"ours without adversary"}
+
+
+def test_a_round_waits_for_trials_that_lost_their_workers(tmp_path: Path) -> None:
+    """By such trials nothing is decided: the next run tries them again, and goes where it would have gone."""
+    whole = Book(tmp_path / "whole", PATH, worths(PATH))
+    whole.run()
+    best = "ours with adversary alone"
+    cut = Book(tmp_path / "cut", PATH, worths(PATH))
+    cut.run(fails=(best,), retry=True)
+    assert not cut.is_complete()
+    assert {told[best] for told in cut.told} == {3}
+    assert len({frozenset(name for name, seeds in told.items() if seeds) for told in cut.told}) == 1
+    assert not any(row.arm.startswith("ours without") for row in cut.table().rows)
+    again = Book(tmp_path / "cut", PATH, worths(PATH))
+    again.run()
+    assert again.is_complete()
+    assert {ask.key for ask in again.ledger.asks} == {ask.key for ask in whole.ledger.asks}
+
+
+@pytest.mark.parametrize("qualities", [CLOSE, APART], ids=["close", "apart"])
+def test_what_a_study_asked_for_before_it_raced_decides_nothing(tmp_path: Path, qualities: dict[str, float]) -> None:
+    fixed = Book(tmp_path, dataclasses.replace(RACED, seeds=10, race_from=None), qualities)
+    fixed.run(20)
+    study = dataclasses.replace(RACED, seeds=8)
+    raced = Book(tmp_path, study, qualities)
+    raced.run()
+    alone = Book(tmp_path / "alone", study, qualities)
+    alone.run()
+    # As a later command reads it: with all that was ever asked for.
+    later = Ledger(raced.ledger.store, "raced", list(study.arms))
+    assert len(later.asks) > len(raced.ledger.asks)
+    assert has_all(raced.header, later.asks, later.by_arm())
+    table = tabulate_by_arm(raced.header, later.asks, later.by_arm())
+    assert [row.scores.seeds for row in table.rows] == [row.scores.seeds for row in alone.table().rows]
+    assert [row.troubles.seeds_missing for row in table.rows] == [0, 0, 0, 0]
+
+
+def test_the_rows_that_race_are_those_that_the_table_ranks(tmp_path: Path) -> None:
+    """Of the most frequent budget among the rows that are trained: those that the path leaves out are not counted."""
+    path = ablate(Arm(FDA, Adversarial), PARTS, AblationPath(), name="ours")
+    searched = {f"FDA {number}": Arm(FDA, learning_rate=RATE, beta=0.01 * (number + 1)) for number in range(8)}
+    study = dataclasses.replace(RACED, arms={**searched, **path}, reference="FDA 0", seeds=6, race_from=3)
+    qualities = dict.fromkeys(searched, 0.5) | dict.fromkeys(path, 0.3)
+    book = Book(tmp_path, study, qualities)
+    book.run()
+    ranked = {row.arm for row in book.table().rows if not math.isnan(row.comparison.ranks.best)}
+    assert ranked == {*searched}
+    assert {name for name, seeds in book.seeds().items() if seeds > 3} <= ranked

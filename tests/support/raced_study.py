@@ -36,8 +36,9 @@ class Book:
         self.told.append(seeds_asked(self.header, self.ledger.asks, self.ledger.by_arm()))
         return self.told[-1]
 
-    def run(self, trials: int | None = None, fails: tuple[str, ...] = ()) -> None:
-        """Train what is left, or so many trials; confirm trials of these rows fail."""
+    def run(self, trials: int | None = None, fails: tuple[str, ...] = (), retry: bool = False) -> None:
+        """Train what is left, or so many trials; confirm trials of these rows fail, or lose their workers."""
+        self._failure = End("failed", "worker lost" if retry else "diverged", "as it was", 0, retry)
         while (asks := [*self.search.open()]) and trials != 0:
             self._train(self._next.choice(asks), fails)
             trials = None if trials is None else trials - 1
@@ -48,7 +49,7 @@ class Book:
             if not self.search.may_go_on(ask):
                 return
             if ask.arm in fails and ask.phase == "confirm":
-                self.ledger.fail(ask, End("failed", "diverged", "as it was", 0))
+                self.ledger.fail(ask, self._failure)
                 break
             made = report(step)
             if ask.phase == "confirm":

@@ -211,7 +211,8 @@ def _time(study: Study, planned: Plan, offer: Offer | None, store: Store | None)
     if any(row.slot.gpus for row in study.rows) and not where.has_gpus:
         place += ", which has no GPU"
     how = f"measured {here}" if found.measured else f"reckoned, as on {reckoned_device(on_gpu)}"
-    return f"about {_duration(found.seconds / 3600)} on {place}, {slots} trial{'s' * (slots > 1)} at a time: {how}"
+    about = "about" if study.race_from is None else "at most about"
+    return f"{about} {_duration(found.seconds / 3600)} on {place}, {slots} trial{'s' * (slots > 1)} at a time: {how}"
 
 
 def _machine(on_gpu: bool, trials: Sequence[Measured] | None) -> Machine:

@@ -3,7 +3,7 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from platform.design.ablation import fractional
@@ -104,6 +104,11 @@ class FractionalFactorial(Design):
 
     def rows(self, parts: int) -> Sequence[Levels]:
         return by_what_is_taken_away(fractional.fraction(parts, self.most))
+
+
+def of_every_row(cell: Cell) -> Cell:
+    """The place of a path's row among all combinations, each of which is trained; any other as it is."""
+    return replace(cell, design=FullFactorial.name) if cell.design == AblationPath.name else cell
 
 
 def beside_one_way(cells: Mapping[str, Cell]) -> set[str]:

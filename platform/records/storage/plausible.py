@@ -90,8 +90,10 @@ def _header(header: StudyHeader) -> StudyHeader:
     _require("seeds", header.seeds, 0, MOST_SEEDS)
     _require("search_trials", header.search_trials, 0, MOST_TRIALS)
     _require("steps", header.steps, 1, MOST_STEPS)
-    for look in header.looks:
-        _require("looks", look, 1, header.seeds)
+    if header.looks and ([*header.looks] != sorted({*header.looks}) or header.looks[-1] != header.seeds):
+        raise Unreadable("one that no study has (looks must grow, up to seeds)")
+    for look in header.looks[:1]:
+        _require("looks", look, 0, header.seeds)
     for name in ("reduction", "smoothing"):
         _require(name, getattr(header, name), 0, MOST_TRIALS)
     for arm in header.arms:

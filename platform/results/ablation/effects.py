@@ -102,6 +102,8 @@ def _of_step(step: Step) -> Effect:
 
 
 def _path(table: Table, cells: Mapping[str, Cell], scores: Scores) -> tuple[Step, ...]:
-    failed = {row.arm for row in table.rows if row.troubles.failure is not None}
+    # Where nothing is to come any more, a row without scores will have none: what it begins from may have failed.
+    over = all(run.end for runs in table.runs.values() for run in runs.all)
+    failed = {row.arm for row in table.rows if over or row.troubles.failure is not None}
     deciding = {row: first(own, table.header.first_seeds) for row, own in scores.items()}
     return path(cells, scores, deciding, failed, table.header.times_looked)

@@ -11,14 +11,15 @@ from platform.results.statistics.power import pooled, smallest_difference
 from platform.results.statistics.significance import holm, paired_t
 
 
-def judged(rows: Sequence[tuple[Half, Half, Gap]]) -> list[Gap]:
+def judged(rows: Sequence[tuple[Half, Half, Gap]], looks: int = 1) -> list[Gap]:
     """The differences of rows, each with its p, adjusted by Holm's method for all of them, and what its seeds can find.
 
     Of the paired t-test where a row is paired by seed, else of Welch's; a row that has neither is not tested. What
-    seeds can find follows from the spread that all rows have which are tested in the same way.
+    seeds can find follows from the spread that all rows have which are tested in the same way. `looks` is how many
+    pairs of looks there may be at which two rows stopped, where they raced: each has its share of the level.
     """
-    p_values = holm({number: _p(*row) for number, row in enumerate(rows)})
-    tested = max(1, sum(not math.isnan(p) for p in p_values.values()))
+    p_values = holm({number: _p(*row) for number, row in enumerate(rows)}, looks)
+    tested = looks * max(1, sum(not math.isnan(p) for p in p_values.values()))
     differences = pooled([paired(this.miou, other.miou) for this, other, gap in rows if gap.way == "paired"])
     apart = [(this, other) for this, other, gap in rows if gap.way == "Welch"]
     sides = pooled([_scores(this) for this, _ in apart]), pooled([_scores(other) for _, other in apart])

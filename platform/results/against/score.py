@@ -60,8 +60,10 @@ class Gap:
         return self.p <= LEVEL and abs(self.miou) >= self.detectable
 
 
-def gap(this: Half, other: Half, same_draws: bool) -> Gap:
+def gap(this: Half, other: Half, same_draws: bool, looks: int = 1) -> Gap:
     """The difference of two rows; `same_draws` says whether their code is known to draw alike.
+
+    `looks` is how many pairs of looks there may be at which the two stopped, where they raced.
 
     Paired by seed, a Student-t interval of the differences, where a seed means the same initial weights and the same
     order of the same images; else, and where they share fewer than two seeds, Welch's of two samples.
@@ -76,10 +78,10 @@ def gap(this: Half, other: Half, same_draws: bool) -> Gap:
     if not why and max(counts) > 1 and len(common) < 2:
         why = "they share fewer than two seeds"
     if why:
-        return Gap(*welch_interval([*this.miou.values()], [*other.miou.values()]), "Welch", counts, why)
+        return Gap(*welch_interval([*this.miou.values()], [*other.miou.values()], looks), "Welch", counts, why)
     if max(counts) <= 1:
         return Gap(*interval(paired(this.miou, other.miou)), "one run each", counts)
-    return Gap(*interval(paired(this.miou, other.miou)), "paired", (len(common), len(common)))
+    return Gap(*interval(paired(this.miou, other.miou), looks), "paired", (len(common), len(common)))
 
 
 def unpaired(this: Trial, other: Trial, same_draws: bool) -> str:

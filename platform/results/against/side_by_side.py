@@ -18,6 +18,7 @@ from platform.results.table import Table
 SEARCHING: dict[str, Weight] = {
     "checkpoint": "choice",
     "seeds": "numbers",
+    "looks": "numbers",
     "select": "choice",
     "selector": "choice",
     "search_trials": "choice",
@@ -33,6 +34,7 @@ SEARCHING: dict[str, Weight] = {
 NOTES = {
     "checkpoint": "which evaluation of a run is scored",
     "seeds": "the mean is over more of them",
+    "looks": "the seeds at which a race looks at the rows",
     "selector": "digest of its class, settings and code",
     "reference": "what differences in its own table are to",
     "source": "the study file's text",
@@ -83,6 +85,8 @@ class SideBySide:
     """What is missing or went wrong, on either side."""
     missing: bool
     """Whether a row of both sides lacks seeds, or a trial its score."""
+    looks: int = 1
+    """How many pairs of looks there are at which two rows that race may have stopped."""
     parting: str = ""
     """From where on the reports of two trials differ."""
 
@@ -90,10 +94,12 @@ class SideBySide:
 def studies(this: Side, other: Side) -> SideBySide:
     """Compare the rows that two studies have in common, by name."""
     tables = tuple(tabulate(side.header, side.asks, side.by_arm) for side in (this, other))
-    arms = tuple({arm.name: arm for arm in side.header.arms} for side in (this, other))
+    # Without rows of ablation paths that were never trained.
+    arms = tuple({arm.name: arm for arm in table.header.arms} for table in tables)
     common = [name for name in arms[0] if name in arms[1]]
-    found = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables) for name in common]
-    rows, everywhere = _apart(_judged(found))
+    looks = this.header.times_looked * other.header.times_looked
+    found = [_rows(name, (arms[0][name], arms[1][name]), (this, other), tables, looks) for name in common]
+    rows, everywhere = _apart(_judged(found, looks))
     lacking = [row for table in tables for row in table.rows if row.arm in common and row.troubles.seeds_missing]
     return SideBySide(
         this=this.label,
@@ -105,6 +111,7 @@ def studies(this: Side, other: Side) -> SideBySide:
         promise=promise(this.records, other.records),
         notes=(_notes(tables[0], common), _notes(tables[1], common)),
         missing=bool(lacking),
+        looks=looks,
     )
 
 
@@ -132,12 +139,14 @@ def trials(this: Record, other: Record, labels: tuple[str, str]) -> SideBySide:
     )
 
 
-def _rows(name: str, arms: tuple[ArmHeader, ArmHeader], sides: tuple[Side, Side], tables: tuple[Table, ...]) -> RowPair:
+def _rows(
+    name: str, arms: tuple[ArmHeader, ArmHeader], sides: tuple[Side, Side], tables: tuple[Table, ...], looks: int
+) -> RowPair:
     runs = [table.runs[name] for table in tables]
     seeds = [{run.ask.trial.seed for run in each.confirm} for each in runs]
     common = seeds[0] & seeds[1]
     halves = [_half(name, each, common or own, side.header) for each, own, side in zip(runs, seeds, sides, strict=True)]
-    return _pair(name, halves[0], halves[1], _of_the_arms(*arms), arms)
+    return _pair(name, halves[0], halves[1], _of_the_arms(*arms), arms, looks)
 
 
 def _half(name: str, runs: ArmRuns, seeds: set[int], header: StudyHeader) -> Half:
@@ -152,6 +161,7 @@ def _pair(
     other: Half,
     besides: Sequence[Mismatch],
     arms: tuple[ArmHeader, ArmHeader] | None = None,
+    looks: int = 1,
 ) -> RowPair:
     found: list[Mismatch] = []
     if this.trial is not None and other.trial is not None:
@@ -160,12 +170,13 @@ def _pair(
         found = [_with_origins(each, *arms) for each in found]
     same_code = this.trial is None or other.trial is None or this.trial.code == other.trial.code
     found += [*besides, *circumstances(this.records, other.records, same_code)]
-    return RowPair(name, this, other, score.gap(this, other, score.draw_alike(this, other)), tuple(found))
+    gap = score.gap(this, other, score.draw_alike(this, other), looks)
+    return RowPair(name, this, other, gap, tuple(found))
 
 
-def _judged(rows: Sequence[RowPair]) -> list[RowPair]:
+def _judged(rows: Sequence[RowPair], looks: int) -> list[RowPair]:
     """The rows, their differences in mIoU tested together."""
-    gaps = judged([(row.this, row.other, row.gap) for row in rows])
+    gaps = judged([(row.this, row.other, row.gap) for row in rows], looks)
     return [dataclasses.replace(row, gap=gap) for row, gap in zip(rows, gaps, strict=True)]
 
 

@@ -105,6 +105,8 @@ def _reading(both: SideBySide) -> str:
     if "Welch" in ways:
         whys = dict.fromkeys(row.gap.why for row in both.rows if row.gap.way == "Welch")
         said.append(f"Welch: of two samples of unequal variance, not paired because of {'; '.join(whys)}.")
+    if both.looks > 1:
+        said.append(f"Rows raced for seeds: p and ± are adjusted for {both.looks} pairs of looks at them.")
     return " ".join([*said, *_marks([row.gap for row in both.rows if not math.isnan(row.gap.p)])])
 
 

@@ -77,7 +77,7 @@ def _scores(table: Table) -> str:
             wording.parameters(row),
             wording.gflops(row),
             wording.latency(row),
-            _with(f"{row.scores.seeds} of {table.header.seeds}", counted(row.troubles.flaws)),
+            _with(f"{row.scores.seeds} of {table.runs[row.arm].seeds}", counted(row.troubles.flaws)),
         )
         for row in table.rows
     ]

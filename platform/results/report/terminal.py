@@ -86,7 +86,7 @@ def _efforts(table: Table) -> Grid:
         cells = (
             wording.name(row),
             f"+{only_trained}" if row.cost.discriminator_parameters else NONE,
-            f"{row.scores.seeds} of {table.header.seeds}",
+            f"{row.scores.seeds} of {table.runs[row.arm].seeds}",
             str(row.effort.trials),
             str(row.effort.stopped),
             str(row.troubles.failed),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from platform.design.ablation.designs import AblationPath
 from platform.records.record import Ask, Record, StudyHeader
+from platform.records.trial import START_NUMBER
 from platform.results.ablation.cells import cells_by_ablation
 from platform.results.ablation.path import Scores, followed
 from platform.results.fairness.equal_budget import of_equal_budget
@@ -23,11 +24,41 @@ def has_rounds(header: StudyHeader) -> bool:
 
 def has_all(header: StudyHeader, asks: Sequence[Ask], records: Records) -> bool:
     """Whether the records hold all that the study asks for: every trial has ended, and none is lacking."""
-    return is_complete(header, asks, records, seeds_asked(header, asks, records))
+    seeds = decided(header, asks, records)
+    return is_complete(header, _kept(asks, seeds), records, seeds)
+
+
+def decided(header: StudyHeader, asks: Sequence[Ask], records: Records) -> dict[str, int]:
+    """The seeds that each row is to have as far as that is decided; 0 for one that is not trained.
+
+    The rounds are gone through once more, from none of the asks on: those of an earlier version of the study, which
+    did not race, decide nothing.
+    """
+    seeds = dict.fromkeys((arm.name for arm in header.arms), 0)
+    while True:
+        kept = _kept(asks, seeds)
+        if not all(_has_ended(records.get(ask.arm, {}).get(ask.trial.id)) for ask in kept):
+            return seeds
+        if (found := seeds_asked(header, kept, records)) == seeds:
+            return seeds
+        seeds = found
+
+
+def _kept(asks: Sequence[Ask], seeds: Mapping[str, int]) -> list[Ask]:
+    """Those that a study asks for whose rows have so many seeds."""
+    return [
+        ask
+        for ask in asks
+        if (own := seeds.get(ask.arm, 0)) and (ask.phase == "search" or ask.number < own or ask.number == START_NUMBER)
+    ]
+
+
+def _has_ended(record: Record | None) -> bool:
+    return record is not None and record.end is not None and not record.is_given_up
 
 
 def seeds_asked(header: StudyHeader, asks: Sequence[Ask], records: Records) -> dict[str, int]:
-    """The seeds that each row is to have, by what all that was asked for has given; 0 for one that is not trained.
+    """The seeds that each row is to have, once all that was asked for has ended; 0 for one that is not trained.
 
     The same records give the same answer, on whatever machines they were made.
     """
@@ -38,23 +69,22 @@ def seeds_asked(header: StudyHeader, asks: Sequence[Ask], records: Records) -> d
     begun = {ask.arm for ask in asks}
     deciding = {name: first(own, header.first_seeds) for name, own in scores.items()}
     left_out, are_through = _paths(header, deciding, begun)
-    seeds = {arm.name: 0 if arm.name in left_out else header.first_seeds for arm in header.arms}
-    if are_through and header.looks:
-        racing = [name for name in of_equal_budget(header) if seeds[name]]
-        asked = {name: max((run.ask.number + 1 for run in runs[name].confirm), default=0) for name in racing}
-        seeds |= raced({name: scores[name] for name in racing}, asked, header.looks)
-        seeds[header.reference] = max(seeds[name] for name in {*racing, header.reference})
+    first_seeds = {arm.name: 0 if arm.name in left_out else header.first_seeds for arm in header.arms}
+    seeds = _with_what_they_need(header, first_seeds)
+    if not are_through or len(header.looks) < 2:
+        return seeds
+    trained = replace(header, arms=tuple(arm for arm in header.arms if seeds[arm.name]))
+    racing = of_equal_budget(trained)
+    asked = {name: max((run.ask.number + 1 for run in runs[name].confirm), default=0) for name in racing}
+    seeds |= raced({name: scores[name] for name in racing}, asked, header.looks)
+    seeds[header.reference] = max(seeds[name] for name in {*racing, header.reference})
     return _with_what_they_need(header, seeds)
 
 
 def as_asked(
-    header: StudyHeader, asks: Sequence[Ask], records: Records, runs: Mapping[str, ArmRuns]
+    header: StudyHeader, runs: Mapping[str, ArmRuns], seeds: Mapping[str, int]
 ) -> tuple[StudyHeader, dict[str, ArmRuns]]:
-    """The rows that a study trains as far as that is decided, and of each the runs that count."""
-    if not has_rounds(header):
-        return header, dict(runs)
-    ended = all(records[ask.arm][ask.trial.id].end for ask in asks if ask.arm in runs)
-    seeds = seeds_asked(header, asks, records) if ended else so_far(header, runs)
+    """The header of the rows that are trained, and of each the runs of its seeds."""
     arms = tuple(arm for arm in header.arms if seeds[arm.name])
     return replace(header, arms=arms), {
         arm.name: replace(
@@ -64,20 +94,6 @@ def as_asked(
         )
         for arm in arms
     }
-
-
-def so_far(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> dict[str, int]:
-    """The seeds that each row was asked for while a round runs, and of which nothing was yet, those that all rows have.
-
-    They are the study's where nothing depends on scores.
-    """
-    seeds = {}
-    for arm in header.arms:
-        own = runs[arm.name]
-        waits = arm.design == AblationPath.name and not own.all and arm.name != header.reference
-        most = max((run.ask.number + 1 for run in own.confirm), default=0)
-        seeds[arm.name] = 0 if waits else max(most, header.first_seeds)
-    return seeds
 
 
 def _paths(header: StudyHeader, scores: Scores, begun: set[str]) -> tuple[set[str], bool]:

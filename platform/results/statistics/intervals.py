@@ -44,10 +44,10 @@ def interval(values: Sequence[float], looks: int = 1) -> tuple[float, float]:
     return mean, quantile(number, looks) * float(np.std(values, ddof=1)) / math.sqrt(number)
 
 
-def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+def welch_interval(first: Sequence[float], second: Sequence[float], looks: int = 1) -> tuple[float, float]:
     """Difference of two means, of samples that share nothing, and half-width of its 95 % interval.
 
-    Welch's: t(0.975, v) sqrt(a + b), a and b being the variances of the two means, and
+    Welch's: t(1 - 0.025 / k, v) sqrt(a + b) for k looks, a and b being the variances of the two means, and
     v = (a + b)^2 / (a^2 / (n - 1) + b^2 / (m - 1)) (Welch, Biometrika 34, 1947). Both are nan without values on either
     side; for a single value on one of them the half-width is nan.
     """
@@ -57,7 +57,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     if min(len(first), len(second)) == 1:
         return difference, math.nan
     deviation, freedom = _welch(first, second)
-    return difference, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * deviation if deviation else 0.0
+    return difference, float(stdtrit(freedom, _level(looks))) * deviation if deviation else 0.0
 
 
 def welch_p(first: Sequence[float], second: Sequence[float]) -> float:
@@ -92,7 +92,11 @@ def welch_freedom(variances: tuple[float, float], numbers: tuple[int, int]) -> f
 
 def quantile(number: int, looks: int = 1) -> float:
     """t(1 - 0.025 / k, n - 1), for k looks."""
-    return float(stdtrit(number - 1, 1 - (1 - (1 + CONFIDENCE) / 2) / looks))
+    return float(stdtrit(number - 1, _level(looks)))
+
+
+def _level(looks: int) -> float:
+    return 1 - (1 - (1 + CONFIDENCE) / 2) / looks
 
 
 def bootstrapped(values: Sequence[float]) -> Bounds:

@@ -94,11 +94,16 @@ def can_show(table: Table) -> str:
         return "No two seeds are there yet by which a difference could be told from chance."
     wished = wishes(able.deviation, able.tests)
     return (
-        f"What {able.seeds} seeds can show: a true difference of {able.difference:.3f} has a p of at most {LEVEL:g} "
-        f"four times out of five, of {able.comparisons} compared, with a standard deviation between seeds of "
+        f"What {able.seeds} seeds can show{_of_which_rows(table)}: a true difference of {able.difference:.3f} has a p "
+        f"of at most {LEVEL:g} four times out of five, of {able.comparisons} compared, with a standard deviation "
+        "between seeds of "
         f"{able.deviation:.3f}. Nothing below that is marked, whatever its p: it would be missed more often than one "
         "time in five, and what luck finds is exaggerated." + (f" {wished[0].upper()}{wished[1:]}." if wished else "")
     )
+
+
+def _of_which_rows(table: Table) -> str:
+    return ", of rows that have them all" if table.detectable.looks > 1 else ""
 
 
 def of_the_race(table: Table) -> str:
@@ -110,7 +115,8 @@ def of_the_race(table: Table) -> str:
         f"Race: every row has {looks[0]} seeds; of the rows of equal budget, those whose rank that leaves open have "
         f"more, {listed([str(look) for look in looks[1:]])} at most. The rows are looked at {len(looks)} times at "
         f"most, and each look has its share of the {LEVEL:g}, in p, marks and intervals: an interval holds "
-        f"{1 - LEVEL / len(looks):.1%} at each look, and so 95 % over all."
+        f"{1 - LEVEL / len(looks):.1%} at each look, and so 95 % over all. Differences are over the seeds that both "
+        "rows have; means over other seeds are not comparable."
     )
 
 
@@ -130,7 +136,8 @@ def reading(table: Table) -> list[str]:
     lines = [
         of_the_race(table),
         f"p: of the paired t-test of the difference to {reference}, adjusted by Holm's method for {able.comparisons} "
-        f"rows: where no row differs, one or more are at most {LEVEL:g} with a chance of {LEVEL:.0%}.",
+        f"row{'s' * (able.comparisons != 1)}: where no row differs, one or more are at most {LEVEL:g} with a chance of "
+        f"{LEVEL:.0%}.",
         can_show(table),
         f"Δ to best and rank: among the {ranked} rows of equal budget, in search trials and steps, that know no target "
         "labels. A rank is the range that the seeds leave it: 95 % for all ranks at once, by Holm's method over all "
