@@ -6,11 +6,13 @@ uses, and of those that it does not use for few seeds.
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from platform.results.comparison import compared
+from platform.records.trial import confirm_seed
+from platform.results.comparison import compared, judged, paired
+from platform.results.rounds.race import raced
 from platform.results.statistics.gap import share
 from platform.results.statistics.improvement import interquartile_mean, probability_of_improvement
 from platform.results.statistics.intervals import NO_BOUNDS, bias_corrected, interval
@@ -22,6 +24,8 @@ SEEDS = (3, 5, 10)
 STUDIES = 4000
 """Simulated studies behind a figure: its standard error is 0.3 points at 95 %."""
 RESAMPLES = 5000
+RACING, FOLD = 5, 4
+"""Rows of a race, and how many times the seeds of its first look they may have."""
 ROWS, CLASSES = 8, 13
 """Rows that are compared with the reference, where a whole table is simulated, and its classes."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -55,6 +59,18 @@ def main() -> None:
     print(f"\n{f'tables of {ROWS} rows, one by the smallest difference':60}" + "".join(f"{n:>6} seeds" for n in SEEDS))
     _print("its p is at most 0.05", [_share_of(studies, finds, DRAWS["normal"], n) for n in SEEDS])
     _print("it is marked", [_share_of(studies, marks, DRAWS["normal"], n) for n in SEEDS])
+    fewer = max(1, studies // 4)
+    print(f"\n{f'races of {RACING} rows, to {FOLD} times as many seeds':60}" + "".join(f"{n:>6} seeds" for n in SEEDS))
+    for name, draw in DRAWS.items():
+        _print(
+            f"none differs, a p of at most 0.05, {name}",
+            [_share_of(fewer, race_errs, draw, n) for n in SEEDS],
+        )
+    _print(
+        "an interval of a difference that holds the truth",
+        [_share_of(fewer, held_by_race, DRAWS["normal"], n) for n in SEEDS],
+    )
+    _print("one uncorrected: not used", [_share_of(fewer, held_uncorrected, DRAWS["normal"], n) for n in SEEDS])
 
 
 def _print(name: str, shares: list[float]) -> None:
@@ -146,6 +162,47 @@ def marks(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
     differences = _table(random, draw, seeds, _smallest(seeds))
     told = holm(dict(enumerate(map(paired_t, differences))))[0] <= LEVEL
     return told and interval(differences[0])[0] >= _smallest(seeds)
+
+
+def _race(random: np.random.Generator, draw: Draw, seeds: int, means: Sequence[float]) -> dict[str, dict[int, float]]:
+    """The scores of rows that raced, from so many seeds on."""
+    looks = _looks(seeds)
+    every = {f"row {row}": mean + draw(random, looks[-1]) for row, mean in enumerate(means)}
+    asked = dict.fromkeys(every, 0)
+    while True:
+        scores = {
+            name: {confirm_seed(seed): float(values[seed]) for seed in range(asked[name])}
+            for name, values in every.items()
+        }
+        if (found := raced(scores, asked, looks)) == asked:
+            return scores
+        asked = found
+
+
+def _looks(seeds: int) -> tuple[int, ...]:
+    return (seeds, 2 * seeds, FOLD * seeds)
+
+
+def race_errs(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    scores = _race(random, draw, seeds, [0.0] * RACING)
+    samples = {name: paired(scores[name], scores["row 0"]) for name in scores if name != "row 0"}
+    return min(each.p for each in judged(samples, looks=len(_looks(seeds))).values()) <= LEVEL
+
+
+def _held(random: np.random.Generator, draw: Draw, seeds: int, looks: int) -> bool:
+    """Of one of two rows that lie apart by what the seeds of the second look would show."""
+    apart = smallest_difference(math.sqrt(2), 2 * seeds, RACING)
+    scores = _race(random, draw, seeds, [0.0, apart, *[20 * apart * row for row in range(1, RACING - 1)]])
+    mean, half_width = interval(paired(scores["row 1"], scores["row 0"]), looks)
+    return abs(mean - apart) <= half_width
+
+
+def held_by_race(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    return _held(random, draw, seeds, len(_looks(seeds)))
+
+
+def held_uncorrected(random: np.random.Generator, draw: Draw, seeds: int) -> bool:
+    return _held(random, draw, seeds, 1)
 
 
 if __name__ == "__main__":

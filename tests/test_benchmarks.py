@@ -203,13 +203,15 @@ def test_the_coverage_benchmark_says_what_holds_and_what_does_not(
         for line in capsys.readouterr().out.splitlines()
         if line.endswith("%")
     }
-    assert len(shares) == 16
+    assert len(shares) == 21
     assert min(shares["Student-t, normal"]) >= 85
     assert shares["BCa, widened levels, normal"][0] <= 90, "three values have a range that holds the truth in 75 of 100"
     assert shares["rliable's bootstrap of runs above, normal: not used"][0] <= 60
     assert max(shares["a p of at most 0.05 to the reference, normal"]) <= 15
     assert shares["an interval that excludes 0: not used"][0] > 15
     assert max(shares["a mark of any kind, or a wrong rank, normal"]) <= 30, "of seven tables"
+    assert max(shares["none differs, a p of at most 0.05, normal"]) <= 30, "of fifteen races"
+    assert min(shares["an interval of a difference that holds the truth"]) >= 70
     assert min(shares["its p is at most 0.05"]) >= 60
 
 
