@@ -102,6 +102,10 @@ class Study:
         object.__setattr__(self, "reference", plain(self.reference))
         folded: dict[str, str] = {}
         for name, arm in self.arms.items():
+            if isinstance(arm, Mapping) and arm and all(isinstance(each, Arm) for each in arm.values()):
+                raise ValueError(
+                    f"arm {name!r} must be an Arm, got {len(arm)} of them by their names; write **ablate(...)"
+                )
             if not isinstance(arm, Arm):
                 raise ValueError(f"arm {name!r} must be an Arm, got {arm!r}; write Arm(FDA, beta=0.01)")
             check_name("an arm's name", name, LONGEST_NAME)

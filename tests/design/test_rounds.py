@@ -1,12 +1,17 @@
 """Studies whose rows race, or follow a path, before they run: looks, plan and header."""
 
+import math
+
 import pytest
 
 from platform.commands.terminal.plan import describe
+from platform.design.ablation.contrasts import contrasts
+from platform.design.ablation.designs import Design
 from platform.design.header import header
 from platform.design.plan import plan
 from platform.methods import FDA, Adversarial
-from platform.study import AblationPath, Arm, ablate
+from platform.results.statistics.power import ASSUMED_DEVIATION, smallest_difference
+from platform.study import AblationPath, Arm, FractionalFactorial, FullFactorial, LeaveOneOut, ablate
 from tests.support.planned_study import ARMS, LEARNING_RATE, study
 
 
@@ -28,7 +33,7 @@ def test_a_plan_of_a_race_says_what_it_takes_at_least_and_at_most() -> None:
     )
     assert (raced.steps_at_most, raced.steps_at_least) == (whole.steps_at_most, first.steps_at_least)
     text = " ".join(describe(study(seeds=12, race_from=3), "study").split())
-    assert "60 confirm (seeds 1 to 12; rows race from 3 on)" in text
+    assert "60 confirm (seeds 1 to 12; rows race from 3 on, and may have no more)" in text
 
 
 def test_what_a_race_shows_costs_its_looks() -> None:
@@ -62,6 +67,7 @@ def test_a_plan_of_a_path_counts_the_rows_that_one_way_takes() -> None:
     )
     text = describe(made, "study")
     assert "of 7 compared" in " ".join(text.split())
+    assert "parts ours: path, 3 parts in 7 rows select" in " ".join(text.split())
 
 
 def test_a_smoke_run_trains_every_row_of_a_path() -> None:
@@ -69,6 +75,26 @@ def test_a_smoke_run_trains_every_row_of_a_path() -> None:
     small = study(arms={**ARMS, **rows}).smoke()
     assert {arm.cell.design for arm in small.arms.values() if arm.cell} == {"full factorial"}
     assert {row.row.name for row in plan(small).rows} == {*ARMS, *rows}
+
+
+@pytest.mark.parametrize(
+    ("design", "words", "variance"),
+    [
+        (LeaveOneOut(), "leave one out, 3 parts in 4 rows", 2.0),
+        (FullFactorial(), "full factorial, 3 parts in 8 rows", 0.5),
+        (FractionalFactorial(most=4), "fractional factorial, 3 parts in 4 rows, resolution III", 1.0),
+    ],
+)
+def test_a_plan_says_the_design_and_the_smallest_effect_that_is_found(
+    design: Design, words: str, variance: float
+) -> None:
+    """The variance of an effect is that of a row by the sum of its squared weights; two rows' difference has two."""
+    rows = ablate(Arm(FDA, Adversarial), PARTS, design, name="ours")
+    cells = {name: arm.cell for name, arm in rows.items() if arm.cell is not None}
+    number = len(contrasts(cells))
+    text = " ".join(describe(study(arms={**ARMS, **rows}), "study").split())
+    least = smallest_difference(ASSUMED_DEVIATION * math.sqrt(variance / 2), 5, number)
+    assert f"parts ours: {words}; an effect of {least:.3f} is found likewise, of {number}: 0.05 takes" in text
 
 
 def test_a_path_must_have_all_its_rows() -> None:

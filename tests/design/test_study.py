@@ -227,6 +227,10 @@ def test_rungs_are_the_same_in_every_arm_and_after_the_longest_warm_up() -> None
         ({"arms": {}}, ["Study.arms must map at least one name to an Arm"]),
         ({"arms": [Arm(FDA)]}, ["Study.arms must map at least one name to an Arm"]),
         ({"arms": {"FDA": FDA}}, ["arm 'FDA' must be an Arm", "write Arm(FDA, beta=0.01)"]),
+        (
+            {"arms": {"ours": {"ours": Arm(FDA), "ours bare": Arm(SourceOnly)}}},
+            ["arm 'ours' must be an Arm, got 2 of them by their names; write **ablate(...)"],
+        ),
         ({"arms": {"FDA": Arm(FDA), 3: Arm(FDA)}}, ["an arm's name must be one line of text, got 3"]),
         ({"arms": {" ": Arm(FDA)}}, ["an arm's name must be one line of text, got ' '"]),
         ({"arms": {"a\nb": Arm(FDA)}}, ["an arm's name must be one line of text"]),

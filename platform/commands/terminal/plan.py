@@ -1,10 +1,15 @@
 """A study's plan as text for a terminal."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 
 from platform.commands.terminal.gpus import carried
 from platform.commands.terminal.screen import COLUMNS
+from platform.design.ablation.cell import Cell
+from platform.design.ablation.contrasts import contrasts
+from platform.design.ablation.designs import beside_one_way
+from platform.design.ablation.fractional import resolution
 from platform.design.asha import ASHA
 from platform.design.plan import Plan, plan, reckoned_device
 from platform.design.row import Row
@@ -14,9 +19,10 @@ from platform.records.record import CPU, SELECTED
 from platform.records.store import Store
 from platform.records.trial import START_NUMBER, confirm_seed
 from platform.results.earlier.pace import Machine, Measured, measured
-from platform.results.earlier.spread import spread_on_record
+from platform.results.earlier.spread import Spread, spread_on_record
 from platform.results.lines import arms_listed, count, hanging, padded
 from platform.results.replay.forecast import forecast
+from platform.results.report.sections import effects
 from platform.results.report.sections.differences import WISHES, wishes
 from platform.results.statistics.power import ASSUMED_DEVIATION, smallest_difference
 from platform.results.statistics.significance import LEVEL
@@ -53,6 +59,7 @@ def _asked(study: Study, name: str, planned: Plan, store: Store | None, wished: 
     search = sum(each.row.search_trials for each in planned.rows)
     confirm = sum(each.row.seeds for each in planned.rows)
     starts = sum(each.row.starts_searches for each in planned.rows)
+    spread = _spread(study, name, store)
     return {
         "shift": f"{study.shift.name} at {height} x {width}, {len(study.shift.groups)} classes",
         "trials": f"{planned.trials} = {search} search (seed 0) + {confirm} confirm ({_confirm_seeds(study)})"
@@ -61,7 +68,8 @@ def _asked(study: Study, name: str, planned: Plan, store: Store | None, wished: 
         f"{_range(planned.steps_at_least, planned.steps_at_most)} in all",
         "rungs": _rungs(study),
         "parallel": _parallel(planned),
-        "shows": _shows(study, len(planned.rows) - 1, name, store, wished),
+        "shows": _shows(study, len(planned.rows) - 1, spread, wished),
+        **_ablations(study, spread, wished),
         "select": study.selected_by
         + (", which uses target labels" if study.selector is None else "")
         + (", which picks checkpoints too" if study.checkpoint == SELECTED else ""),
@@ -142,7 +150,7 @@ def _why_none(study: Study, search: ASHA) -> str:
 
 
 def _confirm_seeds(study: Study) -> str:
-    race = "" if study.race_from is None else f"; rows race from {study.race_from} on"
+    race = "" if study.race_from is None else f"; rows race from {study.race_from} on, and may have no more"
     return "seed 1" if study.seeds == 1 else f"seeds 1 to {study.seeds}{race}"
 
 
@@ -177,23 +185,62 @@ def _idle(study: Study, planned: Plan, offer: Offer | None) -> list[str]:
     return [idle + more * (search is not None and search.at_a_time < search.trials)]
 
 
-def _shows(study: Study, compared: int, name: str, store: Store | None, wished: Collection[float]) -> str:
+def _spread(study: Study, name: str, store: Store | None) -> Spread | None:
+    """What earlier records say of differences between rows; None where there are none."""
+    height, width = study.shift.size
+    if store is None:
+        return None
+    return spread_on_record(store, name, study.shift.name, (height, width), study.budget.steps)
+
+
+def _shows(study: Study, compared: int, spread: Spread | None, wished: Collection[float]) -> str:
     """The smallest difference to the reference that the seeds find, and how many seeds others take."""
     if not compared:
         return "one row, which is compared with nothing"
     if study.seeds < 2:
         return "no difference: one seed tells nothing from chance"
-    height, width = study.shift.size
-    size, steps = (height, width), study.budget.steps
-    seen = None if store is None else spread_on_record(store, name, study.shift.name, size, steps)
-    deviation = seen.deviation if seen else ASSUMED_DEVIATION
-    by = f"{deviation:.3f}, that of {seen.rows} rows of {seen.study}" if seen else f"{deviation:g}, taken for granted"
-    tests = compared * len(study.looks)
+    deviation, by = ASSUMED_DEVIATION, f"{ASSUMED_DEVIATION:g}, taken for granted"
+    if spread is not None:
+        rows = f"{spread.rows} row{'s' * (spread.rows > 1)}"
+        deviation, by = spread.deviation, f"{spread.deviation:.3f}, that of {rows} of {spread.study}"
+    looks = len(study.looks)
+    raced = f", of rows that have all seeds, each compared at {looks} looks," if looks > 1 else ""
+    others = wishes(deviation, compared * looks, sorted(wished, reverse=True))
+    return (
+        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared * looks):.3f} to the "
+        f"reference{raced} has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a "
+        f"standard deviation between seeds of {by}" + (f"; {others}" if others else "")
+    )
+
+
+def _ablations(study: Study, spread: Spread | None, wished: Collection[float]) -> dict[str, str]:
+    """The designs of a study's ablations, and the smallest effects that its seeds find."""
+    by_name: dict[str, dict[str, Cell]] = {}
+    for name, arm in study.arms.items():
+        if arm.cell is not None:
+            by_name.setdefault(arm.cell.ablation, {})[name] = arm.cell
+    deviation = ASSUMED_DEVIATION if spread is None else spread.deviation
+    said = [_ablation(cells, study, deviation, wished) for cells in by_name.values()]
+    return {"parts": "; ".join(said)} if said else {}
+
+
+def _ablation(cells: Mapping[str, Cell], study: Study, deviation: float, wished: Collection[float]) -> str:
+    one, found = next(iter(cells.values())), contrasts(cells)
+    number = len(one.parts)
+    rows = len(cells) - len(beside_one_way(cells))
+    said = f"{one.ablation}: {one.design}, {number} part{'s' * (number > 1)} in {rows} rows"
+    if any(contrast.aliases for contrast in found):
+        fraction = resolution([has for _, has in cell.parts] for cell in cells.values())
+        said += f", resolution {effects.NUMERALS[fraction or 0]}"
+    if not found or study.seeds < 2:
+        return said
+    # The difference of two rows has twice the variance of one.
+    noise = sum(weight**2 for weight in found[0].weights.values()) / 2
+    deviation, tests = math.sqrt(noise) * deviation, len(found) * len(study.looks)
     others = wishes(deviation, tests, sorted(wished, reverse=True))
     return (
-        f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, tests):.3f} to the reference "
-        f"has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a standard deviation "
-        f"between seeds of {by}" + (f"; {others}" if others else "")
+        f"{said}; an effect of {smallest_difference(deviation, study.seeds, tests):.3f} is found likewise, of "
+        f"{len(found)}" + (f": {others}" if others else "")
     )
 
 

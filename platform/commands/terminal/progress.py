@@ -20,6 +20,7 @@ from platform.commands.terminal.text import ARM_COLUMNS, short, wrapped
 from platform.commands.terminal.view import view
 from platform.records.ledger import Event
 from platform.records.record import Ask, Record
+from platform.results.lines import arms_listed
 
 REFRESH_SECONDS = 0.3
 LEAVE_SECONDS = 2.0
@@ -105,7 +106,10 @@ class Progress:
             elif isinstance(told, str):
                 lines += wrapped("", told, "bold", columns)
             elif isinstance(told, _Expected):
-                self.standing.expect(told.planned)
+                new, more = self.standing.expect(told.planned)
+                said = (("next on the path", new), ("the race goes on, with more seeds for", more))
+                for what, names in said:
+                    lines += wrapped("", f"{what}: {arms_listed(names)}", "bold", columns) if names else []
             else:
                 self.standing.take(told.event, told.ask, told.record, told.moment)
                 lines += self._lines(told, columns, live)

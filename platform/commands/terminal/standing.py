@@ -87,10 +87,13 @@ class Standing:
         self._watched: float | None = None
         self._began = 0.0
 
-    def expect(self, planned: Mapping[str, tuple[int, int]]) -> None:
-        """Take in how many search and confirm trials each arm is to have now."""
+    def expect(self, planned: Mapping[str, tuple[int, int]]) -> tuple[list[str], list[str]]:
+        """Take in how many search and confirm trials each arm is to have now; arms that are new, and that get more."""
+        before = {name: self.arms[name].planned for name in planned}
         for name, (search, confirm) in planned.items():
             self.arms[name].search, self.arms[name].confirm = search, confirm
+        grown = [name for name in planned if self.arms[name].planned > before[name]]
+        return [name for name in grown if not before[name]], [name for name in grown if before[name]]
 
     @property
     def shown(self) -> dict[str, ArmStanding]:

@@ -38,6 +38,8 @@ class Ablation:
     """Whether each row has searched its ranges; False where they took what one search had chosen, None without any."""
     effects: tuple[Effect, ...]
     """In the order of the parts, effects before interactions; of a path, what its steps gave."""
+    looks: int
+    """How often a race looks at the rows: each has its share of the level."""
     path: tuple[Step, ...]
     """From the row without any part to the row with all, as far as it was come; empty but for a path, or a full
     factorial."""
@@ -93,6 +95,7 @@ def _ablation(table: Table, cells: Mapping[str, Cell]) -> Ablation | None:
         resolution=None if held or not found else resolution([has for _, has in cell.parts] for cell in cells.values()),
         retuned=None if not searching else not any(arm.tuned_as for arm in searching),
         effects=effects(found, scores, table.header.times_looked) if found else tuple(map(_of_step, steps)),
+        looks=table.header.times_looked,
         path=steps,
     )
 

@@ -99,8 +99,8 @@ def _reading(both: SideBySide) -> str:
         said.append("± is the half-width of a 95 % interval: Student's t over seeds for a row.")
     if "paired" in ways:
         said.append(
-            "Paired: of the differences seed by seed, since a seed means the same initial weights and the same order "
-            "of the same images on both sides."
+            "Paired: of the differences seed by seed, on the seeds that both sides have, since a seed means the same "
+            "initial weights and the same order of the same images."
         )
     if "Welch" in ways:
         whys = dict.fromkeys(row.gap.why for row in both.rows if row.gap.way == "Welch")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from platform.results.ablation.effects import Ablation, Effect
 from platform.results.figures.curves import CONFIRM, SEARCH
 from platform.results.figures.png import DOTS_PER_INCH, own_style, wrapped
+from platform.results.report.wording import level
 
 WIDTH, LINE = 6.3, 0.32
 """Inches: of the figure, and of an effect in it."""
@@ -33,7 +34,8 @@ def effects(ablations: Sequence[Ablation]) -> Figure:
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=8, length=2, labelbottom=True)
         panel.locator_params(axis="x", nbins=6)
-    figure.supxlabel("effect on mIoU, with its 95 % interval over seeds; grey where it is not marked", fontsize=8)
+    held = level(max(ablation.looks for ablation in ablations))
+    figure.supxlabel(f"effect on mIoU, with its {held} interval over seeds; grey where it is not marked", fontsize=8)
     return figure
 
 

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from platform.results.ablation.effects import Ablation, ablations
 from platform.results.lines import NONE, count, hanging
 from platform.results.report import wording
-from platform.results.report.sections import differences
+from platform.results.report.sections import differences, effects
 from platform.results.table import FIXED, Table
 
 
@@ -22,7 +23,12 @@ def render(table: Table, width: int = 80) -> str:
         f"{header.name}: {header.shift['name']} at {height} x {wide}, {header.steps:,} steps, "
         f"selected by {header.select}"
     )
-    tuned = [f"{row.arm} tuned to {row.tuned}" for row in table.rows if row.tuned not in (FIXED, "")]
+    lent = {arm.name for arm in header.arms if arm.tuned_as}
+    tuned = [
+        f"{row.arm} tuned {'' if row.arm in lent else 'to '}{row.tuned}"
+        for row in table.rows
+        if row.tuned not in (FIXED, "")
+    ]
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * {wording.TOLD}.",
@@ -39,7 +45,7 @@ def render(table: Table, width: int = 80) -> str:
     console.print(Text(title), end="\n\n")
     if table.selected_by_oracle:
         console.print(Text(f"!!! {wording.oracle_warning(table)} !!!"), end="\n\n")
-    for grid in (_scores(table), _differences(table), _efforts(table)):
+    for grid in (_scores(table), _differences(table), *map(_effects, ablations(table)), _efforts(table)):
         console.print(grid)
         console.print()
     if any(not math.isnan(row.checkpoints.last) for row in table.rows):
@@ -76,6 +82,16 @@ def _differences(table: Table) -> Grid:
     grid = _grid("arm", *(differences.HEAD[place] for place in used))
     for row, cells in zip(table.rows, rows, strict=True):
         grid.add_row(*map(Text, (wording.name(row), *(cells[place] for place in used))))
+    return grid
+
+
+def _effects(ablation: Ablation) -> Grid:
+    """What each part of an ablation is worth, the largest first; how to read it the page says."""
+    grid = _grid(f"{ablation.name}: {ablation.design}", *effects.HEAD)
+    for effect in ablation.in_order:
+        name = " ".join((effect.contrast.name, *effect.contrast.aliases))
+        cells = effects.cells(effect.worth, differences.starred)
+        grid.add_row(Text(name), *(Text(cell.replace(" ± ", "±")) for cell in cells))
     return grid
 
 

@@ -212,7 +212,21 @@ def interval(table: Table) -> str:
     if table.header.seeds == 1:
         return "A single seed has no interval: do not rank these rows."
     fewer = ", fewer where a row says so" if any(row.troubles.seeds_missing for row in table.rows) else ""
-    return f"± is the half-width of the 95 % Student-t interval over {table.header.seeds_named} seeds{fewer}."
+    return (
+        f"± is the half-width of the {level(table.header.times_looked)} Student-t interval over {seeds(table)}{fewer}."
+    )
+
+
+def seeds(table: Table) -> str:
+    """How many seeds rows have: `5 seeds`, `3 to 12 seeds`."""
+    numbers = sorted({runs.seeds for runs in table.runs.values()} or {table.header.seeds})
+    named = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+    return f"{named} seed{'s' * (numbers[-1] > 1)}"
+
+
+def level(looks: int) -> str:
+    """What an interval holds at the last of so many looks, all of which together hold 95 %: `98.3 %`."""
+    return f"{100 - 100 * LEVEL / looks:.3g} %"
 
 
 def classes(table: Table) -> str:

@@ -56,8 +56,9 @@ class SearchedField:
 
 
 def searched_fields(header: StudyHeader, runs: Mapping[str, ArmRuns]) -> tuple[SearchedField, ...]:
-    """The searched fields of all rows, in the study's order."""
-    return tuple(field for arm in header.arms for field in _fields(arm, runs[arm.name]))
+    """The searched fields of all rows that search, in the study's order."""
+    searching = [arm for arm in header.arms if not arm.tuned_as]
+    return tuple(field for arm in searching for field in _fields(arm, runs[arm.name]))
 
 
 def is_logarithmic(range_: Range) -> bool:

@@ -7,7 +7,7 @@ import math
 
 from platform.records.plain import listed
 from platform.results.report.sections import differences
-from platform.results.statistics.intervals import CONFIDENCE
+from platform.results.report.wording import level, seeds
 from platform.results.statistics.power import POWER
 from platform.results.statistics.significance import LEVEL
 from platform.results.submission.answers import Answer, Section
@@ -23,7 +23,7 @@ def checklist(known: Facts) -> list[Section]:
         Answer(
             "2 Limitations",
             "",
-            f"one shift, one network per row, {known.header.seeds_named} seeds; say what that leaves open",
+            f"one shift, one network per row, {seeds(known.table)}; say what that leaves open",
         ),
         Answer("3 Theory, assumptions and proofs", hint="n/a unless the paper has theorems"),
         Answer("4 Experimental result reproducibility", _reproducible(known)),
@@ -78,13 +78,13 @@ def _oracle(known: Facts) -> str:
 
 
 def _significance(known: Facts) -> str:
-    seeds = known.header.seeds_named
     if known.header.seeds < 2:
         return "No. A single seed gives no interval."
     short = f" Rows with fewer seeds: {', '.join(known.missing)}." if known.missing else ""
     return (
-        f"Yes. Error bars are half-widths of {CONFIDENCE:.0%} Student-t intervals over {seeds} seeds, t times the "
-        "sample standard deviation over the square root of their number, which assumes normally distributed scores; "
+        f"Yes. Error bars are half-widths of {level(known.header.times_looked)} Student-t intervals over "
+        f"{seeds(known.table)}, t times the sample standard deviation over the square root of their number, which "
+        "assumes normally distributed scores; "
         "they cover initial weights, order of data and augmentation, on one split. Differences are paired by seed. "
         f"Confirm seeds are {_seeds(known)}, which no search used.{short}{_race(known)}{_marks(known)}"
     )

@@ -8,7 +8,7 @@ import math
 
 from platform.results.fairness.hours import Hours
 from platform.results.report.sections.fairness import coverage, kwh
-from platform.results.report.wording import number, plus_minus
+from platform.results.report.wording import number, plus_minus, seeds
 from platform.results.submission.answers import Answer, Section
 from platform.results.submission.data import NOT_SAID, licences, sizes
 from platform.results.submission.facts import VERSIONS, Facts, Result
@@ -98,8 +98,7 @@ def _task(known: Facts) -> list[Answer]:
         Answer("Test set size", _images(splits, "target test"), count),
         Answer(
             "Performance metric",
-            f"mIoU on the target's test split, mean over {header.seeds_named} seed{'s' * (header.seeds > 1)}, by the "
-            "Cityscapes convention",
+            f"mIoU on the target's test split, mean over {seeds(known.table)}, by the Cityscapes convention",
         ),
         Answer(
             "Compute metric",

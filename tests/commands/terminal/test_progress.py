@@ -38,6 +38,20 @@ def lines(out: io.StringIO) -> list[str]:
     return [re.sub(r"^\d\d:\d\d:\d\d", "hh:mm:ss", line) for line in written]
 
 
+def test_the_next_round_is_said_with_its_rows_and_counted() -> None:
+    out = io.StringIO()
+    with progress(out, planned={"source only": (2, 12), "FDA": (2, 12), "other": (0, 12)}) as told:
+        told.expect({"source only": (2, 3), "FDA": (2, 3), "other": (0, 0)})
+        told.expect({"source only": (2, 3), "FDA": (2, 3), "other": (0, 3)})
+        told.expect({"source only": (2, 6), "FDA": (2, 3), "other": (0, 6)})
+    assert lines(out) == [
+        "next on the path: other",
+        "the race goes on, with more seeds for: source only and other",
+    ]
+    assert told.standing.planned == 2 + 6 + 2 + 3 + 6
+    assert [*told.standing.shown] == ["source only", "FDA", "other"]
+
+
 def test_a_line_when_a_trial_begins_when_it_ends_and_when_its_worker_is_lost() -> None:
     out = io.StringIO()
     first, second, third = ask("source only", "confirm", 0), ask("FDA", "confirm", 2), ask(number=3)

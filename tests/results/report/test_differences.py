@@ -98,11 +98,13 @@ def test_p_values_have_three_digits(p: float, shown: str) -> None:
 def test_a_race_is_said_with_what_it_costs() -> None:
     *_, table = made(*NAMES, qualities=QUALITIES, seeds=3)
     assert differences.of_the_race(table) == ""
-    raced = dataclasses.replace(table, header=dataclasses.replace(table.header, seeds=12, looks=(3, 6, 12)))
+    runs = {name: dataclasses.replace(own, seeds=12 if name == "FDA" else 3) for name, own in table.runs.items()}
+    header = dataclasses.replace(table.header, seeds=12, looks=(3, 6, 12))
+    raced = dataclasses.replace(table, header=header, runs=runs)
     said = differences.of_the_race(raced)
     assert "every row has 3 seeds" in said
     assert "have more, 6 and 12 at most" in said
-    assert "holds 98.3% at each look, and so 95 % over all" in said
+    assert "holds 98.3 % at each look, and so 95 % over all" in said
     assert said in differences.reading(raced)
     assert "Race: every row has 3 seeds" in terminal.render(raced)
-    assert "over 3 to 12 seeds" in render(raced)
+    assert "half-width of the 98.3 % Student-t interval over 3 to 12 seeds" in render(raced)

@@ -9,7 +9,7 @@ import pytest
 from platform.design.ablation.designs import Design
 from platform.results.ablation.effects import ablations
 from platform.results.lines import p_value
-from platform.results.report import comma_separated, markdown
+from platform.results.report import comma_separated, markdown, terminal
 from platform.results.report.page.effects import of_ablations
 from platform.results.report.sections.effects import of_the_path, reading
 from platform.study import AblationPath, AddOneIn, FractionalFactorial, FullFactorial, LeaveOneOut
@@ -113,3 +113,25 @@ def test_a_path_that_ends_before_its_end_says_so() -> None:
     assert "It ends 2 steps before that, for want of rows with scores." in of_the_path(cut)
     assert reading(found)[0] == of_the_path(found)
     assert "adjusted by Holm's method for all that was tried" in reading(found)[-1]
+
+
+@pytest.mark.parametrize("design", [LeaveOneOut(), FractionalFactorial(most=4), AblationPath()])
+def test_the_terminal_has_every_effect_with_its_aliases(design: Design) -> None:
+    *_, table = ablated(design)
+    (found,) = ablations(table)
+    text = " ".join(terminal.render(table, 120).split())
+    for effect in found.in_order:
+        name = " ".join((effect.contrast.name, *effect.contrast.aliases))
+        star = " *" if effect.worth.told else ""
+        assert f"{name} {effect.worth.miou:+.3f}±{effect.worth.miou_ci:.3f}{star} {p_value(effect.worth.p)} 3" in text
+    assert max(map(len, terminal.render(table, 52).splitlines())) <= 52
+
+
+def test_effects_of_rows_that_raced_say_so() -> None:
+    *_, table = ablated(LeaveOneOut())
+    raced = dataclasses.replace(table, header=dataclasses.replace(table.header, seeds=12, looks=(3, 6, 12)))
+    (found,) = ablations(raced)
+    said = reading(found)[-1]
+    assert said.startswith("± is the half-width of the 98.3 % Student-t interval")
+    assert "for all 3 effects, and for the 3 looks of the race." in said
+    assert reading(ablations(table)[0])[-1].startswith("± is the half-width of the 95 % Student-t interval")

@@ -148,3 +148,10 @@ def test_nothing_is_said_before_anything_ran() -> None:
 def test_scales_are_those_of_the_ranges() -> None:
     ranges = (LogUniform(1, 2), Integers(1, 9, log=True), Integers(1, 9), OneOf(1, 2))
     assert [is_logarithmic(range_) for range_ in ranges] == [True, True, False, False]
+
+
+def test_a_row_that_takes_another_ones_values_searches_nothing() -> None:
+    header, asks, records = searched({"learning_rate": RATE}, [{"learning_rate": 0.01}, {"learning_rate": 0.02}])
+    lent = dataclasses.replace(arm("FDA", searched={"learning_rate": RATE}), tuned_as="adversarial", search_trials=0)
+    both = dataclasses.replace(header, arms=(*header.arms, lent))
+    assert [field.arm for field in searched_fields(both, runs_by_arm(both, asks, records))] == ["adversarial"]

@@ -222,7 +222,7 @@ def test_error_bars_are_said_with_their_method_and_a_single_seed_has_none() -> N
     said = answers(checklist(known(*made(seeds=3))), "NeurIPS paper checklist")[
         "7 Experiment statistical significance"
     ].said
-    assert "95% Student-t intervals over 3 seeds" in said
+    assert "95 % Student-t intervals over 3 seeds" in said
     assert "Confirm seeds are 1, 2, 3, which no search used." in said
     able = known(*made(seeds=3)).table.detectable
     assert f"Holm's method for 1 rows, is at most 0.05, and it is {able.difference:.3f} or more" in said

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from platform.records.plain import listed
 from platform.results.comparison import Difference
 from platform.results.lines import NONE, p_value
-from platform.results.report.wording import number, plus_minus
+from platform.results.report.wording import level, number, plus_minus
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED
 from platform.results.statistics.power import seeds_for
 from platform.results.statistics.significance import LEVEL, MOST_EXACT, least_sign_flip
@@ -115,7 +115,7 @@ def of_the_race(table: Table) -> str:
         f"Race: every row has {looks[0]} seeds; of the rows of equal budget, those whose rank that leaves open have "
         f"more, {listed([str(look) for look in looks[1:]])} at most. The rows are looked at {len(looks)} times at "
         f"most, and each look has its share of the {LEVEL:g}, in p, marks and intervals: an interval holds "
-        f"{1 - LEVEL / len(looks):.1%} at each look, and so 95 % over all. Differences are over the seeds that both "
+        f"{level(len(looks))} at each look, and so 95 % over all. Differences are over the seeds that both "
         "rows have; means over other seeds are not comparable."
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from platform.results.ablation.effects import Ablation, Effect
 from platform.results.comparison import Difference
 from platform.results.lines import NONE, p_value
-from platform.results.report.wording import plus_minus
+from platform.results.report.wording import level, plus_minus
 from platform.results.statistics.significance import LEVEL
 
 HEAD = ("Δ mIoU", "p", "seeds")
@@ -83,11 +83,12 @@ def _values(ablation: Ablation) -> list[str]:
 def _interval(ablation: Ablation) -> str:
     if all(math.isnan(effect.worth.miou_ci) for effect in ablation.effects):
         return "A single seed has no interval: do not rank these effects."
+    raced = f", and for the {ablation.looks} looks of the race" if ablation.looks > 1 else ""
     among = "all that was tried" if ablation.is_path else f"all {len(ablation.effects)} effects"
     return (
-        "± is the half-width of the 95 % Student-t interval over seeds of what each seed's own rows give; p is that of "
-        f"the paired t-test, adjusted by Holm's method for {among}. Bold where p is at most {LEVEL:g}, and the effect "
-        f"one that these seeds can find{_findable(ablation)}."
+        f"± is the half-width of the {level(ablation.looks)} Student-t interval over seeds of what each seed's own "
+        f"rows give; p is that of the paired t-test, adjusted by Holm's method for {among}{raced}. Bold where p is at "
+        f"most {LEVEL:g}, and the effect one that these seeds can find{_findable(ablation)}."
     )
 
 
