@@ -37,7 +37,7 @@ class Book:
     def note(self, arm: str, phase: Phase, seed: int, rate: float, state: State | None = "complete") -> None:
         chosen = {"learning_rate": rate} if arm == "searched" else {}
         trial = SMALL.row(arm).trial(chosen, seed, {})
-        number = sum((ask.arm, ask.phase) == (arm, phase) for ask in self.asks)
+        number = seed - 1 if phase == "confirm" else sum((ask.arm, ask.phase) == (arm, phase) for ask in self.asks)
         self.asks.append(Ask(arm, phase, number, trial))
         end = None if state is None else End(state, None if state == "complete" else "diverged", "", 4)
         self.records[trial.id] = Record(trial, {}, {}, (Report(4, 1.0, {"source/miou": rate}, {}),), end)

@@ -35,13 +35,15 @@ def decided(header: StudyHeader, asks: Sequence[Ask], records: Records) -> dict[
     did not race, decide nothing.
     """
     seeds = dict.fromkeys((arm.name for arm in header.arms), 0)
-    while True:
+    # Somebody else's records may never come to an end.
+    for _ in range(1 + len(header.arms) + header.times_looked):
         kept = _kept(asks, seeds)
         if not all(_has_ended(records.get(ask.arm, {}).get(ask.trial.id)) for ask in kept):
-            return seeds
-        if (found := seeds_asked(header, kept, records)) == seeds:
-            return seeds
-        seeds = found
+            break
+        before, seeds = seeds, seeds_asked(header, kept, records)
+        if seeds == before:
+            break
+    return seeds
 
 
 def _kept(asks: Sequence[Ask], seeds: Mapping[str, int]) -> list[Ask]:
@@ -85,6 +87,8 @@ def as_asked(
     header: StudyHeader, runs: Mapping[str, ArmRuns], seeds: Mapping[str, int]
 ) -> tuple[StudyHeader, dict[str, ArmRuns]]:
     """The header of the rows that are trained, and of each the runs of its seeds."""
+    if not has_rounds(header):
+        return header, dict(runs)
     arms = tuple(arm for arm in header.arms if seeds[arm.name])
     return replace(header, arms=arms), {
         arm.name: replace(

@@ -101,4 +101,4 @@ def test_a_race_on_either_side_costs_its_looks(tmp_path: Path) -> None:
     both = studies(side(raced, "raced"), side(fixed, "fixed"))
     assert both.looks == 3
     assert "looks" in {mismatch.name for mismatch in both.everywhere}
-    assert "p and ± are adjusted for 3 pairs of looks" in render(both)
+    assert "p and ± are adjusted for 3 pairs of looks" in " ".join(render(both).split())
