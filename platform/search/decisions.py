@@ -60,7 +60,7 @@ class Search:
     def _round_is_over(self) -> bool:
         """A trial that failed for a reason outside of it decides nothing: the next run tries it again."""
         return all(
-            self.ledger.ended(ask) is not None and not self.ledger.records[ask.trial.id].is_given_up
+            self.ledger.ended(ask) is not None and not self._seen[ask.arm][ask.trial.id].is_given_up
             for ask in reversed(self.ledger.asks)
         )
 
