@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from platform.design.ablation.cell import by_ablation
 from platform.design.ablation.designs import beside_one_way
 from platform.design.row import Row
 from platform.design.study import Study
@@ -271,9 +272,7 @@ def _warnings(study: Study) -> tuple[str, ...]:
         numbers = sorted({row.search_trials for row in trained}, reverse=True)
         counts = (_named(str(n), [row.name for row in trained if row.search_trials == n]) for n in numbers)
         warnings.append(f"the rows do not get the same number of search trials ({'; '.join(counts)})")
-    cells = {name: arm.cell for name, arm in study.arms.items() if arm.cell is not None}
-    for ablation in dict.fromkeys(cell.ablation for cell in cells.values()):
-        own = {name: cell for name, cell in cells.items() if cell.ablation == ablation}
+    for ablation, own in by_ablation((name, arm.cell) for name, arm in study.arms.items()).items():
         if beside := beside_one_way(own):
             warnings.append(
                 f"the path of {ablation!r} trains {len(own) - len(beside)} of its {len(own)} rows, wherever their "

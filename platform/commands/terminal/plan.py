@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from platform.commands.terminal.gpus import carried
 from platform.commands.terminal.screen import COLUMNS
-from platform.design.ablation.cell import Cell
+from platform.design.ablation.cell import Cell, by_ablation
 from platform.design.ablation.contrasts import contrasts
 from platform.design.ablation.designs import beside_one_way
 from platform.design.ablation.fractional import resolution
@@ -215,10 +215,7 @@ def _shows(study: Study, compared: int, spread: Spread | None, wished: Collectio
 
 def _ablations(study: Study, spread: Spread | None, wished: Collection[float]) -> dict[str, str]:
     """The designs of a study's ablations, and the smallest effects that its seeds find."""
-    by_name: dict[str, dict[str, Cell]] = {}
-    for name, arm in study.arms.items():
-        if arm.cell is not None:
-            by_name.setdefault(arm.cell.ablation, {})[name] = arm.cell
+    by_name = by_ablation((name, arm.cell) for name, arm in study.arms.items())
     deviation = ASSUMED_DEVIATION if spread is None else spread.deviation
     said = [_ablation(cells, study, deviation, wished) for cells in by_name.values()]
     return {"parts": "; ".join(said)} if said else {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from platform.design.ablation.cell import Cell
+from platform.design.ablation.cell import Cell, by_ablation
 from platform.design.ablation.contrasts import contrasts
 from platform.design.ablation.designs import AblationPath
 from platform.networks.hyperparameters import field_values
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 def check_ablations(arms: Mapping[str, "Arm"]) -> None:
     """Raise ValueError where rows of an ablation are missing without which no effect can be told."""
-    by_ablation: dict[str, dict[str, Cell]] = {}
-    for name, arm in arms.items():
-        if arm.cell is not None:
-            by_ablation.setdefault(arm.cell.ablation, {})[name] = arm.cell
-    for ablation, cells in by_ablation.items():
+    for ablation, cells in by_ablation((name, arm.cell) for name, arm in arms.items()).items():
         if not _is_whole(cells):
             raise ValueError(
                 f"the ablation {ablation!r} must have all rows of its design, {next(iter(cells.values())).design}, got "
