@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from platform.design.ablation.cell import Cell
+from platform.design.row import Row
 from platform.records.record import ArmHeader, StudyHeader
 from platform.scores.selectors.choice import identity_of
 
@@ -18,34 +19,7 @@ def header(
     return StudyHeader(
         name=name,
         question=question,
-        arms=tuple(
-            ArmHeader(
-                name=row.name,
-                method=row.arm.name,
-                supervised=row.supervised,
-                select=row.selector,
-                searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
-                search_trials=row.search_trials,
-                warm_up=row.arm.warm_up(row.recipe),
-                cost=asdict(row.cost),
-                after=row.arm.follows,
-                starts_searches=row.starts_searches,
-                few=row.few,
-                recalibrated=row.recalibrated,
-                integers={
-                    field: tuple(map(dimension.integer.of, dimension.range.ends()))
-                    for field, dimension in row.dimensions.items()
-                    if dimension.integer is not None
-                },
-                given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
-                adapts=row.adapts,
-                tuned_as=row.arm.tuner,
-                **_place(row.arm.cell),
-                gpus=row.slot.gpus,
-                acts=row.filled({})[0].acts,
-            )
-            for row in study.rows
-        ),
+        arms=tuple(map(_arm, study.rows)),
         reference=study.reference,
         select=study.selected_by,
         seeds=study.seeds,
@@ -64,6 +38,34 @@ def header(
         selector="" if study.selector is None else identity_of(study.selector),
         compares=study.selector is not None and study.selector.compares(),
         licences=dict(study.shift.licences),
+    )
+
+
+def _arm(row: Row) -> ArmHeader:
+    return ArmHeader(
+        name=row.name,
+        method=row.arm.name,
+        supervised=row.supervised,
+        select=row.selector,
+        searched={field: str(range_) for field, range_ in row.arm.ranges.items()},
+        search_trials=row.search_trials,
+        warm_up=row.arm.warm_up(row.recipe),
+        cost=asdict(row.cost),
+        after=row.arm.follows,
+        starts_searches=row.starts_searches,
+        few=row.few,
+        recalibrated=row.recalibrated,
+        integers={
+            field: tuple(map(dimension.integer.of, dimension.range.ends()))
+            for field, dimension in row.dimensions.items()
+            if dimension.integer is not None
+        },
+        given={field: str(value) for field, value in row.arm.fields.items() if field not in row.arm.ranges},
+        adapts=row.adapts,
+        tuned_as=row.arm.tuner,
+        **_place(row.arm.cell),
+        gpus=row.slot.gpus,
+        acts=row.filled({})[0].acts,
     )
 
 
