@@ -12,6 +12,7 @@ from statsmodels.stats.power import TTestPower
 from platform.results.comparison import NO_DIFFERENCE, Difference, compared, detectable, judged, paired
 from platform.results.statistics.gap import NO_SHARE
 from platform.results.statistics.intervals import LEAST_BOOTSTRAPPED, NO_BOUNDS
+from platform.results.statistics.power import smallest_difference
 from platform.results.statistics.ranks import UNRANKED, Ranks
 from tests.support.invented_study import arm, full, made, study
 from tests.support.seen_alike import tabulate
@@ -83,6 +84,34 @@ def test_a_lucky_small_spread_gives_no_mark() -> None:
     found = judged(samples)
     assert found["lucky"].p <= 0.05
     assert not found["lucky"].told
+
+
+def test_rows_that_ran_the_references_trials_make_no_difference_markable() -> None:
+    """They are compared as others are, and have no spread that would make that of others look smaller."""
+    random = np.random.default_rng(2)
+    differing = {name: random.normal(0.02, 0.02, 5).tolist() for name in ("weak", "strong")}
+    found = judged({**differing, "same": [0.0] * 5, "twin": differing["weak"]})
+    deviation = math.sqrt(np.mean([np.var(values, ddof=1) for values in differing.values()]))
+    assert found["strong"].detectable == pytest.approx(smallest_difference(deviation, 5, 4))
+    assert not found["same"].told
+    assert found["twin"] == found["weak"]
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_of_twenty_tables_without_a_difference_one_has_a_small_p_and_none_a_mark(seeds: int) -> None:
+    """Of whole tables: differences to the reference, to the best row and by class, and ranks."""
+    random, names, tables = np.random.default_rng(seeds), ("reference", "a", "b", "c"), 400
+    small = marked = 0
+    for _ in range(tables):
+        ious = {name: random.normal(0.3, 0.02, (seeds, 3)) for name in names}
+        mious = {name: dict(enumerate(iou.mean(axis=1).tolist())) for name, iou in ious.items()}
+        by_class = {name: dict(enumerate(iou.tolist())) for name, iou in ious.items()}
+        found = compared(mious, by_class, 3, "reference", names, None).values()
+        small += any(each.to_reference.p <= 0.05 for each in found)
+        every = [each for row in found for each in (row.to_reference, row.to_best, *row.classes)]
+        marked += any(each.told for each in every) or {row.ranks for row in found} != {Ranks(1, len(names))}
+    assert 0 < small / tables <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tables)
+    assert marked / tables <= 0.05
 
 
 def test_the_best_has_the_highest_mean_over_the_seeds_that_all_have() -> None:

@@ -69,9 +69,14 @@ def seeds_for(difference: float, deviation: float, comparisons: int = 1) -> int 
 
 
 def pooled(samples: Sequence[Sequence[float]]) -> float:
-    """The standard deviation that several samples have about their own means; nan where none has two values."""
-    known = [np.asarray(sample) for sample in samples if len(sample) > 1]
+    """The standard deviation that several samples have about their own means; nan where none has two values.
+
+    A sample of one value throughout, and one that is there twice or with the other sign, say nothing more of it: they
+    come of rows that ran the same trials, and would make all others look steadier, or better known, than they are.
+    """
+    known = [max(tuple(sample), tuple(-value for value in sample)) for sample in samples if len(sample) > 1]
     if not known:
         return math.nan
-    squares = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in known)
-    return math.sqrt(squares / sum(len(sample) - 1 for sample in known))
+    spread = [np.asarray(sample) for sample in dict.fromkeys(known) if len({*sample}) > 1]
+    squares = sum(float(((sample - sample.mean()) ** 2).sum()) for sample in spread)
+    return math.sqrt(squares / sum(len(sample) - 1 for sample in spread)) if spread else 0.0

@@ -62,3 +62,10 @@ def test_samples_are_pooled_about_their_own_means() -> None:
     squares = 0.01 + 0.01 + 0.04 + 0.04
     assert pooled(samples) == pytest.approx(math.sqrt(squares / 3))
     assert math.isnan(pooled([[1.0], []]))
+
+
+def test_samples_of_the_same_trials_say_nothing_of_the_spread() -> None:
+    samples = [[0.1, 0.2, 0.3], [5.0, 5.4]]
+    same = [[0.0, 0.0, 0.0], [0.1, 0.2, 0.3], [-5.0, -5.4]]
+    assert pooled([*samples, *same]) == pooled(samples)
+    assert pooled(same[:1]) == 0.0
