@@ -88,7 +88,8 @@ class Report:
     """Joules that the machine's meters counted while a worker had the trial, since the previous report, by meter:
     `processor 0`, and `GPU 3`, the one it is trained on. All that the machine did meanwhile is among them."""
     metered: tuple[float, float] = (0.0, 0.0)
-    """From when to when, in seconds since 1970: it tells with which other trials a meter's joules are shared."""
+    """From when to when a worker had the trial for this report, in seconds since 1970; 0 where that was not noted. It
+    tells with which other trials a meter's joules are shared, and when a study ended."""
 
     @property
     def times(self) -> dict[str, float]:

@@ -199,7 +199,8 @@ def _development(known: Facts) -> list[Answer]:
         Answer(
             "Development began", known.header.began[:10], note="when this study first ran; what came before is yours"
         ),
-        Answer("Development ended, calendar months", hint="the day of the last run"),
+        Answer("Development ended", known.until, "the day of the last run", "the study's last report"),
+        Answer("Calendar months", hint="from the first idea to the last run, of which this study is a part"),
         Answer("Compute before this study", hint="other studies, what --fresh set aside, what lost workers took"),
     ]
 
@@ -245,7 +246,11 @@ def _logs(known: Facts, size: int) -> list[Answer]:
     return [
         Answer("Log files", f"results/ and records.parquet of this kit: every report of {known.trials} trials"),
         Answer("Log file size", f"{size / 1e6:.2f} MB"),
-        Answer("Experiment date range", hint=f"from {known.header.began[:10]} on, when the study first ran"),
+        Answer(
+            "Experiment date range",
+            f"{known.header.began[:10]} to {known.until}" if known.until else "",
+            f"from {known.header.began[:10]} on, when the study first ran",
+        ),
         Answer(
             "Logs are anonymised", "hosts, addresses, users, paths, e-mail and repositories are replaced: see README.md"
         ),

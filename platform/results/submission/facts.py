@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from platform.records.record import CPU, ArmHeader, Ask, Record, StudyHeader, model_of
 from platform.results.aggregation import tabulate
@@ -61,6 +62,8 @@ class Facts:
     commits: tuple[str, ...]
     batches: tuple[int, ...]
     """Images of one domain in a step of runs that count."""
+    until: str
+    """The day of the last report, in UTC: `2026-05-31`; empty where none says when it was."""
 
     @property
     def missing(self) -> list[str]:
@@ -108,13 +111,18 @@ def facts(
         },
         commits=tuple(sorted({record.provenance.get("git_commit", "") for _, record in kept} - {""})),
         batches=tuple(sorted({batch for record in counted if type(batch := record.trial.recipe.get("batch")) is int})),
+        until=_day(max((report.metered[1] for report in reports), default=0.0)),
     )
 
 
 def _machine(record: Record) -> str:
-    """`AMD EPYC 7B13, 8 cores, 31 GiB of memory`."""
+    """`AMD EPYC 7B13, 8 cores, 31 GiB`."""
     said = (record.provenance.get("processor", ""), record.provenance.get("memory", ""))
     return ", ".join(filter(None, said))
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else ""
 
 
 def _devices(run: Run, record: Record) -> set[str]:

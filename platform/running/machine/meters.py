@@ -111,7 +111,7 @@ class Meters:
 
 
 def metered(result: Result, before: Reading, after: Reading, gpu: str = "") -> Result:
-    """A report with what the meters have counted meanwhile: those of processors, and that of the trial's own GPU."""
+    """A report with when it was made, and what meters have counted meanwhile: processors', and the trial's GPU's."""
     counted = {
         meter: joules - before.joules.get(meter, 0.0)
         for meter, joules in after.joules.items()
@@ -119,6 +119,4 @@ def metered(result: Result, before: Reading, after: Reading, gpu: str = "") -> R
     }
     # A meter that stands still is one that cannot be read.
     counted = {meter: joules for meter, joules in counted.items() if joules > 0}
-    if not isinstance(result, Report) or not counted:
-        return result
-    return replace(result, energy=counted, metered=(before.at, after.at))
+    return replace(result, energy=counted, metered=(before.at, after.at)) if isinstance(result, Report) else result

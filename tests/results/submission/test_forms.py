@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ ASKED = {
     "3 Development": (
         *("Total development compute", "Training of reported results", "Fine-tuning and distillation"),
         *("Hyperparameter search", "Failed runs", "Ablation studies", "Inference", "Other", "Energy in kWh"),
-        *("Development began", "Development ended, calendar months", "Compute before this study"),
+        *("Development began", "Development ended", "Calendar months", "Compute before this study"),
     ),
     "4 Logs": (
         *("Log files", "Log file size", "Experiment date range", "Logs are anonymised", "Logs are reviewed"),
@@ -49,7 +50,7 @@ ASKED = {
 """What the form asks, section by section."""
 OPEN = {
     *("Storage type", "Infrastructure type", "Cloud provider and instance types", "Ablation studies"),
-    *("Development ended, calendar months", "Compute before this study", "Experiment date range"),
+    *("Development ended", "Calendar months", "Compute before this study", "Experiment date range"),
     *(
         "Logs are reviewed",
         "Consent to publish logs",
@@ -134,6 +135,23 @@ def test_hours_and_shares_are_counted_from_every_trial() -> None:
     assert development["Hyperparameter search"].note == "16 configurations"
     assert development["Failed runs"].note == "9 trials"
     assert development["Energy in kWh"].said == "processors: not measured"
+
+
+def test_development_ends_with_the_last_report() -> None:
+    header, asks, records, _ = made()
+    at = datetime(2026, 5, 31, 23, 59, tzinfo=UTC).timestamp()
+    noted = {
+        trial: dataclasses.replace(
+            kept,
+            reports=tuple(
+                dataclasses.replace(report, metered=(at - 60 - place, at - place)) for report in kept.reports
+            ),
+        )
+        for place, (trial, kept) in enumerate(records.items())
+    }
+    sections = compute_form(known(header, asks, noted), 0)
+    assert answers(sections, "3 Development")["Development ended"].said == "2026-05-31"
+    assert answers(sections, "4 Logs")["Experiment date range"].said == f"{header.began[:10]} to 2026-05-31"
 
 
 def test_what_a_study_asked_for_before_it_was_changed_was_paid_as_well() -> None:
