@@ -208,8 +208,9 @@ def _shows(study: Study, compared: int, spread: Spread | None, wished: Collectio
     others = wishes(deviation, compared * looks, sorted(wished, reverse=True))
     return (
         f"a true difference in mIoU of {smallest_difference(deviation, study.seeds, compared * looks):.3f} to the "
-        f"reference{raced} has a p of at most {LEVEL:g} four times out of five, of {compared} compared, with a "
-        f"standard deviation between seeds of {by}" + (f"; {others}" if others else "")
+        f"reference{raced} has a p of at most {LEVEL:g} four times out of five, and a mark less than half of the "
+        f"time, of {compared} compared, with a standard deviation between seeds of {by}"
+        + (f"; {others}" if others else "")
     )
 
 
@@ -229,15 +230,17 @@ def _ablation(cells: Mapping[str, Cell], study: Study, deviation: float, wished:
     if any(contrast.aliases for contrast in found):
         fraction = resolution([has for _, has in cell.parts] for cell in cells.values())
         said += f", resolution {effects.NUMERALS[fraction or 0]}"
-    if not found or study.seeds < 2:
+    if study.seeds < 2:
         return said
+    # A path tests every part that each of its steps tries.
+    compared = len(found) or number * (number + 1) // 2
     # The difference of two rows has twice the variance of one.
-    noise = sum(weight**2 for weight in found[0].weights.values()) / 2
-    deviation, tests = math.sqrt(noise) * deviation, len(found) * len(study.looks)
+    noise = sum(weight**2 for weight in found[0].weights.values()) / 2 if found else 1.0
+    deviation, tests = math.sqrt(noise) * deviation, compared * len(study.looks)
     others = wishes(deviation, tests, sorted(wished, reverse=True))
     return (
         f"{said}; an effect of {smallest_difference(deviation, study.seeds, tests):.3f} is found likewise, of "
-        f"{len(found)}" + (f": {others}" if others else "")
+        f"{compared}" + (f": {others}" if others else "")
     )
 
 

@@ -21,9 +21,6 @@ class Bounds:
     low: float
     high: float
 
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
-
 
 NO_BOUNDS = Bounds(math.nan, math.nan)
 

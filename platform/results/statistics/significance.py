@@ -60,7 +60,10 @@ def _drawn_flips(number: int) -> Float[np.ndarray, "samples seeds"]:
 
 
 def least_sign_flip(number: int) -> float:
-    """The smallest p-value that so many differences can have in `sign_flip`, 2 / 2^n: that of equal signs."""
+    """The smallest p-value that so many differences can have in `sign_flip`: 2 / 2^n, that of equal signs.
+
+    Of more than are flipped exactly, that of as many as are: what is drawn by chance has none that is certain.
+    """
     return 2.0 ** (1 - min(number, MOST_EXACT))
 
 

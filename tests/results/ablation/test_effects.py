@@ -95,10 +95,10 @@ def by_holm(p_values: list[float], mine: float) -> float:
 
 
 @pytest.mark.parametrize("design", [FullFactorial(), FractionalFactorial(most=4), LeaveOneOut()])
-@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_of_a_hundred_intervals_ninety_five_hold_the_effect(design: Design, seeds: int) -> None:
-    """4,000 studies: the share has a standard error of 0.34 points."""
-    random, studies = np.random.default_rng(seeds), 4000
+    """8,000 studies: the share has a standard error of 0.24 points."""
+    random, studies = np.random.default_rng(seeds), 8000
     levels = np.array([[1 if level else -1 for level in row] for row in design.rows(3)])
     names = [str(row) for row in design.rows(3)]
     worth = np.array([0.04, -0.01, 0.0])
@@ -111,7 +111,7 @@ def test_of_a_hundred_intervals_ninety_five_hold_the_effect(design: Design, seed
         scores = {name: dict(enumerate(column.tolist())) for name, column in zip(names, values.T, strict=True)}
         intervals = effects(found, scores)
         held += [abs(each.worth.miou - true) <= each.worth.miou_ci for each, true in zip(intervals, truth, strict=True)]
-    assert np.abs(held / studies - 0.95).max() < 0.015
+    assert np.abs(held / studies - 0.95).max() < 0.01
 
 
 def the_ablation(table: Table) -> Ablation:
