@@ -212,9 +212,9 @@ def interval(table: Table) -> str:
     if table.header.seeds == 1:
         return "A single seed has no interval: do not rank these rows."
     fewer = ", fewer where a row says so" if any(row.troubles.seeds_missing for row in table.rows) else ""
-    return (
-        f"± is the half-width of the {level(table.header.times_looked)} Student-t interval over {seeds(table)}{fewer}."
-    )
+    chance = " It covers seeds, not that another search might have chosen other values." * searches(table.header)
+    half_width = f"the half-width of the {level(table.header.times_looked)} Student-t interval"
+    return f"± is {half_width} over {seeds(table)}{fewer}.{chance}"
 
 
 def seeds(table: Table) -> str:

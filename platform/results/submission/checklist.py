@@ -85,9 +85,15 @@ def _significance(known: Facts) -> str:
         f"Yes. Error bars are half-widths of {level(known.header.times_looked)} Student-t intervals over "
         f"{seeds(known.table)}, t times the sample standard deviation over the square root of their number, which "
         "assumes normally distributed scores; "
-        "they cover initial weights, order of data and augmentation, on one split. Differences are paired by seed. "
+        f"they cover initial weights, order of data and augmentation, on one split{_of_the_search(known)}. "
+        "Differences are paired by seed. "
         f"Confirm seeds are {_seeds(known)}, which no search used.{short}{_race(known)}{_marks(known)}"
     )
+
+
+def _of_the_search(known: Facts) -> str:
+    searched = any(arm.searched for arm in known.header.arms)
+    return ", and not which values another search would have chosen" if searched else ""
 
 
 def _race(known: Facts) -> str:

@@ -96,9 +96,10 @@ def can_show(table: Table) -> str:
     return (
         f"What {able.seeds} seeds can show{_of_which_rows(table)}: a true difference of {able.difference:.3f} has a p "
         f"of at most {LEVEL:g} four times out of five, of {able.comparisons} compared, with a standard deviation "
-        "between seeds of "
-        f"{able.deviation:.3f}. Nothing below that is marked, whatever its p: it would be missed more often than one "
-        "time in five, and what luck finds is exaggerated." + (f" {wished[0].upper()}{wished[1:]}." if wished else "")
+        f"between seeds of {able.deviation:.3f}; it is marked less than half of the time, since a mark asks for as "
+        "large a difference to be seen. Nothing below that is marked, whatever its p: it would be missed more often "
+        "than one time in five, and what luck finds is exaggerated."
+        + (f" {wished[0].upper()}{wished[1:]}." if wished else "")
     )
 
 

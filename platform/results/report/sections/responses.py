@@ -39,7 +39,8 @@ def reading(fields: Sequence[SearchedField], rungs: Sequence[int]) -> list[str]:
         "were stopped, whose values are of fewer steps.",
         "Response: the selector as a function of the field, lowest and highest with the half-width of the 95 % band, "
         "what other fields do counted as noise. p: how often scores dealt out by chance look as little like a "
-        "constant; from 0.05 on the field cannot be told from one that does nothing.",
+        "constant; from 0.05 on the field cannot be told from one that does nothing. It is not adjusted: of twenty "
+        "fields that do nothing one has a p below 0.05 by chance.",
     ]
     if several:
         lines.append(
