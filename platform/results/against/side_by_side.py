@@ -213,8 +213,9 @@ def _of_the_studies(this: StudyHeader, other: StudyHeader) -> list[Mismatch]:
     found = []
     for name, weight in SEARCHING.items():
         one, two = getattr(this, name), getattr(other, name)
-        # Another name is another selector.
-        if one != two and not (name == "selector" and this.select != other.select):
+        # Another name is another selector; and without a race there is one look, at all seeds.
+        implied = {"selector": this.select != other.select, "looks": this.times_looked == other.times_looked == 1}
+        if one != two and not implied.get(name, False):
             said = _digests(one, two) if name in ("source", "selector") else texts(one, two)
             found.append(Mismatch(name.replace("_", " "), *said, weight, NOTES.get(name, "")))
     return found

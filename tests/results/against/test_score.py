@@ -100,6 +100,12 @@ def test_trials_of_the_same_ids_are_named_as_such() -> None:
     assert (found.way, found.miou, found.half_width) == ("same trials", 0.0, 0.0)
 
 
+def test_more_seeds_of_the_same_row_are_no_difference() -> None:
+    found = gap(half(scores(0, 3)), half(scores(0, 5)), same_draws=True)
+    assert (found.way, found.miou, found.seeds) == ("same trials", 0.0, (3, 5))
+    assert math.isnan(found.p)
+
+
 NOTED = {"git_commit": "0123abc", "torch": "2.9.0"}
 
 

@@ -44,6 +44,16 @@ def test_equal_studies_differ_in_nothing() -> None:
     assert "Nothing differs that decides the numbers of source only, FDA and adversarial." in render(found)
 
 
+def test_a_study_of_more_seeds_differs_in_the_seeds_alone() -> None:
+    more, fewer = side(seeds=5, looks=(5,)), side(seeds=3, looks=(3,))
+    kept = [ask for ask in fewer.asks if ask.phase == "search" or ask.trial.seed <= 2]
+    found = studies(more, dataclasses.replace(fewer, asks=kept))
+    assert weights(found) == {"seeds": "numbers", "hours": "nothing"}
+    text = " ".join(render(found).split())
+    assert "Equal: the seeds that both sides have are the same trials" in text
+    assert "paired" not in text
+
+
 RECIPE = {"learning_rate": 0.02, "momentum": 0.9, "batch": 4}
 
 
@@ -171,7 +181,7 @@ def test_a_study_that_has_not_finished_says_what_is_missing() -> None:
     assert found.missing
     assert found.notes == ((), ("FDA: 1 of 3 seeds missing",))
     (row,) = (row for row in found.rows if row.name == "FDA")
-    assert row.gap.seeds == (2, 2)
+    assert (row.gap.way, row.gap.seeds) == ("same trials", (3, 2))
     nothing = studies(whole, dataclasses.replace(whole, asks=[], records={}, by_arm={}))
     assert "! other: FDA: nothing ran yet" in render(nothing)
     assert "    -" in render(nothing)
