@@ -29,11 +29,13 @@ def render(table: Table, width: int = 80) -> str:
         for row in table.rows
         if row.tuned not in (FIXED, "")
     ]
+    parts = ablations(table)
     reading = [
         f"mIoU: mean over {wording.classes(table)}. {wording.interval(table)}",
         f"Δ: difference to {header.reference}, paired by seed; * {wording.TOLD}.",
         *filter(None, [differences.of_the_race(table)]),
         differences.can_show(table),
+        *(f"Effects of {each.name}: * {effects.told(each)}." for each in parts if effects.has_intervals(each)),
         f"params, GFLOPs: {wording.PUBLISHED}.",
         wording.latency_of(table),
         *wording.beginnings(table),
@@ -45,7 +47,7 @@ def render(table: Table, width: int = 80) -> str:
     console.print(Text(title), end="\n\n")
     if table.selected_by_oracle:
         console.print(Text(f"!!! {wording.oracle_warning(table)} !!!"), end="\n\n")
-    for grid in (_scores(table), _differences(table), *map(_effects, ablations(table)), _efforts(table)):
+    for grid in (_scores(table), _differences(table), *map(_effects, parts), _efforts(table)):
         console.print(grid)
         console.print()
     if any(not math.isnan(row.checkpoints.last) for row in table.rows):

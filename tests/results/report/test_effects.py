@@ -133,5 +133,6 @@ def test_effects_of_rows_that_raced_say_so() -> None:
     (found,) = ablations(raced)
     said = reading(found)[-1]
     assert said.startswith("± is the half-width of the 98.3 % Student-t interval")
-    assert "for all 3 effects, and for the 3 looks of the race." in said
+    assert "for all 3 effects, and for the 3 looks of the race, is at most 0.05" in said
+    assert f"Effects of {found.name}: * where p, adjusted" in " ".join(terminal.render(raced).split())
     assert reading(ablations(table)[0])[-1].startswith("± is the half-width of the 95 % Student-t interval")

@@ -80,15 +80,27 @@ def _values(ablation: Ablation) -> list[str]:
     ]
 
 
-def _interval(ablation: Ablation) -> str:
-    if all(math.isnan(effect.worth.miou_ci) for effect in ablation.effects):
-        return "A single seed has no interval: do not rank these effects."
+def told(ablation: Ablation) -> str:
+    """When an effect is emphasised: the end of a sentence."""
     raced = f", and for the {ablation.looks} looks of the race" if ablation.looks > 1 else ""
     among = "all that was tried" if ablation.is_path else f"all {len(ablation.effects)} effects"
     return (
+        f"where p, adjusted by Holm's method for {among}{raced}, is at most {LEVEL:g}, and the effect one that these "
+        f"seeds can find{_findable(ablation)}"
+    )
+
+
+def has_intervals(ablation: Ablation) -> bool:
+    """Whether any effect has one, which takes two seeds."""
+    return not all(math.isnan(effect.worth.miou_ci) for effect in ablation.effects)
+
+
+def _interval(ablation: Ablation) -> str:
+    if not has_intervals(ablation):
+        return "A single seed has no interval: do not rank these effects."
+    return (
         f"± is the half-width of the {level(ablation.looks)} Student-t interval over seeds of what each seed's own "
-        f"rows give; p is that of the paired t-test, adjusted by Holm's method for {among}{raced}. Bold where p is at "
-        f"most {LEVEL:g}, and the effect one that these seeds can find{_findable(ablation)}."
+        f"rows give; p is that of the paired t-test. Bold {told(ablation)}."
     )
 
 
