@@ -86,7 +86,8 @@ def _check_kinds(arm: object, design: object) -> None:
     if not isinstance(design, Design):
         call = f"; call it: {design.__name__}()" if isinstance(design, type) else ""
         raise ValueError(
-            f"an ablation's design must be one of LeaveOneOut(), FullFactorial(), ..., got {design!r}{call}"
+            "an ablation's design must be LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=16) or "
+            f"AblationPath(), got {design!r}{call}"
         )
 
 

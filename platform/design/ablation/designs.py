@@ -128,7 +128,8 @@ def beside_one_way(cells: Mapping[str, Cell]) -> set[str]:
 
 def _combinations(parts: int, design: str, remedy: str) -> list[Levels]:
     if 2**parts > MOST_ROWS:
-        raise ValueError(f"{design} takes at most {MOST_ROWS} rows, got {2**parts} of {parts} parts; {remedy}")
+        most = MOST_ROWS.bit_length() - 1
+        raise ValueError(f"{design} takes at most {most} parts, got {parts}, of {2**parts} combinations; {remedy}")
     return by_what_is_taken_away(itertools.product((True, False), repeat=parts))
 
 

@@ -167,7 +167,10 @@ def test_a_part_of_a_part_is_refused_where_a_row_lacks_both() -> None:
     ("arguments", "said"),
     [
         ((FDA, PARTS), "an ablation must be of an Arm, got"),
-        ((WHOLE, PARTS, FullFactorial), "must be one of LeaveOneOut(), FullFactorial(), ..., got"),
+        (
+            (WHOLE, PARTS, FullFactorial),
+            "must be LeaveOneOut(), AddOneIn(), FullFactorial(), FractionalFactorial(most=16) or AblationPath(), got",
+        ),
         ((WHOLE, PARTS, FullFactorial), "; call it: FullFactorial()"),
     ],
 )

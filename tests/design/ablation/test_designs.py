@@ -86,7 +86,11 @@ def test_a_full_factorial_has_every_combination_once_with_the_fewest_taken_away_
 @pytest.mark.parametrize(
     ("design", "parts", "said"),
     [
-        (FullFactorial(), 7, "FullFactorial takes at most 64 rows, got 128 of 7 parts; take FractionalFactorial"),
+        (
+            FullFactorial(),
+            7,
+            "FullFactorial takes at most 6 parts, got 7, of 128 combinations; take FractionalFactorial",
+        ),
         (FractionalFactorial(most=8), 3, "has room for all 8 combinations of 3 parts; take FullFactorial()"),
         (FractionalFactorial(most=8), 8, "tell at most 7 parts apart, got 8; take most=16"),
         (FractionalFactorial(most=15), 10, "tell at most 7 parts apart, got 10; take most=16"),

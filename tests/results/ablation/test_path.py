@@ -141,5 +141,5 @@ def cells_in_order(cell: Cell) -> int:
 
 
 def test_too_many_parts_are_refused() -> None:
-    with pytest.raises(ValueError, match="AblationPath takes at most 64 rows, got 128 of 7 parts; join parts"):
+    with pytest.raises(ValueError, match="AblationPath takes at most 6 parts, got 7, of 128 combinations; join parts"):
         AblationPath().rows(7)
