@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from platform.records.storage.locks import study_lock
+from platform.records.store import Store
 from tests.support import checkout
 from tests.support.checkout import Checkout, ends, events
 
@@ -88,6 +89,22 @@ def test_confirm_trials_use_fresh_seeds_and_only_they_see_the_test_split(finishe
         trial, reports = lines[0]["trial"], [line for line in lines if line["event"] == "report"]
         tested = ["target/test" in report["confusions"] for report in reports]
         assert tested == [trial["seed"] != 0] * len(reports)
+
+
+def test_a_kit_knows_from_the_records_how_many_images_there_were_and_when_it_ended(
+    finished: tuple[Checkout, str], tmp_path: Path
+) -> None:
+    made, _ = finished
+    header = Store(made.root / "results").journal("whole").header
+    assert header is not None
+    assert header.images == dict(
+        zip(("source train", "source val", "target adapt", "target val", "target test"), (16, 4, 16, 4, 6), strict=True)
+    )
+    code, output = made.study("studies/whole.py", "--submission", str(tmp_path / "kit"))
+    assert code == 0, output
+    form = (tmp_path / "kit" / "compute_form.md").read_text()
+    assert re.search(r"\| Development ended \| 20\d\d-\d\d-\d\d;", form)
+    assert "16 images (source train), 16 images (target adapt)" in form
 
 
 def test_asha_stops_at_rungs_with_reason_and_value(finished: tuple[Checkout, str]) -> None:

@@ -29,6 +29,7 @@ from platform.commands.before.refusals import (
     own_mistakes,
     refuse_another_search,
     refuse_changed_trials,
+    refuse_fewer_looks,
     refuse_newer,
 )
 from platform.commands.before.token import close_token
@@ -206,21 +207,30 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             refuse_newer(store)
             refuse_changed_trials(file, ledger, identity)
             refuse_another_search(study, ledger)
+            refuse_fewer_looks(study, ledger)
             check_sendable(study)
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
             # it by themselves, and its head may train nothing.
+            images = ledger.header.images if ledger.header else {}
             if address is None:
                 with own_mistakes(study.shift):
                     splits = opened(study.shift, say)
                 check_source_images(study, splits)
+                images = splits.images
             check_weights(study)
-            return _train(file, ledger, identity, address, code, lock)
+            return _train(file, ledger, identity, images, address, code, lock)
     except AlreadyRunning as holder:
         raise BadInput(f"{file.name} is already running ({holder}); wait for it, or stop it") from holder
 
 
 def _train(
-    file: StudyFile, ledger: Ledger, identity: dict[str, Any], address: str | None, code: Code, lock: StudyLock
+    file: StudyFile,
+    ledger: Ledger,
+    identity: dict[str, Any],
+    images: dict[str, int],
+    address: str | None,
+    code: Code,
+    lock: StudyLock,
 ) -> int:
     """Train, mirror and tabulate; the exit code."""
     with bad_input():
@@ -230,6 +240,7 @@ def _train(
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
     header = header_of(file.study, file.name, file.question, identity, file.source, began)
+    header = replace(header, images=images)
     tracker = Tracker(uri, header, ledger.store)
     ledger.replay(tracker)
     interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")

@@ -303,6 +303,8 @@ class StudyHeader:
     """The seeds of a row at which a race looks at it; one number, or before version 0.2 none, without a race."""
     licences: dict[str, str] = dataclasses.field(default_factory=dict)
     """The terms of the data, by data set, as far as the shift says them."""
+    images: dict[str, int] = dataclasses.field(default_factory=dict)
+    """How many there are of each split; empty where whoever drove the study never had the data."""
 
     @property
     def first_seeds(self) -> int:

@@ -104,6 +104,17 @@ class Splits:
     few: LabelledImages | None = None
     """The labelled target images that the shift grants to methods which read `few`; None without any."""
 
+    @property
+    def images(self) -> dict[str, int]:
+        """How many there are of each split."""
+        return {
+            "source train": len(self.source_train),
+            "source val": len(self.source_val),
+            "target adapt": len(self.target_adapt),
+            "target val": len(self.target_val),
+            "target test": len(self.oracle.test),
+        }
+
 
 @dataclass(frozen=True)
 class Shift(ABC):

@@ -114,6 +114,32 @@ def test_a_plan_of_a_study_that_goes_on_says_nothing_more(
     assert planned(written(**change), results, capsys) == ""
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ("seeds=12, race_from=3", ""),
+        ("seeds=10, race_from=3", ""),
+        ("seeds=24, race_from=3", ""),
+        ("seeds=12", "12 would lose that; write seeds=12, race_from=3, copy the study file"),
+        ("seeds=12, race_from=4", "4, 8 and 12 would lose that"),
+        ("seeds=6, race_from=3", "3 and 6 would lose that"),
+    ],
+)
+def test_what_a_race_has_looked_at_stays_looked_at(
+    seeds: str, said: str, written: Written, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = load(written("seeds=2", "seeds=12, race_from=3"))
+    study, identity = file.study, file.study.shift.identity()
+    ledger = Ledger(Store(tmp_path / "results"), file.name, list(study.arms))
+    ledger.announce(header(study, file.name, file.question, identity, file.source, "2026-01-01T00:00:00+00:00"))
+    row = study.row("mine")
+    ledger.ask(Ask("mine", "confirm", 0, row.trial(row.defaults, 1, identity, ())))
+    printed = planned(written("seeds=2", seeds), tmp_path / "results", capsys)
+    assert said in printed
+    assert bool(printed) is bool(said)
+    assert not said or "looked at with 3, 6 and 12 seeds" in printed
+
+
 @pytest.mark.parametrize("function", ["data", "identity"])
 def test_what_a_study_on_record_raises_now_is_said_in_a_line(
     function: str, written: Written, results: Path, capsys: pytest.CaptureFixture[str]

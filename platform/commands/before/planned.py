@@ -11,6 +11,7 @@ from platform.commands.before.refusals import (
     own_mistakes,
     refuse_another_search,
     refuse_changed_trials,
+    refuse_fewer_looks,
     refuse_newer,
 )
 from platform.commands.exits import COMPLETE, LONGEST, BadInput, MachineFailed, say
@@ -87,3 +88,4 @@ def _compare(file: StudyFile, store: Store) -> None:
     refuse_newer(store)
     refuse_changed_trials(file, ledger, identity)
     refuse_another_search(file.study, ledger)
+    refuse_fewer_looks(file.study, ledger)

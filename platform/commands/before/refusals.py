@@ -17,6 +17,7 @@ from platform.design.loading import StudyFile
 from platform.design.study import Study
 from platform.records.ledger import Ledger
 from platform.records.one_line import one_line, without_credentials
+from platform.records.plain import listed
 from platform.records.provenance import ROOT, provenance
 from platform.records.record import Ask
 from platform.records.storage.storage import Storage
@@ -236,6 +237,19 @@ def _refuse_another(rules: Mapping[str, tuple[object, object]], search: ASHA | N
     written = f"write ASHA({', '.join(f'{name}={then!r}' for name, then in settings.items())})"
     differences = ", and ".join(f"{name} = {then!r}, which is now {now!r}" for name, (then, now) in changed.items())
     raise BadInput(f"this study has searched with {differences}; {f'{written}, ' if settings else ''}{REMEDY}")
+
+
+def refuse_fewer_looks(study: Study, ledger: Ledger) -> None:
+    """What a race has looked at stays looked at: its p and intervals are corrected for it. Raises BadInput."""
+    then, now = () if ledger.header is None else ledger.header.looks, study.looks
+    # The last look is the bound, which may change.
+    kept = len(now) >= len(then) and now[: len(then) - 1] == then[:-1]
+    if len(then) > 1 and not kept and any(ask.phase == "confirm" for ask in ledger.asks):
+        raise BadInput(
+            f"this study has raced and was looked at with {listed([*map(str, then)])} seeds, for which its p and "
+            f"intervals are corrected; {listed([*map(str, now)])} would lose that; write seeds={then[-1]}, "
+            f"race_from={then[0]}, {REMEDY}"
+        )
 
 
 def refuse_newer(store: Store) -> None:

@@ -6,7 +6,8 @@ Answers are yes, no or n/a, each with a sentence that may be pasted; what a stud
 import math
 
 from platform.records.plain import listed
-from platform.results.report.sections import differences
+from platform.results.ablation.effects import ablations
+from platform.results.report.sections import differences, effects
 from platform.results.report.wording import level, seeds
 from platform.results.statistics.power import POWER
 from platform.results.statistics.significance import LEVEL
@@ -60,7 +61,7 @@ def _setting(known: Facts) -> str:
     batch = f", batch {' or '.join(map(str, known.batches))} of each domain" if known.batches else ""
     tuned = (
         f"{header.search_trials} search trials for each row with ranges, the published default first"
-        if header.search_trials
+        if any(arm.search_trials for arm in header.arms)
         else "no search: values are those of the study file or published defaults"
     )
     return (
@@ -87,7 +88,7 @@ def _significance(known: Facts) -> str:
         "assumes normally distributed scores; "
         f"they cover initial weights, order of data and augmentation, on one split{_of_the_search(known)}. "
         "Differences are paired by seed. "
-        f"Confirm seeds are {_seeds(known)}, which no search used.{short}{_race(known)}{_marks(known)}"
+        f"Confirm seeds are {_seeds(known)}, which no search used.{short}{_race(known)}{_marks(known)}{_parts(known)}"
     )
 
 
@@ -111,6 +112,15 @@ def _marks(known: Facts) -> str:
         " A difference is marked where the p-value of a paired t-test, adjusted by Holm's method for "
         f"{able.comparisons} rows, is at most {LEVEL:g}, and it is {able.difference:.3f} or more, which {able.seeds} "
         f"seeds find with {POWER:.0%} power."
+    )
+
+
+def _parts(known: Facts) -> str:
+    """Which effects of an ablation's parts are marked."""
+    found = [each for each in ablations(known.table) if effects.has_intervals(each)]
+    return "".join(
+        f" Effects of parts of {each.name} are differences within seeds, and marked {effects.told(each)}."
+        for each in found
     )
 
 

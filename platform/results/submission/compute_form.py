@@ -8,7 +8,7 @@ import math
 
 from platform.results.fairness.hours import Hours
 from platform.results.report.sections.fairness import coverage, kwh
-from platform.results.report.wording import number, plus_minus, seeds
+from platform.results.report.wording import level, number, plus_minus, seeds
 from platform.results.submission.answers import Answer, Section
 from platform.results.submission.data import NOT_SAID, licences, sizes
 from platform.results.submission.facts import VERSIONS, Facts, Result
@@ -77,9 +77,14 @@ def _infrastructure(known: Facts) -> list[Answer]:
         Answer("Infrastructure type", hint="own machines, a shared cluster, or a cloud"),
         Answer("Cloud provider and instance types", hint="none, where machines are not rented"),
         Answer("Framework", versions, "the versions of Python and PyTorch"),
-        Answer("Mixed precision", ", ".join(known.precisions), "bfloat16 or float16 on GPUs, float32 on CPUs"),
+        Answer("Mixed precision", _mixed(known), "bfloat16 or float16 on GPUs, float32 on CPUs"),
         Answer("Distributed training", "no: a trial is trained on one GPU, or on threads of one machine"),
     ]
+
+
+def _mixed(known: Facts) -> str:
+    said = ", ".join(known.precisions)
+    return f"no, {said}" if said == "float32" else said
 
 
 def _task(known: Facts) -> list[Answer]:
@@ -102,8 +107,9 @@ def _task(known: Facts) -> list[Answer]:
         ),
         Answer(
             "Compute metric",
-            "GPU + CPU hours, measured",
-            note="GPU hours count by a trial's share of the GPU, CPU hours by the threads of trials without a GPU",
+            "GPU + CPU hours, by the clock",
+            note="GPU hours count by a trial's share of the GPU, CPU hours by the threads of trials without a GPU; "
+            "whatever else ran on a machine makes both longer",
         ),
         Answer("Steps", f"{header.steps:,} optimiser steps a run", note=_epochs(known, splits.get("source train", 0))),
         Answer("Batch size", _batches(known), "no run that counts is on record", "of each domain"),
@@ -120,7 +126,8 @@ def _result(known: Facts, result: Result) -> list[Answer]:
             "Method performance",
             plus_minus(row.scores.miou, row.scores.miou_ci) if scored else "",
             none,
-            f"{row.scores.seeds} of {row.scores.seeds + row.troubles.seeds_missing} seeds",
+            f"{row.scores.seeds} of {row.scores.seeds + row.troubles.seeds_missing} seeds, "
+            f"{level(known.header.times_looked)} Student-t interval",
         ),
         *([] if row is reference else _against(known, result, reference.scores.miou)),
         Answer("Model parameters", "" if math.isnan(row.cost.parameters) else f"{row.cost.parameters:,}"),
@@ -170,7 +177,8 @@ def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
             "Improvement",
             f"{points:+.1f}{spread} points of mIoU{relative}" if compared else "",
             none,
-            f"paired over {difference.seeds} seeds, Student-t",
+            f"paired over {difference.seeds} seeds, Student-t; "
+            f"{'' if difference.told else 'not '}told from chance by the table's rule",
         ),
         Answer(
             "Efficiency ratio",
@@ -256,7 +264,7 @@ def _logs(known: Facts, size: int) -> list[Answer]:
         ),
         Answer("Logs are reviewed", hint="read them, above all the study file and the reasons of failures"),
         Answer("Consent to publish logs"),
-        Answer("Weights & Biases", hint="no such logs: the runs are in MLflow, and in records.parquet"),
+        Answer("Weights & Biases", "no such logs: the runs were logged to MLflow, and are in records.parquet"),
     ]
 
 

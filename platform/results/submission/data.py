@@ -10,11 +10,13 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
     "gta5_to_cityscapes": {
         "GTA5": (
             "Richter, Vineet, Roth, Koltun, Playing for Data, ECCV 2016: for research and education, not for "
-            "commercial use; labels by its authors, frames of a game whose publisher has terms of its own"
+            "commercial use; labels by its authors, frames of a game whose publisher has terms of its own; "
+            "other images that lie as GTA5's do have their own"
         ),
         "Cityscapes": (
             "Cordts et al., The Cityscapes Dataset, CVPR 2016: its own licence, for research and other purposes that "
-            "are not commercial; neither the data nor what is derived from them may be passed on"
+            "are not commercial; neither the data nor what is derived from them may be passed on; "
+            "other images that lie as Cityscapes' do have their own"
         ),
     },
 }
@@ -29,8 +31,10 @@ def licences(header: StudyHeader) -> dict[str, str]:
     return {name: said.get(name, NOT_SAID) for name in _data_sets(header)} | said
 
 
-def sizes(header: StudyHeader) -> dict[str, Any]:
-    """Images of each split, where the shift's identity says them."""
+def sizes(header: StudyHeader) -> dict[str, int]:
+    """Images of each split, where they were counted, or the shift's identity says them."""
+    if header.images:
+        return header.images
     source, target = header.shift.get("source_images"), header.shift.get("target_images")
     if not (isinstance(source, list) and isinstance(target, list) and len(source) == 2 and len(target) == 3):
         return {}

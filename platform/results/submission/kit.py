@@ -179,8 +179,9 @@ def _readme(known: Facts, described: Mapping[str, str], sections: Sequence[Secti
             "## Anonymity\n\nHost names and addresses of machines are `machine 1`, `machine 2`, ...; names of users, "
             "paths, e-mail and addresses of repositories are replaced in texts, the study file's among them. What "
             "decides a trial's id stays as it is. The commit is given: by itself it names nobody, but whoever finds it "
-            "in a public repository knows whose that is. Read the study file and the reasons of failures in `table.md` "
-            "before you submit."
+            "in a public repository knows whose that is. Read the study file before you submit, whose docstring "
+            "`table.md`, `table.tex`, the RO-Crate and the journal in `results/` repeat, and the reasons of failures "
+            "in `table.md`."
         ),
         *([f"**Look at these, which may still say whose they are:**\n\n{look}"] if found else []),
     ]

@@ -54,7 +54,6 @@ OPEN = {
     *(
         "Logs are reviewed",
         "Consent to publish logs",
-        "Weights & Biases",
         *ASKED["5 Verification and submission (required)"],
     ),
 }
