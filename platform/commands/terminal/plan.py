@@ -86,7 +86,8 @@ def _taken(study: Study, planned: Plan, offer: Offer | None, store: Store | None
         **({} if elsewhere else {"time": _time(study, planned, offer, store)}),
         "disk": f"{_space(planned.kept_bytes)} for the checkpoints of the confirm trials, "
         f"{_space(planned.evidence_bytes)} at most for evidence, {_space(planned.running_bytes)} for each trial that "
-        "runs" + (f", and {_space(planned.waiting_bytes)} at most for those that wait at rungs" * bool(study.rungs)),
+        "runs"
+        + (f", and {_space(planned.waiting_bytes)} at most for those that wait at rungs" * bool(planned.waiting_bytes)),
     }
     if offer is not None:
         taken["cluster"] = f"{offer}: {_trials_at_a_time(study, offer)}"
@@ -120,7 +121,7 @@ def _cost(estimate: Estimate, reference: float) -> str:
 
 
 def _rungs(study: Study) -> str:
-    if study.search is None:
+    if study.search is None or not any(row.search_trials for row in study.rows):
         return "none, nothing is searched"
     if not study.rungs:
         return f"none, no trial is stopped{_why_none(study, study.search)}"

@@ -78,7 +78,7 @@ def _to_best(row: Row, table: Table, emphasise: Callable[[str], str]) -> str:
 
 def _gap(row: Row, table: Table) -> str:
     if table.bounds and row.arm in table.bounds:
-        return "0%" if row.arm == table.bounds[0] else "100%"
+        return NONE if not row.scores.seeds else "0%" if row.arm == table.bounds[0] else "100%"
     share = row.comparison.gap
     if math.isnan(share.bounds.low):
         return number(share.value, ".0%")
