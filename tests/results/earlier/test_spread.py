@@ -1,5 +1,6 @@
 """The spread between seeds is that of the records of the study most like the one that is planned."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_else_that_of_the_study_with_the_nearest_steps_on_the_same_shift(tmp_pat
     assert found is not None
     assert found.study == "near"
     assert spread_on_record(store, "new", "photographs", (64, 128), 300) is None
+
+
+def test_a_study_that_has_just_begun_gives_way_to_one_that_has_enough_seeds(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept(store, "mine", seeds=2)
+    kept(store, "other", seeds=6, steps=4000)
+    found = spread_on_record(store, "mine", "town", (64, 128), 400)
+    assert found is not None
+    assert (found.study, found.rows, found.freedom) == ("other", 2, 10)
+    kept(store, "mine", seeds=6)
+    assert spread_on_record(store, "mine", "town", (64, 128), 400) == dataclasses.replace(found, study="mine")
 
 
 def test_a_single_seed_and_damaged_records_say_nothing(tmp_path: Path) -> None:
