@@ -97,7 +97,8 @@ def _reading(both: SideBySide) -> str:
     said = ["One run has no interval: the difference may be chance."] if ways == {"one run each"} else []
     if any(max(row.gap.seeds) > 1 for row in both.rows):
         said.append("± is the half-width of a 95 % interval: Student's t over seeds for a row.")
-    if any(row.gap.way == "same trials" and row.this.miou.keys() != row.other.miou.keys() for row in both.rows):
+    shared = [row for row in both.rows if row.gap.way == "same trials" and not row.gap.miou]
+    if any(row.this.miou.keys() != row.other.miou.keys() for row in shared):
         said.append(
             "Equal: the seeds that both sides have are the same trials, and the means differ by other seeds alone."
         )

@@ -8,7 +8,7 @@ import math
 from platform.records.plain import listed
 from platform.results.ablation.effects import ablations
 from platform.results.report.sections import differences, effects
-from platform.results.report.wording import level, seeds
+from platform.results.report.wording import level, searches, seeds
 from platform.results.statistics.power import POWER
 from platform.results.statistics.significance import LEVEL
 from platform.results.submission.answers import Answer, Section
@@ -93,8 +93,7 @@ def _significance(known: Facts) -> str:
 
 
 def _of_the_search(known: Facts) -> str:
-    searched = any(arm.searched for arm in known.header.arms)
-    return ", and not which values another search would have chosen" if searched else ""
+    return ", and not which values another search would have chosen" if searches(known.header) else ""
 
 
 def _race(known: Facts) -> str:
