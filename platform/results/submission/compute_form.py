@@ -7,6 +7,7 @@ form is a PDF; its fields are those that public descriptions of it name.
 import math
 
 from platform.results.fairness.hours import Hours
+from platform.results.lines import p_value
 from platform.results.report.sections.fairness import coverage, kwh
 from platform.results.report.wording import level, number, plus_minus, seeds
 from platform.results.submission.answers import Answer, Section
@@ -177,8 +178,8 @@ def _against(known: Facts, result: Result, reference: float) -> list[Answer]:
             "Improvement",
             f"{points:+.1f}{spread} points of mIoU{relative}" if compared else "",
             none,
-            f"paired over {difference.seeds} seeds, Student-t; "
-            f"{'' if difference.told else 'not '}told from chance by the table's rule",
+            f"paired over {difference.seeds} seeds, Student-t; p {p_value(difference.p)} by Holm's method, "
+            f"{'marked' if difference.told else 'not marked'} in the table",
         ),
         Answer(
             "Efficiency ratio",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from platform.records.record import ArmHeader, Ask, Record, Report, StudyHeader
+from platform.results.lines import p_value
 from platform.results.submission.answers import Answer, Section, open_fields
 from platform.results.submission.checklist import checklist
 from platform.results.submission.compute_form import compute_form
@@ -224,6 +225,9 @@ def test_improvement_is_the_tables_paired_difference() -> None:
     points, spread = 100 * row.comparison.to_reference.miou, 100 * row.comparison.to_reference.miou_ci
     relative = row.comparison.to_reference.miou / reference.scores.miou
     assert fda["Improvement"].said == f"{points:+.1f} ± {spread:.1f} points of mIoU, {relative:+.1%} of the baseline"
+    p, told = row.comparison.to_reference.p, row.comparison.to_reference.told
+    marked = "marked" if told else "not marked"
+    assert fda["Improvement"].note.endswith(f"p {p_value(p)} by Holm's method, {marked} in the table")
     assert fda["Baseline performance"].said == f"{reference.scores.miou:.3f}"
 
 
