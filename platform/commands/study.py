@@ -209,9 +209,9 @@ def _run(file: StudyFile, store: Store, address: str | None, fresh: bool) -> int
             refuse_another_search(study, ledger)
             refuse_fewer_looks(study, ledger)
             check_sendable(study)
+            images = ledger.header.images if ledger.header else {}
             # Once here, and what is wrong with data or weights is found before any trial begins. A cluster's nodes find
             # it by themselves, and its head may train nothing.
-            images = ledger.header.images if ledger.header else {}
             if address is None:
                 with own_mistakes(study.shift):
                     splits = opened(study.shift, say)
@@ -239,8 +239,7 @@ def _train(
     print(describe(file.study, file.name, store=ledger.store, elsewhere=address is not None), end="\n\n", flush=True)
     folder = ledger.store.study_folder(file.name)
     began = ledger.header.began if ledger.header else datetime.now(UTC).isoformat(timespec="seconds")
-    header = header_of(file.study, file.name, file.question, identity, file.source, began)
-    header = replace(header, images=images)
+    header = replace(header_of(file.study, file.name, file.question, identity, file.source, began), images=images)
     tracker = Tracker(uri, header, ledger.store)
     ledger.replay(tracker)
     interruption = Interruption(ledger.store.storage, f"{file.name}/{STOP}")
